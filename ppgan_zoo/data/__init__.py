@@ -1,0 +1,20 @@
+"""Image sets: reading, finding, and batching them. NumPy and Pillow only."""
+
+from ppgan_zoo.data.batches import Batches
+from ppgan_zoo.data.folder import load_folder
+from ppgan_zoo.data.idx import read_idx, write_idx
+from ppgan_zoo.data.images import ImageSet, scale_to_range, to_uint8
+from ppgan_zoo.data.official import OFFICIAL_SETS
+from ppgan_zoo.data.sources import load_image_set
+
+__all__ = [
+    "OFFICIAL_SETS",
+    "Batches",
+    "ImageSet",
+    "load_folder",
+    "load_image_set",
+    "read_idx",
+    "scale_to_range",
+    "to_uint8",
+    "write_idx",
+]

@@ -1,0 +1,103 @@
+"""The order of the data, as a function of seed and step.
+
+Nothing is drawn from a generator that lives between steps, so a resumed run sees
+exactly the batches that the uninterrupted one would have seen.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ppgan_zoo.data.images import ImageSet, scale_to_range
+from ppgan_zoo.errors import ConfigError
+
+# Keeps this stream apart from any other that is seeded with the same number.
+_DATA_ORDER = 0x0DA7A
+
+
+class Batches:
+    """Batches of real images; batch `step` depends on nothing but the seed and `step`.
+
+    Every epoch is a fresh permutation of which the last, partial batch is skipped. With
+    replacement every image of every batch is drawn from the whole set.
+
+    Args:
+        images: Where the images come from.
+        batch_size: Images per batch, 1 to ``len(images)``.
+        seed: At least 0.
+        replacement: Whether images are drawn independently.
+        image_range: Range of the values that the batches hold.
+
+    Attributes:
+        steps_per_epoch: ``len(images) // batch_size``, with replacement too.
+
+    Raises:
+        ConfigError: A batch size, seed or range that is not allowed.
+    """
+
+    def __init__(
+        self,
+        images: ImageSet,
+        batch_size: int,
+        *,
+        seed: int,
+        replacement: bool = False,
+        image_range: tuple[float, float] = (-1.0, 1.0),
+    ) -> None:
+        """Check the arguments; see the class."""
+        if not 1 <= batch_size <= len(images):
+            raise ConfigError(
+                f"data.batch_size: {batch_size} for the {len(images)} images of {images.name} "
+                f"({images.location}); give 1 to {len(images)}"
+            )
+        if seed < 0:
+            raise ConfigError(f"seed: {seed}; give 0 or more")
+        scale_to_range(images.images[:1], image_range)  # a bad range fails here, not at step 0
+        self._pixels = images.images
+        self._batch_size = batch_size
+        self._seed = seed
+        self._replacement = replacement
+        self._image_range = image_range
+        self._cached: tuple[int, NDArray[np.int64]] | None = None
+        self.steps_per_epoch = len(images) // batch_size
+
+    def indices(self, step: int) -> NDArray[np.int64]:
+        """Return which images batch `step` holds.
+
+        Args:
+            step: Number of the batch since the start of training, from 0, without end.
+
+        Returns:
+            int64 ``[batch_size]``, values 0 to ``len(images) - 1``.
+
+        Raises:
+            IndexError: `step` is negative.
+        """
+        if step < 0:
+            raise IndexError(f"step {step}: steps count from 0")
+        epoch, batch = divmod(step, self.steps_per_epoch)
+        cached = self._cached
+        if cached is None or cached[0] != epoch:
+            cached = self._cached = (epoch, self._epoch_order(epoch))
+        start = batch * self._batch_size
+        chosen: NDArray[np.int64] = cached[1][start : start + self._batch_size].copy()
+        return chosen
+
+    def __getitem__(self, step: int) -> NDArray[np.float32]:
+        """Return batch `step`: float32 ``[batch_size, C, H, W]`` within the image range.
+
+        Raises:
+            IndexError: `step` is negative.
+        """
+        return scale_to_range(self._pixels[self.indices(step)], self._image_range)
+
+    def _epoch_order(self, epoch: int) -> NDArray[np.int64]:
+        """Return the images of one epoch in order, int64, at least all its batches."""
+        # NumPy promises that the raw stream of a bit generator never changes, but not that
+        # of Generator.permutation: made from raw draws, the order survives NumPy's updates.
+        sequence = np.random.SeedSequence(self._seed, spawn_key=(_DATA_ORDER, epoch))
+        draws = np.random.PCG64(sequence).random_raw(len(self._pixels))
+        if self._replacement:
+            return np.asarray(draws % np.uint64(len(self._pixels)), dtype=np.int64)
+        return np.asarray(np.argsort(draws, kind="stable"), dtype=np.int64)

@@ -1,0 +1,143 @@
+"""Image sets made from a folder of pictures."""
+
+from __future__ import annotations
+
+import os
+import struct
+import sys
+import warnings
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageOps
+from tqdm import tqdm  # type: ignore[import-untyped]
+
+from ppgan_zoo.data.images import ImageSet, check_form, check_memory, picture_to_pixels
+from ppgan_zoo.errors import ConfigError, DataError
+
+SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp")
+"""What the name of a picture ends in, in either case."""
+
+DEFAULT_IMAGE_SIZE = 32
+"""Height and width of the images where none is given."""
+
+# What Pillow raises for damaged pictures, by format and by kind of damage.
+_PILLOW_ERRORS = (
+    OSError,
+    SyntaxError,
+    ValueError,
+    TypeError,
+    KeyError,
+    IndexError,
+    EOFError,
+    OverflowError,
+    struct.error,
+    zlib.error,
+)
+
+
+def load_folder(
+    path: str | Path,
+    image_size: int | None = None,
+    channels: int | None = None,
+    limit: int | None = None,
+) -> ImageSet:
+    """Load all pictures below a folder, in the order of their paths.
+
+    Each is turned as its EXIF orientation says, its central square is cropped and
+    resized (Lanczos). Names that begin with a dot are passed over.
+
+    Args:
+        path: The folder.
+        image_size: Height and width of the images; None for `DEFAULT_IMAGE_SIZE`.
+        channels: 1 (grey) or 3 (RGB); None for 1 if all pictures are grey, else 3.
+        limit: Load the first so many pictures; None for all.
+
+    Returns:
+        The set, without labels.
+
+    Raises:
+        ConfigError: An argument that is not allowed.
+        DataError: The folder is missing or holds no pictures, a picture is damaged, too
+            large or not of 8 bits, or all together do not fit in memory.
+    """
+    check_form(image_size, channels)
+    if limit is not None and limit < 1:
+        raise ConfigError(f"data.limit: {limit} images; give at least 1, or leave it out")
+    folder = Path(path).expanduser().absolute()
+    pictures = _pictures(folder)[:limit]
+    if channels is None:
+        channels = 1 if all(_is_grey(picture) for picture in pictures) else 3
+    size = DEFAULT_IMAGE_SIZE if image_size is None else image_size
+    check_memory(str(folder), len(pictures), channels, size)
+    images = np.empty((len(pictures), channels, size, size), np.uint8)
+    progress = tqdm(pictures, desc="pictures", file=sys.stderr, disable=None, delay=1.0)
+    for pixels, picture in zip(images, progress, strict=True):
+        with _opened(picture) as opened:
+            pixels[:] = picture_to_pixels(ImageOps.exif_transpose(opened), size, channels)
+    return ImageSet.of("folder", images, source="folder", location=str(folder))
+
+
+def _pictures(folder: Path) -> list[Path]:
+    """Return the pictures below `folder`, sorted by path."""
+    if not os.path.isdir(folder):
+        found = "not a folder" if os.path.exists(folder) else "no such folder"
+        raise DataError(f"{folder}: {found}; give a folder of pictures ({', '.join(SUFFIXES)})")
+
+    def refuse(error: OSError) -> None:
+        raise DataError(
+            f"{error.filename}: folder cannot be read ({error.strerror}); check its permissions"
+        ) from error
+
+    pictures = []
+    for parent, subfolders, names in os.walk(folder, onerror=refuse):
+        subfolders[:] = [name for name in subfolders if not name.startswith(".")]
+        pictures += [
+            Path(parent, name)
+            for name in names
+            if name.lower().endswith(SUFFIXES) and not name.startswith(".")
+        ]
+    if not pictures:
+        raise DataError(
+            f"{folder}: no pictures found; put files ending in {', '.join(SUFFIXES)} there"
+        )
+    return sorted(pictures, key=lambda picture: picture.relative_to(folder).parts)
+
+
+def _is_grey(path: Path) -> bool:
+    """Tell whether a picture is stored as 8-bit grey; reads its header only."""
+    with _opened(path) as picture:
+        return picture.mode == "L"
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Image.Image]:
+    """Open a picture; whatever is wrong with it, here or in the block, is a DataError."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            with Image.open(path) as picture:
+                if picture.mode.startswith(("I", "F")):
+                    raise DataError(
+                        f"{path}: {picture.mode!r} pixels of more than 8 bits; "
+                        "convert the picture to 8-bit grey or RGB"
+                    )
+                yield picture
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise DataError(
+            f"{path}: too many pixels to decode safely (more than {Image.MAX_IMAGE_PIXELS}); "
+            "make the picture smaller or remove it"
+        ) from error
+    except _PILLOW_ERRORS as error:
+        raise DataError(
+            f"{path}: not a picture that can be read ({_first_line(error)}); "
+            "replace or remove the file"
+        ) from error
+
+
+def _first_line(error: Exception) -> str:
+    """Return the first line of an error's text, or its kind if it has none."""
+    return (str(error).splitlines() or [type(error).__name__])[0]

@@ -1,0 +1,238 @@
+"""Images in memory, and the way between uint8 pixels and the range of a network."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from ppgan_zoo.errors import ConfigError, DataError
+
+MAX_BYTES = 8 << 30
+"""The most that an image set may take in memory: 8 GiB."""
+
+
+@dataclass(frozen=True, eq=False)
+class ImageSet:
+    """A named set of images and where it came from.
+
+    `ImageSet.of` computes `sha256` and is the way to make one from arrays.
+
+    Attributes:
+        name: Name of the set, such as ``"mnist"``.
+        images: uint8 ``[N, C, H, W]``, C-contiguous, values 0 to 255.
+        labels: int64 ``[N]``, or None if the set has none.
+        source: How it was found: ``"directory"``, ``"environment"``, ``"paddle-cache"``,
+            ``"debian"``, ``"download"``, ``"embedded"`` or ``"folder"``.
+        location: Path that it came from.
+        sha256: SHA-256 of the bytes of `images`, hex.
+    """
+
+    name: str
+    images: NDArray[np.uint8]
+    labels: NDArray[np.int64] | None
+    source: str
+    location: str
+    sha256: str
+
+    def __post_init__(self) -> None:
+        """Check that the arrays are of the promised form."""
+        images = self.images
+        if images.ndim != 4 or images.dtype != np.uint8 or not images.flags.c_contiguous:
+            raise DataError(
+                f"{self.location}: images are {images.dtype} {list(images.shape)}; "
+                "give a C-contiguous uint8 array [N, C, H, W]"
+            )
+        if images.size == 0:
+            raise DataError(f"{self.location}: no images; at least one is needed")
+        labels = self.labels
+        if labels is not None and (labels.shape != images.shape[:1] or labels.dtype != np.int64):
+            raise DataError(
+                f"{self.location}: labels are {labels.dtype} {list(labels.shape)} for "
+                f"{len(images)} images; give int64 [{len(images)}]"
+            )
+
+    @classmethod
+    def of(
+        cls,
+        name: str,
+        images: NDArray[np.uint8],
+        labels: NDArray[np.int64] | None = None,
+        *,
+        source: str,
+        location: str,
+    ) -> ImageSet:
+        """Make a set from arrays; arguments as for the class, `sha256` is computed.
+
+        Raises:
+            DataError: The arrays are not of the promised form.
+        """
+        images = np.ascontiguousarray(images)
+        digest = hashlib.sha256(images.data).hexdigest()
+        return cls(name, images, labels, source, location, digest)
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """Channels, height and width of every image."""
+        _, channels, height, width = self.images.shape
+        return channels, height, width
+
+    def __len__(self) -> int:
+        """Return the number of images."""
+        return len(self.images)
+
+    def describe(self) -> dict[str, str | int | list[int]]:
+        """Return what a manifest records, as plain JSON values."""
+        return {
+            "name": self.name,
+            "source": self.source,
+            "location": self.location,
+            "count": len(self),
+            "image_shape": list(self.image_shape),
+            "sha256": self.sha256,
+        }
+
+    def limit(self, n: int) -> ImageSet:
+        """Return the set of the first `n` images, or this one if it has no more than `n`.
+
+        Raises:
+            ConfigError: `n` is less than 1.
+        """
+        if n < 1:
+            raise ConfigError(f"data.limit: {n} images; give at least 1, or leave it out")
+        if n >= len(self):
+            return self
+        # Copies, so that the full set can be freed.
+        labels = None if self.labels is None else self.labels[:n].copy()
+        return ImageSet.of(
+            self.name, self.images[:n].copy(), labels, source=self.source, location=self.location
+        )
+
+    def resized(self, image_size: int, channels: int) -> ImageSet:
+        """Return the set at another size (square, Lanczos) and number of channels.
+
+        Args:
+            image_size: Height and width, at least 1.
+            channels: 1, or 3; grey becomes three equal channels, colour becomes luma.
+
+        Raises:
+            ConfigError: `image_size` or `channels` is not allowed.
+            DataError: The result would not fit in memory.
+        """
+        check_form(image_size, channels)
+        if self.image_shape == (channels, image_size, image_size):
+            return self
+        check_memory(self.location, len(self), channels, image_size)
+        resized = np.empty((len(self), channels, image_size, image_size), np.uint8)
+        for target, pixels in zip(resized, self.images, strict=True):
+            picture = Image.fromarray(pixels[0] if len(pixels) == 1 else pixels.transpose(1, 2, 0))
+            target[:] = picture_to_pixels(picture, image_size, channels)
+        return ImageSet.of(
+            self.name, resized, self.labels, source=self.source, location=self.location
+        )
+
+
+def picture_to_pixels(picture: Image.Image, image_size: int, channels: int) -> NDArray[np.uint8]:
+    """Convert a picture to grey or RGB, crop its central square and resize it (Lanczos).
+
+    Args:
+        picture: Any 8-bit picture; transparency is dropped.
+        image_size: Height and width of the result.
+        channels: 1 (grey) or 3 (RGB).
+
+    Returns:
+        uint8 ``[channels, image_size, image_size]``.
+    """
+    picture = picture.convert("L" if channels == 1 else "RGB")
+    side = min(picture.size)
+    if picture.size != (side, side):
+        left, top = (picture.width - side) // 2, (picture.height - side) // 2
+        picture = picture.crop((left, top, left + side, top + side))
+    if side != image_size:
+        picture = picture.resize((image_size, image_size), Image.Resampling.LANCZOS)
+    pixels: NDArray[np.uint8] = np.asarray(picture, dtype=np.uint8)
+    return pixels[None] if channels == 1 else pixels.transpose(2, 0, 1)
+
+
+def check_form(image_size: int | None, channels: int | None) -> None:
+    """Raise ConfigError unless size and channels, where given, are ones that are supported."""
+    if image_size is not None and image_size < 1:
+        raise ConfigError(f"data.image_size: {image_size}; give at least 1 pixel")
+    if channels not in (None, 1, 3):
+        raise ConfigError(f"data.channels: {channels}; give 1 (grey) or 3 (RGB)")
+
+
+def check_memory(location: str, count: int, channels: int, image_size: int) -> None:
+    """Raise DataError if so many images of this form take more than `MAX_BYTES`."""
+    size = count * channels * image_size * image_size
+    if size > MAX_BYTES:
+        raise DataError(
+            f"{location}: {count} images of {channels} x {image_size} x {image_size} take "
+            f"{size / 2**30:.1f} GiB; at most {MAX_BYTES / 2**30:g} GiB are allowed: "
+            "set data.limit or a smaller data.image_size"
+        )
+
+
+def scale_to_range(
+    pixels: NDArray[np.uint8], image_range: tuple[float, float]
+) -> NDArray[np.float32]:
+    """Map 0..255 linearly to `image_range`: ``pixel / 127.5 - 1`` for ``(-1, 1)``.
+
+    Args:
+        pixels: uint8, any shape.
+        image_range: The values that 0 and 255 become, low then high.
+
+    Returns:
+        float32 of the same shape, C-contiguous; each value is the correctly rounded one.
+
+    Raises:
+        ConfigError: `image_range` is empty or not finite.
+    """
+    low, high = image_range
+    return _scaled_pixels(low, high).take(pixels)
+
+
+def to_uint8(values: NDArray[np.floating], image_range: tuple[float, float]) -> NDArray[np.uint8]:
+    """Map `image_range` to 0..255, to the nearest; the inverse of `scale_to_range`.
+
+    Args:
+        values: Floating point, any shape; what lies outside the range is clipped.
+        image_range: The values that become 0 and 255, low then high.
+
+    Returns:
+        uint8 of the same shape.
+
+    Raises:
+        ConfigError: `image_range` is empty or not finite.
+        DataError: A value is NaN, which no pixel can show.
+    """
+    low, high = _checked_range(*image_range)
+    scaled = np.clip(values, low, high)
+    if np.isnan(scaled).any():
+        raise DataError(
+            f"images: {int(np.isnan(scaled).sum())} of {scaled.size} values are NaN; "
+            f"values from {low:g} to {high:g} are expected: the generator has diverged"
+        )
+    scaled = (scaled - low) * (255.0 / (high - low))
+    pixels: NDArray[np.uint8] = np.rint(scaled).astype(np.uint8)
+    return pixels
+
+
+@lru_cache(maxsize=8)
+def _scaled_pixels(low: float, high: float) -> NDArray[np.float32]:
+    """Return what the 256 pixel values become, as a read-only table."""
+    low, high = _checked_range(low, high)
+    table: NDArray[np.float32] = (np.arange(256) / (255.0 / (high - low)) + low).astype(np.float32)
+    table.flags.writeable = False
+    return table
+
+
+def _checked_range(low: float, high: float) -> tuple[float, float]:
+    """Return the range as floats, or raise ConfigError if it is empty or not finite."""
+    if not (np.isfinite([low, high]).all() and low < high):
+        raise ConfigError(f"image range ({low}, {high}); give finite numbers, low before high")
+    return float(low), float(high)

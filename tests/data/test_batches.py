@@ -1,0 +1,110 @@
+"""The order of the data."""
+
+import numpy as np
+import pytest
+
+from ppgan_zoo.data import Batches, ImageSet
+from ppgan_zoo.errors import ConfigError
+
+
+def numbered(count):
+    """A set in which every pixel of image i is i."""
+    images = np.repeat(np.arange(count, dtype=np.uint8), 4).reshape(count, 1, 2, 2)
+    return ImageSet.of("numbered", images, source="directory", location="x")
+
+
+def test_every_epoch_is_another_permutation():
+    batches = Batches(numbered(12), 3, seed=5)
+    assert batches.steps_per_epoch == 4
+    epochs = [
+        np.concatenate([batches.indices(epoch * 4 + b) for b in range(4)]) for epoch in range(4)
+    ]
+    for order in epochs:
+        assert sorted(order.tolist()) == list(range(12))
+    assert len({tuple(order.tolist()) for order in epochs}) == 4
+
+
+def test_the_partial_batch_is_skipped():
+    batches = Batches(numbered(11), 3, seed=5)
+    assert batches.steps_per_epoch == 3
+    seen = np.concatenate([batches.indices(step) for step in range(3)])
+    assert len(set(seen.tolist())) == 9
+
+
+@pytest.mark.parametrize("replacement", [False, True])
+def test_a_batch_depends_on_seed_and_step_alone(replacement):
+    ahead = Batches(numbered(20), 4, seed=7, replacement=replacement)
+    wanted = [ahead.indices(step) for step in range(23)]
+    for step in (22, 0, 13, 5, 4, 22, 9):
+        fresh = Batches(numbered(20), 4, seed=7, replacement=replacement)
+        np.testing.assert_array_equal(fresh.indices(step), wanted[step])
+        np.testing.assert_array_equal(ahead.indices(step), wanted[step])
+        np.testing.assert_array_equal(fresh[step], ahead[step])
+    other = Batches(numbered(20), 4, seed=8, replacement=replacement)
+    assert any((other.indices(step) != wanted[step]).any() for step in range(5))
+
+
+def test_the_order_is_the_documented_one():
+    """Recomputed from PCG64's raw stream, which NumPy promises never to change."""
+    raw = np.random.PCG64(np.random.SeedSequence(3, spawn_key=(0x0DA7A, 2))).random_raw(10)
+    by_hand = [i for _, i in sorted((int(draw), i) for i, draw in enumerate(raw))]
+    batches = Batches(numbered(10), 5, seed=3)
+    assert [*batches.indices(4), *batches.indices(5)] == by_hand
+    drawn = Batches(numbered(10), 5, seed=3, replacement=True)
+    assert [*drawn.indices(4), *drawn.indices(5)] == [int(draw) % 10 for draw in raw]
+
+
+def test_replacement_draws_uniformly():
+    batches = Batches(numbered(10), 10, seed=1, replacement=True)
+    assert batches.steps_per_epoch == 1
+    counts = np.bincount(
+        np.concatenate([batches.indices(step) for step in range(2000)]), minlength=10
+    )
+    # Chi-squared with 9 degrees of freedom: 27.88 is exceeded once in a thousand seeds.
+    assert ((counts - 2000) ** 2 / 2000).sum() < 27.88
+    assert any(len(set(batches.indices(step).tolist())) < 10 for step in range(5))
+
+
+def test_shuffled_positions_are_uniform():
+    batches = Batches(numbered(5), 5, seed=2)
+    first = np.bincount([batches.indices(step)[0] for step in range(2000)], minlength=5)
+    # Chi-squared with 4 degrees of freedom: 18.47 is exceeded once in a thousand seeds.
+    assert ((first - 400) ** 2 / 400).sum() < 18.47
+
+
+def test_batches_hold_scaled_pixels_of_the_chosen_images():
+    batches = Batches(numbered(200), 50, seed=0)
+    batch = batches[3]
+    assert batch.dtype == np.float32
+    assert batch.shape == (50, 1, 2, 2)
+    assert batch.flags.c_contiguous
+    expected = (batches.indices(3) / 127.5 - 1).astype(np.float32)
+    np.testing.assert_array_equal(batch[:, 0, 1, 1], expected)
+    unit = Batches(numbered(200), 50, seed=0, image_range=(0.0, 1.0))[3]
+    np.testing.assert_array_equal(unit[:, 0, 0, 0], (batches.indices(3) / 255).astype(np.float32))
+
+
+def test_what_a_caller_writes_does_not_come_back():
+    batches = Batches(numbered(8), 4, seed=0)
+    before = batches.indices(0).copy()
+    batches.indices(0)[:] = 0
+    batches[0][:] = 9
+    np.testing.assert_array_equal(batches.indices(0), before)
+    assert batches[0].max() <= 1
+
+
+@pytest.mark.parametrize("batch_size", [0, -1, 9])
+def test_batch_sizes_that_do_not_fit(batch_size):
+    with pytest.raises(ConfigError, match="data.batch_size.*give 1 to 8"):
+        Batches(numbered(8), batch_size, seed=0)
+
+
+def test_other_arguments_that_are_not_allowed():
+    with pytest.raises(ConfigError, match="seed"):
+        Batches(numbered(8), 4, seed=-1)
+    with pytest.raises(ConfigError, match="image range"):
+        Batches(numbered(8), 4, seed=0, image_range=(1.0, 0.0))
+    with pytest.raises(IndexError):
+        Batches(numbered(8), 4, seed=0)[-1]
+    large = Batches(numbered(8), 4, seed=2**70)
+    assert sorted([*large.indices(0), *large.indices(1)]) == list(range(8))
