@@ -1,0 +1,39 @@
+"""ppgan_zoo: a plugin-style zoo of GANs for PaddlePaddle.
+
+Importing the package imports neither Paddle nor any model; the names below are loaded
+when they are first used.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from ppgan_zoo.errors import ZooError
+    from ppgan_zoo.registry import Gan, GanSpec, create, list_models, register
+    from ppgan_zoo.trainer import Trainer
+
+_HOMES = {
+    "Gan": "ppgan_zoo.registry",
+    "GanSpec": "ppgan_zoo.registry",
+    "Trainer": "ppgan_zoo.trainer",
+    "ZooError": "ppgan_zoo.errors",
+    "create": "ppgan_zoo.registry",
+    "list_models": "ppgan_zoo.registry",
+    "register": "ppgan_zoo.registry",
+}
+
+__all__ = ["Gan", "GanSpec", "Trainer", "ZooError", "create", "list_models", "register"]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        return getattr(importlib.import_module(_HOMES[name]), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_HOMES])
