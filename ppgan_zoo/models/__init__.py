@@ -1,0 +1,1 @@
+"""The architectures: one paper, one file, which holds two layers and a ``SPEC``."""

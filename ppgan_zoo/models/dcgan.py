@@ -1,0 +1,124 @@
+"""DCGAN of the Paddle book.
+
+The network of the ``fluid`` tutorial, for a Paddle API that no longer exists: two dense
+and two transposed-convolution layers against two convolutions with max-pooling. The
+tutorial ended D in a sigmoid and let the loss apply another; here D returns logits.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from paddle import Tensor, nn
+from paddle.nn import functional as F
+
+from ppgan_zoo.errors import ConfigError
+from ppgan_zoo.registry import GanSpec
+
+LEAKY_SLOPE = 0.02  # the default of fluid's leaky_relu
+
+
+class DCGANGenerator(nn.Layer):
+    """Two dense layers, then two transposed convolutions up to the image.
+
+    Args:
+        latent_dim: Size of z.
+        image_shape: Channels, height and width of an image; both sides multiples of 4.
+        hidden_units: Width of the first dense layer.
+        channels: Feature maps at a quarter and at half of the image's size.
+
+    Raises:
+        ConfigError: A side of the image is not a multiple of 4.
+    """
+
+    def __init__(
+        self,
+        *,
+        latent_dim: int = 100,
+        image_shape: tuple[int, int, int] = (1, 28, 28),
+        hidden_units: int = 2048,
+        channels: int = 128,
+    ) -> None:
+        super().__init__()
+        image_channels, height, width = image_shape
+        if height % 4 or width % 4:
+            raise ConfigError(
+                f"dcgan: image_shape {tuple(image_shape)}: height and width must be multiples "
+                "of 4; set data.image_size to one"
+            )
+        self.latent_dim = latent_dim
+        self.image_shape = tuple(image_shape)
+        self.grid_shape = (channels, height // 4, width // 4)
+        units = channels * (height // 4) * (width // 4)
+        self.dense1 = nn.Linear(latent_dim, hidden_units)
+        self.norm1 = nn.BatchNorm1D(hidden_units)
+        self.dense2 = nn.Linear(hidden_units, units)
+        self.norm2 = nn.BatchNorm1D(units)
+        double: dict[str, Any] = {"kernel_size": 5, "stride": 2, "padding": 2, "output_padding": 1}
+        self.up1 = nn.Conv2DTranspose(channels, channels, **double)
+        self.up2 = nn.Conv2DTranspose(channels, image_channels, **double)
+
+    def forward(self, z: Tensor) -> Tensor:
+        """Map z ``[N, latent_dim]`` to images ``[N, C, H, W]`` in [-1, 1]."""
+        x = F.relu(self.norm1(self.dense1(z)))
+        x = F.relu(self.norm2(self.dense2(x)))
+        x = x.reshape([-1, *self.grid_shape])
+        return self.up2(F.relu(self.up1(x))).tanh()
+
+
+class DCGANDiscriminator(nn.Layer):
+    """Two convolutions, each with max-pooling, then two dense layers to a logit.
+
+    Args:
+        image_shape: Channels, height and width of an image, each side at least 16.
+        channels: Feature maps of the two convolutions.
+        hidden_units: Width of the dense layer.
+
+    Raises:
+        ConfigError: The image is too small for two unpadded 5x5 convolutions.
+    """
+
+    def __init__(
+        self,
+        *,
+        image_shape: tuple[int, int, int] = (1, 28, 28),
+        channels: tuple[int, int] = (64, 128),
+        hidden_units: int = 1024,
+    ) -> None:
+        super().__init__()
+        image_channels, height, width = image_shape
+        rows, columns = (((side - 4) // 2 - 4) // 2 for side in (height, width))
+        if rows < 1 or columns < 1:
+            raise ConfigError(
+                f"dcgan: image_shape {tuple(image_shape)} is too small for two 5x5 convolutions "
+                "with pooling; set data.image_size to 16 or more"
+            )
+        self.conv1 = nn.Conv2D(image_channels, channels[0], 5)
+        self.conv2 = nn.Conv2D(channels[0], channels[1], 5)
+        self.norm2 = nn.BatchNorm2D(channels[1])
+        self.dense3 = nn.Linear(channels[1] * rows * columns, hidden_units)
+        self.norm3 = nn.BatchNorm1D(hidden_units)
+        self.dense4 = nn.Linear(hidden_units, 1)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Map images ``[N, C, H, W]`` to logits ``[N, 1]``, real above 0."""
+        x = F.leaky_relu(_max_pool(self.conv1(images)), LEAKY_SLOPE)
+        x = F.leaky_relu(self.norm2(_max_pool(self.conv2(x))), LEAKY_SLOPE)
+        x = x.reshape([x.shape[0], -1])
+        x = F.leaky_relu(self.norm3(self.dense3(x)), LEAKY_SLOPE)
+        return self.dense4(x)
+
+
+def _max_pool(x: Tensor) -> Tensor:
+    # Asking for the mask picks a kernel whose backward is several times cheaper on CPU.
+    return F.max_pool2d(x, kernel_size=2, stride=2, return_mask=True)[0]
+
+
+SPEC = GanSpec(
+    name="dcgan",
+    generator=DCGANGenerator,
+    discriminator=DCGANDiscriminator,
+    paper="Radford et al. 2016, Unsupervised Representation Learning with DCGANs, "
+    "as in the Paddle book (chapter GAN)",
+    latent_prior="uniform",
+)
