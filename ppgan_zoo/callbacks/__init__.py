@@ -1,0 +1,1 @@
+"""What watches training: progress, the log, VisualDL, sample grids, checkpoints, signals."""

@@ -1,0 +1,107 @@
+"""The progress bar, and the line per epoch."""
+
+from __future__ import annotations
+
+import logging
+import time
+from typing import Any
+
+from tqdm import tqdm
+
+from ppgan_zoo.callbacks.base import Callback
+from ppgan_zoo.trainer import Trainer
+
+LOSSES = {"loss/discriminator": "D", "loss/generator": "G"}
+
+
+class ProgressBar(Callback):
+    """Iteration, D and G loss, images/s and time left, on a terminal only.
+
+    Args:
+        total: Iterations of the whole run.
+        images_per_step: Real images seen in an iteration.
+        every_steps: Iterations between two readings of the losses from the device.
+    """
+
+    def __init__(self, total: int, images_per_step: int, every_steps: int) -> None:
+        self.total = total
+        self.images_per_step = images_per_step
+        self.every_steps = every_steps
+        self.bar: Any = None
+
+    def on_train_begin(self, trainer: Trainer) -> None:
+        """Show the bar, unless standard error is a file or a pipe."""
+        self.bar = tqdm(
+            total=self.total,
+            initial=trainer.iteration,
+            unit="it",
+            disable=None,
+            dynamic_ncols=True,
+            bar_format="{percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} {postfix} left {remaining}",
+        )
+
+    def on_step_end(self, trainer: Trainer, scalars: dict[str, Any]) -> None:
+        """Move the bar."""
+        if self.bar.disable:
+            return
+        self.bar.update()
+        if trainer.iteration % self.every_steps == 0:
+            losses = " ".join(f"{LOSSES[key]} {float(scalars[key]):.3f}" for key in LOSSES)
+            rate = (self.bar.format_dict["rate"] or 0.0) * self.images_per_step
+            self.bar.set_postfix_str(f"{losses} {rate:.0f} images/s", refresh=False)
+
+    def on_train_end(self, trainer: Trainer, error: BaseException | None) -> None:
+        """Leave the bar as it stands."""
+        self.bar.close()
+
+
+class EpochLog(Callback):
+    """One log line per epoch, with the means over its iterations; one more at the end.
+
+    Args:
+        logger: Where the lines go.
+        steps_per_epoch: Iterations of an epoch.
+        images_per_step: Real images seen in an iteration.
+    """
+
+    def __init__(self, logger: logging.Logger, steps_per_epoch: int, images_per_step: int) -> None:
+        self.logger = logger
+        self.steps_per_epoch = steps_per_epoch
+        self.images_per_step = images_per_step
+        self.pending: list[dict[str, Any]] = []
+        self.started = 0.0
+
+    def on_train_begin(self, trainer: Trainer) -> None:
+        """Start the clock."""
+        self.started = time.monotonic()
+
+    def on_step_end(self, trainer: Trainer, scalars: dict[str, Any]) -> None:
+        """Keep the scalars on the device until the epoch ends."""
+        self.pending.append(scalars)
+
+    def on_epoch_end(self, trainer: Trainer) -> None:
+        """Write the epoch's line."""
+        self._write(trainer)
+
+    def on_train_end(self, trainer: Trainer, error: BaseException | None) -> None:
+        """Write a line for what is left of an epoch."""
+        if self.pending:
+            self._write(trainer)
+
+    def _write(self, trainer: Trainer) -> None:
+        count = len(self.pending)
+        means = {
+            key: sum(float(scalars[key]) for scalars in self.pending) / count
+            for key in self.pending[0]
+        }
+        elapsed = time.monotonic() - self.started
+        self.logger.info(
+            "epoch %.2f  iteration %d  D loss %.4f  G loss %.4f  D(real) %.3f  D(fake) %.3f  "
+            "%.0f images/s",
+            trainer.iteration / self.steps_per_epoch, trainer.iteration,
+            means["loss/discriminator"], means["loss/generator"],
+            means["score/real"], means["score/fake"],
+            count * self.images_per_step / max(elapsed, 1e-9),
+        )  # fmt: skip
+        self.pending.clear()
+        self.started = time.monotonic()

@@ -1,0 +1,72 @@
+"""Sample grids of a constant z, as PNG files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ppgan_zoo.callbacks.base import Callback
+from ppgan_zoo.data import to_uint8
+from ppgan_zoo.grid import image_grid, save_png
+from ppgan_zoo.trainer import Trainer
+from ppgan_zoo.visualdl_log import VisualDLLog
+
+TAG = "samples"
+
+
+class SampleGrid(Callback):
+    """Draws a grid of the same z again and again, so that one sees it change.
+
+    Args:
+        folder: Where ``step-NNNNNNNN.png`` is written.
+        every_steps: Iterations between two grids; None for one an epoch.
+        grid: Rows and columns.
+        real: Real images ``uint8 [rows * columns, C, H, W]`` to stand above, if any.
+        log: VisualDL log that gets every grid too.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        every_steps: int | None,
+        grid: tuple[int, int],
+        real: NDArray[np.uint8] | None = None,
+        log: VisualDLLog | None = None,
+    ) -> None:
+        self.folder = folder
+        self.every_steps = every_steps
+        self.rows, self.columns = grid
+        self.real = real
+        self.log = log
+        self.drawn_at = -1
+
+    def on_step_end(self, trainer: Trainer, scalars: dict[str, Any]) -> None:
+        """Draw, if it is time to."""
+        if self.every_steps and trainer.iteration % self.every_steps == 0:
+            losses = f"D {float(scalars['loss/discriminator']):.3f}  G " + (
+                f"{float(scalars['loss/generator']):.3f}"
+            )
+            self._draw(trainer, losses)
+
+    def on_epoch_end(self, trainer: Trainer) -> None:
+        """Draw, if it is once an epoch."""
+        if self.every_steps is None:
+            self._draw(trainer)
+
+    def on_train_end(self, trainer: Trainer, error: BaseException | None) -> None:
+        """Draw the last grid."""
+        if error is None and self.drawn_at != trainer.iteration:
+            self._draw(trainer)
+
+    def _draw(self, trainer: Trainer, losses: str = "") -> None:
+        images = to_uint8(trainer.samples(self.rows * self.columns), trainer.gan.image_range)
+        caption = f"iteration {trainer.iteration}  {losses}" if self.real is not None else ""
+        picture = image_grid(images, self.columns, above=self.real, caption=caption)
+        save_png(self.folder / f"step-{trainer.iteration:08d}.png", picture)
+        if self.log is not None:
+            self.log.image(TAG, picture, trainer.iteration)
+        self.drawn_at = trainer.iteration

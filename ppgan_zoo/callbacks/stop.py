@@ -1,0 +1,52 @@
+"""Ends training in good order on Ctrl-C and SIGTERM."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import threading
+from types import FrameType
+from typing import Any
+
+from ppgan_zoo.callbacks.base import Callback
+from ppgan_zoo.trainer import Trainer
+
+
+class StopOnSignal(Callback):
+    """Lets the running iteration finish, so that everything after it is saved.
+
+    A second Ctrl-C ends the process at once; the last checkpoint is kept.
+
+    Attributes:
+        signal: The signal that came, or None.
+    """
+
+    def __init__(self) -> None:
+        self.signal: int | None = None
+        self._previous: dict[int, Any] = {}
+        self._trainer: Trainer | None = None
+
+    def on_train_begin(self, trainer: Trainer) -> None:
+        """Take the signals over (Python lets only the main thread do so)."""
+        self._trainer = trainer
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGINT, signal.SIGTERM):
+                self._previous[number] = signal.signal(number, self._handle)
+
+    def on_train_end(self, trainer: Trainer, error: BaseException | None) -> None:
+        """Give the signals back."""
+        for number, handler in self._previous.items():
+            signal.signal(number, handler)
+        self._previous.clear()
+
+    def _handle(self, number: int, frame: FrameType | None) -> None:
+        if self.signal is not None and number == signal.SIGINT:
+            raise KeyboardInterrupt
+        self.signal = number
+        if self._trainer is not None:
+            self._trainer.stop_requested = True
+        print(
+            "\nstopping: finishing this iteration and saving (Ctrl-C again ends at once)",
+            file=sys.stderr,
+            flush=True,
+        )

@@ -1,0 +1,167 @@
+"""The games: what D and G minimise, as pure functions of logits.
+
+Every function takes logits ``[N, 1]`` (any real number, real above 0) and returns a
+scalar tensor to be minimised. D's loss is the **sum** of its mean over the real and its
+mean over the fake batch. Sigmoids live here, in the numerically stable softplus form
+(which also has the double gradient that Paddle's cross-entropy lacks), never in D.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from paddle import Tensor
+from paddle.nn import functional as F
+
+from ppgan_zoo.errors import ConfigError, UnknownNameError
+
+
+@dataclass(frozen=True)
+class LabelSmoothing:
+    """How far each target is moved off 0 or 1; all zero means hard labels.
+
+    Attributes:
+        real: D's target for real images is ``1 - real``.
+        fake: D's target for fake images is ``fake``.
+        generator: G's target for its own images is ``1 - generator``.
+    """
+
+    real: float = 0.0
+    fake: float = 0.0
+    generator: float = 0.0
+
+    def __bool__(self) -> bool:
+        """Tell whether any target is moved."""
+        return bool(self.real or self.fake or self.generator)
+
+
+@dataclass(frozen=True)
+class Objective:
+    """A pair of losses.
+
+    Attributes:
+        name: Name in a recipe.
+        source: Paper that it comes from.
+        discriminator_loss: ``(real_logits, fake_logits, smoothing) -> loss``.
+        generator_loss: ``(fake_logits, real_logits, smoothing) -> loss``; `real_logits`
+            is None unless `relativistic`.
+        smoothable: Whether it has targets that label smoothing can move.
+        relativistic: Whether G's loss needs D's logits of real images too.
+        probability: Whether ``sigmoid(logit)`` is D's probability of "real"; if not, the
+            logit itself is D's score.
+    """
+
+    name: str
+    source: str
+    discriminator_loss: Callable[[Tensor, Tensor, LabelSmoothing], Tensor]
+    generator_loss: Callable[[Tensor, Tensor | None, LabelSmoothing], Tensor]
+    smoothable: bool = False
+    relativistic: bool = False
+    probability: bool = False
+
+    def score(self, logits: Tensor) -> Tensor:
+        """Return the mean of D's score of a batch, in [0, 1] for a probability."""
+        return F.sigmoid(logits).mean() if self.probability else logits.mean()
+
+
+def get_objective(name: str, smoothing: LabelSmoothing | None = None) -> Objective:
+    """Return the objective called `name`.
+
+    Raises:
+        UnknownNameError: No such objective.
+        ConfigError: `smoothing` is asked of an objective that has no targets.
+    """
+    if name not in OBJECTIVES:
+        raise UnknownNameError("objective", name, OBJECTIVES)
+    objective = OBJECTIVES[name]
+    if smoothing and not objective.smoothable:
+        able = [other.name for other in OBJECTIVES.values() if other.smoothable]
+        raise ConfigError(
+            f"objective.label_smoothing: {name} has no labels to smooth; set it to 0 or use "
+            f"one of {', '.join(able)}"
+        )
+    return objective
+
+
+def cross_entropy(logits: Tensor, target: float) -> Tensor:
+    """Mean binary cross-entropy of ``sigmoid(logits)`` against a constant target in [0, 1]."""
+    # softplus(x) - t x = -t log s(x) - (1 - t) log(1 - s(x)), exact for any x.
+    return (F.softplus(logits) - target * logits).mean()
+
+
+def _cross_entropy_d(real: Tensor, fake: Tensor, smoothing: LabelSmoothing) -> Tensor:
+    return cross_entropy(real, 1.0 - smoothing.real) + cross_entropy(fake, smoothing.fake)
+
+
+def _non_saturating_g(fake: Tensor, real: Tensor | None, smoothing: LabelSmoothing) -> Tensor:
+    return cross_entropy(fake, 1.0 - smoothing.generator)
+
+
+def _minimax_g(fake: Tensor, real: Tensor | None, smoothing: LabelSmoothing) -> Tensor:
+    # E log(1 - D(G(z))): what the paper writes, and what vanishes when D is sure.
+    return -cross_entropy(fake, smoothing.generator)
+
+
+def _least_squares_d(real: Tensor, fake: Tensor, smoothing: LabelSmoothing) -> Tensor:
+    return 0.5 * (
+        (real - (1.0 - smoothing.real)).square().mean() + (fake - smoothing.fake).square().mean()
+    )
+
+
+def _least_squares_g(fake: Tensor, real: Tensor | None, smoothing: LabelSmoothing) -> Tensor:
+    return 0.5 * (fake - (1.0 - smoothing.generator)).square().mean()
+
+
+def _hinge_d(real: Tensor, fake: Tensor, smoothing: LabelSmoothing) -> Tensor:
+    return F.relu(1.0 - real).mean() + F.relu(1.0 + fake).mean()
+
+
+def _wasserstein_d(real: Tensor, fake: Tensor, smoothing: LabelSmoothing) -> Tensor:
+    return fake.mean() - real.mean()
+
+
+def _raise_fake_g(fake: Tensor, real: Tensor | None, smoothing: LabelSmoothing) -> Tensor:
+    return -fake.mean()
+
+
+OBJECTIVES = {
+    objective.name: objective
+    for objective in (
+        Objective(
+            name="non_saturating",
+            source="Goodfellow et al. 2014, section 3",
+            discriminator_loss=_cross_entropy_d,
+            generator_loss=_non_saturating_g,
+            smoothable=True,
+            probability=True,
+        ),
+        Objective(
+            name="minimax",
+            source="Goodfellow et al. 2014, equation 1",
+            discriminator_loss=_cross_entropy_d,
+            generator_loss=_minimax_g,
+            smoothable=True,
+            probability=True,
+        ),
+        Objective(
+            name="least_squares",
+            source="Mao et al. 2017, equation 9",
+            discriminator_loss=_least_squares_d,
+            generator_loss=_least_squares_g,
+            smoothable=True,
+        ),
+        Objective(
+            name="hinge",
+            source="Lim and Ye 2017; Miyato et al. 2018, equations 16 and 17",
+            discriminator_loss=_hinge_d,
+            generator_loss=_raise_fake_g,
+        ),
+        Objective(
+            name="wasserstein",
+            source="Arjovsky et al. 2017, algorithm 1",
+            discriminator_loss=_wasserstein_d,
+            generator_loss=_raise_fake_g,
+        ),
+    )
+}

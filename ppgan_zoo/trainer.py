@@ -1,0 +1,398 @@
+"""The training loop: D once, then G twice, or any other order and counts.
+
+Everything random in an iteration is a function of (seed, iteration): z, dropout, the
+order of the data, the learning rates. A run that is stopped and resumed therefore does
+what it would have done, and its state is weights and optimizer moments alone.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
+
+import numpy as np
+import paddle
+from numpy.typing import NDArray
+from paddle import Tensor, nn
+from paddle.optimizer import Optimizer
+
+from ppgan_zoo.callbacks.base import Callback
+from ppgan_zoo.errors import CheckpointError, ConfigError
+from ppgan_zoo.latent import Latent
+from ppgan_zoo.objectives import LabelSmoothing, Objective, get_objective
+from ppgan_zoo.optimizers import (
+    Arrays,
+    Schedule,
+    constant,
+    load_optimizer_arrays,
+    make_optimizer,
+    optimizer_arrays,
+    trainable_parameters,
+)
+from ppgan_zoo.registry import Gan
+
+Net = Literal["generator", "discriminator"]
+Scalars = dict[str, Tensor]
+
+# Told apart in the key of a draw, so that no two purposes share random numbers.
+TRAINING_DRAW, DISPLAY_DRAW = 1, 2
+
+
+class BatchSource(Protocol):
+    """What :meth:`Trainer.fit` reads: a batch for every iteration, as a pure function."""
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Iterations in one pass over the data."""
+
+    def __getitem__(self, iteration: int) -> NDArray[np.float32]:
+        """Return the images ``[N, C, H, W]`` of one iteration, in the model's range."""
+
+
+@dataclass(frozen=True)
+class Update:
+    """One kind of step in an iteration: which net, how often, by which optimizer."""
+
+    net: Net
+    steps: int
+    optimizer: Optimizer
+    schedule: Schedule
+
+
+class Trainer:
+    """Trains one GAN; a new algorithm overrides a loss method, not the loop.
+
+    Args:
+        gan: The two nets, from :func:`ppgan_zoo.create`.
+        objective: Name of an objective; None takes the spec's own.
+        smoothing: Label smoothing.
+        latent_prior: ``"normal"`` or ``"uniform"``; None takes the spec's own.
+        shared_latent: Draw one z an iteration for all its updates, not one for each.
+        generator_steps: Updates of G in an iteration.
+        discriminator_steps: Updates of D in an iteration, each on its own real images.
+        first: The net that is updated first.
+        concatenate: Show D real and fake images in one batch (batch norm sees both
+            together) and not in two.
+        generator_optimizer: Over G's parameters; None makes Adam(2e-4, 0.5, 0.999).
+        discriminator_optimizer: Over D's parameters; likewise.
+        generator_schedule: G's learning rate by iteration; None keeps it constant.
+        discriminator_schedule: D's, likewise.
+        ema_decay: Decay per iteration of the moving average of G's weights; None for none.
+        seed: Of everything random in training.
+
+    Attributes:
+        iteration: Iterations done.
+        stop_requested: Set it to end :meth:`fit` after the running iteration.
+
+    Raises:
+        ConfigError: Counts below 1, an unknown objective, or smoothing without labels.
+    """
+
+    def __init__(
+        self,
+        gan: Gan,
+        *,
+        objective: str | None = None,
+        smoothing: LabelSmoothing | None = None,
+        latent_prior: str | None = None,
+        shared_latent: bool = False,
+        generator_steps: int = 2,
+        discriminator_steps: int = 1,
+        first: Net = "discriminator",
+        concatenate: bool = False,
+        generator_optimizer: Optimizer | None = None,
+        discriminator_optimizer: Optimizer | None = None,
+        generator_schedule: Schedule | None = None,
+        discriminator_schedule: Schedule | None = None,
+        ema_decay: float | None = None,
+        seed: int = 0,
+    ) -> None:
+        if generator_steps < 1 or discriminator_steps < 1:
+            raise ConfigError(
+                "training: generator_steps and discriminator_steps must be at least 1, found "
+                f"{generator_steps} and {discriminator_steps}"
+            )
+        self.gan = gan
+        self.generator: nn.Layer = gan.generator
+        self.discriminator: nn.Layer = gan.discriminator
+        self.smoothing = smoothing or LabelSmoothing()
+        self.objective: Objective = get_objective(objective or gan.spec.objective, self.smoothing)
+        self.latent = Latent(gan.latent_dim, latent_prior or gan.spec.latent_prior)  # type: ignore[arg-type]
+        self.shared_latent = shared_latent
+        self.concatenate = concatenate
+        self.discriminator_steps = discriminator_steps
+        self.ema_decay = ema_decay
+        self.ema_generator: nn.Layer | None = (
+            None if ema_decay is None else _frozen_copy(self.generator)
+        )
+        self.seed = seed
+        self.iteration = 0
+        self.stop_requested = False
+        updates = [
+            _update("discriminator", self.discriminator, discriminator_steps,
+                    discriminator_optimizer, discriminator_schedule),
+            _update("generator", self.generator, generator_steps,
+                    generator_optimizer, generator_schedule),
+        ]  # fmt: skip
+        self.updates: Sequence[Update] = updates if first == "discriminator" else updates[::-1]
+
+    # The two games. Override these for a new algorithm.
+
+    def discriminator_loss(self, real: Tensor, z: Tensor) -> tuple[Tensor, Scalars]:
+        """Return D's loss and what to log, for real images ``[N, C, H, W]`` and z."""
+        with paddle.no_grad():
+            fake = self.generator(z)
+        if self.concatenate:
+            logits = self.discriminator(paddle.concat([real, fake]))
+            real_logits, fake_logits = logits[: real.shape[0]], logits[real.shape[0] :]
+        else:
+            real_logits, fake_logits = self.discriminator(real), self.discriminator(fake)
+        loss = self.objective.discriminator_loss(real_logits, fake_logits, self.smoothing)
+        with paddle.no_grad():
+            scores = {
+                "score/real": self.objective.score(real_logits),
+                "score/fake": self.objective.score(fake_logits),
+            }
+        return loss, scores
+
+    def generator_loss(self, real: Tensor, z: Tensor) -> tuple[Tensor, Scalars]:
+        """Return G's loss and what to log; only relativistic objectives look at `real`."""
+        real_logits = self.discriminator(real) if self.objective.relativistic else None
+        fake_logits = self.discriminator(self.generator(z))
+        return self.objective.generator_loss(fake_logits, real_logits, self.smoothing), {}
+
+    # The loop.
+
+    def step(self, real: NDArray[np.float32] | Tensor) -> Scalars:
+        """Do one iteration and return its scalars, still on the device.
+
+        Args:
+            real: Images ``[discriminator_steps * N, C, H, W]`` in the model's range; each
+                D update takes the next N, G's updates draw N samples each.
+
+        Returns:
+            ``loss/discriminator``, ``loss/generator``, ``score/real``, ``score/fake``: of
+            the last update of each net.
+        """
+        paddle.seed(_paddle_seed(self.seed, self.iteration))
+        batches = paddle.to_tensor(real).split(self.discriminator_steps)
+        scalars: Scalars = {}
+        draw = 0
+        for update in self.updates:
+            update.optimizer.set_lr(update.schedule(self.iteration))
+            for step in range(update.steps):
+                batch = batches[step] if update.net == "discriminator" else batches[-1]
+                z = self._draw_z(batch.shape[0], draw)
+                draw += 0 if self.shared_latent else 1
+                scalars.update(self._apply(update, batch, z))
+        if self.ema_generator is not None:
+            self._update_ema()
+        self.iteration += 1
+        return scalars
+
+    def fit(
+        self,
+        batches: BatchSource,
+        *,
+        iterations: int | None = None,
+        epochs: int | None = None,
+        callbacks: Iterable[Callback] = (),
+    ) -> Trainer:
+        """Train until `iterations` (or `epochs`) in all are done, or a stop is requested.
+
+        Goes on from :attr:`iteration`, so a loaded checkpoint is simply fitted further.
+
+        Args:
+            batches: The data, such as :class:`ppgan_zoo.data.Batches`.
+            iterations: Total number of iterations.
+            epochs: Total number of passes over the data, in place of `iterations`.
+            callbacks: Watchers, called in this order.
+
+        Returns:
+            Itself.
+
+        Raises:
+            ConfigError: Not exactly one of `iterations` and `epochs`.
+        """
+        if (iterations is None) == (epochs is None):
+            raise ConfigError("fit: give either iterations or epochs")
+        total = iterations if iterations is not None else epochs * batches.steps_per_epoch  # type: ignore[operator]
+        watchers = list(callbacks)
+        error: BaseException | None = None
+        try:
+            for callback in watchers:
+                callback.on_train_begin(self)
+            while self.iteration < total and not self.stop_requested:
+                scalars = self.step(batches[self.iteration])
+                for callback in watchers:
+                    callback.on_step_end(self, scalars)
+                if self.iteration % batches.steps_per_epoch == 0:
+                    for callback in watchers:
+                        callback.on_epoch_end(self)
+        except BaseException as raised:
+            error = raised
+            raise
+        finally:
+            for callback in watchers:
+                callback.on_train_end(self, error)
+        return self
+
+    def samples(self, count: int) -> NDArray[np.float32]:
+        """Return images ``[count, C, H, W]`` of a constant z, from the EMA where there is one."""
+        z = self.latent.sample(count, self.seed, DISPLAY_DRAW)
+        return generate(self.ema_generator or self.generator, z)
+
+    # State.
+
+    def state(self) -> dict[str, Arrays]:
+        """Return all that a checkpoint must hold, by file, under structured names."""
+        arrays = {
+            "generator": _arrays(self.generator),
+            "discriminator": _arrays(self.discriminator),
+        }
+        if self.ema_generator is not None:
+            arrays["ema"] = _arrays(self.ema_generator)
+        for update in self.updates:
+            layer = self.discriminator if update.net == "discriminator" else self.generator
+            arrays[f"{update.net}_optimizer"] = optimizer_arrays(update.optimizer, layer)
+        return arrays
+
+    def load_state(self, arrays: dict[str, Arrays], iteration: int) -> None:
+        """Put back what :meth:`state` returned after `iteration` iterations.
+
+        Raises:
+            CheckpointError: The state is of another model or configuration.
+        """
+        expected = {"generator", "discriminator", *(f"{u.net}_optimizer" for u in self.updates)}
+        if self.ema_generator is not None:
+            expected.add("ema")
+        if set(arrays) != expected:
+            raise CheckpointError(
+                f"checkpoint holds {', '.join(sorted(arrays))}; this run needs "
+                f"{', '.join(sorted(expected))}"
+            )
+        for update in self.updates:
+            layer = self.discriminator if update.net == "discriminator" else self.generator
+            # An optimizer that has not stepped yet has no state, and needs none.
+            if arrays[f"{update.net}_optimizer"]:
+                load_optimizer_arrays(update.optimizer, layer, arrays[f"{update.net}_optimizer"])
+        load_arrays(self.generator, arrays["generator"])
+        load_arrays(self.discriminator, arrays["discriminator"])
+        if self.ema_generator is not None:
+            load_arrays(self.ema_generator, arrays["ema"])
+        self.iteration = iteration
+
+    # Parts of a step.
+
+    def _draw_z(self, count: int, draw: int) -> Tensor:
+        z = self.latent.sample(count, self.seed, TRAINING_DRAW, self.iteration, draw)
+        return paddle.to_tensor(z)
+
+    def _apply(self, update: Update, real: Tensor, z: Tensor) -> Scalars:
+        if update.net == "discriminator":
+            loss, scalars = self.discriminator_loss(real, z)
+            loss.backward()
+        else:
+            frozen = trainable_parameters(self.discriminator)
+            _set_stop_gradient(frozen, True)
+            try:
+                loss, scalars = self.generator_loss(real, z)
+                loss.backward()
+            finally:
+                _set_stop_gradient(frozen, False)
+        update.optimizer.step()
+        # Dropped, not zeroed: a zero gradient would still move parameters by momentum.
+        update.optimizer.clear_grad(set_to_zero=False)
+        return {f"loss/{update.net}": loss.detach(), **scalars}
+
+    @paddle.no_grad()
+    def _update_ema(self) -> None:
+        assert self.ema_generator is not None and self.ema_decay is not None
+        # The warm-up of TensorFlow's ExponentialMovingAverage: early weights soon forgotten.
+        decay = min(self.ema_decay, (1.0 + self.iteration) / (10.0 + self.iteration))
+        pairs = zip(self.ema_generator.parameters(), self.generator.parameters(), strict=True)
+        for average, parameter in pairs:
+            if parameter.stop_gradient:  # running statistics are averages already
+                paddle.assign(parameter, average)
+            else:
+                average.scale_(decay)
+                average.add_(parameter * (1.0 - decay))
+
+
+def generate(
+    generator: nn.Layer, z: NDArray[np.float32], batch_size: int = 128
+) -> NDArray[np.float32]:
+    """Return G's images ``[N, C, H, W]`` of z ``[N, latent_dim]``, in eval mode.
+
+    Leaves the generator in the mode that it was in.
+    """
+    was_training = generator.training
+    generator.eval()
+    try:
+        with paddle.no_grad():
+            parts = [
+                generator(paddle.to_tensor(z[start : start + batch_size])).numpy()
+                for start in range(0, len(z), batch_size)
+            ]
+    finally:
+        if was_training:
+            generator.train()
+    return np.concatenate(parts)
+
+
+def load_arrays(layer: nn.Layer, arrays: Arrays) -> None:
+    """Set every parameter and buffer of `layer`; names and shapes must be the layer's own.
+
+    Raises:
+        CheckpointError: A missing, an extra or a wrongly shaped tensor. (Paddle's own
+            ``set_state_dict`` passes these over.)
+    """
+    state = layer.state_dict()
+    if set(state) != set(arrays):
+        odd = sorted(set(state) ^ set(arrays))[0]
+        raise CheckpointError(
+            f"tensor {odd!r} is {'missing' if odd in state else 'not expected'} in the "
+            "checkpoint; it was written by another model or other model arguments"
+        )
+    for name, tensor in state.items():
+        if tuple(tensor.shape) != arrays[name].shape:
+            raise CheckpointError(
+                f"tensor {name!r} has shape {arrays[name].shape} in the checkpoint, and the "
+                f"model needs {tuple(tensor.shape)}"
+            )
+        tensor.set_value(np.ascontiguousarray(arrays[name]))
+
+
+def _arrays(layer: nn.Layer) -> Arrays:
+    return {name: tensor.numpy() for name, tensor in layer.state_dict().items()}
+
+
+def _update(
+    net: Net,
+    layer: nn.Layer,
+    steps: int,
+    optimizer: Optimizer | None,
+    schedule: Schedule | None,
+) -> Update:
+    if optimizer is None:
+        optimizer = make_optimizer(layer, "adam", learning_rate=2e-4, beta1=0.5, beta2=0.999)
+    return Update(net, steps, optimizer, schedule or constant(float(optimizer.get_lr())))
+
+
+def _frozen_copy(layer: nn.Layer) -> nn.Layer:
+    twin = copy.deepcopy(layer)
+    twin.eval()
+    _set_stop_gradient(trainable_parameters(twin), True)
+    return twin
+
+
+def _set_stop_gradient(parameters: Iterable[Any], value: bool) -> None:
+    for parameter in parameters:
+        parameter.stop_gradient = value
+
+
+def _paddle_seed(seed: int, iteration: int) -> int:
+    # Paddle mixes its seed badly for neighbouring integers; numpy's sequence does not.
+    return int(np.random.SeedSequence([seed, iteration]).generate_state(1)[0])
