@@ -1,0 +1,45 @@
+# make demo: from a fresh clone to an exported generator of digits. make test: the tests.
+# Everything goes into .venv; PYTHON names the interpreter (3.10, 3.11 or 3.12) to make it with.
+
+SHELL := /bin/bash
+VENV ?= .venv
+EXTRAS ?= cpu,dev
+PYTHON ?= $(shell for p in python3.11 python3.12 python3.10 python3 python; do \
+	if "$$p" -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 12))' 2>/dev/null; \
+	then echo "$$p"; break; fi; done)
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready-$(subst $(comma),-,$(EXTRAS))
+comma := ,
+DEMO ?= output/demo
+DEMO_OPTIONS ?=
+
+.PHONY: demo test lint env clean help
+
+help:
+	@echo "make demo   train a small DCGAN on MNIST, sample it and export it (about five minutes)"
+	@echo "make test   run the tests"
+	@echo "make lint   check style and types"
+	@echo "make clean  remove $(VENV) and the demo's output"
+
+env: $(READY)
+
+$(READY): setup.py pyproject.toml
+	@test -n "$(PYTHON)" || { echo "make: needs Python 3.10, 3.11 or 3.12; name one by PYTHON=..." >&2; exit 2; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade pip
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[$(EXTRAS)]'
+	@touch $@
+
+demo: env
+	@$(BIN)/python tools/demo.py --output $(DEMO) $(DEMO_OPTIONS)
+
+test: env
+	$(BIN)/python -m pytest
+
+lint: env
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+clean:
+	rm -rf $(VENV) $(DEMO)

@@ -1,0 +1,178 @@
+"""An exported model on disk: ``model.yml`` and the files that Paddle Inference reads.
+
+Hashes are checked before any of Paddle's native loaders sees a file: those abort the
+process, or take all memory, on a damaged one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from ppgan_zoo.errors import ConfigError, ExportError
+from ppgan_zoo.files import sha256_file
+from ppgan_zoo.latent import Latent, Prior
+from ppgan_zoo.strict_yaml import read_yaml
+
+MODEL_FILE = "model.yml"
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class LatentFacts(_Strict):
+    """The prior that z must come from."""
+
+    dim: int
+    prior: Prior
+
+
+class Versions(_Strict):
+    """What the model was exported with."""
+
+    ppgan_zoo: str
+    paddle: str
+
+
+class Origin(_Strict):
+    """The checkpoint that the weights come from."""
+
+    iteration: int
+    weights: str
+
+
+class Differences(_Strict):
+    """Largest absolute difference of the same z's images from the trained generator's."""
+
+    static_graph: float
+    paddle_inference: float
+    tolerance: float
+    samples: int
+
+
+class Description(_Strict):
+    """What ``model.yml`` says."""
+
+    format: int
+    name: str
+    versions: Versions
+    origin: Origin
+    latent: LatentFacts
+    image_shape: tuple[int, int, int]
+    image_range: tuple[float, float]
+    program: str
+    parameters: str
+    onednn: bool
+    largest_difference: Differences
+    sha256: dict[str, str]
+
+
+@dataclass(frozen=True)
+class ExportedModel:
+    """An exported model whose files have been checked, ready to make images."""
+
+    path: Path
+    description: Description
+    predictor: Any
+
+    @property
+    def latent(self) -> Latent:
+        """The prior of z."""
+        return Latent(self.description.latent.dim, self.description.latent.prior)
+
+    @property
+    def image_range(self) -> tuple[float, float]:
+        """Lowest and highest pixel value."""
+        return self.description.image_range
+
+    def generate(self, z: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return images ``[N, C, H, W]`` of z ``[N, latent_dim]``, through Paddle Inference."""
+        return run_predictor(self.predictor, z)
+
+
+def open_exported(path: Path) -> ExportedModel:
+    """Check an exported model's files and load it.
+
+    Raises:
+        ExportError: A file is missing, changed or not what it should be.
+    """
+    description = read_description(path)
+    for name, wanted in description.sha256.items():
+        file = path / name
+        try:
+            found = sha256_file(file)
+        except OSError as error:
+            raise ExportError(f"{file}: cannot be read: {error.strerror}; export again") from None
+        if found != wanted:
+            raise ExportError(
+                f"{file}: its SHA-256 is {found[:12]}..., and {MODEL_FILE} says {wanted[:12]}...; "
+                "the file is damaged or was changed: export again"
+            )
+    predictor = make_predictor(
+        path / description.program, path / description.parameters, onednn=description.onednn
+    )
+    return ExportedModel(path, description, predictor)
+
+
+def read_description(path: Path) -> Description:
+    """Read ``model.yml``.
+
+    Raises:
+        ExportError: It is missing or does not describe a model.
+    """
+    file = path / MODEL_FILE
+    try:
+        description = Description.model_validate(read_yaml(file).data)
+    except ConfigError as error:
+        raise ExportError(str(error)) from None
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"])
+        raise ExportError(f"{file}: {key}: {first['msg']}; export again") from None
+    for name in (*description.sha256, description.program, description.parameters):
+        if Path(name).name != name:
+            raise ExportError(f"{file}: file name {name!r} leaves the folder; export again")
+    for name in (description.program, description.parameters):
+        if name not in description.sha256:
+            raise ExportError(f"{file}: sha256 has no entry for {name!r}; export again")
+    return description
+
+
+def make_predictor(program: Path, parameters: Path, *, onednn: bool) -> Any:
+    """Return a Paddle Inference predictor on the device that Paddle is set to."""
+    import paddle
+    from paddle import inference
+
+    config = inference.Config(str(program), str(parameters))
+    config.disable_glog_info()
+    device = str(paddle.get_device())
+    if device.startswith("gpu"):
+        config.enable_use_gpu(256, int(device.partition(":")[2] or 0))
+    else:
+        from ppgan_zoo.runtime import cpu_threads
+
+        config.disable_gpu()
+        config.set_cpu_math_library_num_threads(cpu_threads())
+        if onednn:
+            config.enable_mkldnn()
+        elif hasattr(config, "disable_mkldnn"):
+            config.disable_mkldnn()
+    return inference.create_predictor(config)
+
+
+def run_predictor(predictor: Any, z: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Feed z ``[N, latent_dim]`` and return the images ``[N, C, H, W]``."""
+    entry = predictor.get_input_handle(predictor.get_input_names()[0])
+    entry.reshape(list(z.shape))
+    entry.copy_from_cpu(np.ascontiguousarray(z, np.float32))
+    predictor.run()
+    images: NDArray[np.float32] = predictor.get_output_handle(
+        predictor.get_output_names()[0]
+    ).copy_to_cpu()
+    return images

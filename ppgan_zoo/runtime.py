@@ -1,0 +1,138 @@
+"""What must be set around Paddle's import: threads, math library, device, silence.
+
+Paddle's CPU wheel runs on one thread, and its bundled MKL takes a slow path on AMD;
+either alone costs a factor of two or more. Every entry point calls :func:`start` once,
+before anything else imports Paddle; a program that uses the zoo as a library does the
+same with ``ppgan_zoo.runtime.start()``, best before its own ``import paddle``.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+import warnings
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from ppgan_zoo.errors import ConfigError
+
+DEVICE_PATTERN = re.compile(r"auto|cpu|gpu(:\d+)?")
+
+# Paddle warns of these at import or at the first step; none is about the user's work.
+_NOISE = (
+    "No ccache found",
+    "When training, we now always track global mean and variance",
+    "You are using GPU version Paddle, but your CUDA device is not set properly",
+)
+
+
+@dataclass(frozen=True)
+class Runtime:
+    """What :func:`start` chose, as a manifest records it.
+
+    Attributes:
+        device: Paddle's name of the device, such as ``"cpu"`` or ``"gpu:0"``.
+        threads: Threads of the math library on the CPU.
+        amd_mkl: Whether the old MKL was told to use its AVX2 code on this AMD processor.
+        paddle: Version of Paddle.
+    """
+
+    device: str
+    threads: int
+    amd_mkl: bool
+    paddle: str
+
+    def describe(self) -> dict[str, Any]:
+        """Return plain data for a manifest, with the processor's name."""
+        processor = _cpu_field("model name")
+        return {**asdict(self), "processor": processor, "machine": platform.machine()}
+
+
+def start(device: str = "auto", threads: int | None = None) -> Runtime:
+    """Import Paddle with fast and quiet settings, and choose the device.
+
+    Args:
+        device: ``"auto"`` (a GPU if Paddle sees one), ``"cpu"``, ``"gpu"`` or ``"gpu:N"``.
+        threads: CPU threads; None takes what :func:`cpu_threads` says.
+
+    Raises:
+        ConfigError: A device that is not to be had, or Paddle is not installed.
+    """
+    if not DEVICE_PATTERN.fullmatch(device):
+        raise ConfigError(f"device {device!r}: allowed are auto, cpu, gpu and gpu:N (N from 0)")
+    prepare()
+    threads = threads or cpu_threads()
+    try:
+        import paddle
+    except ImportError as error:
+        raise ConfigError(
+            f"Paddle cannot be imported ({error}); install it: pip install 'ppgan_zoo[cpu]' or "
+            "'ppgan_zoo[gpu]'"
+        ) from error
+    paddle.base.core.set_num_threads(threads)
+    return Runtime(_choose_device(device), threads, _is_amd(), paddle.__version__)
+
+
+def prepare() -> None:
+    """Set what Paddle reads at its import and silence its noise; imports nothing."""
+    if _is_amd():
+        os.environ.setdefault("MKL_DEBUG_CPU_TYPE", "5")
+    os.environ.setdefault("GLOG_minloglevel", "2")
+    for message in _NOISE:
+        warnings.filterwarnings("ignore", message=f".*{message}")
+
+
+def available_cores() -> int:
+    """Return how many cores this process may use: its affinity and its cgroup's quota."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    try:
+        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
+        if quota != "max":
+            cores = min(cores or 1, max(1, int(quota) // int(period)))
+    except (OSError, ValueError):
+        pass  # no cgroup v2 here
+    return cores or 1
+
+
+def cpu_threads() -> int:
+    """Return how many threads to use: ``PPGAN_ZOO_THREADS``, or every core to be had."""
+    # Not OMP_NUM_THREADS: Paddle sets that to 1 in the environment of every child process.
+    value = os.environ.get("PPGAN_ZOO_THREADS")
+    if value is None:
+        return available_cores()
+    if not value.isdigit() or not int(value):
+        raise ConfigError(f"PPGAN_ZOO_THREADS={value!r}: must be a whole number from 1")
+    return int(value)
+
+
+def _choose_device(device: str) -> str:
+    import paddle
+
+    gpus = paddle.device.cuda.device_count() if paddle.is_compiled_with_cuda() else 0
+    if device == "auto":
+        device = "gpu:0" if gpus else "cpu"
+    elif device == "gpu":
+        device = "gpu:0"
+    if device != "cpu" and int(device.partition(":")[2]) >= gpus:
+        build = "sees" if paddle.is_compiled_with_cuda() else "is built for the CPU and sees"
+        raise ConfigError(
+            f"device {device}: this Paddle {build} {gpus} GPUs; use --device cpu, or install "
+            "paddlepaddle-gpu on a machine that has one"
+        )
+    return str(paddle.set_device(device)).lower().replace("place(", "").rstrip(")")
+
+
+def _is_amd() -> bool:
+    return _cpu_field("vendor_id") == "AuthenticAMD"
+
+
+def _cpu_field(name: str) -> str:
+    try:
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith(name):
+                return line.partition(":")[2].strip()
+    except OSError:
+        pass
+    return platform.processor()

@@ -1,0 +1,137 @@
+"""Images from a run, a checkpoint or an exported model: the same seed, the same bytes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ppgan_zoo.checkpoint import (
+    MANIFEST,
+    Checkpoint,
+    newest_valid_checkpoint,
+    open_checkpoint,
+    read_best,
+)
+from ppgan_zoo.data import to_uint8
+from ppgan_zoo.errors import CheckpointError, ConfigError
+from ppgan_zoo.exported import MODEL_FILE, open_exported
+from ppgan_zoo.grid import image_grid, save_png
+from ppgan_zoo.latent import Latent
+from ppgan_zoo.run import RunDirectory
+
+BATCH = 128
+
+
+@dataclass(frozen=True)
+class Sampler:
+    """Something that makes images.
+
+    Attributes:
+        latent: The prior of z.
+        image_range: Lowest and highest value of `generate`'s images.
+        generate: z ``[N, latent.dim]`` to images ``[N, C, H, W]``, both float32.
+    """
+
+    latent: Latent
+    image_range: tuple[float, float]
+    generate: Callable[[NDArray[np.float32]], NDArray[np.float32]]
+
+    def sample(self, count: int, seed: int) -> NDArray[np.uint8]:
+        """Return `count` images as ``uint8 [count, C, H, W]``.
+
+        Args:
+            count: How many.
+            seed: Of z; the first images do not depend on `count`.
+        """
+        z = self.latent.sample(count, seed)
+        parts = [self.generate(z[start : start + BATCH]) for start in range(0, count, BATCH)]
+        return to_uint8(np.concatenate(parts), self.image_range)
+
+
+def open_sampler(path: Path, *, best: bool = False) -> Sampler:
+    """Return the sampler for an exported model, a checkpoint or a run.
+
+    Args:
+        path: The directory. A run stands for its newest valid checkpoint.
+        best: Take a run's best checkpoint.
+
+    Raises:
+        CheckpointError: It is none of the three, or damaged.
+        ExportError: A damaged exported model.
+    """
+    if (path / MODEL_FILE).is_file():
+        model = open_exported(path)
+        return Sampler(model.latent, model.image_range, model.generate)
+    checkpoint = find_checkpoint(path, best=best)
+    generator, facts = load_generator(checkpoint)
+    from ppgan_zoo.trainer import generate
+
+    return Sampler(facts.latent, facts.image_range, lambda z: generate(generator, z))
+
+
+def find_checkpoint(path: Path, *, best: bool = False) -> Checkpoint:
+    """Return the checkpoint that a path means: itself, or one of a run.
+
+    Raises:
+        CheckpointError: There is none.
+    """
+    if (path / MANIFEST).is_file():
+        return open_checkpoint(path)
+    run = RunDirectory(path)
+    if not run.checkpoints.is_dir():
+        raise CheckpointError(
+            f"{path}: neither a run (no checkpoints/), nor a checkpoint (no {MANIFEST}), nor an "
+            f"exported model (no {MODEL_FILE})"
+        )
+    if not best:
+        return newest_valid_checkpoint(run.checkpoints, notify=_ignore)
+    chosen = read_best(run.checkpoints)
+    if chosen is None:
+        raise CheckpointError(f"{path}: has no best checkpoint (checkpoint.best_by was null)")
+    return open_checkpoint(run.checkpoints / Path(chosen["checkpoint"]).name)
+
+
+def load_generator(checkpoint: Checkpoint) -> tuple[Any, Any]:
+    """Build a checkpoint's generator in eval mode: the EMA's weights where there are any.
+
+    Returns:
+        The generator and its :class:`ppgan_zoo.build.ModelFacts`.
+
+    Raises:
+        CheckpointError: Damaged, or written by another version of the model.
+    """
+    from ppgan_zoo.build import ModelFacts, build_model
+    from ppgan_zoo.trainer import load_arrays
+
+    facts = ModelFacts.from_json(checkpoint.model, str(checkpoint.path / MANIFEST))
+    generator = build_model(facts).generator
+    load_arrays(generator, checkpoint.arrays("ema" if checkpoint.has("ema") else "generator"))
+    generator.eval()
+    return generator, facts
+
+
+def write_images(images: NDArray[np.uint8], path: Path) -> None:
+    """Write ``uint8 [N, C, H, W]`` as a PNG grid or, to a ``.npy`` file, as they are.
+
+    Raises:
+        ConfigError: Another suffix, or the file cannot be written.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.suffix == ".npy":
+            np.save(path, images, allow_pickle=False)
+        elif path.suffix == ".png":
+            save_png(path, image_grid(images, columns=max(1, round(len(images) ** 0.5))))
+        else:
+            raise ConfigError(f"--output {path}: the name must end in .png (a grid) or .npy")
+    except OSError as error:
+        raise ConfigError(f"--output {path}: cannot be written: {error.strerror}") from None
+
+
+def _ignore(line: str) -> None:
+    """Damaged checkpoints that are passed over are the training log's matter."""

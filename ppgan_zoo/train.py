@@ -1,0 +1,293 @@
+"""A training run from beginning to end: directory, data, model, callbacks, resume."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import paddle
+from tqdm import tqdm
+
+from ppgan_zoo import runtime
+from ppgan_zoo.build import (
+    ModelFacts,
+    build_batches,
+    build_figure,
+    build_model,
+    build_trainer,
+    model_facts,
+    total_iterations,
+)
+from ppgan_zoo.callbacks.base import Callback
+from ppgan_zoo.callbacks.checkpoints import CheckpointSaver
+from ppgan_zoo.callbacks.progress import EpochLog, ProgressBar
+from ppgan_zoo.callbacks.samples import SampleGrid
+from ppgan_zoo.callbacks.stop import StopOnSignal
+from ppgan_zoo.callbacks.visualdl import VisualDLCurves
+from ppgan_zoo.checkpoint import newest_valid_checkpoint
+from ppgan_zoo.data import Batches, ImageSet, load_image_set
+from ppgan_zoo.errors import CheckpointError, ConfigError
+from ppgan_zoo.estimate import count_parameters, estimate_memory
+from ppgan_zoo.recipe import Recipe, load_recipe
+from ppgan_zoo.registry import Gan
+from ppgan_zoo.run import RunDirectory, command_line, start_facts
+from ppgan_zoo.trainer import Trainer
+from ppgan_zoo.visualdl_log import VisualDLLog
+
+# A resumed run must stay the run that it was: only these may be given anew.
+RESUME_KEYS = (
+    "training.epochs", "training.iterations", "samples.", "log.", "checkpoint.", "device",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a run ended.
+
+    Attributes:
+        run: Its directory.
+        iteration: Iterations done in all.
+        signal: The signal that stopped it, or None.
+    """
+
+    run: RunDirectory
+    iteration: int
+    signal: int | None
+
+
+def train(
+    recipe: Recipe, output: Path, *, data_dir: str | None = None, offline: bool = False
+) -> Outcome:
+    """Train a recipe into a new run directory.
+
+    Args:
+        recipe: What to train.
+        output: The run directory, which must not hold anything yet.
+        data_dir: Where the data are, in place of the recipe's ``data.directory``.
+        offline: Never to use the network.
+
+    Raises:
+        ZooError: Whatever is wrong with recipe, data or directory, before training starts.
+    """
+    run = RunDirectory(output)
+    run.check_free()
+    machine = runtime.start(recipe.device)
+    images = _load_data(recipe, data_dir, offline)
+    facts, gan = _build(recipe, images)
+    run.create()
+    run.lock()
+    run.recipe.write_text(recipe.to_yaml(), encoding="utf-8")
+    return _fit(recipe, run, images, facts, gan, machine, resume=False)
+
+
+def resume(
+    run: RunDirectory,
+    overrides: Iterable[str] = (),
+    *,
+    data_dir: str | None = None,
+    offline: bool = False,
+) -> Outcome:
+    """Go on with a run from its newest valid checkpoint.
+
+    Args:
+        run: The run.
+        overrides: ``key=value`` texts; of the keys that say how long to train and what to
+            watch only, since anything else would make it another run.
+        data_dir: Where the data are now.
+        offline: Never to use the network.
+
+    Raises:
+        CheckpointError: Not a run, no valid checkpoint, or a process is training it.
+        ConfigError: An override that would change the run.
+        DataError: The data are not those that the run was started on.
+    """
+    run.check()
+    overrides = list(overrides)
+    for override in overrides:
+        if not override.partition("=")[0].startswith(RESUME_KEYS):
+            raise ConfigError(
+                f"-o {override}: cannot be changed on a resume; allowed: "
+                f"{', '.join(key.rstrip('.') for key in RESUME_KEYS)}. For anything else start a "
+                "new run"
+            )
+    recipe = load_recipe(run.recipe, overrides)
+    run.lock()
+    machine = runtime.start(recipe.device)
+    images = _load_data(recipe, data_dir, offline)
+    run.check_data(images.describe())
+    facts, gan = _build(recipe, images)
+    if overrides:
+        run.recipe.write_text(recipe.to_yaml(), encoding="utf-8")
+    return _fit(recipe, run, images, facts, gan, machine, resume=True)
+
+
+def dry_run(recipe: Recipe, *, data_dir: str | None = None, offline: bool = False) -> str:
+    """Return the resolved recipe, parameter counts and memory estimate; train nothing."""
+    machine = runtime.start(recipe.device)
+    images = _load_data(recipe, data_dir, offline)
+    facts, gan = _build(recipe, images)
+    batches = build_batches(recipe, images, gan.image_range)
+    iterations = total_iterations(recipe, batches.steps_per_epoch)
+    build_trainer(recipe, gan, iterations)
+    memory = estimate_memory(gan, recipe.data.batch_size, ema=recipe.ema.decay is not None)
+    resolved = recipe.model_copy(
+        update={
+            "model": recipe.model.model_copy(
+                update={"generator": facts.generator, "discriminator": facts.discriminator}
+            )
+        }
+    )
+    lines = [
+        resolved.to_yaml().rstrip(),
+        "---",
+        f"data: {len(images):,} images {images.image_shape} of {images.name} from {images.source} "
+        f"({images.location})",
+        f"device: {machine.device}, {machine.threads} threads, Paddle {machine.paddle}",
+        f"generator: {count_parameters(gan.generator):,} parameters",
+        f"discriminator: {count_parameters(gan.discriminator):,} parameters",
+        f"memory: about {memory / 2**20:,.0f} MiB beside Paddle itself",
+        f"length: {iterations:,} iterations, {batches.steps_per_epoch:,} an epoch",
+    ]
+    return "\n".join(lines)
+
+
+def _load_data(recipe: Recipe, data_dir: str | None, offline: bool) -> ImageSet:
+    data = recipe.data
+    return load_image_set(
+        data.name,
+        directory=data_dir or data.directory,
+        offline=offline,
+        image_size=data.image_size,
+        channels=data.channels,
+        limit=data.limit,
+    )
+
+
+def _build(recipe: Recipe, images: ImageSet) -> tuple[ModelFacts, Gan]:
+    facts = model_facts(recipe, images.image_shape)
+    paddle.seed(recipe.seed)  # the initial weights
+    return facts, build_model(facts)
+
+
+def _fit(
+    recipe: Recipe,
+    run: RunDirectory,
+    images: ImageSet,
+    facts: ModelFacts,
+    gan: Gan,
+    machine: runtime.Runtime,
+    *,
+    resume: bool,
+) -> Outcome:
+    batches = build_batches(recipe, images, gan.image_range)
+    iterations = total_iterations(recipe, batches.steps_per_epoch)
+    trainer = build_trainer(recipe, gan, iterations)
+    logger = _open_log(run.log)
+    if resume:
+        checkpoint = newest_valid_checkpoint(run.checkpoints, logger.warning)
+        trainer.load_state(checkpoint.all_arrays(), checkpoint.iteration)
+        logger.info("resumed from %s", checkpoint.path.name)
+    run.record_start(
+        start_facts(
+            command_line(),
+            seed=recipe.seed,
+            runtime=machine.describe(),
+            data=images.describe(),
+            resumed_from_iteration=trainer.iteration if resume else None,
+        )
+    )
+    logger.info(
+        "%s on %s %s images of %s (%s), %d iterations of batch %d",
+        facts.name, machine.device, f"{len(images):,}", images.name, images.source, iterations,
+        recipe.data.batch_size,
+    )  # fmt: skip
+    if trainer.iteration >= iterations:
+        logger.info("nothing to do: %d of %d iterations are done", trainer.iteration, iterations)
+        return Outcome(run, trainer.iteration, None)
+    stop = StopOnSignal()
+    callbacks = _callbacks(recipe, run, images, facts, trainer, batches, iterations, logger)
+    trainer.fit(batches, iterations=iterations, callbacks=[stop, *callbacks])
+    return Outcome(run, trainer.iteration, stop.signal)
+
+
+def _callbacks(
+    recipe: Recipe,
+    run: RunDirectory,
+    images: ImageSet,
+    facts: ModelFacts,
+    trainer: Trainer,
+    batches: Batches,
+    iterations: int,
+    logger: logging.Logger,
+) -> list[Callback]:
+    images_per_step = recipe.data.batch_size * recipe.training.discriminator_steps
+    records = VisualDLLog(run.visualdl, resume_step=trainer.iteration or None)
+    rows, columns = recipe.samples.grid
+    shown = recipe.samples.real_rows * columns
+    return [
+        ProgressBar(iterations, images_per_step, recipe.log.every_steps),
+        EpochLog(logger, batches.steps_per_epoch, images_per_step),
+        SampleGrid(
+            run.samples,
+            every_steps=recipe.samples.every_steps,
+            grid=(rows, columns),
+            real=images.images[:shown] if shown else None,
+            log=records,
+        ),
+        CheckpointSaver(
+            run.checkpoints,
+            facts.to_json(),
+            every_steps=recipe.checkpoint.every_steps,
+            keep_last=recipe.checkpoint.keep_last,
+            figure_name=recipe.checkpoint.best_by or "",
+            figure=build_figure(images, trainer) if recipe.checkpoint.best_by else None,
+            logger=logger,
+        ),
+        # Last, since it closes the log that the grids are written to.
+        VisualDLCurves(
+            records,
+            every_steps=recipe.log.every_steps,
+            histogram_every_steps=recipe.log.histogram_every_steps,
+            images_per_step=images_per_step,
+            hparams=_flatten(recipe.model_dump(mode="json")),
+        ),
+    ]
+
+
+def _open_log(path: Path) -> logging.Logger:
+    """Return a logger that writes to `path` and to standard error, above the progress bar."""
+    logger = logging.getLogger("ppgan_zoo.train")
+    logger.setLevel(logging.INFO)
+    logger.propagate = False
+    for handler in list(logger.handlers):
+        logger.removeHandler(handler)
+        handler.close()
+    try:
+        to_file = logging.FileHandler(path, encoding="utf-8")
+    except OSError as error:
+        raise CheckpointError(f"{path}: cannot be written: {error.strerror}") from None
+    to_file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    logger.addHandler(to_file)
+    logger.addHandler(_AboveTheBar())
+    return logger
+
+
+class _AboveTheBar(logging.Handler):
+    """Prints to standard error without tearing the progress bar."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        tqdm.write(self.format(record), file=sys.stderr)
+
+
+def _flatten(section: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in section.items():
+        if isinstance(value, dict) and value:
+            flat.update(_flatten(value, f"{prefix}{key}."))
+        elif value is not None and value != {}:
+            flat[prefix + key] = value
+    return flat

@@ -1,0 +1,44 @@
+"""The demo: train, sample and export a small DCGAN, then say what to try next."""
+
+import argparse
+import shutil
+import sys
+import time
+from pathlib import Path
+
+from ppgan_zoo.cli import main
+
+
+def demo() -> int:
+    """Run the three commands of the demo; returns the first exit code that is not 0."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--output", type=Path, default=Path("output/demo"))
+    parser.add_argument("-o", dest="overrides", action="append", default=[], metavar="KEY=VALUE")
+    options = parser.parse_args()
+    run = options.output
+    if run.exists():  # an earlier demo is kept, under another name
+        kept = run.with_name(f"{run.name}-{time.strftime('%Y%m%d-%H%M%S')}")
+        shutil.move(run, kept)
+        print(f"moved the earlier demo to {kept}")
+    overrides = [word for override in options.overrides for word in ("-o", override)]
+    grid = str(run / "grid.png")
+    for command in (
+        ["train", "-c", "demo", "--output", str(run), *overrides],
+        ["export", "--checkpoint", str(run), "--output", str(run / "export")],
+        ["sample", str(run / "export"), "-n", "100", "--output", grid],
+    ):
+        code = main(command)
+        if code:
+            return code
+    folder = "" if Path(sys.prefix) == Path(sys.base_prefix) else f"{Path(sys.prefix).name}/bin/"
+    print(
+        f"\nLook at {grid}: 100 digits that nobody wrote. Next, try:\n"
+        f"  {folder}ppgan-zoo sample {run}/export -n 64 --seed 1 --output more.png\n"
+        f"  {folder}visualdl --logdir {run} --language en\n"
+        f"  {folder}ppgan-zoo train -c dcgan_fashion"
+    )
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(demo())
