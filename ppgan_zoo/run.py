@@ -6,6 +6,7 @@ however it ends.
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import fcntl
 import json
@@ -13,6 +14,7 @@ import os
 import platform
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -97,8 +99,9 @@ class RunDirectory:
                 "'ppgan-zoo train --output' made"
             )
 
-    def lock(self) -> int:
-        """Own the run until this process ends; returns the lock's file descriptor.
+    @contextlib.contextmanager
+    def lock(self) -> Iterator[None]:
+        """Own the run for a block; the system frees it when the process dies inside.
 
         Raises:
             CheckpointError: Another process owns it.
@@ -113,9 +116,12 @@ class RunDirectory:
                 f"{self.path}: process {owner} is training this run; stop it first, or train "
                 "into another --output"
             ) from None
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, str(os.getpid()).encode(), 0)
-        return descriptor
+        try:
+            os.ftruncate(descriptor, 0)
+            os.pwrite(descriptor, str(os.getpid()).encode(), 0)
+            yield
+        finally:
+            os.close(descriptor)
 
     def starts(self) -> list[dict[str, Any]]:
         """Return what the manifest records of every start, oldest first.

@@ -32,8 +32,8 @@ from ppgan_zoo.checkpoint import newest_valid_checkpoint
 from ppgan_zoo.data import Batches, ImageSet, load_image_set
 from ppgan_zoo.errors import CheckpointError, ConfigError
 from ppgan_zoo.estimate import count_parameters, estimate_memory
+from ppgan_zoo.files import write_atomically
 from ppgan_zoo.recipe import Recipe, load_recipe
-from ppgan_zoo.registry import Gan
 from ppgan_zoo.run import RunDirectory, command_line, start_facts
 from ppgan_zoo.trainer import Trainer
 from ppgan_zoo.visualdl_log import VisualDLLog
@@ -75,13 +75,11 @@ def train(
     """
     run = RunDirectory(output)
     run.check_free()
-    machine = runtime.start(recipe.device)
-    images = _load_data(recipe, data_dir, offline)
-    facts, gan = _build(recipe, images)
+    job = _prepare(recipe, data_dir, offline)
     run.create()
-    run.lock()
-    run.recipe.write_text(recipe.to_yaml(), encoding="utf-8")
-    return _fit(recipe, run, images, facts, gan, machine, resume=False)
+    with run.lock():
+        write_atomically(run.recipe, recipe.to_yaml())
+        return _fit(job, run, resume=False)
 
 
 def resume(
@@ -115,32 +113,21 @@ def resume(
                 "new run"
             )
     recipe = load_recipe(run.recipe, overrides)
-    run.lock()
-    machine = runtime.start(recipe.device)
-    images = _load_data(recipe, data_dir, offline)
-    run.check_data(images.describe())
-    facts, gan = _build(recipe, images)
-    if overrides:
-        run.recipe.write_text(recipe.to_yaml(), encoding="utf-8")
-    return _fit(recipe, run, images, facts, gan, machine, resume=True)
+    with run.lock():
+        job = _prepare(recipe, data_dir, offline)
+        run.check_data(job.images.describe())
+        if overrides:
+            write_atomically(run.recipe, recipe.to_yaml())
+        return _fit(job, run, resume=True)
 
 
 def dry_run(recipe: Recipe, *, data_dir: str | None = None, offline: bool = False) -> str:
     """Return the resolved recipe, parameter counts and memory estimate; train nothing."""
-    machine = runtime.start(recipe.device)
-    images = _load_data(recipe, data_dir, offline)
-    facts, gan = _build(recipe, images)
-    batches = build_batches(recipe, images, gan.image_range)
-    iterations = total_iterations(recipe, batches.steps_per_epoch)
-    build_trainer(recipe, gan, iterations)
+    job = _prepare(recipe, data_dir, offline)
+    gan, images, machine = job.trainer.gan, job.images, job.machine
     memory = estimate_memory(gan, recipe.data.batch_size, ema=recipe.ema.decay is not None)
-    resolved = recipe.model_copy(
-        update={
-            "model": recipe.model.model_copy(
-                update={"generator": facts.generator, "discriminator": facts.discriminator}
-            )
-        }
-    )
+    arguments = {"generator": job.facts.generator, "discriminator": job.facts.discriminator}
+    resolved = recipe.model_copy(update={"model": recipe.model.model_copy(update=arguments)})
     lines = [
         resolved.to_yaml().rstrip(),
         "---",
@@ -150,9 +137,33 @@ def dry_run(recipe: Recipe, *, data_dir: str | None = None, offline: bool = Fals
         f"generator: {count_parameters(gan.generator):,} parameters",
         f"discriminator: {count_parameters(gan.discriminator):,} parameters",
         f"memory: about {memory / 2**20:,.0f} MiB beside Paddle itself",
-        f"length: {iterations:,} iterations, {batches.steps_per_epoch:,} an epoch",
+        f"length: {job.iterations:,} iterations, {job.batches.steps_per_epoch:,} an epoch",
     ]
     return "\n".join(lines)
+
+
+@dataclass(frozen=True)
+class _Job:
+    """A recipe made real: everything that can be refused has been built."""
+
+    recipe: Recipe
+    machine: runtime.Runtime
+    images: ImageSet
+    facts: ModelFacts
+    batches: Batches
+    iterations: int
+    trainer: Trainer
+
+
+def _prepare(recipe: Recipe, data_dir: str | None, offline: bool) -> _Job:
+    machine = runtime.start(recipe.device)
+    images = _load_data(recipe, data_dir, offline)
+    facts = model_facts(recipe, images.image_shape)
+    batches = build_batches(recipe, images, facts.image_range)
+    iterations = total_iterations(recipe, batches.steps_per_epoch)
+    paddle.seed(recipe.seed)  # the initial weights
+    trainer = build_trainer(recipe, build_model(facts), iterations)
+    return _Job(recipe, machine, images, facts, batches, iterations, trainer)
 
 
 def _load_data(recipe: Recipe, data_dir: str | None, offline: bool) -> ImageSet:
@@ -167,25 +178,8 @@ def _load_data(recipe: Recipe, data_dir: str | None, offline: bool) -> ImageSet:
     )
 
 
-def _build(recipe: Recipe, images: ImageSet) -> tuple[ModelFacts, Gan]:
-    facts = model_facts(recipe, images.image_shape)
-    paddle.seed(recipe.seed)  # the initial weights
-    return facts, build_model(facts)
-
-
-def _fit(
-    recipe: Recipe,
-    run: RunDirectory,
-    images: ImageSet,
-    facts: ModelFacts,
-    gan: Gan,
-    machine: runtime.Runtime,
-    *,
-    resume: bool,
-) -> Outcome:
-    batches = build_batches(recipe, images, gan.image_range)
-    iterations = total_iterations(recipe, batches.steps_per_epoch)
-    trainer = build_trainer(recipe, gan, iterations)
+def _fit(job: _Job, run: RunDirectory, *, resume: bool) -> Outcome:
+    recipe, trainer, images, iterations = job.recipe, job.trainer, job.images, job.iterations
     logger = _open_log(run.log)
     if resume:
         checkpoint = newest_valid_checkpoint(run.checkpoints, logger.warning)
@@ -195,42 +189,34 @@ def _fit(
         start_facts(
             command_line(),
             seed=recipe.seed,
-            runtime=machine.describe(),
+            runtime=job.machine.describe(),
             data=images.describe(),
             resumed_from_iteration=trainer.iteration if resume else None,
         )
     )
     logger.info(
         "%s on %s %s images of %s (%s), %d iterations of batch %d",
-        facts.name, machine.device, f"{len(images):,}", images.name, images.source, iterations,
-        recipe.data.batch_size,
+        job.facts.name, job.machine.device, f"{len(images):,}", images.name, images.source,
+        iterations, recipe.data.batch_size,
     )  # fmt: skip
     if trainer.iteration >= iterations:
         logger.info("nothing to do: %d of %d iterations are done", trainer.iteration, iterations)
         return Outcome(run, trainer.iteration, None)
     stop = StopOnSignal()
-    callbacks = _callbacks(recipe, run, images, facts, trainer, batches, iterations, logger)
-    trainer.fit(batches, iterations=iterations, callbacks=[stop, *callbacks])
+    callbacks = [stop, *_callbacks(job, run, logger)]
+    trainer.fit(job.batches, iterations=iterations, callbacks=callbacks)
     return Outcome(run, trainer.iteration, stop.signal)
 
 
-def _callbacks(
-    recipe: Recipe,
-    run: RunDirectory,
-    images: ImageSet,
-    facts: ModelFacts,
-    trainer: Trainer,
-    batches: Batches,
-    iterations: int,
-    logger: logging.Logger,
-) -> list[Callback]:
+def _callbacks(job: _Job, run: RunDirectory, logger: logging.Logger) -> list[Callback]:
+    recipe, images, trainer = job.recipe, job.images, job.trainer
     images_per_step = recipe.data.batch_size * recipe.training.discriminator_steps
     records = VisualDLLog(run.visualdl, resume_step=trainer.iteration or None)
     rows, columns = recipe.samples.grid
     shown = recipe.samples.real_rows * columns
     return [
-        ProgressBar(iterations, images_per_step, recipe.log.every_steps),
-        EpochLog(logger, batches.steps_per_epoch, images_per_step),
+        ProgressBar(job.iterations, images_per_step, recipe.log.every_steps),
+        EpochLog(logger, job.batches.steps_per_epoch, images_per_step),
         SampleGrid(
             run.samples,
             every_steps=recipe.samples.every_steps,
@@ -240,7 +226,7 @@ def _callbacks(
         ),
         CheckpointSaver(
             run.checkpoints,
-            facts.to_json(),
+            job.facts.to_json(),
             every_steps=recipe.checkpoint.every_steps,
             keep_last=recipe.checkpoint.keep_last,
             figure_name=recipe.checkpoint.best_by or "",

@@ -219,11 +219,12 @@ class Trainer:
         if (iterations is None) == (epochs is None):
             raise ConfigError("fit: give either iterations or epochs")
         total = iterations if iterations is not None else epochs * batches.steps_per_epoch  # type: ignore[operator]
-        watchers = list(callbacks)
+        watchers: list[Callback] = []
         error: BaseException | None = None
         try:
-            for callback in watchers:
+            for callback in callbacks:
                 callback.on_train_begin(self)
+                watchers.append(callback)
             while self.iteration < total and not self.stop_requested:
                 scalars = self.step(batches[self.iteration])
                 for callback in watchers:

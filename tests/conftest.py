@@ -1,0 +1,76 @@
+"""What the tests share: a quiet, single-device Paddle and small, fast data."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ppgan_zoo import runtime
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def pytest_configure(config):
+    # Fewer threads than cores may be free on a shared machine; the sums are the same.
+    os.environ.setdefault("PPGAN_ZOO_THREADS", "2")
+    runtime.start("cpu")
+
+
+@pytest.fixture
+def cli():
+    """Run ``ppgan-zoo`` in a process of its own; returns the finished process."""
+
+    def run(*arguments, cwd=None, timeout=120, env=None):
+        return subprocess.run(
+            [sys.executable, "-m", "ppgan_zoo.cli", *map(str, arguments)],
+            capture_output=True, text=True, timeout=timeout, cwd=cwd,
+            env={**os.environ, **(env or {})}, check=False,
+        )  # fmt: skip
+
+    return run
+
+
+TINY = """\
+model: {name: gan_mlp, generator: {hidden_units: [32]}, discriminator: {hidden_units: [32]}}
+latent: {dim: 8}
+data: {name: mnist, batch_size: 32, limit: 128}
+training: {epochs: 3}
+ema: {decay: 0.9}
+samples: {every_steps: 4, grid: [2, 4], real_rows: 1}
+log: {every_steps: 1, histogram_every_steps: 4}
+checkpoint: {every_steps: 4}
+"""  # 4 iterations an epoch, 12 in all
+
+
+@pytest.fixture
+def tiny_recipe(tmp_path):
+    """A recipe that trains in a second."""
+    path = tmp_path / "tiny.yml"
+    path.write_text(TINY)
+    return path
+
+
+@pytest.fixture
+def batches():
+    """Six iterations of fixed noise images, an epoch of three."""
+
+    class Noise:
+        steps_per_epoch = 3
+
+        def __getitem__(self, step):
+            rng = np.random.default_rng(step)
+            return rng.uniform(-1, 1, (8, 1, 28, 28)).astype(np.float32)
+
+    return Noise()
+
+
+def tree_bytes(folder):
+    """Return every file's content under `folder`, by relative path."""
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in sorted(Path(folder).rglob("*"))
+        if path.is_file()
+    }

@@ -1,0 +1,195 @@
+"""Exports: equal to the trained generator, and refused when damaged."""
+
+import hashlib
+import subprocess
+import sys
+
+import numpy as np
+import paddle
+import pytest
+import yaml
+from paddle import nn
+
+import ppgan_zoo
+from ppgan_zoo.build import ModelFacts
+from ppgan_zoo.checkpoint import save_checkpoint
+from ppgan_zoo.errors import ExportError
+from ppgan_zoo.export import export
+from ppgan_zoo.exported import open_exported
+from ppgan_zoo.latent import Latent
+from ppgan_zoo.registry import REGISTRY, GanSpec, constructor_arguments
+from ppgan_zoo.sampling import open_sampler
+from ppgan_zoo.trainer import Trainer, generate
+
+
+def checkpoint_of(name, folder, ema=None, **arguments):
+    """A checkpoint after two iterations on noise."""
+    spec = REGISTRY.get(name)
+    paddle.seed(7)
+    gan = ppgan_zoo.create(name, **arguments)
+    trainer = Trainer(gan, ema_decay=ema)
+    noise = np.random.default_rng(0).uniform(-1, 1, (8, *gan.image_shape)).astype(np.float32)
+    for _ in range(2):
+        trainer.step(noise)
+    resolved = {
+        role: {
+            key: arguments.get(role, {}).get(key, arguments.get(key, parameter.default))
+            for key, parameter in constructor_arguments(getattr(spec, role)).items()
+        }
+        for role in ("generator", "discriminator")
+    }
+    facts = ModelFacts(
+        name=name, image_shape=gan.image_shape, image_range=spec.image_range,
+        latent=Latent(gan.latent_dim, spec.latent_prior), **resolved,
+    )  # fmt: skip
+    return save_checkpoint(folder, trainer.state(), 2, facts.to_json()), trainer
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("export")
+    checkpoint, trainer = checkpoint_of("gan_mlp", folder, generator={"hidden_units": (16,)})
+    export(checkpoint, folder / "model")
+    return folder / "model", trainer
+
+
+@pytest.mark.parametrize("name", ppgan_zoo.list_models())
+def test_every_model_exports_what_it_trained(name, tmp_path):
+    checkpoint, trainer = checkpoint_of(name, tmp_path, ema=0.5)
+    description = export(checkpoint, tmp_path / "out")
+    assert description.origin.weights == "ema"
+    assert 0 <= description.largest_difference.paddle_inference <= 1e-5
+    z = Latent(trainer.gan.latent_dim).sample(5, 1)
+    model = open_exported(tmp_path / "out")
+    for count in (1, 5):
+        images = model.generate(z[:count])
+        wanted = generate(trainer.ema_generator, z[:count])
+        assert images.shape == (count, *trainer.gan.image_shape)
+        np.testing.assert_allclose(images, wanted, atol=1e-5)
+    # The EMA's weights, not the raw ones.
+    assert np.abs(images - generate(trainer.generator, z)).max() > 1e-4
+
+
+def test_model_yml_says_all_that_a_server_needs(exported):
+    folder, _ = exported
+    model = yaml.safe_load((folder / "model.yml").read_text())
+    assert model["name"] == "gan_mlp"
+    assert model["versions"] == {
+        "ppgan_zoo": ppgan_zoo.__version__, "paddle": paddle.__version__,
+    }  # fmt: skip
+    assert model["latent"] == {"dim": 100, "prior": "normal"}
+    assert (model["image_shape"], model["image_range"]) == ([1, 28, 28], [-1.0, 1.0])
+    for name, digest in model["sha256"].items():
+        assert hashlib.sha256((folder / name).read_bytes()).hexdigest() == digest
+    assert {p.name for p in folder.iterdir()} == {"model.yml", *model["sha256"]}
+
+
+def test_the_export_runs_without_the_zoo(exported):
+    folder, trainer = exported
+    z = Latent(100).sample(3, 0)
+    script = f"""
+import sys, yaml, numpy as np
+from paddle import inference
+model = yaml.safe_load(open(sys.argv[1] + "/model.yml"))
+config = inference.Config(*(sys.argv[1] + "/" + model[key] for key in ("program", "parameters")))
+config.disable_glog_info()
+predictor = inference.create_predictor(config)
+predictor.get_input_handle(predictor.get_input_names()[0]).copy_from_cpu(
+    np.frombuffer(bytes.fromhex("{z.tobytes().hex()}"), "float32").reshape(3, 100))
+predictor.run()
+images = predictor.get_output_handle(predictor.get_output_names()[0]).copy_to_cpu()
+assert "ppgan_zoo" not in sys.modules
+print(images.tobytes().hex())
+"""
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", script, str(folder)],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    images = np.frombuffer(bytes.fromhex(done.stdout.split()[-1]), "float32")
+    np.testing.assert_allclose(
+        images.reshape(3, 1, 28, 28), generate(trainer.generator, z), atol=1e-5
+    )
+
+
+@pytest.mark.parametrize("victim", ["program", "parameters"])
+def test_a_flipped_byte_is_refused_before_paddle_sees_it(victim, exported, tmp_path):
+    import shutil
+
+    folder = tmp_path / "copy"
+    shutil.copytree(exported[0], folder)
+    model = yaml.safe_load((folder / "model.yml").read_text())
+    file = folder / model[victim]
+    content = bytearray(file.read_bytes())
+    content[len(content) // 3] ^= 4
+    file.write_bytes(content)
+    with pytest.raises(ExportError, match=r"SHA-256.*damaged or was changed"):
+        open_sampler(folder)
+    file.unlink()
+    with pytest.raises(ExportError, match="cannot be read"):
+        open_sampler(folder)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("name: gan_mlp", "name: [1]", "name"),
+        ("program: ", "program: ../", "leaves the folder"),
+        ("dim: 100", "dim: many", "latent.dim"),
+        ("format: 1", "format: 1\nextra: 2", "extra"),
+        ("format: 1", "format: 1\nformat: 1", "stands twice"),
+    ],
+)
+def test_a_changed_model_yml_is_refused(old, new, said, exported, tmp_path):
+    import shutil
+
+    folder = tmp_path / "copy"
+    shutil.copytree(exported[0], folder)
+    text = (folder / "model.yml").read_text()
+    (folder / "model.yml").write_text(text.replace(old, new, 1))
+    with pytest.raises(ExportError, match=said):
+        open_exported(folder)
+
+
+class Unfaithful(nn.Layer):
+    """Differs between eager and static: the loop runs once while it is traced."""
+
+    def __init__(self, *, latent_dim=4, image_shape=(1, 2, 2)):
+        super().__init__()
+        self.latent_dim, self.image_shape = latent_dim, image_shape
+        self.layer = nn.Linear(latent_dim, 4)
+        self.calls = 0
+
+    def forward(self, z):
+        self.calls += 1
+        return (self.layer(z) * self.calls).reshape([-1, 1, 2, 2])
+
+
+class Flat(nn.Layer):
+    def __init__(self, *, image_shape=(1, 2, 2)):
+        super().__init__()
+        self.layer = nn.Linear(4, 1)
+
+    def forward(self, images):
+        return self.layer(images.reshape([-1, 4]))
+
+
+def test_an_export_that_differs_fails_and_leaves_nothing(tmp_path, monkeypatch):
+    spec = GanSpec(name="unfaithful", generator=Unfaithful, discriminator=Flat, paper="none")
+    monkeypatch.setitem(REGISTRY._specs, "unfaithful", spec)
+    checkpoint, _ = checkpoint_of("unfaithful", tmp_path)
+    with pytest.raises(ExportError, match=r"not exported: the largest difference"):
+        export(checkpoint, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+    assert not list(tmp_path.glob(".out*"))
+
+
+def test_an_export_replaces_only_an_export(tmp_path):
+    checkpoint, _ = checkpoint_of("gan_mlp", tmp_path, generator={"hidden_units": (8,)})
+    export(checkpoint, tmp_path / "out")
+    export(checkpoint, tmp_path / "out")
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.txt").write_text("years of work")
+    with pytest.raises(ExportError, match="no earlier export"):
+        export(checkpoint, tmp_path / "mine")
+    assert (tmp_path / "mine" / "thesis.txt").read_text() == "years of work"

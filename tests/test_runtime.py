@@ -1,0 +1,55 @@
+"""Threads, devices and silence."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from ppgan_zoo import runtime
+from ppgan_zoo.errors import ConfigError
+
+
+def test_cores_are_those_of_the_affinity(monkeypatch):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 3, 5}, raising=False)
+    monkeypatch.setattr(runtime.Path, "read_text", lambda self: "max 100000")
+    assert runtime.available_cores() == 3
+    monkeypatch.setattr(runtime.Path, "read_text", lambda self: "250000 100000")
+    assert runtime.available_cores() == 2
+
+
+def test_threads_can_be_overridden(monkeypatch):
+    monkeypatch.setenv("PPGAN_ZOO_THREADS", "7")
+    assert runtime.cpu_threads() == 7
+    for wrong in ("0", "-1", "many", ""):
+        monkeypatch.setenv("PPGAN_ZOO_THREADS", wrong)
+        with pytest.raises(ConfigError, match="PPGAN_ZOO_THREADS"):
+            runtime.cpu_threads()
+
+
+@pytest.mark.parametrize("device", ["tpu", "gpu:", "gpu:x", "CPU", ""])
+def test_devices_that_are_none(device):
+    with pytest.raises(ConfigError, match="allowed are auto, cpu, gpu and gpu:N"):
+        runtime.start(device)
+
+
+def test_start_chooses_the_cpu_and_says_what_it_did():
+    facts = runtime.start("cpu", threads=1).describe()
+    assert (facts["device"], facts["threads"]) == ("cpu", 1)
+    assert facts["paddle"]
+    runtime.start("cpu")
+
+
+def test_start_is_silent_and_a_program_keeps_its_own_warnings():
+    script = (
+        "import warnings; from ppgan_zoo import runtime; runtime.start('cpu');"
+        "import paddle; paddle.nn.BatchNorm1D(2)(paddle.ones([4, 2])); warnings.warn('mine')"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0
+    assert done.stdout == ""
+    said = [line for line in done.stderr.splitlines() if "Warning" in line]
+    assert len(said) == 1
+    assert "mine" in said[0]
