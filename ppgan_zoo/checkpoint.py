@@ -1,13 +1,16 @@
 """Checkpoints: a folder of safetensors files and one ``checkpoint.json``.
 
 ``checkpoint.json`` names the model with all its arguments, so that a checkpoint can be
-sampled and exported on its own, and the SHA-256 of every file beside it, checked before
-any of them is parsed. A checkpoint appears under its name only when it is whole.
+sampled and exported on its own, the SHA-256 of every file beside it, checked before any
+of them is parsed, and the SHA-256 of what it says itself. A checkpoint appears under its
+name only when it is whole.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
+import re
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -122,7 +125,8 @@ def save_checkpoint(
             **facts,
             "files": files,
         }
-        (scratch / MANIFEST).write_text(to_json(manifest), encoding="utf-8")
+        signed = {**manifest, "sha256": _digest(manifest)}
+        (scratch / MANIFEST).write_text(to_json(signed), encoding="utf-8")
     return Checkpoint(target, manifest)
 
 
@@ -130,22 +134,46 @@ def open_checkpoint(path: Path) -> Checkpoint:
     """Read a checkpoint's manifest.
 
     Raises:
-        CheckpointError: It is missing or not a manifest of this format.
+        CheckpointError: It is missing, changed or not a manifest of this format.
     """
     file = path / MANIFEST
     try:
         manifest = json.loads(file.read_bytes())
     except OSError as error:
         raise CheckpointError(f"{file}: cannot be read: {error.strerror}") from None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise CheckpointError(f"{file}: not JSON: {error}") from None
     if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
         raise CheckpointError(f"{file}: not a checkpoint of format {FORMAT}")
-    needed = {"iteration": int, "model": dict, "files": dict}
-    for key, kind in needed.items():
-        if not isinstance(manifest.get(key), kind):
-            raise CheckpointError(f"{file}: key {key!r} is missing or not a {kind.__name__}")
+    claimed = manifest.pop("sha256", None)
+    if claimed is not None and claimed != _digest(manifest):
+        raise CheckpointError(
+            f"{file}: does not have the SHA-256 that it says; it is damaged or was changed: use "
+            "another checkpoint of the run"
+        )
+    iteration, files = manifest.get("iteration"), manifest.get("files")
+    whole = {
+        "iteration": type(iteration) is int and iteration >= 0,
+        "model": isinstance(manifest.get("model"), dict),
+        "files": isinstance(files, dict) and all(map(_is_file_entry, files.items())),
+    }
+    for key, right in whole.items():
+        if not right:
+            raise CheckpointError(f"{file}: key {key!r} is missing or not what belongs there")
     return Checkpoint(path, manifest)
+
+
+def _digest(manifest: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(manifest).encode()).hexdigest()
+
+
+def _is_file_entry(item: tuple[str, Any]) -> bool:
+    name, facts = item
+    return (
+        re.fullmatch(r"\w+\.safetensors", name) is not None
+        and isinstance(facts, dict)
+        and isinstance(facts.get("sha256"), str)
+    )
 
 
 def list_checkpoints(folder: Path) -> list[Checkpoint]:

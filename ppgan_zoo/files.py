@@ -18,7 +18,8 @@ def atomic_folder(target: Path) -> Iterator[Path]:
     """Yield a folder to fill; when the block ends well it becomes `target`.
 
     Whatever was at `target` is replaced. Every file is synced to disk before the rename,
-    so that after a crash `target` is either the old one or the whole new one.
+    so that after a crash `target` is either the old one or the whole new one (or, between
+    the two renames that replacing takes, not there).
     """
     target.parent.mkdir(parents=True, exist_ok=True)
     scratch = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
@@ -32,7 +33,12 @@ def atomic_folder(target: Path) -> Iterator[Path]:
         if target.exists():
             retired = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
             target.rename(retired / target.name)
-            scratch.rename(target)
+            try:
+                scratch.rename(target)
+            except BaseException:
+                (retired / target.name).rename(target)
+                retired.rmdir()
+                raise
             shutil.rmtree(retired)
         else:
             scratch.rename(target)

@@ -44,7 +44,8 @@ class Latent:
         Args:
             count: How many.
             *key: Non-negative integers (a seed, then whatever tells this draw from
-                others, such as the iteration); equal keys give equal bytes.
+                others, such as the iteration); equal keys give equal bytes. Zeros at the
+                end do not count: numpy pads a key with them.
         """
         generator = np.random.default_rng(key)
         if self.prior == "uniform":

@@ -12,7 +12,7 @@ import importlib
 import importlib.metadata
 import inspect
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 from ppgan_zoo.errors import ConfigError, PluginError, UnknownNameError, did_you_mean
@@ -84,10 +84,14 @@ class Gan(NamedTuple):
 
 @dataclass(frozen=True)
 class Source:
-    """Where a name comes from: its owner in words, and ``"module:ATTRIBUTE"``."""
+    """Where a name comes from: its owner in words, and ``"module:ATTRIBUTE"``.
+
+    `rival` is another owner that claims the same name.
+    """
 
     owner: str
     target: str
+    rival: Source | None = None
 
 
 @dataclass
@@ -98,21 +102,14 @@ class Registry:
     _specs: dict[str, GanSpec] = field(default_factory=dict)
 
     def sources(self) -> dict[str, Source]:
-        """Return every known name with its owner, without importing any model.
-
-        Raises:
-            PluginError: Two owners claim one name.
-        """
+        """Return every known name with its owner, without importing any model."""
         found = {name: Source("ppgan_zoo", target) for name, target in self.built_in.items()}
         for point in importlib.metadata.entry_points(group=ENTRY_POINT_GROUP):
             owner = point.dist.name if point.dist is not None else point.module
             source = Source(owner, point.value)
-            if found.setdefault(point.name, source) != source:
-                raise PluginError(
-                    f"model {point.name!r} is claimed twice: by {found[point.name].owner} "
-                    f"({found[point.name].target}) and by {owner} ({point.value}); "
-                    "uninstall one of them or rename its entry point"
-                )
+            first = found.setdefault(point.name, source)
+            if (first.owner, first.target) != (source.owner, source.target):
+                found[point.name] = replace(first, rival=source)
         for name in self._specs:
             found[name] = Source("register()", name)
         return found
@@ -130,7 +127,8 @@ class Registry:
 
         Raises:
             UnknownNameError: No such name.
-            PluginError: A plugin cannot be imported or does not hold a `GanSpec`.
+            PluginError: Two owners claim it, or a plugin cannot be imported or does not
+                hold a `GanSpec`.
         """
         source = self.check_name(name, where=where)
         return self._specs[name] if name in self._specs else _import_spec(name, source)
@@ -140,11 +138,19 @@ class Registry:
 
         Raises:
             UnknownNameError: No such name.
+            PluginError: Two owners claim it.
         """
         sources = self.sources()
         if name not in sources:
             raise UnknownNameError("model", name, sources, where)
-        return sources[name]
+        source = sources[name]
+        if source.rival is not None:
+            raise PluginError(
+                f"model {name!r} is claimed twice: by {source.owner} ({source.target}) and by "
+                f"{source.rival.owner} ({source.rival.target}); uninstall one of them or rename "
+                "its entry point"
+            )
+        return source
 
     def register(self, spec: GanSpec) -> GanSpec:
         """Add `spec` for the life of this process, and return it.
@@ -169,10 +175,11 @@ def _import_spec(name: str, source: Source) -> GanSpec:
     module, _, attribute = source.target.partition(":")
     try:
         spec = getattr(importlib.import_module(module), attribute or "SPEC")
-    except (ImportError, AttributeError, SyntaxError) as error:
+    except Exception as error:  # a stranger's module can raise anything
         raise PluginError(
             f"model {name!r} of {source.owner} cannot be loaded from {source.target}: "
-            f"{type(error).__name__}: {error}; reinstall or repair that package"
+            f"{type(error).__name__}: {' '.join(str(error).split())}; reinstall or repair that "
+            "package"
         ) from error
     if not isinstance(spec, GanSpec):
         raise PluginError(
