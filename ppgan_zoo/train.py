@@ -239,7 +239,7 @@ def _callbacks(job: _Job, run: RunDirectory, logger: logging.Logger) -> list[Cal
             every_steps=recipe.log.every_steps,
             histogram_every_steps=recipe.log.histogram_every_steps,
             images_per_step=images_per_step,
-            hparams=_flatten(recipe.model_dump(mode="json")),
+            hparams=flatten(recipe.model_dump(mode="json")),
         ),
     ]
 
@@ -269,11 +269,12 @@ class _AboveTheBar(logging.Handler):
         tqdm.write(self.format(record), file=sys.stderr)
 
 
-def _flatten(section: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+def flatten(section: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Return ``section/key: value``; VisualDL's table shows nothing for a name with a dot."""
     flat: dict[str, Any] = {}
     for key, value in section.items():
         if isinstance(value, dict) and value:
-            flat.update(_flatten(value, f"{prefix}{key}."))
+            flat.update(flatten(value, f"{prefix}{key}/"))
         elif value is not None and value != {}:
             flat[prefix + key] = value
     return flat

@@ -184,3 +184,11 @@ def test_a_signal_saves_and_says_how_to_go_on(number, code, tiny_recipe, tmp_pat
     assert open_checkpoint(newest).iteration == iteration
     total = f"training.epochs={iteration // 4 + 1}"
     assert train.resume(run, [total], offline=True).iteration == (iteration // 4 + 1) * 4
+
+
+def test_hyperparameters_have_names_that_visualdl_shows(recipe):
+    # Its table stays empty under a name with a dot.
+    flat = train.flatten(recipe.model_dump(mode="json"))
+    assert flat["model/name"] == "gan_mlp"
+    assert flat["model/generator/hidden_units"] == [32]
+    assert not [name for name in flat if "." in name]
