@@ -8,8 +8,10 @@ PYTHON ?= $(shell for p in python3.11 python3.12 python3.10 python3 python; do \
 	if "$$p" -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 12))' 2>/dev/null; \
 	then echo "$$p"; break; fi; done)
 BIN := $(VENV)/bin
-READY := $(VENV)/.ready-$(subst $(comma),-,$(EXTRAS))
 comma := ,
+READY := $(VENV)/.ready-$(subst $(comma),-,$(EXTRAS))
+# The build tool's remarks on editable installations are none of a newcomer's business.
+PIP := PYTHONWARNINGS=ignore $(BIN)/python -m pip --quiet --disable-pip-version-check
 DEMO ?= output/demo
 DEMO_OPTIONS ?=
 
@@ -25,9 +27,10 @@ env: $(READY)
 
 $(READY): setup.py pyproject.toml
 	@test -n "$(PYTHON)" || { echo "make: needs Python 3.10, 3.11 or 3.12; name one by PYTHON=..." >&2; exit 2; }
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade pip
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[$(EXTRAS)]'
+	@echo "installing into $(VENV) ..."
+	@$(PYTHON) -m venv $(VENV)
+	@$(PIP) install --upgrade pip
+	@$(PIP) install -e '.[$(EXTRAS)]'
 	@touch $@
 
 demo: env

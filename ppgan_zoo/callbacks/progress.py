@@ -37,7 +37,7 @@ class ProgressBar(Callback):
             unit="it",
             disable=None,
             dynamic_ncols=True,
-            bar_format="{percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} {postfix} left {remaining}",
+            bar_format="{percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt}{postfix}, {remaining} left",
         )
 
     def on_step_end(self, trainer: Trainer, scalars: dict[str, Any]) -> None:
