@@ -7,6 +7,7 @@ when they are first used.
 from __future__ import annotations
 
 import importlib
+import zlib  # noqa: F401  Paddle 2.6 brings a zlib of its own that crashes Python's if it is first
 from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"

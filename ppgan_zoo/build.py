@@ -125,10 +125,21 @@ def total_iterations(recipe: Recipe, steps_per_epoch: int) -> int:
 
 
 def build_batches(recipe: Recipe, images: ImageSet, image_range: tuple[float, float]) -> Batches:
-    """Return the batches: real images for every D update of an iteration."""
+    """Return the batches: real images for every D update of an iteration.
+
+    Raises:
+        ConfigError: The set is too small for one iteration.
+    """
+    size = recipe.data.batch_size * recipe.training.discriminator_steps
+    if size > len(images):
+        raise ConfigError(
+            f"data.batch_size: {recipe.data.batch_size} times "
+            f"{recipe.training.discriminator_steps} discriminator_steps takes {size} images an "
+            f"iteration, and {images.name} has {len(images)} ({images.location}); lower one"
+        )
     return Batches(
         images,
-        recipe.data.batch_size * recipe.training.discriminator_steps,
+        size,
         seed=recipe.seed,
         replacement=recipe.data.replacement,
         image_range=image_range,

@@ -184,6 +184,8 @@ def _train(options: argparse.Namespace) -> int:
         overrides.append(f"device={options.device}")
     if options.seed is not None:
         overrides.append(f"seed={options.seed}")
+    if options.data_dir is not None:  # absolute, so that a resume from elsewhere finds it
+        overrides.append(f"data.directory={json.dumps(str(Path(options.data_dir).resolve()))}")
     if options.resume is not None:
         return _resume(options, overrides)
     if options.config is None:
@@ -196,11 +198,10 @@ def _train(options: argparse.Namespace) -> int:
     output = options.output or Path("output") / path.stem
     from ppgan_zoo import train
 
-    data = {"data_dir": options.data_dir, "offline": options.offline}
     if options.dry_run:
-        print(train.dry_run(recipe, **data))
+        print(train.dry_run(recipe, offline=options.offline))
         return 0
-    return _report(train.train(recipe, output, **data))
+    return _report(train.train(recipe, output, offline=options.offline))
 
 
 def _resume(options: argparse.Namespace, overrides: list[str]) -> int:
@@ -218,7 +219,7 @@ def _resume(options: argparse.Namespace, overrides: list[str]) -> int:
     run.check()
     from ppgan_zoo import train
 
-    return _report(train.resume(run, overrides, data_dir=options.data_dir, offline=options.offline))
+    return _report(train.resume(run, overrides, offline=options.offline))
 
 
 def _report(outcome: object) -> int:

@@ -114,10 +114,22 @@ def open_exported(path: Path) -> ExportedModel:
                 f"{file}: its SHA-256 is {found[:12]}..., and {MODEL_FILE} says {wanted[:12]}...; "
                 "the file is damaged or was changed: export again"
             )
+    _check_version(path, description)
     predictor = make_predictor(
         path / description.program, path / description.parameters, onednn=description.onednn
     )
     return ExportedModel(path, description, predictor)
+
+
+def _check_version(path: Path, description: Description) -> None:
+    """Paddle 2 crashes on the program of Paddle 3; Paddle 3 reads both."""
+    import paddle
+
+    if description.program.endswith(".json") and int(paddle.__version__.split(".")[0]) == 2:
+        raise ExportError(
+            f"{path / description.program}: written by Paddle {description.versions.paddle}, which "
+            f"Paddle {paddle.__version__} cannot read; install Paddle 3, or export with Paddle 2"
+        )
 
 
 def read_description(path: Path) -> Description:

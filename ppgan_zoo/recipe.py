@@ -113,7 +113,11 @@ class ScheduleSection(Section):
 
 
 class OptimizerSection(Section):
-    """One net's optimizer. Keys left out take Paddle's own values."""
+    """One net's optimizer.
+
+    Adam's and AdamW's betas are 0.5 and 0.999 if left out (Radford et al. 2016); other
+    keys left out take Paddle's own values.
+    """
 
     name: Literal["adam", "adamw", "rmsprop", "momentum", "sgd"] = "adam"
     learning_rate: Rate = 2e-4
@@ -124,6 +128,13 @@ class OptimizerSection(Section):
     rho: Fraction | None = None
     weight_decay: Annotated[float, Field(ge=0.0, le=10.0, allow_inf_nan=False)] | None = None
     schedule: ScheduleSection = ScheduleSection()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _betas(cls, data: Any) -> Any:
+        if isinstance(data, dict) and data.get("name", "adam") in ("adam", "adamw"):
+            return {"beta1": 0.5, "beta2": 0.999, **data}
+        return data
 
     @model_validator(mode="after")
     def _keys_of_this_optimizer(self) -> OptimizerSection:
@@ -150,8 +161,8 @@ class OptimizerSection(Section):
 class Optimizers(Section):
     """The optimizers of the two nets."""
 
-    generator: OptimizerSection = OptimizerSection()
-    discriminator: OptimizerSection = OptimizerSection()
+    generator: OptimizerSection = OptimizerSection(beta1=0.5, beta2=0.999)
+    discriminator: OptimizerSection = OptimizerSection(beta1=0.5, beta2=0.999)
 
 
 class Training(Section):

@@ -63,8 +63,11 @@ def open_sampler(path: Path, *, best: bool = False) -> Sampler:
     Raises:
         CheckpointError: It is none of the three, or damaged.
         ExportError: A damaged exported model.
+        ConfigError: `best` asked of an exported model.
     """
     if (path / MODEL_FILE).is_file():
+        if best:
+            raise ConfigError(f"{path}: --best is for runs; an exported model is one checkpoint's")
         model = open_exported(path)
         return Sampler(model.latent, model.image_range, model.generate)
     checkpoint = find_checkpoint(path, best=best)

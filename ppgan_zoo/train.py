@@ -41,6 +41,7 @@ from ppgan_zoo.visualdl_log import VisualDLLog
 # A resumed run must stay the run that it was: only these may be given anew.
 RESUME_KEYS = (
     "training.epochs", "training.iterations", "samples.", "log.", "checkpoint.", "device",
+    "data.directory",
 )  # fmt: skip
 
 
@@ -59,15 +60,12 @@ class Outcome:
     signal: int | None
 
 
-def train(
-    recipe: Recipe, output: Path, *, data_dir: str | None = None, offline: bool = False
-) -> Outcome:
+def train(recipe: Recipe, output: Path, *, offline: bool = False) -> Outcome:
     """Train a recipe into a new run directory.
 
     Args:
         recipe: What to train.
         output: The run directory, which must not hold anything yet.
-        data_dir: Where the data are, in place of the recipe's ``data.directory``.
         offline: Never to use the network.
 
     Raises:
@@ -75,27 +73,20 @@ def train(
     """
     run = RunDirectory(output)
     run.check_free()
-    job = _prepare(recipe, data_dir, offline)
+    job = _prepare(recipe, offline)
     run.create()
     with run.lock():
         write_atomically(run.recipe, recipe.to_yaml())
         return _fit(job, run, resume=False)
 
 
-def resume(
-    run: RunDirectory,
-    overrides: Iterable[str] = (),
-    *,
-    data_dir: str | None = None,
-    offline: bool = False,
-) -> Outcome:
+def resume(run: RunDirectory, overrides: Iterable[str] = (), *, offline: bool = False) -> Outcome:
     """Go on with a run from its newest valid checkpoint.
 
     Args:
         run: The run.
         overrides: ``key=value`` texts; of the keys that say how long to train and what to
             watch only, since anything else would make it another run.
-        data_dir: Where the data are now.
         offline: Never to use the network.
 
     Raises:
@@ -114,16 +105,14 @@ def resume(
             )
     recipe = load_recipe(run.recipe, overrides)
     with run.lock():
-        job = _prepare(recipe, data_dir, offline)
+        job = _prepare(recipe, offline)
         run.check_data(job.images.describe())
-        if overrides:
-            write_atomically(run.recipe, recipe.to_yaml())
         return _fit(job, run, resume=True)
 
 
-def dry_run(recipe: Recipe, *, data_dir: str | None = None, offline: bool = False) -> str:
+def dry_run(recipe: Recipe, *, offline: bool = False) -> str:
     """Return the resolved recipe, parameter counts and memory estimate; train nothing."""
-    job = _prepare(recipe, data_dir, offline)
+    job = _prepare(recipe, offline)
     gan, images, machine = job.trainer.gan, job.images, job.machine
     memory = estimate_memory(gan, recipe.data.batch_size, ema=recipe.ema.decay is not None)
     arguments = {"generator": job.facts.generator, "discriminator": job.facts.discriminator}
@@ -155,9 +144,9 @@ class _Job:
     trainer: Trainer
 
 
-def _prepare(recipe: Recipe, data_dir: str | None, offline: bool) -> _Job:
+def _prepare(recipe: Recipe, offline: bool) -> _Job:
     machine = runtime.start(recipe.device)
-    images = _load_data(recipe, data_dir, offline)
+    images = _load_data(recipe, offline)
     facts = model_facts(recipe, images.image_shape)
     batches = build_batches(recipe, images, facts.image_range)
     iterations = total_iterations(recipe, batches.steps_per_epoch)
@@ -166,11 +155,11 @@ def _prepare(recipe: Recipe, data_dir: str | None, offline: bool) -> _Job:
     return _Job(recipe, machine, images, facts, batches, iterations, trainer)
 
 
-def _load_data(recipe: Recipe, data_dir: str | None, offline: bool) -> ImageSet:
+def _load_data(recipe: Recipe, offline: bool) -> ImageSet:
     data = recipe.data
     return load_image_set(
         data.name,
-        directory=data_dir or data.directory,
+        directory=data.directory,
         offline=offline,
         image_size=data.image_size,
         channels=data.channels,
@@ -184,6 +173,12 @@ def _fit(job: _Job, run: RunDirectory, *, resume: bool) -> Outcome:
     if resume:
         checkpoint = newest_valid_checkpoint(run.checkpoints, logger.warning)
         trainer.load_state(checkpoint.all_arrays(), checkpoint.iteration)
+        if trainer.iteration > iterations:
+            raise ConfigError(
+                f"{run.path}: {trainer.iteration} iterations are done, more than the {iterations} "
+                "asked for; set training.iterations or training.epochs to more"
+            )
+        write_atomically(run.recipe, recipe.to_yaml())
         logger.info("resumed from %s", checkpoint.path.name)
     run.record_start(
         start_facts(

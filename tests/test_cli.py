@@ -96,6 +96,11 @@ def test_sampling_is_the_same_from_run_checkpoint_and_export(run, tmp_path, cli)
     assert not np.array_equal(np.load(tmp_path / "x.npy"), images[0])
 
 
+def test_best_means_nothing_to_an_exported_model(run, tmp_path, cli):
+    assert cli("export", "--checkpoint", run, "--output", tmp_path / "e").returncode == 0
+    assert "--best is for runs" in one_line(cli("sample", tmp_path / "e", "--best"))
+
+
 def test_sample_writes_a_grid(run, tmp_path, cli):
     assert cli("sample", run, "-n", 9, "--output", tmp_path / "g.png").returncode == 0
     assert Image.open(tmp_path / "g.png").size == (3 * 58 + 2, 3 * 58 + 2)
@@ -172,6 +177,9 @@ def test_info_tells_what_a_model_takes(cli):
         (["train", "-c", "demo", "--device", "gpu:9"], "GPUs"),
         (["train", "-c", "demo", "--seed", "-1"], "seed"),
         (["train", "-c", "demo", "--data-dir", "/no/such"], "/no/such"),
+        (["train", "-c", "demo", "-o", "data.name=folder"], "set data.directory"),
+        (["train", "-c", "demo", "-o", "data.batch_size=6000",
+          "-o", "training.discriminator_steps=2"], "takes 12000 images an iteration"),
         (["train", "--resume", "/no/such"], "not a run"),
         (["train", "--resume"], "no run to resume"),
         (["train", "-c", "demo", "--resume"], "leave out -c"),
@@ -218,11 +226,13 @@ def test_a_folder_of_rgb_images(tmp_path, cli):
         Image.fromarray(pixels).save(tmp_path / "pictures" / f"{number}.png")
     done = cli(
         "train", "-c", "dcgan_fashion", "--output", tmp_path / "rgb", "--offline",
-        "-o", "data.name=folder", "-o", f"data.directory={tmp_path / 'pictures'}",
+        "-o", "data.name=folder", "--data-dir", "pictures",
         "-o", "data.image_size=32", "-o", "data.batch_size=4",
         "-o", "model.generator.channels=4", "-o", "model.discriminator.channels=4",
-        "-o", "training.epochs=null", "-o", "training.iterations=2",
+        "-o", "training.epochs=null", "-o", "training.iterations=2", cwd=tmp_path,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
+    done = cli("train", "--resume", tmp_path / "rgb", "-o", "training.iterations=3")
+    assert done.returncode == 0, done.stderr  # the run knows where its data are
     assert cli("sample", tmp_path / "rgb", "-n", 4, "--output", tmp_path / "s.npy").returncode == 0
     assert np.load(tmp_path / "s.npy").shape == (4, 3, 32, 32)

@@ -193,3 +193,18 @@ def test_an_export_replaces_only_an_export(tmp_path):
     with pytest.raises(ExportError, match="no earlier export"):
         export(checkpoint, tmp_path / "mine")
     assert (tmp_path / "mine" / "thesis.txt").read_text() == "years of work"
+
+
+def test_a_program_of_paddle_3_is_not_given_to_paddle_2(exported, monkeypatch):
+    # Paddle 2 would end the process with a segmentation fault.
+    from ppgan_zoo import exported as module
+
+    description = module.read_description(exported[0])
+    monkeypatch.setattr(paddle, "__version__", "2.6.2")
+    for program, refused in (("generator.json", True), ("generator.pdmodel", False)):
+        other = description.model_copy(update={"program": program})
+        if refused:
+            with pytest.raises(ExportError, match=r"which Paddle 2\.6\.2 cannot read"):
+                module._check_version(exported[0], other)
+        else:
+            module._check_version(exported[0], other)

@@ -437,3 +437,13 @@ else:
     @given(value=plain)
     def test_any_plain_data_round_trip(value):
         assert parse_yaml(to_yaml({"key": value}), "r.yml").data == {"key": value}
+
+
+def test_adam_betas_left_out_are_those_of_the_dcgan_paper(path):
+    for optimizer in ("", "optimizer: {generator: {learning_rate: 1e-3}}\n"):
+        section = loaded(path, SMALL + optimizer).optimizer.generator
+        assert section.options() == {"beta1": 0.5, "beta2": 0.999}
+    given = "optimizer: {generator: {beta1: 0.0}, discriminator: {name: rmsprop}}\n"
+    sections = loaded(path, SMALL + given).optimizer
+    assert sections.generator.options() == {"beta1": 0.0, "beta2": 0.999}
+    assert sections.discriminator.options() == {}

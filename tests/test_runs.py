@@ -117,6 +117,9 @@ def test_a_finished_run_can_be_trained_further(recipe, whole, tmp_path):
     short = recipe.model_copy(update={"training": recipe.training.model_copy(update={"epochs": 2})})
     run = train.train(short, tmp_path / "run", offline=True).run
     assert train.resume(run, offline=True).iteration == 8  # nothing to do
+    with pytest.raises(ConfigError, match="8 iterations are done, more than the 4 asked for"):
+        train.resume(run, ["training.epochs=1"], offline=True)
+    assert load_recipe(run.recipe).training.epochs == 2
     train.resume(run, ["training.epochs=3"], offline=True)
     assert weights(run) == weights(whole)
     assert load_recipe(run.recipe).training.epochs == 3

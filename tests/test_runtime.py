@@ -53,3 +53,10 @@ def test_start_is_silent_and_a_program_keeps_its_own_warnings():
     said = [line for line in done.stderr.splitlines() if "Warning" in line]
     assert len(said) == 1
     assert "mine" in said[0]
+
+
+def test_zlib_works_after_paddle_as_well():
+    # Paddle 2.6 loads a zlib of its own, and Python's then crashes if it comes second.
+    script = "import ppgan_zoo, paddle, gzip; gzip.compress(b'abc')"
+    done = subprocess.run([sys.executable, "-W", "ignore", "-c", script], check=False)
+    assert done.returncode == 0

@@ -30,7 +30,8 @@ def demo() -> int:
         code = main(command)
         if code:
             return code
-    folder = "" if Path(sys.prefix) == Path(sys.base_prefix) else f"{Path(sys.prefix).name}/bin/"
+    here, environment = Path.cwd(), Path(sys.prefix)
+    folder = f"{environment.relative_to(here)}/bin/" if environment.is_relative_to(here) else ""
     print(
         f"\nLook at {grid}: 100 digits that nobody wrote. Next, try:\n"
         f"  {folder}ppgan-zoo sample {run}/export -n 64 --seed 1 --output more.png\n"
