@@ -15,6 +15,8 @@ from ppgan_zoo.trainer import generate
 
 BYTES = 4  # float32
 
+LeafShapes = tuple[nn.Layer, list[int], list[int]]
+
 
 def count_parameters(layer: nn.Layer) -> int:
     """Return how many numbers of `layer` learn (batch norm's running statistics do not)."""
@@ -34,28 +36,60 @@ def estimate_memory(gan: Gan, batch_size: int, *, ema: bool = False) -> int:
     return BYTES * (state + activations)
 
 
+def multiply_adds(gan: Gan) -> tuple[int, int]:
+    """Return the multiply-adds of G and of D for one image, forward.
+
+    Dense layers and convolutions only, which are nearly all of the work. A convolution
+    uses each of its weights once per place of its output, a transposed one once per
+    place of its input (padding is counted as if it were pixels).
+    """
+    totals = []
+    for leaves in _shapes_of_one_image(gan):
+        total = 0
+        for layer, inputs, outputs in leaves:
+            if isinstance(layer, nn.Linear):
+                total += math.prod(layer.weight.shape)
+            elif isinstance(layer, nn.Conv2D):
+                total += math.prod(layer.weight.shape) * math.prod(outputs[2:])
+            elif isinstance(layer, nn.Conv2DTranspose):
+                total += math.prod(layer.weight.shape) * math.prod(inputs[2:])
+        totals.append(total)
+    return totals[0], totals[1]
+
+
 def _outputs_of_one_image(gan: Gan) -> int:
     """Count the numbers that all leaf layers put out for one image."""
-    total = 0
+    return sum(
+        math.prod(outputs) for leaves in _shapes_of_one_image(gan) for _, _, outputs in leaves
+    )
 
-    def count(layer: nn.Layer, inputs: Any, output: Any) -> None:
-        nonlocal total
-        if isinstance(output, Tensor):
-            total += math.prod(output.shape)
 
-    hooks = [
-        leaf.register_forward_post_hook(count)
-        for net in (gan.generator, gan.discriminator)
-        for leaf in net.sublayers()
-        if not leaf.sublayers()
-    ]
+def _shapes_of_one_image(gan: Gan) -> list[list[LeafShapes]]:
+    """Send one image through G and then D; return every leaf layer's input and output shape."""
+    found: list[list[LeafShapes]] = [[], []]
+    hooks = []
+    for net, leaves in zip((gan.generator, gan.discriminator), found, strict=True):
+
+        def note(
+            layer: nn.Layer, inputs: Any, output: Any, leaves: list[LeafShapes] = leaves
+        ) -> None:
+            if isinstance(output, Tensor):
+                leaves.append((layer, list(inputs[0].shape), list(output.shape)))
+
+        hooks += [
+            leaf.register_forward_post_hook(note)
+            for leaf in net.sublayers()
+            if not leaf.sublayers()
+        ]
+    was_training = gan.discriminator.training
     try:
         images = generate(gan.generator, np.zeros((1, gan.latent_dim), np.float32))
         gan.discriminator.eval()
         with paddle.no_grad():
             gan.discriminator(paddle.to_tensor(images))
     finally:
-        gan.discriminator.train()
+        if was_training:
+            gan.discriminator.train()
         for hook in hooks:
             hook.remove()
-    return total
+    return found

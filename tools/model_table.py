@@ -1,0 +1,70 @@
+"""Write the table of all built-in models into the READMEs and docs, from the registry."""
+
+import argparse
+import re
+import sys
+from pathlib import Path
+
+from ppgan_zoo import runtime
+from ppgan_zoo.recipe import load_recipe, shipped_recipes
+from ppgan_zoo.registry import BUILT_IN, create
+
+ROOT = Path(__file__).resolve().parent.parent
+PAGES = {
+    "README.md": "| model | paper | parameters G / D | multiply-adds per image G / D | recipes |",
+    "README_cn.md": "| 模型 | 论文 | 参数量 G / D | 每张图像的乘加次数 G / D | 配方 |",
+}
+MARKED = re.compile(r"(<!-- models -->\n).*?(<!-- /models -->)", re.DOTALL)
+
+
+def table(header: str) -> str:
+    """Return the table in Markdown, a row per built-in model."""
+    runtime.start("cpu")
+    from ppgan_zoo.estimate import count_parameters, multiply_adds
+
+    recipes: dict[str, list[str]] = {name: [] for name in BUILT_IN}
+    for recipe, path in shipped_recipes().items():
+        recipes[load_recipe(path).model.name].append(f"`{recipe}`")
+    rows = [header, "| --- | --- | --- | --- | --- |"]
+    for name in sorted(BUILT_IN):
+        gan = create(name)
+        sizes = [count_parameters(net) for net in (gan.generator, gan.discriminator)]
+        work = multiply_adds(gan)
+        rows.append(
+            f"| `{name}` | {gan.spec.paper} | {sizes[0]:,} / {sizes[1]:,} | "
+            f"{work[0]:,} / {work[1]:,} | {', '.join(recipes[name])} |"
+        )
+    return "\n".join(rows) + "\n"
+
+
+def with_table(page: Path) -> str:
+    """Return the page's text with the table between its marks brought up to date."""
+    text = page.read_text(encoding="utf-8")
+    header = PAGES[page.name]
+    updated, count = MARKED.subn(lambda marks: marks[1] + table(header) + marks[2], text)
+    if count != 1:
+        raise SystemExit(f"{page}: needs one pair of <!-- models --> and <!-- /models -->")
+    return updated
+
+
+def main() -> int:
+    """Check the pages, or write them with ``--write``."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--write", action="store_true")
+    write = parser.parse_args().write
+    stale = []
+    for name in PAGES:
+        page = ROOT / name
+        updated = with_table(page)
+        if updated != page.read_text(encoding="utf-8"):
+            stale.append(name)
+            if write:
+                page.write_text(updated, encoding="utf-8")
+    if stale and not write:
+        print(f"out of date: {', '.join(stale)}; run: python tools/model_table.py --write")
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
