@@ -42,6 +42,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # such as "ppgan-zoo list | head -1"
         sys.stderr.close()
         return 0
+    except OSError as error:  # a full disk, a folder that went away: not a bug
+        print(f"ppgan-zoo: {error.filename or 'the system'}: {error.strerror}", file=sys.stderr)
+        return 2
 
 
 def tool(command: str) -> int:

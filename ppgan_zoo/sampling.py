@@ -18,6 +18,7 @@ from ppgan_zoo.checkpoint import (
     read_best,
 )
 from ppgan_zoo.data import to_uint8
+from ppgan_zoo.data.sources import print_to_stderr
 from ppgan_zoo.errors import CheckpointError, ConfigError
 from ppgan_zoo.exported import MODEL_FILE, open_exported
 from ppgan_zoo.grid import image_grid, save_png
@@ -92,7 +93,7 @@ def find_checkpoint(path: Path, *, best: bool = False) -> Checkpoint:
             f"exported model (no {MODEL_FILE})"
         )
     if not best:
-        return newest_valid_checkpoint(run.checkpoints, notify=_ignore)
+        return newest_valid_checkpoint(run.checkpoints, notify=print_to_stderr)
     chosen = read_best(run.checkpoints)
     if chosen is None:
         raise CheckpointError(f"{path}: has no best checkpoint (checkpoint.best_by was null)")
@@ -134,7 +135,3 @@ def write_images(images: NDArray[np.uint8], path: Path) -> None:
             raise ConfigError(f"--output {path}: the name must end in .png (a grid) or .npy")
     except OSError as error:
         raise ConfigError(f"--output {path}: cannot be written: {error.strerror}") from None
-
-
-def _ignore(line: str) -> None:
-    """Damaged checkpoints that are passed over are the training log's matter."""

@@ -96,6 +96,24 @@ def test_sampling_is_the_same_from_run_checkpoint_and_export(run, tmp_path, cli)
     assert not np.array_equal(np.load(tmp_path / "x.npy"), images[0])
 
 
+def test_a_damaged_newest_checkpoint_is_named_and_passed_over(run, tmp_path, cli):
+    import shutil
+
+    copy = tmp_path / "run"
+    shutil.copytree(run, copy)
+    newest = sorted((copy / "checkpoints").glob("step-*"))[-1]
+    (newest / "ema.safetensors").write_bytes(b"")
+    done = cli("sample", copy, "-n", 4, "--output", tmp_path / "x.npy")
+    assert done.returncode == 0, done.stderr
+    assert f"passed over a damaged checkpoint: {newest}" in done.stderr
+
+
+def test_a_system_error_is_one_line(run, tmp_path, cli):
+    (tmp_path / "file").write_text("in the way")
+    done = cli("export", "--checkpoint", run, "--output", tmp_path / "file" / "model")
+    assert f"{tmp_path / 'file'}: File exists" in one_line(done)
+
+
 def test_best_means_nothing_to_an_exported_model(run, tmp_path, cli):
     assert cli("export", "--checkpoint", run, "--output", tmp_path / "e").returncode == 0
     assert "--best is for runs" in one_line(cli("sample", tmp_path / "e", "--best"))
