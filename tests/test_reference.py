@@ -186,3 +186,86 @@ def test_three_iterations_with_the_optimizer_of_tensorflow(name):
                 far, count = far + (off > 1e-5).sum(), count + off.size
                 assert off.max() <= 2e-4, key
     assert far <= 0.01 * count, (far, count)
+
+
+# Trainable parameters layer by layer, from the sources' tables. A dense layer of a to b
+# has a b + b, a convolution of k x k also a b k k + b, a norm of c channels 2 c.
+
+MLP_D = [784 * 512 + 512, 512 * 256 + 256, 256 + 1]
+PARAMETERS = {
+    "gan_mlp": (
+        [100 * 128 + 128, 128 * 256 + 256, 256 * 512 + 512, 512 * 1024 + 1024, 1024 * 784 + 784],
+        MLP_D,
+    ),
+    "gan_mlp_bn": (
+        [100 * 256 + 256, 2 * 256, 256 * 512 + 512, 2 * 512, 512 * 1024 + 1024, 2 * 1024,
+         1024 * 784 + 784],
+        MLP_D,
+    ),
+    "dcgan": (
+        [100 * 2048 + 2048, 2 * 2048, 2048 * 6272 + 6272, 2 * 6272, 128 * 128 * 25 + 128,
+         128 * 25 + 1],
+        [25 * 64 + 64, 64 * 128 * 25 + 128, 2 * 128, 2048 * 1024 + 1024, 2 * 1024, 1024 + 1],
+    ),
+    "dcgan_dropout": (
+        [100 * 8192 + 8192, 2 * 512, 512 * 256 * 16 + 256, 2 * 256, 256 * 128 * 9 + 128, 2 * 128,
+         128 * 9 + 1],
+        [9 * 128 + 128, 128 * 256 * 9 + 256, 2 * 256, 256 * 512 * 9 + 512, 2 * 512, 8192 + 1],
+    ),
+    "dcgan_keras": (
+        [100 * 6272 + 6272, 2 * 128, 128 * 128 * 25 + 128, 2 * 128, 128 * 64 * 25 + 64, 2 * 64,
+         64 * 32 * 25 + 32, 2 * 32, 32 * 25 + 1],
+        [25 * 32 + 32, 32 * 64 * 25 + 64, 64 * 128 * 25 + 128, 128 * 256 * 25 + 256, 4096 + 1],
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("model", PARAMETERS)
+def test_parameters_by_layer_are_the_sources(model):
+    gan = ppgan_zoo.create(model)
+    for layer, wanted in zip((gan.generator, gan.discriminator), PARAMETERS[model], strict=True):
+        sizes = {}
+        for name, parameter in layer.named_parameters():
+            if not parameter.stop_gradient:
+                owner = name.rpartition(".")[0]
+                sizes[owner] = sizes.get(owner, 0) + int(np.prod(parameter.shape))
+        assert list(sizes.values()) == wanted
+
+
+def test_the_shipped_recipes_have_the_sources_settings():
+    """What the three iterations do not show."""
+    facts = {
+        "gan_mlp_mnist": ("normal", 64, 100, None, 2, (1e-8, 1e-8)),
+        "gan_mlp_mnist_relu": ("normal", 64, 100, None, 2, (1e-8, 1e-8)),
+        "gan_mlp_bn_fashion": ("normal", 128, None, 10001, 1, (1e-7, 1e-7)),
+        "dcgan_mnist": ("uniform", 128, 20, None, 2, (1e-8, 1e-8)),
+        "dcgan_dropout_mnist": ("uniform", 64, 5, None, 1, (1e-8, 1e-8)),
+        "dcgan_keras_mnist": ("uniform", 64, None, 40000, 1, (1e-14, 4e-14)),
+    }
+    for name, (prior, batch, epochs, iterations, generator_steps, epsilons) in facts.items():
+        recipe = load_recipe(find_recipe(name))
+        assert (recipe.latent.dim, recipe.latent.prior) == (100, prior)
+        assert recipe.data.batch_size == batch
+        assert recipe.data.replacement == (iterations is not None)
+        assert (recipe.training.epochs, recipe.training.iterations) == (epochs, iterations)
+        assert recipe.training.discriminator_steps == 1
+        assert recipe.training.generator_steps == generator_steps
+        sections = recipe.optimizer.generator, recipe.optimizer.discriminator
+        assert tuple(section.epsilon or 1e-8 for section in sections) == epsilons
+
+
+def test_dropout_keeps_four_fifths_scales_them_and_is_off_in_eval():
+    paddle.seed(0)
+    gan = ppgan_zoo.create("dcgan_dropout", generator={"channels": (8, 6, 4)})
+    dropout = gan.generator.dropout
+    values = dropout(paddle.ones([100, 100])).numpy()
+    # TensorFlow's keep_prob 0.8: each value is 0 or 1 / 0.8, and the mean stays.
+    assert set(np.unique(values)) == {np.float32(0.0), np.float32(1.25)}
+    assert abs((values > 0).mean() - 0.8) < 5 * np.sqrt(0.8 * 0.2 / 1e4)
+    z = paddle.ones([3, 100])
+    first, second = gan.generator(z).numpy(), gan.generator(z).numpy()
+    assert np.abs(first - second).max() > 1e-3
+    gan.generator.eval()
+    np.testing.assert_array_equal(gan.generator(z).numpy(), gan.generator(z).numpy())
+    x = paddle.ones([2, 3])
+    assert dropout(x) is x
