@@ -104,6 +104,13 @@ def record_optimizers():
     for label, optimizer in (
         ("keras_adam", keras.optimizers.Adam(1e-2, beta_1=0.5)),
         ("keras_rmsprop", keras.optimizers.RMSprop(1e-2)),
+        # The "decay" of older Keras: the rate over 1 + decay * updates done.
+        (
+            "keras_decay",
+            keras.optimizers.RMSprop(
+                keras.optimizers.schedules.InverseTimeDecay(1e-2, decay_steps=1, decay_rate=0.5)
+            ),
+        ),
     ):
         variable = keras.Variable(start)
         for gradient in steps:
