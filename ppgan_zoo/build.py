@@ -166,6 +166,7 @@ def build_trainer(recipe: Recipe, gan: Gan, iterations: int) -> Trainer:
         discriminator_steps=recipe.training.discriminator_steps,
         first=recipe.training.first,
         concatenate=recipe.training.discriminator_batch == "concatenated",
+        alternate=recipe.training.discriminator_batch == "alternating",
         ema_decay=recipe.ema.decay,
         seed=recipe.seed,
         **nets,

@@ -173,7 +173,7 @@ class Training(Section):
     discriminator_steps: Annotated[int, Field(ge=1, le=100)] = 1
     generator_steps: Annotated[int, Field(ge=1, le=100)] = 2
     first: Literal["discriminator", "generator"] = "discriminator"
-    discriminator_batch: Literal["separate", "concatenated"] = "separate"
+    discriminator_batch: Literal["separate", "concatenated", "alternating"] = "separate"
 
     @model_validator(mode="after")
     def _one_length(self) -> Training:

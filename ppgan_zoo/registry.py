@@ -21,8 +21,11 @@ ENTRY_POINT_GROUP = "ppgan_zoo.models"
 
 BUILT_IN = {
     "gan_mlp": "ppgan_zoo.models.gan_mlp:SPEC",
+    "gan_mlp_bn": "ppgan_zoo.models.gan_mlp_bn:SPEC",
     "dcgan": "ppgan_zoo.models.dcgan:SPEC",
     "dcgan_fashion": "ppgan_zoo.models.dcgan_fashion:SPEC",
+    "dcgan_dropout": "ppgan_zoo.models.dcgan_dropout:SPEC",
+    "dcgan_keras": "ppgan_zoo.models.dcgan_keras:SPEC",
 }
 
 

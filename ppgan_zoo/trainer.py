@@ -34,6 +34,7 @@ from ppgan_zoo.optimizers import (
 from ppgan_zoo.registry import Gan
 
 Net = Literal["generator", "discriminator"]
+Learn = Literal["both", "real", "fake"]
 Scalars = dict[str, Tensor]
 
 # Told apart in the key of a draw, so that no two purposes share random numbers.
@@ -75,6 +76,8 @@ class Trainer:
         first: The net that is updated first.
         concatenate: Show D real and fake images in one batch (batch norm sees both
             together) and not in two.
+        alternate: Split each update of D in two optimizer steps: one on the loss of the
+            real images, then one on the loss of the fake ones.
         generator_optimizer: Over G's parameters; None makes Adam(2e-4, 0.5, 0.999).
         discriminator_optimizer: Over D's parameters; likewise.
         generator_schedule: G's learning rate by iteration; None keeps it constant.
@@ -102,6 +105,7 @@ class Trainer:
         discriminator_steps: int = 1,
         first: Net = "discriminator",
         concatenate: bool = False,
+        alternate: bool = False,
         generator_optimizer: Optimizer | None = None,
         discriminator_optimizer: Optimizer | None = None,
         generator_schedule: Schedule | None = None,
@@ -122,6 +126,7 @@ class Trainer:
         self.latent = Latent(gan.latent_dim, latent_prior or gan.spec.latent_prior)  # type: ignore[arg-type]
         self.shared_latent = shared_latent
         self.concatenate = concatenate
+        self.alternate = alternate
         self.discriminator_steps = discriminator_steps
         self.ema_decay = ema_decay
         self.ema_generator: nn.Layer | None = (
@@ -140,8 +145,13 @@ class Trainer:
 
     # The two games. Override these for a new algorithm.
 
-    def discriminator_loss(self, real: Tensor, z: Tensor) -> tuple[Tensor, Scalars]:
-        """Return D's loss and what to log, for real images ``[N, C, H, W]`` and z."""
+    def discriminator_loss(
+        self, real: Tensor, z: Tensor, learn: Learn = "both"
+    ) -> tuple[Tensor, Scalars]:
+        """Return D's loss and what to log, for real images ``[N, C, H, W]`` and z.
+
+        Gradients flow through the logits of `learn` alone.
+        """
         with paddle.no_grad():
             fake = self.generator(z)
         if self.concatenate:
@@ -149,6 +159,10 @@ class Trainer:
             real_logits, fake_logits = logits[: real.shape[0]], logits[real.shape[0] :]
         else:
             real_logits, fake_logits = self.discriminator(real), self.discriminator(fake)
+        if learn == "real":
+            fake_logits = fake_logits.detach()
+        elif learn == "fake":
+            real_logits = real_logits.detach()
         loss = self.objective.discriminator_loss(real_logits, fake_logits, self.smoothing)
         with paddle.no_grad():
             scores = {
@@ -293,7 +307,11 @@ class Trainer:
 
     def _apply(self, update: Update, real: Tensor, z: Tensor) -> Scalars:
         if update.net == "discriminator":
-            loss, scalars = self.discriminator_loss(real, z)
+            if self.alternate:
+                self.discriminator_loss(real, z, "real")[0].backward()
+                update.optimizer.step()
+                update.optimizer.clear_grad(set_to_zero=False)
+            loss, scalars = self.discriminator_loss(real, z, "fake" if self.alternate else "both")
             loss.backward()
         else:
             frozen = trainable_parameters(self.discriminator)

@@ -1,0 +1,53 @@
+"""Layers that reproduce TensorFlow's where Paddle has no equal of its own."""
+
+from __future__ import annotations
+
+import paddle
+from paddle import Tensor, nn
+from paddle.nn import functional as F
+
+
+class Dropout(nn.Layer):
+    """Zeroes each value with probability `rate` and scales the others by ``1 / (1 - rate)``.
+
+    ``tf.nn.dropout(keep_prob=1 - rate)``: off in eval mode. Written as a product with a
+    mask, because Paddle's own dropout has no double gradient, which penalties need.
+
+    Args:
+        rate: Probability of a zero, in [0, 1).
+    """
+
+    def __init__(self, rate: float) -> None:
+        super().__init__()
+        self.rate = rate
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return `x` with the mask applied, or `x` itself in eval mode."""
+        if not self.training or self.rate == 0.0:
+            return x
+        mask = F.dropout(paddle.ones_like(x), self.rate)
+        return x * mask
+
+
+def same_crop(kernel_size: int, stride: int) -> list[int]:
+    """Return the padding by which a transposed convolution multiplies a side by `stride`.
+
+    TensorFlow's "same": ``kernel_size - stride`` rows and columns are cut from the full
+    output, the odd one at the end. Paddle's own ``padding="SAME"`` gives another shape.
+
+    Args:
+        kernel_size: Side of the kernel, at least `stride`.
+        stride: Stride, at least 1.
+
+    Returns:
+        Rows cut at the top and the bottom, columns cut at the left and the right.
+    """
+    cut = kernel_size - stride
+    return [cut // 2, cut - cut // 2] * 2
+
+
+def same_size(side: int, strides: tuple[int, ...]) -> int:
+    """Return the side of an image after "same" convolutions of these strides."""
+    for stride in strides:
+        side = -(-side // stride)
+    return side
