@@ -122,7 +122,9 @@ def test_a_finished_run_can_be_trained_further(recipe, whole, tmp_path):
     assert load_recipe(run.recipe).training.epochs == 3
 
 
-@pytest.mark.parametrize("override", ["seed=1", "data.batch_size=16", "optimizer.generator.name=sgd"])
+@pytest.mark.parametrize(
+    "override", ["seed=1", "data.batch_size=16", "optimizer.generator.name=sgd"]
+)
 def test_a_resume_cannot_make_it_another_run(override, whole):
     with pytest.raises(ConfigError, match="cannot be changed on a resume"):
         train.resume(whole, [override], offline=True)
