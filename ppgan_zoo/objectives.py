@@ -2,8 +2,9 @@
 
 Every function takes logits ``[N, 1]`` (any real number, real above 0) and returns a
 scalar tensor to be minimised. D's loss is the **sum** of its mean over the real and its
-mean over the fake batch. Sigmoids live here, in the numerically stable softplus form
-(which also has the double gradient that Paddle's cross-entropy lacks), never in D.
+mean over the fake batch (relativistic pairing: the mean over the pairs). Sigmoids live
+here, in the numerically stable softplus form (which also has the double gradient that
+Paddle's cross-entropy lacks), never in D.
 """
 
 from __future__ import annotations
@@ -125,6 +126,25 @@ def _raise_fake_g(fake: Tensor, real: Tensor | None, smoothing: LabelSmoothing) 
     return -fake.mean()
 
 
+def _relativistic_average_d(real: Tensor, fake: Tensor, smoothing: LabelSmoothing) -> Tensor:
+    # softplus(-x) = -log sigmoid(x): real above the mean fake, fake below the mean real.
+    return F.softplus(fake.mean() - real).mean() + F.softplus(fake - real.mean()).mean()
+
+
+def _relativistic_average_g(fake: Tensor, real: Tensor | None, smoothing: LabelSmoothing) -> Tensor:
+    assert real is not None
+    return F.softplus(real.mean() - fake).mean() + F.softplus(real - fake.mean()).mean()
+
+
+def _relativistic_pairing_d(real: Tensor, fake: Tensor, smoothing: LabelSmoothing) -> Tensor:
+    return F.softplus(fake - real).mean()
+
+
+def _relativistic_pairing_g(fake: Tensor, real: Tensor | None, smoothing: LabelSmoothing) -> Tensor:
+    assert real is not None
+    return F.softplus(real - fake).mean()
+
+
 OBJECTIVES = {
     objective.name: objective
     for objective in (
@@ -162,6 +182,20 @@ OBJECTIVES = {
             source="Arjovsky et al. 2017, algorithm 1",
             discriminator_loss=_wasserstein_d,
             generator_loss=_raise_fake_g,
+        ),
+        Objective(
+            name="relativistic_average",
+            source="Jolicoeur-Martineau 2019, RaSGAN (section 4.2)",
+            discriminator_loss=_relativistic_average_d,
+            generator_loss=_relativistic_average_g,
+            relativistic=True,
+        ),
+        Objective(
+            name="relativistic_pairing",
+            source="Jolicoeur-Martineau 2019; Huang et al. 2024 (R3GAN), equation 2",
+            discriminator_loss=_relativistic_pairing_d,
+            generator_loss=_relativistic_pairing_g,
+            relativistic=True,
         ),
     )
 }

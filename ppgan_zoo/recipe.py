@@ -74,9 +74,18 @@ class Smoothing(Section):
 class ObjectiveSection(Section):
     """The game. `name` None takes the model's own."""
 
-    name: Literal["non_saturating", "minimax", "least_squares", "hinge", "wasserstein"] | None = (
-        None
-    )
+    name: (
+        Literal[
+            "non_saturating",
+            "minimax",
+            "least_squares",
+            "hinge",
+            "wasserstein",
+            "relativistic_average",
+            "relativistic_pairing",
+        ]
+        | None
+    ) = None
     label_smoothing: Smoothing = Smoothing()
 
 
