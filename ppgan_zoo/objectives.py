@@ -25,7 +25,8 @@ class LabelSmoothing:
     Attributes:
         real: D's target for real images is ``1 - real``.
         fake: D's target for fake images is ``fake``.
-        generator: G's target for its own images is ``1 - generator``.
+        generator: G's target for its own images is ``1 - generator``; in the minimax game,
+            where G moves away from a target, that target is `generator`.
     """
 
     real: float = 0.0
