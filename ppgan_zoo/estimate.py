@@ -21,7 +21,7 @@ def count_parameters(layer: nn.Layer) -> int:
     return sum(math.prod(parameter.shape) for parameter in trainable_parameters(layer))
 
 
-def estimate_memory(gan: Gan, batch_size: int, *, ema: bool = False) -> int:
+def estimate_memory(gan: Gan, batch_size: int, *, ema: bool = False, packing: int = 1) -> int:
     """Return about how many bytes training holds at once, beside Paddle itself.
 
     Weights, gradients and two optimizer moments of both nets, the moving average, and
@@ -30,12 +30,12 @@ def estimate_memory(gan: Gan, batch_size: int, *, ema: bool = False) -> int:
     """
     weights = [count_parameters(layer) for layer in (gan.generator, gan.discriminator)]
     state = 4 * sum(weights) + (weights[0] if ema else 0)
-    activations = 2 * batch_size * _outputs_of_one_image(gan)
+    activations = 2 * batch_size * _outputs_of_one_image(gan, packing)
     return BYTES * (state + activations)
 
 
-def _outputs_of_one_image(gan: Gan) -> int:
-    """Count the numbers that all leaf layers put out for one image."""
+def _outputs_of_one_image(gan: Gan, packing: int) -> int:
+    """Count the numbers that all leaf layers put out for one image (of D: at most)."""
     total = 0
 
     def count(layer: nn.Layer, inputs: Any, output: Any) -> None:
@@ -53,7 +53,7 @@ def _outputs_of_one_image(gan: Gan) -> int:
         images = generate(gan.generator, np.zeros((1, gan.latent_dim), np.float32))
         gan.discriminator.eval()
         with paddle.no_grad():
-            gan.discriminator(paddle.to_tensor(images))
+            gan.discriminator(paddle.to_tensor(np.concatenate([images] * packing, axis=1)))
     finally:
         gan.discriminator.train()
         for hook in hooks:
