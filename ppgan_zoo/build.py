@@ -13,17 +13,20 @@ from paddle.optimizer import Optimizer
 from pydantic import TypeAdapter, ValidationError
 
 from ppgan_zoo import optimizers
+from ppgan_zoo.constraints import View, check_output, spectral_norm
 from ppgan_zoo.data import Batches, ImageSet, scale_to_range
 from ppgan_zoo.errors import CheckpointError, ConfigError, did_you_mean
 from ppgan_zoo.latent import Latent
 from ppgan_zoo.metrics.sliced_wasserstein import sliced_wasserstein
 from ppgan_zoo.objectives import LabelSmoothing
 from ppgan_zoo.optimizers import Schedule
+from ppgan_zoo.penalties import Penalty, get_penalty
 from ppgan_zoo.recipe import OptimizerSection, Recipe, lists_to_tuples
 from ppgan_zoo.registry import REGISTRY, Gan, GanSpec, build_gan, constructor_arguments
-from ppgan_zoo.trainer import Trainer
+from ppgan_zoo.trainer import Net, Trainer
 
 FIGURE_SAMPLES = 2000
+NETS: tuple[Net, ...] = ("generator", "discriminator")
 
 
 @dataclass(frozen=True)
@@ -37,6 +40,7 @@ class ModelFacts:
         image_shape: Channels, height and width.
         image_range: Lowest and highest pixel value.
         latent: The prior of z.
+        spectral_norm: The nets whose weights are divided by their spectral norm.
     """
 
     name: str
@@ -45,6 +49,7 @@ class ModelFacts:
     image_shape: tuple[int, int, int]
     image_range: tuple[float, float]
     latent: Latent
+    spectral_norm: tuple[Net, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Return plain data that :meth:`from_json` reads back."""
@@ -55,6 +60,7 @@ class ModelFacts:
             "image_shape": list(self.image_shape),
             "image_range": list(self.image_range),
             "latent": {"dim": self.latent.dim, "prior": self.latent.prior},
+            "spectral_norm": list(self.spectral_norm),
         }
 
     @classmethod
@@ -81,11 +87,23 @@ def model_facts(recipe: Recipe, image_shape: tuple[int, int, int]) -> ModelFacts
         ConfigError: An argument that the net does not take or of the wrong type.
     """
     spec = REGISTRY.get(recipe.model.name, where="model.name")
-    given = {"latent_dim": recipe.latent.dim, "image_shape": image_shape}
+    channels, height, width = image_shape
+    packed = (recipe.constraints.packing * channels, height, width)
     arguments = {
-        role: _check_arguments(spec, role, getattr(recipe.model, role), given)
-        for role in ("generator", "discriminator")
+        role: _check_arguments(
+            spec,
+            role,
+            getattr(recipe.model, role),
+            {"latent_dim": recipe.latent.dim, "image_shape": shape},
+        )
+        for role, shape in (("generator", image_shape), ("discriminator", packed))
     }
+    if packed != image_shape and "image_shape" not in arguments["discriminator"]:
+        raise ConfigError(
+            f"constraints.packing: {spec.name}'s discriminator takes no image_shape and cannot "
+            "be built for more channels; leave packing out or use another model"
+        )
+    normalised = recipe.constraints.spectral_norm
     prior = recipe.latent.prior or spec.latent_prior
     return ModelFacts(
         name=spec.name,
@@ -94,6 +112,7 @@ def model_facts(recipe: Recipe, image_shape: tuple[int, int, int]) -> ModelFacts
         image_shape=image_shape,
         image_range=spec.image_range,
         latent=Latent(recipe.latent.dim, prior),  # type: ignore[arg-type]
+        spectral_norm=tuple(net for net in NETS if getattr(normalised, net)),
     )
 
 
@@ -113,6 +132,8 @@ def build_model(facts: ModelFacts) -> Gan:
             f"model.name: {facts.name} makes images of shape {gan.image_shape}, and the data are "
             f"{facts.image_shape}; set data.image_size and data.channels to match"
         )
+    for net in facts.spectral_norm:
+        spectral_norm(getattr(gan, net))
     return gan
 
 
@@ -167,10 +188,15 @@ def build_trainer(recipe: Recipe, gan: Gan, iterations: int) -> Trainer:
         first=recipe.training.first,
         concatenate=recipe.training.discriminator_batch == "concatenated",
         alternate=recipe.training.discriminator_batch == "alternating",
+        accumulate_steps=recipe.training.accumulate_steps,
+        penalties=_build_penalties(recipe),
+        weight_clip=recipe.constraints.weight_clip,
+        view=_build_view(recipe),
         ema_decay=recipe.ema.decay,
         seed=recipe.seed,
         **nets,
     )
+    trainer.warnings += check_output(gan, trainer.objective, trainer.view.packing)
     return trainer
 
 
@@ -187,6 +213,23 @@ def build_figure(images: ImageSet, trainer: Trainer) -> Callable[[Trainer], floa
         return sliced_wasserstein(current.samples(count), real)
 
     return figure
+
+
+def _build_penalties(recipe: Recipe) -> list[Penalty]:
+    return [
+        get_penalty(section.name, section.weight, section.every_steps)
+        for section in recipe.constraints.penalties
+    ]
+
+
+def _build_view(recipe: Recipe) -> View:
+    constraints = recipe.constraints
+    return View(
+        augment=constraints.augment,
+        noise_std=constraints.instance_noise.std,
+        noise_until=constraints.instance_noise.until_step,
+        packing=constraints.packing,
+    )
 
 
 def _build_optimizer(layer: nn.Layer, section: OptimizerSection) -> Optimizer:

@@ -23,7 +23,7 @@ def count_parameters(layer: nn.Layer) -> int:
     return sum(math.prod(parameter.shape) for parameter in trainable_parameters(layer))
 
 
-def estimate_memory(gan: Gan, batch_size: int, *, ema: bool = False) -> int:
+def estimate_memory(gan: Gan, batch_size: int, *, ema: bool = False, packing: int = 1) -> int:
     """Return about how many bytes training holds at once, beside Paddle itself.
 
     Weights, gradients and two optimizer moments of both nets, the moving average, and
@@ -32,7 +32,7 @@ def estimate_memory(gan: Gan, batch_size: int, *, ema: bool = False) -> int:
     """
     weights = [count_parameters(layer) for layer in (gan.generator, gan.discriminator)]
     state = 4 * sum(weights) + (weights[0] if ema else 0)
-    activations = 2 * batch_size * _outputs_of_one_image(gan)
+    activations = 2 * batch_size * _outputs_of_one_image(gan, packing)
     return BYTES * (state + activations)
 
 
@@ -57,14 +57,13 @@ def multiply_adds(gan: Gan) -> tuple[int, int]:
     return totals[0], totals[1]
 
 
-def _outputs_of_one_image(gan: Gan) -> int:
-    """Count the numbers that all leaf layers put out for one image."""
-    return sum(
-        math.prod(outputs) for leaves in _shapes_of_one_image(gan) for _, _, outputs in leaves
-    )
+def _outputs_of_one_image(gan: Gan, packing: int) -> int:
+    """Count the numbers that all leaf layers put out for one image (of D: at most)."""
+    shapes = _shapes_of_one_image(gan, packing)
+    return sum(math.prod(outputs) for leaves in shapes for _, _, outputs in leaves)
 
 
-def _shapes_of_one_image(gan: Gan) -> list[list[LeafShapes]]:
+def _shapes_of_one_image(gan: Gan, packing: int = 1) -> list[list[LeafShapes]]:
     """Send one image through G and then D; return every leaf layer's input and output shape."""
     found: list[list[LeafShapes]] = [[], []]
     hooks = []
@@ -86,7 +85,7 @@ def _shapes_of_one_image(gan: Gan) -> list[list[LeafShapes]]:
         images = generate(gan.generator, np.zeros((1, gan.latent_dim), np.float32))
         gan.discriminator.eval()
         with paddle.no_grad():
-            gan.discriminator(paddle.to_tensor(images))
+            gan.discriminator(paddle.to_tensor(np.concatenate([images] * packing, axis=1)))
     finally:
         if was_training:
             gan.discriminator.train()

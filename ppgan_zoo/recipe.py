@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -87,6 +87,48 @@ class ObjectiveSection(Section):
         | None
     ) = None
     label_smoothing: Smoothing = Smoothing()
+
+
+class PenaltySection(Section):
+    """One term of D's loss. `weight` None takes the paper's; see :mod:`ppgan_zoo.penalties`."""
+
+    name: Literal[
+        "wgan_gp",
+        "one_sided_gp",
+        "zero_centered_gp",
+        "dragan",
+        "r1",
+        "r2",
+        "consistency",
+        "lecam",
+    ]
+    weight: Annotated[float, Field(gt=0.0, le=1e6, allow_inf_nan=False)] | None = None
+    every_steps: Positive = 1
+
+
+class SpectralNormSection(Section):
+    """Which nets have the weights of their dense and convolution layers normalised."""
+
+    discriminator: bool = False
+    generator: bool = False
+
+
+class InstanceNoise(Section):
+    """Gaussian noise on what D is shown, falling from `std` to nothing at `until_step`."""
+
+    std: Annotated[float, Field(ge=0.0, le=10.0, allow_inf_nan=False)] = 0.0
+    until_step: Positive | None = None
+
+
+class Constraints(Section):
+    """What holds D back, on any model. `packing`: how many images D judges together."""
+
+    weight_clip: Annotated[float, Field(gt=0.0, le=1e3, allow_inf_nan=False)] | None = None
+    penalties: tuple[PenaltySection, ...] = ()
+    spectral_norm: SpectralNormSection = SpectralNormSection()
+    instance_noise: InstanceNoise = InstanceNoise()
+    packing: Annotated[int, Field(ge=1, le=16)] = 1
+    augment: tuple[Literal["color", "translation", "cutout"], ...] = ()
 
 
 class ScheduleSection(Section):
@@ -175,7 +217,10 @@ class Optimizers(Section):
 
 
 class Training(Section):
-    """How long, and what one iteration is. Exactly one of `epochs` and `iterations`."""
+    """How long, and what one iteration is. Exactly one of `epochs` and `iterations`.
+
+    `accumulate_steps`: parts that a batch goes through the nets in, to save memory.
+    """
 
     epochs: Positive | None = None
     iterations: Positive | None = None
@@ -183,6 +228,7 @@ class Training(Section):
     generator_steps: Annotated[int, Field(ge=1, le=100)] = 2
     first: Literal["discriminator", "generator"] = "discriminator"
     discriminator_batch: Literal["separate", "concatenated", "alternating"] = "separate"
+    accumulate_steps: Annotated[int, Field(ge=1, le=1024)] = 1
 
     @model_validator(mode="after")
     def _one_length(self) -> Training:
@@ -232,12 +278,23 @@ class Recipe(Section):
     latent: LatentSection = LatentSection()
     data: Data
     objective: ObjectiveSection = ObjectiveSection()
+    constraints: Constraints = Constraints()
     optimizer: Optimizers = Optimizers()
     training: Training
     ema: Ema = Ema()
     samples: Samples = Samples()
     log: Log = Log()
     checkpoint: Checkpoints = Checkpoints()
+
+    @model_validator(mode="after")
+    def _batch_divides(self) -> Recipe:
+        parts, packing = self.training.accumulate_steps, self.constraints.packing
+        if self.data.batch_size % (parts * packing):
+            raise ValueError(
+                f"data.batch_size: {self.data.batch_size} is no multiple of {parts * packing}, the "
+                "product of training.accumulate_steps and constraints.packing; change one of them"
+            )
+        return self
 
     def to_yaml(self) -> str:
         """Return the recipe as YAML that :func:`load_recipe` reads back to an equal one."""
@@ -379,7 +436,10 @@ def _explain(error: Any, key: str) -> str:
 def _keys_at(location: tuple[Any, ...]) -> list[str]:
     section: Any = Recipe
     for part in location:
-        section = section.model_fields[part].annotation
+        if isinstance(part, int):  # an item of a list of sections
+            section = get_args(section)[0]
+        else:
+            section = section.model_fields[part].annotation
     return list(section.model_fields)
 
 

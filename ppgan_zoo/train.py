@@ -114,7 +114,12 @@ def dry_run(recipe: Recipe, *, offline: bool = False) -> str:
     """Return the resolved recipe, parameter counts and memory estimate; train nothing."""
     job = _prepare(recipe, offline)
     gan, images, machine = job.trainer.gan, job.images, job.machine
-    memory = estimate_memory(gan, recipe.data.batch_size, ema=recipe.ema.decay is not None)
+    memory = estimate_memory(
+        gan,
+        recipe.data.batch_size // recipe.training.accumulate_steps,
+        ema=recipe.ema.decay is not None,
+        packing=recipe.constraints.packing,
+    )
     arguments = {"generator": job.facts.generator, "discriminator": job.facts.discriminator}
     resolved = recipe.model_copy(update={"model": recipe.model.model_copy(update=arguments)})
     lines = [
@@ -127,6 +132,7 @@ def dry_run(recipe: Recipe, *, offline: bool = False) -> str:
         f"discriminator: {count_parameters(gan.discriminator):,} parameters",
         f"memory: about {memory / 2**20:,.0f} MiB beside Paddle itself",
         f"length: {job.iterations:,} iterations, {job.batches.steps_per_epoch:,} an epoch",
+        *(f"warning: {line}" for line in job.trainer.warnings),
     ]
     return "\n".join(lines)
 
@@ -194,6 +200,8 @@ def _fit(job: _Job, run: RunDirectory, *, resume: bool) -> Outcome:
         job.facts.name, job.machine.device, f"{len(images):,}", images.name, images.source,
         iterations, recipe.data.batch_size,
     )  # fmt: skip
+    for line in trainer.warnings:
+        logger.warning("%s", line)
     if trainer.iteration >= iterations:
         logger.info("nothing to do: %d of %d iterations are done", trainer.iteration, iterations)
         return Outcome(run, trainer.iteration, None)

@@ -19,6 +19,7 @@ from paddle import Tensor, nn
 from paddle.optimizer import Optimizer
 
 from ppgan_zoo.callbacks.base import Callback
+from ppgan_zoo.constraints import View, check_combination, clip_weights
 from ppgan_zoo.errors import CheckpointError, ConfigError
 from ppgan_zoo.latent import Latent
 from ppgan_zoo.objectives import LabelSmoothing, Objective, get_objective
@@ -31,6 +32,7 @@ from ppgan_zoo.optimizers import (
     optimizer_arrays,
     trainable_parameters,
 )
+from ppgan_zoo.penalties import Penalties, Penalty, Shown
 from ppgan_zoo.registry import Gan
 
 Net = Literal["generator", "discriminator"]
@@ -38,7 +40,7 @@ Learn = Literal["both", "real", "fake"]
 Scalars = dict[str, Tensor]
 
 # Told apart in the key of a draw, so that no two purposes share random numbers.
-TRAINING_DRAW, DISPLAY_DRAW = 1, 2
+TRAINING_DRAW, DISPLAY_DRAW, CONSTRAINT_DRAW = 1, 2, 3
 
 
 class BatchSource(Protocol):
@@ -78,6 +80,12 @@ class Trainer:
             together) and not in two.
         alternate: Split each update of D in two optimizer steps: one on the loss of the
             real images, then one on the loss of the fake ones.
+        penalties: Terms of D's loss: names of :data:`ppgan_zoo.penalties.PENALTIES`, or
+            :func:`ppgan_zoo.penalties.get_penalty` for other weights and intervals.
+        weight_clip: Bound of D's weights, clipped to it after each of its updates.
+        view: How D sees images: augmentation, instance noise, packing; None: as they are.
+        accumulate_steps: Parts that each update's batch goes through the nets in; their
+            gradients are averaged. Less memory, the same update but for batch statistics.
         generator_optimizer: Over G's parameters; None makes Adam(2e-4, 0.5, 0.999).
         discriminator_optimizer: Over D's parameters; likewise.
         generator_schedule: G's learning rate by iteration; None keeps it constant.
@@ -88,9 +96,12 @@ class Trainer:
     Attributes:
         iteration: Iterations done.
         stop_requested: Set it to end :meth:`fit` after the running iteration.
+        warnings: A line for each choice that works and is not advised.
+        rng: Of this iteration, for all that is random beside z and what Paddle draws.
 
     Raises:
-        ConfigError: Counts below 1, an unknown objective, or smoothing without labels.
+        ConfigError: Counts below 1, an unknown objective or penalty, smoothing without
+            labels, or what makes no sense together.
     """
 
     def __init__(
@@ -106,6 +117,10 @@ class Trainer:
         first: Net = "discriminator",
         concatenate: bool = False,
         alternate: bool = False,
+        penalties: Sequence[Penalty | str] = (),
+        weight_clip: float | None = None,
+        view: View | None = None,
+        accumulate_steps: int = 1,
         generator_optimizer: Optimizer | None = None,
         discriminator_optimizer: Optimizer | None = None,
         generator_schedule: Schedule | None = None,
@@ -118,6 +133,10 @@ class Trainer:
                 "training: generator_steps and discriminator_steps must be at least 1, found "
                 f"{generator_steps} and {discriminator_steps}"
             )
+        if accumulate_steps < 1:
+            raise ConfigError(
+                f"training: accumulate_steps must be at least 1, found {accumulate_steps}"
+            )
         self.gan = gan
         self.generator: nn.Layer = gan.generator
         self.discriminator: nn.Layer = gan.discriminator
@@ -127,12 +146,24 @@ class Trainer:
         self.shared_latent = shared_latent
         self.concatenate = concatenate
         self.alternate = alternate
+        self.penalties = Penalties(penalties)
+        self.weight_clip = weight_clip
+        self.view = view or View()
+        self.accumulate_steps = accumulate_steps
+        self.warnings = check_combination(
+            gan,
+            self.objective,
+            self.penalties.terms,
+            weight_clip=weight_clip,
+            packing=self.view.packing,
+        )
         self.discriminator_steps = discriminator_steps
         self.ema_decay = ema_decay
         self.ema_generator: nn.Layer | None = (
             None if ema_decay is None else _frozen_copy(self.generator)
         )
         self.seed = seed
+        self.rng = np.random.default_rng((seed, CONSTRAINT_DRAW, 0))
         self.iteration = 0
         self.stop_requested = False
         updates = [
@@ -150,10 +181,12 @@ class Trainer:
     ) -> tuple[Tensor, Scalars]:
         """Return D's loss and what to log, for real images ``[N, C, H, W]`` and z.
 
-        Gradients flow through the logits of `learn` alone.
+        Gradients flow through the logits of `learn` alone. An override need not take it
+        unless it is to work with ``alternate``, whose second step has the penalties.
         """
         with paddle.no_grad():
-            fake = self.generator(z)
+            fake = self._shown(self.generator(z))
+        real = self._shown(real)
         if self.concatenate:
             logits = self.discriminator(paddle.concat([real, fake]))
             real_logits, fake_logits = logits[: real.shape[0]], logits[real.shape[0] :]
@@ -164,17 +197,22 @@ class Trainer:
         elif learn == "fake":
             real_logits = real_logits.detach()
         loss = self.objective.discriminator_loss(real_logits, fake_logits, self.smoothing)
+        penalties: Scalars = {}
+        if learn != "real":
+            shown = Shown(self.discriminator, real, fake, real_logits, fake_logits, self.rng)
+            loss, penalties = self.penalties.add_to(loss, shown, self.iteration)
         with paddle.no_grad():
             scores = {
                 "score/real": self.objective.score(real_logits),
                 "score/fake": self.objective.score(fake_logits),
             }
-        return loss, scores
+        return loss, {**scores, **penalties}
 
     def generator_loss(self, real: Tensor, z: Tensor) -> tuple[Tensor, Scalars]:
         """Return G's loss and what to log; only relativistic objectives look at `real`."""
-        real_logits = self.discriminator(real) if self.objective.relativistic else None
-        fake_logits = self.discriminator(self.generator(z))
+        relativistic = self.objective.relativistic
+        real_logits = self.discriminator(self._shown(real)) if relativistic else None
+        fake_logits = self.discriminator(self._shown(self.generator(z)))
         return self.objective.generator_loss(fake_logits, real_logits, self.smoothing), {}
 
     # The loop.
@@ -188,9 +226,10 @@ class Trainer:
 
         Returns:
             ``loss/discriminator``, ``loss/generator``, ``score/real``, ``score/fake``: of
-            the last update of each net.
+            the last update of each net; ``penalty/NAME`` of each penalty that was due.
         """
         paddle.seed(_paddle_seed(self.seed, self.iteration))
+        self.rng = np.random.default_rng((self.seed, CONSTRAINT_DRAW, self.iteration))
         batches = paddle.to_tensor(real).split(self.discriminator_steps)
         scalars: Scalars = {}
         draw = 0
@@ -269,6 +308,7 @@ class Trainer:
         }
         if self.ema_generator is not None:
             arrays["ema"] = _arrays(self.ema_generator)
+        arrays.update(self.penalties.state())
         for update in self.updates:
             layer = self.discriminator if update.net == "discriminator" else self.generator
             arrays[f"{update.net}_optimizer"] = optimizer_arrays(update.optimizer, layer)
@@ -283,6 +323,7 @@ class Trainer:
         expected = {"generator", "discriminator", *(f"{u.net}_optimizer" for u in self.updates)}
         if self.ema_generator is not None:
             expected.add("ema")
+        expected.update(self.penalties.state())
         if set(arrays) != expected:
             raise CheckpointError(
                 f"checkpoint holds {', '.join(sorted(arrays))}; this run needs "
@@ -297,6 +338,8 @@ class Trainer:
         load_arrays(self.discriminator, arrays["discriminator"])
         if self.ema_generator is not None:
             load_arrays(self.ema_generator, arrays["ema"])
+        if "penalties" in expected:
+            self.penalties.load_state(arrays["penalties"])
         self.iteration = iteration
 
     # Parts of a step.
@@ -305,26 +348,50 @@ class Trainer:
         z = self.latent.sample(count, self.seed, TRAINING_DRAW, self.iteration, draw)
         return paddle.to_tensor(z)
 
+    def _shown(self, images: Tensor) -> Tensor:
+        return self.view(images, self.iteration, self.rng)
+
     def _apply(self, update: Update, real: Tensor, z: Tensor) -> Scalars:
         if update.net == "discriminator":
             if self.alternate:
-                self.discriminator_loss(real, z, "real")[0].backward()
+                self._backward(update.net, real, z, learn="real")
                 update.optimizer.step()
                 update.optimizer.clear_grad(set_to_zero=False)
-            loss, scalars = self.discriminator_loss(real, z, "fake" if self.alternate else "both")
-            loss.backward()
+                scalars = self._backward(update.net, real, z, learn="fake")
+            else:
+                scalars = self._backward(update.net, real, z)
         else:
             frozen = trainable_parameters(self.discriminator)
             _set_stop_gradient(frozen, True)
             try:
-                loss, scalars = self.generator_loss(real, z)
-                loss.backward()
+                scalars = self._backward(update.net, real, z)
             finally:
                 _set_stop_gradient(frozen, False)
         update.optimizer.step()
         # Dropped, not zeroed: a zero gradient would still move parameters by momentum.
         update.optimizer.clear_grad(set_to_zero=False)
-        return {f"loss/{update.net}": loss.detach(), **scalars}
+        if update.net == "discriminator" and self.weight_clip is not None:
+            clip_weights(self.discriminator, self.weight_clip)
+        return scalars
+
+    def _backward(self, net: Net, real: Tensor, z: Tensor, **learn: Learn) -> Scalars:
+        """Add up the gradients of all parts of the batch; return the parts' mean scalars."""
+        parts = self.accumulate_steps
+        if real.shape[0] % parts:
+            raise ConfigError(
+                f"training.accumulate_steps: a batch of {real.shape[0]} images does not divide "
+                f"into {parts}; change data.batch_size"
+            )
+        means: Scalars = {}
+        for real_part, z_part in zip(real.split(parts), z.split(parts), strict=True):
+            if net == "discriminator":
+                loss, scalars = self.discriminator_loss(real_part, z_part, **learn)
+            else:
+                loss, scalars = self.generator_loss(real_part, z_part)
+            (loss / parts).backward()
+            for key, value in {f"loss/{net}": loss.detach(), **scalars}.items():
+                means[key] = means[key] + value / parts if key in means else value / parts
+        return means
 
     @paddle.no_grad()
     def _update_ema(self) -> None:
@@ -338,6 +405,10 @@ class Trainer:
             else:
                 average.scale_(decay)
                 average.add_(parameter * (1.0 - decay))
+        # Such as the vectors of spectral norm, which follow the weights on their own.
+        buffers = zip(self.ema_generator.buffers(), self.generator.buffers(), strict=True)
+        for average, buffer in buffers:
+            paddle.assign(buffer, average)
 
 
 def generate(

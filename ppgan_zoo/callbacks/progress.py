@@ -12,6 +12,7 @@ from ppgan_zoo.callbacks.base import Callback
 from ppgan_zoo.trainer import Trainer
 
 LOSSES = {"loss/discriminator": "D", "loss/generator": "G"}
+AVERAGED = (*LOSSES, "score/real", "score/fake")
 
 
 class ProgressBar(Callback):
@@ -91,8 +92,7 @@ class EpochLog(Callback):
     def _write(self, trainer: Trainer) -> None:
         count = len(self.pending)
         means = {
-            key: sum(float(scalars[key]) for scalars in self.pending) / count
-            for key in self.pending[0]
+            key: sum(float(scalars[key]) for scalars in self.pending) / count for key in AVERAGED
         }
         elapsed = time.monotonic() - self.started
         self.logger.info(

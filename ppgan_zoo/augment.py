@@ -1,0 +1,102 @@
+"""Differentiable augmentation (DiffAugment, Zhao et al. 2020) of what D is shown.
+
+Each function maps images ``[N, C, H, W]`` in [-1, 1] to images of the same shape, every
+image by its own draw from `rng`, and gradients flow through to the images. The draws
+are numpy's, so that a resumed run repeats them on every version and device.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+import numpy as np
+import paddle
+from numpy.typing import NDArray
+from paddle import Tensor
+
+from ppgan_zoo.errors import UnknownNameError
+
+Augmentation = Callable[[Tensor, np.random.Generator], Tensor]
+
+
+def color(images: Tensor, rng: np.random.Generator) -> Tensor:
+    """Shift brightness by up to 0.5; scale saturation by 0 to 2 and contrast by 0.5 to 1.5.
+
+    Saturation is the distance of the channels from their mean; an image of one channel
+    has none to scale.
+    """
+    count = images.shape[0]
+    brightness, saturation, contrast = (
+        constant(values, images) for values in rng.random((3, count, 1, 1, 1))
+    )
+    images = images + (brightness - 0.5)
+    gray = images.mean(axis=1, keepdim=True)
+    images = (images - gray) * (2.0 * saturation) + gray
+    # Two reshapes and a mean over one axis: a mean over three is slower and less portable.
+    mean = images.reshape([count, -1]).mean(axis=1).reshape([count, 1, 1, 1])
+    return (images - mean) * (contrast + 0.5) + mean
+
+
+def translation(images: Tensor, rng: np.random.Generator) -> Tensor:
+    """Move by up to an eighth of each side, filling up with 0."""
+    count, _, height, width = images.shape
+    rows = _shift_matrices(height, rng.integers(-_eighth(height), _eighth(height) + 1, count))
+    columns = _shift_matrices(width, rng.integers(-_eighth(width), _eighth(width) + 1, count))
+    # A product with 0/1 matrices moves pixels exactly, whole batches at once.
+    moved = paddle.matmul(constant(rows, images), images)
+    return paddle.matmul(moved, constant(columns, images), transpose_y=True)
+
+
+def cutout(images: Tensor, rng: np.random.Generator) -> Tensor:
+    """Set a square of half of each side, centred anywhere in the image, to 0."""
+    count, _, height, width = images.shape
+    inside = []
+    for side in (height, width):
+        length = (side + 1) // 2
+        first = rng.integers(0, side + (1 - length % 2), count) - length // 2
+        index = np.arange(side)
+        inside.append((index >= first[:, None]) & (index < first[:, None] + length))
+    rows, columns = inside
+    mask = ~(rows[:, :, None] & columns[:, None, :])
+    return images * constant(mask[:, None], images)
+
+
+AUGMENTATIONS: dict[str, Augmentation] = {
+    "color": color,
+    "translation": translation,
+    "cutout": cutout,
+}
+
+
+def augment(images: Tensor, policies: Iterable[str], rng: np.random.Generator) -> Tensor:
+    """Apply the augmentations called `policies`, in that order.
+
+    Args:
+        images: ``[N, C, H, W]``.
+        policies: Keys of :data:`AUGMENTATIONS`.
+        rng: Drawn from.
+
+    Raises:
+        UnknownNameError: No such augmentation.
+    """
+    for name in policies:
+        if name not in AUGMENTATIONS:
+            raise UnknownNameError("augmentation", name, AUGMENTATIONS)
+        images = AUGMENTATIONS[name](images, rng)
+    return images
+
+
+def constant(values: NDArray[np.generic], like: Tensor) -> Tensor:
+    """Return `values` as a tensor of the type of `like`."""
+    return paddle.to_tensor(values).astype(like.dtype)
+
+
+def _eighth(side: int) -> int:
+    return int(side * 0.125 + 0.5)
+
+
+def _shift_matrices(side: int, shifts: NDArray[np.int64]) -> NDArray[np.float32]:
+    """Return ``[N, 1, side, side]`` matrices M with ``(M x)[i] = x[i - shift]``."""
+    index = np.arange(side)
+    matrices = index[:, None] - index[None, :] == shifts[:, None, None]
+    return matrices[:, None].astype(np.float32)
