@@ -186,14 +186,14 @@ OBJECTIVES = {
         ),
         Objective(
             name="relativistic_average",
-            source="Jolicoeur-Martineau 2019, RaSGAN (section 4.2)",
+            source="Jolicoeur-Martineau 2019 (RaSGAN)",
             discriminator_loss=_relativistic_average_d,
             generator_loss=_relativistic_average_g,
             relativistic=True,
         ),
         Objective(
             name="relativistic_pairing",
-            source="Jolicoeur-Martineau 2019; Huang et al. 2024 (R3GAN), equation 2",
+            source="Jolicoeur-Martineau 2019; Huang et al. 2024 (R3GAN)",
             discriminator_loss=_relativistic_pairing_d,
             generator_loss=_relativistic_pairing_g,
             relativistic=True,

@@ -56,8 +56,8 @@ class Penalty:
         source: Paper that it comes from.
         function: ``Shown -> scalar``, without the weight.
         weight: Factor in the loss; in the table, the paper's.
-        every_steps: It is applied in iterations divisible by this, `weight` times as
-            many, so that it pulls as hard as if it were applied in each (lazy
+        every_steps: It is applied in iterations divisible by this, as many times
+            its weight, so that it pulls as hard as if applied in each (lazy
             regularisation, Karras et al. 2020).
         of_gradient: Whether it is of D's gradient, and so needs D's double gradient.
         of_single_images: Whether its paper rules out a D with batch norm, in which the
@@ -173,15 +173,15 @@ PENALTIES = {
     for penalty in (
         Penalty("wgan_gp", "Gulrajani et al. 2017, equation 3", wgan_gp, 10.0,
                 of_single_images=True),
-        Penalty("one_sided_gp", "Petzka et al. 2018, equation 8", one_sided_gp, 10.0,
+        Penalty("one_sided_gp", "Petzka et al. 2018", one_sided_gp, 10.0,
                 of_single_images=True),
         Penalty("zero_centered_gp", "Thanh-Tung et al. 2019", zero_centered_gp, 10.0,
                 of_single_images=True),
         Penalty("dragan", "Kodali et al. 2017", dragan, 10.0),
         Penalty("r1", "Mescheder et al. 2018, equation 9", r1, 10.0),
         Penalty("r2", "Mescheder et al. 2018, equation 10", r2, 10.0),
-        Penalty("consistency", "Zhao et al. 2020 (bCR)", consistency, 10.0, of_gradient=False),
-        Penalty("lecam", "Tseng et al. 2021, equation 5", lecam, 0.01, of_gradient=False),
+        Penalty("consistency", "Zhao et al. 2021 (bCR)", consistency, 10.0, of_gradient=False),
+        Penalty("lecam", "Tseng et al. 2021", lecam, 0.01, of_gradient=False),
     )
 }  # fmt: skip
 
