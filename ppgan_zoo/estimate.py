@@ -9,9 +9,9 @@ import numpy as np
 import paddle
 from paddle import Tensor, nn
 
+from ppgan_zoo.nets import generate
 from ppgan_zoo.optimizers import trainable_parameters
 from ppgan_zoo.registry import Gan
-from ppgan_zoo.trainer import generate
 
 BYTES = 4  # float32
 

@@ -20,8 +20,8 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
 from ppgan_zoo.errors import CheckpointError, did_you_mean
+from ppgan_zoo.nets import load_arrays
 from ppgan_zoo.optimizers import Arrays
-from ppgan_zoo.trainer import load_arrays
 
 Framework = Literal["torch", "keras"]
 ImageShape = tuple[int, int, int]

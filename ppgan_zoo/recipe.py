@@ -11,11 +11,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from ppgan_zoo.errors import ConfigError, UnknownNameError, did_you_mean
+from ppgan_zoo.errors import ConfigError, UnknownNameError
+from ppgan_zoo.recipe_errors import explain, kind_of
 from ppgan_zoo.strict_yaml import Document, parse_scalar, read_yaml, to_yaml
 
 Positive = Annotated[int, Field(ge=1, le=2**31 - 1)]
@@ -343,7 +344,7 @@ def load_recipe(path: str | Path, overrides: Iterable[str] = ()) -> Recipe:
     document = read_yaml(Path(path))
     data = document.data
     if not isinstance(data, dict):
-        raise ConfigError(f"{path}: a recipe must be a mapping of keys, found {_kind(data)}")
+        raise ConfigError(f"{path}: a recipe must be a mapping of keys, found {kind_of(data)}")
     set_by: dict[str, str] = {}
     for override in overrides:
         key = _apply_override(data, override)
@@ -374,7 +375,7 @@ def _apply_override(data: dict[str, Any], override: str) -> str:
         section = section[part]
         if not isinstance(section, dict):
             raise ConfigError(
-                f"{place}: {'.'.join(parts[:depth])} is {_kind(section)}, not a section"
+                f"{place}: {'.'.join(parts[:depth])} is {kind_of(section)}, not a section"
             )
     section[parts[-1]] = parse_scalar(text, place)
     return key
@@ -391,7 +392,7 @@ def _validate(
         override = _override_of(key, set_by, in_file=tuple(first["loc"]) in document.lines)
         line = document.line_of(tuple(first["loc"]))
         place = _place(override) if override else f"{where}:{line}" if line else where
-        message = _explain(first, key)
+        message = explain(first, key, Recipe)
         raise ConfigError(f"{place}: {message}") from None
 
 
@@ -409,59 +410,8 @@ def _place(override: str) -> str:
     return f"-o {override if override.isprintable() else repr(override)}"
 
 
-def _explain(error: Any, key: str) -> str:
-    """Say in one line what pydantic found: key, what was found, what is allowed."""
-    kind, context, found = error["type"], error.get("ctx", {}), error["input"]
-    if kind == "extra_forbidden":
-        allowed = _keys_at(error["loc"][:-1])
-        name = str(error["loc"][-1])
-        return f"{key}: unknown key{did_you_mean(name, allowed)}; allowed: {', '.join(allowed)}"
-    if kind == "missing":
-        return f"{key}: this key is needed and missing; add it"
-    if kind == "value_error":
-        return f"{key}{': ' if key else ''}{context['error']}"
-    if kind == "literal_error":
-        choices = str(context["expected"])
-        guess = did_you_mean(str(found), choices.replace("'", "").replace(" or ", ", ").split(", "))
-        return f"{key}: found {_short(found)}{guess}; allowed: {choices}"
-    if kind == "model_type":
-        allowed = _keys_at(error["loc"])
-        return f"{key}: found {_short(found)}; allowed: a section of {', '.join(allowed)}"
-    if kind == "dict_type":
-        return f"{key}: found {_short(found)}; allowed: a section of keys"
-    message = error["msg"].lower().replace("tuple", "list").replace(" after validation", "")
-    return f"{key}: found {_short(found)}; {message}"
-
-
-def _keys_at(location: tuple[Any, ...]) -> list[str]:
-    section: Any = Recipe
-    for part in location:
-        if isinstance(part, int):  # an item of a list of sections
-            section = get_args(section)[0]
-        else:
-            section = section.model_fields[part].annotation
-    return list(section.model_fields)
-
-
 def lists_to_tuples(value: Any) -> Any:
     """Return `value` with every list as a tuple: YAML has lists only, strict types tell."""
     if isinstance(value, dict):
         return {key: lists_to_tuples(item) for key, item in value.items()}
     return tuple(lists_to_tuples(item) for item in value) if isinstance(value, list) else value
-
-
-def _tuples_to_lists(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _tuples_to_lists(item) for key, item in value.items()}
-    return [_tuples_to_lists(item) for item in value] if isinstance(value, tuple) else value
-
-
-def _short(value: Any) -> str:
-    text = "nothing" if value is None else repr(_tuples_to_lists(value))
-    return text if len(text) <= 60 else text[:57] + "..."
-
-
-def _kind(value: Any) -> str:
-    return {type(None): "nothing", list: "a list", str: "text", dict: "a section"}.get(
-        type(value), type(value).__name__
-    )

@@ -73,7 +73,7 @@ def open_sampler(path: Path, *, best: bool = False) -> Sampler:
         return Sampler(model.latent, model.image_range, model.generate)
     checkpoint = find_checkpoint(path, best=best)
     generator, facts = load_generator(checkpoint)
-    from ppgan_zoo.trainer import generate
+    from ppgan_zoo.nets import generate
 
     return Sampler(facts.latent, facts.image_range, lambda z: generate(generator, z))
 
@@ -110,7 +110,7 @@ def load_generator(checkpoint: Checkpoint) -> tuple[Any, Any]:
         CheckpointError: Damaged, or written by another version of the model.
     """
     from ppgan_zoo.build import ModelFacts, build_model
-    from ppgan_zoo.trainer import load_arrays
+    from ppgan_zoo.nets import load_arrays
 
     facts = ModelFacts.from_json(checkpoint.model, str(checkpoint.path / MANIFEST))
     generator = build_model(facts).generator

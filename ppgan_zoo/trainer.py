@@ -7,10 +7,9 @@ what it would have done, and its state is weights and optimizer moments alone.
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Literal, Protocol
 
 import numpy as np
 import paddle
@@ -22,6 +21,13 @@ from ppgan_zoo.callbacks.base import Callback
 from ppgan_zoo.constraints import View, check_combination, clip_weights
 from ppgan_zoo.errors import CheckpointError, ConfigError
 from ppgan_zoo.latent import Latent
+from ppgan_zoo.nets import (
+    frozen_copy,
+    generate,
+    layer_arrays,
+    load_arrays,
+    set_stop_gradient,
+)
 from ppgan_zoo.objectives import LabelSmoothing, Objective, get_objective
 from ppgan_zoo.optimizers import (
     Arrays,
@@ -160,7 +166,7 @@ class Trainer:
         self.discriminator_steps = discriminator_steps
         self.ema_decay = ema_decay
         self.ema_generator: nn.Layer | None = (
-            None if ema_decay is None else _frozen_copy(self.generator)
+            None if ema_decay is None else frozen_copy(self.generator)
         )
         self.seed = seed
         self.rng = np.random.default_rng((seed, CONSTRAINT_DRAW, 0))
@@ -303,11 +309,11 @@ class Trainer:
     def state(self) -> dict[str, Arrays]:
         """Return all that a checkpoint must hold, by file, under structured names."""
         arrays = {
-            "generator": _arrays(self.generator),
-            "discriminator": _arrays(self.discriminator),
+            "generator": layer_arrays(self.generator),
+            "discriminator": layer_arrays(self.discriminator),
         }
         if self.ema_generator is not None:
-            arrays["ema"] = _arrays(self.ema_generator)
+            arrays["ema"] = layer_arrays(self.ema_generator)
         arrays.update(self.penalties.state())
         for update in self.updates:
             layer = self.discriminator if update.net == "discriminator" else self.generator
@@ -362,11 +368,11 @@ class Trainer:
                 scalars = self._backward(update.net, real, z)
         else:
             frozen = trainable_parameters(self.discriminator)
-            _set_stop_gradient(frozen, True)
+            set_stop_gradient(frozen, True)
             try:
                 scalars = self._backward(update.net, real, z)
             finally:
-                _set_stop_gradient(frozen, False)
+                set_stop_gradient(frozen, False)
         update.optimizer.step()
         # Dropped, not zeroed: a zero gradient would still move parameters by momentum.
         update.optimizer.clear_grad(set_to_zero=False)
@@ -411,54 +417,6 @@ class Trainer:
             paddle.assign(buffer, average)
 
 
-def generate(
-    generator: nn.Layer, z: NDArray[np.float32], batch_size: int = 128
-) -> NDArray[np.float32]:
-    """Return G's images ``[N, C, H, W]`` of z ``[N, latent_dim]``, in eval mode.
-
-    Leaves the generator in the mode that it was in.
-    """
-    was_training = generator.training
-    generator.eval()
-    try:
-        with paddle.no_grad():
-            parts = [
-                generator(paddle.to_tensor(z[start : start + batch_size])).numpy()
-                for start in range(0, len(z), batch_size)
-            ]
-    finally:
-        if was_training:
-            generator.train()
-    return np.concatenate(parts)
-
-
-def load_arrays(layer: nn.Layer, arrays: Arrays) -> None:
-    """Set every parameter and buffer of `layer`; names and shapes must be the layer's own.
-
-    Raises:
-        CheckpointError: A missing, an extra or a wrongly shaped tensor. (Paddle's own
-            ``set_state_dict`` passes these over.)
-    """
-    state = layer.state_dict()
-    if set(state) != set(arrays):
-        odd = sorted(set(state) ^ set(arrays))[0]
-        raise CheckpointError(
-            f"tensor {odd!r} is {'missing' if odd in state else 'not expected'} in the "
-            "checkpoint; it was written by another model or other model arguments"
-        )
-    for name, tensor in state.items():
-        if tuple(tensor.shape) != arrays[name].shape:
-            raise CheckpointError(
-                f"tensor {name!r} has shape {arrays[name].shape} in the checkpoint, and the "
-                f"model needs {tuple(tensor.shape)}"
-            )
-        tensor.set_value(np.ascontiguousarray(arrays[name]))
-
-
-def _arrays(layer: nn.Layer) -> Arrays:
-    return {name: tensor.numpy() for name, tensor in layer.state_dict().items()}
-
-
 def _update(
     net: Net,
     layer: nn.Layer,
@@ -469,18 +427,6 @@ def _update(
     if optimizer is None:
         optimizer = make_optimizer(layer, "adam", learning_rate=2e-4, beta1=0.5, beta2=0.999)
     return Update(net, steps, optimizer, schedule or constant(float(optimizer.get_lr())))
-
-
-def _frozen_copy(layer: nn.Layer) -> nn.Layer:
-    twin = copy.deepcopy(layer)
-    twin.eval()
-    _set_stop_gradient(trainable_parameters(twin), True)
-    return twin
-
-
-def _set_stop_gradient(parameters: Iterable[Any], value: bool) -> None:
-    for parameter in parameters:
-        parameter.stop_gradient = value
 
 
 def _paddle_seed(seed: int, iteration: int) -> int:

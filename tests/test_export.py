@@ -17,9 +17,10 @@ from ppgan_zoo.errors import ExportError
 from ppgan_zoo.export import export
 from ppgan_zoo.exported import open_exported
 from ppgan_zoo.latent import Latent
+from ppgan_zoo.nets import generate
 from ppgan_zoo.registry import REGISTRY, GanSpec, constructor_arguments
 from ppgan_zoo.sampling import open_sampler
-from ppgan_zoo.trainer import Trainer, generate
+from ppgan_zoo.trainer import Trainer
 
 
 def checkpoint_of(name, folder, ema=None, **arguments):

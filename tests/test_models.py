@@ -8,9 +8,9 @@ from paddle.nn import functional as F
 
 import ppgan_zoo
 from ppgan_zoo.errors import ConfigError, PluginError, UnknownNameError
+from ppgan_zoo.nets import generate
 from ppgan_zoo.registry import GanSpec
 from ppgan_zoo.testing import check_model
-from ppgan_zoo.trainer import generate
 
 NAMES = ppgan_zoo.list_models()
 

@@ -10,8 +10,10 @@ from ppgan_zoo.recipe import load_recipe, shipped_recipes
 from ppgan_zoo.registry import BUILT_IN, create
 
 ROOT = Path(__file__).resolve().parent.parent
+ENGLISH = "| model | paper | parameters G / D | multiply-adds per image G / D | recipes |"
 PAGES = {
-    "README.md": "| model | paper | parameters G / D | multiply-adds per image G / D | recipes |",
+    "README.md": ENGLISH,
+    "docs/models.md": ENGLISH,
     "README_cn.md": "| 模型 | 论文 | 参数量 G / D | 每张图像的乘加次数 G / D | 配方 |",
 }
 MARKED = re.compile(r"(<!-- models -->\n).*?(<!-- /models -->)", re.DOTALL)
@@ -37,10 +39,9 @@ def table(header: str) -> str:
     return "\n".join(rows) + "\n"
 
 
-def with_table(page: Path) -> str:
+def with_table(page: Path, header: str) -> str:
     """Return the page's text with the table between its marks brought up to date."""
     text = page.read_text(encoding="utf-8")
-    header = PAGES[page.name]
     updated, count = MARKED.subn(lambda marks: marks[1] + table(header) + marks[2], text)
     if count != 1:
         raise SystemExit(f"{page}: needs one pair of <!-- models --> and <!-- /models -->")
@@ -53,9 +54,9 @@ def main() -> int:
     parser.add_argument("--write", action="store_true")
     write = parser.parse_args().write
     stale = []
-    for name in PAGES:
+    for name, header in PAGES.items():
         page = ROOT / name
-        updated = with_table(page)
+        updated = with_table(page, header)
         if updated != page.read_text(encoding="utf-8"):
             stale.append(name)
             if write:

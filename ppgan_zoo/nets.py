@@ -1,0 +1,78 @@
+"""Nets as they stand: making images, weights in and out, freezing."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+import paddle
+from numpy.typing import NDArray
+from paddle import nn
+
+from ppgan_zoo.errors import CheckpointError
+from ppgan_zoo.optimizers import Arrays, trainable_parameters
+
+
+def generate(
+    generator: nn.Layer, z: NDArray[np.float32], batch_size: int = 128
+) -> NDArray[np.float32]:
+    """Return G's images ``[N, C, H, W]`` of z ``[N, latent_dim]``, in eval mode.
+
+    Leaves the generator in the mode that it was in.
+    """
+    was_training = generator.training
+    generator.eval()
+    try:
+        with paddle.no_grad():
+            parts = [
+                generator(paddle.to_tensor(z[start : start + batch_size])).numpy()
+                for start in range(0, len(z), batch_size)
+            ]
+    finally:
+        if was_training:
+            generator.train()
+    return np.concatenate(parts)
+
+
+def load_arrays(layer: nn.Layer, arrays: Arrays) -> None:
+    """Set every parameter and buffer of `layer`; names and shapes must be the layer's own.
+
+    Raises:
+        CheckpointError: A missing, an extra or a wrongly shaped tensor. (Paddle's own
+            ``set_state_dict`` passes these over.)
+    """
+    state = layer.state_dict()
+    if set(state) != set(arrays):
+        odd = sorted(set(state) ^ set(arrays))[0]
+        raise CheckpointError(
+            f"tensor {odd!r} is {'missing' if odd in state else 'not expected'} in the "
+            "checkpoint; it was written by another model or other model arguments"
+        )
+    for name, tensor in state.items():
+        if tuple(tensor.shape) != arrays[name].shape:
+            raise CheckpointError(
+                f"tensor {name!r} has shape {arrays[name].shape} in the checkpoint, and the "
+                f"model needs {tuple(tensor.shape)}"
+            )
+        tensor.set_value(np.ascontiguousarray(arrays[name]))
+
+
+def layer_arrays(layer: nn.Layer) -> Arrays:
+    """Return every parameter and buffer of `layer`, copied, by structured name."""
+    return {name: tensor.numpy() for name, tensor in layer.state_dict().items()}
+
+
+def frozen_copy(layer: nn.Layer) -> nn.Layer:
+    """Return a copy of `layer` in eval mode whose parameters do not learn."""
+    twin = copy.deepcopy(layer)
+    twin.eval()
+    set_stop_gradient(trainable_parameters(twin), True)
+    return twin
+
+
+def set_stop_gradient(parameters: Iterable[Any], value: bool) -> None:
+    """Freeze `parameters` (True) or thaw them (False)."""
+    for parameter in parameters:
+        parameter.stop_gradient = value

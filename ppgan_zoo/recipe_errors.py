@@ -1,0 +1,67 @@
+"""What is wrong with a recipe, in one line each."""
+
+from __future__ import annotations
+
+from typing import Any, get_args
+
+from pydantic import BaseModel
+
+from ppgan_zoo.errors import did_you_mean
+
+
+def explain(error: Any, key: str, root: type[BaseModel]) -> str:
+    """Say in one line what pydantic found wrong: key, what was found, what is allowed.
+
+    Args:
+        error: One of a validation error's ``errors()``.
+        key: The key's path in words.
+        root: The model that was validated.
+    """
+    kind, context, found = error["type"], error.get("ctx", {}), error["input"]
+    if kind == "extra_forbidden":
+        allowed = _keys_at(root, error["loc"][:-1])
+        name = str(error["loc"][-1])
+        return f"{key}: unknown key{did_you_mean(name, allowed)}; allowed: {', '.join(allowed)}"
+    if kind == "missing":
+        return f"{key}: this key is needed and missing; add it"
+    if kind == "value_error":
+        return f"{key}{': ' if key else ''}{context['error']}"
+    if kind == "literal_error":
+        choices = str(context["expected"])
+        guess = did_you_mean(str(found), choices.replace("'", "").replace(" or ", ", ").split(", "))
+        return f"{key}: found {_short(found)}{guess}; allowed: {choices}"
+    if kind == "model_type":
+        allowed = _keys_at(root, error["loc"])
+        return f"{key}: found {_short(found)}; allowed: a section of {', '.join(allowed)}"
+    if kind == "dict_type":
+        return f"{key}: found {_short(found)}; allowed: a section of keys"
+    message = error["msg"].lower().replace("tuple", "list").replace(" after validation", "")
+    return f"{key}: found {_short(found)}; {message}"
+
+
+def _keys_at(root: type[BaseModel], location: tuple[Any, ...]) -> list[str]:
+    section: Any = root
+    for part in location:
+        if isinstance(part, int):  # an item of a list of sections
+            section = get_args(section)[0]
+        else:
+            section = section.model_fields[part].annotation
+    return list(section.model_fields)
+
+
+def _short(value: Any) -> str:
+    text = "nothing" if value is None else repr(_tuples_to_lists(value))
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def kind_of(value: Any) -> str:
+    """Return what a YAML value is, in words."""
+    return {type(None): "nothing", list: "a list", str: "text", dict: "a section"}.get(
+        type(value), type(value).__name__
+    )
+
+
+def _tuples_to_lists(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _tuples_to_lists(item) for key, item in value.items()}
+    return [_tuples_to_lists(item) for item in value] if isinstance(value, tuple) else value
