@@ -28,7 +28,7 @@ NORMALISED = (
 )  # fmt: skip
 BATCH_NORMS = (nn.BatchNorm, nn.BatchNorm1D, nn.BatchNorm2D, nn.BatchNorm3D, nn.SyncBatchNorm)
 # Functions with bounded values, by the nodes that Paddle's graph has for them.
-BOUNDED = ("Sigmoid", "Tanh", "Softmax", "Softsign", "Hardsigmoid", "Hardtanh", "Clip")
+BOUNDED = {"sigmoid", "tanh", "softmax", "softsign", "hardsigmoid", "hardtanh", "clip"}
 SAME_VALUES = ("Reshape", "Squeeze", "Unsqueeze", "Flatten")
 
 
@@ -175,9 +175,9 @@ def check_output(gan: Gan, objective: Objective, packing: int = 1) -> list[str]:
         gan.discriminator.train()
     while node is not None and node.name().startswith(SAME_VALUES) and node.next_functions:
         node = node.next_functions[0]
-    if node is None or not node.name().startswith(BOUNDED):
+    operation = "" if node is None else node.name().removesuffix("GradNode").lower()
+    if operation not in BOUNDED:
         return []
-    operation = next(bound for bound in BOUNDED if node.name().startswith(bound)).lower()
     line = (
         f"model.name: {gan.spec.name}'s discriminator ends in {operation}, and objective "
         f"{objective.name} takes logits of any size"

@@ -103,6 +103,16 @@ def test_warnings_are_told_at_load_and_in_the_log(tiny_recipe, tmp_path, cli):
     assert "WARNING objective.name: wasserstein needs" in (tmp_path / "run/train.log").read_text()
 
 
+def test_the_resolved_recipe_of_a_dry_run_builds_the_same_packed_model(tiny_recipe, tmp_path, cli):
+    done = cli("train", "-c", tiny_recipe, "--offline", "--dry-run", *options(ALL))
+    assert done.returncode == 0, done.stderr
+    resolved = tmp_path / "resolved.yml"
+    resolved.write_text(done.stdout.partition("\n---\n")[0])
+    left, right = load_recipe(tiny_recipe, ALL), load_recipe(resolved)
+    assert right.model.discriminator["image_shape"] == (2, 28, 28)
+    assert model_facts(left, SHAPE) == model_facts(right, SHAPE)
+
+
 def test_nonsense_is_refused_from_the_command_line_and_leaves_nothing(tiny_recipe, tmp_path, cli):
     done = cli(
         "train", "-c", tiny_recipe, "--offline", "--output", tmp_path / "run",
