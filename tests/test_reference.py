@@ -77,10 +77,12 @@ def one_draw_per_update(name):
 
 def trainer_of(name, dtype="float32"):
     """The trainer of the shipped recipe, over nets with the reference's weights."""
-    recipe = load_recipe(
-        find_recipe(CASES[name].recipe),
-        ["objective.name=wasserstein"] if name.endswith("wasserstein") else [],
-    )
+    # R1 was recorded at the zoo's own ratio, D once and G twice.
+    steps = sum(kind == "G" for kind, _ in CASES[name].updates)
+    overrides = [f"training.generator_steps={steps}"]
+    if name.endswith("wasserstein"):
+        overrides.append("objective.name=wasserstein")
+    recipe = load_recipe(find_recipe(CASES[name].recipe), overrides)
     trainer = build_trainer(recipe, gan_of(name, dtype), iterations=1000)
     trainer.latent = RecordedLatents(name, dtype)
     return trainer
