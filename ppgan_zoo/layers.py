@@ -1,10 +1,12 @@
-"""Layers that reproduce TensorFlow's where Paddle has no equal of its own."""
+"""What several models share: layers as TensorFlow has them, and checks of image sizes."""
 
 from __future__ import annotations
 
 import paddle
 from paddle import Tensor, nn
 from paddle.nn import functional as F
+
+from ppgan_zoo.errors import ConfigError
 
 
 class Dropout(nn.Layer):
@@ -27,6 +29,26 @@ class Dropout(nn.Layer):
             return x
         mask = F.dropout(paddle.ones_like(x), self.rate)
         return x * mask
+
+
+def tensorflow_batch_norm(channels: int) -> nn.BatchNorm2D:
+    """Return batch norm over `channels` maps with the defaults of TensorFlow and Keras."""
+    return nn.BatchNorm2D(channels, momentum=0.99, epsilon=1e-3)
+
+
+def check_quarters(model: str, image_shape: tuple[int, int, int]) -> tuple[int, int, int]:
+    """Return channels, height and width of an image whose sides can be halved twice.
+
+    Raises:
+        ConfigError: A side is not a multiple of 4.
+    """
+    channels, height, width = image_shape
+    if height % 4 or width % 4:
+        raise ConfigError(
+            f"{model}: image_shape {tuple(image_shape)}: height and width must be multiples of 4; "
+            "set data.image_size to one"
+        )
+    return channels, height, width
 
 
 def same_crop(kernel_size: int, stride: int) -> list[int]:

@@ -13,6 +13,7 @@ from paddle import Tensor, nn
 from paddle.nn import functional as F
 
 from ppgan_zoo.errors import ConfigError
+from ppgan_zoo.layers import check_quarters
 from ppgan_zoo.registry import GanSpec
 
 LEAKY_SLOPE = 0.02  # the default of fluid's leaky_relu
@@ -40,12 +41,7 @@ class DCGANGenerator(nn.Layer):
         channels: int = 128,
     ) -> None:
         super().__init__()
-        image_channels, height, width = image_shape
-        if height % 4 or width % 4:
-            raise ConfigError(
-                f"dcgan: image_shape {tuple(image_shape)}: height and width must be multiples "
-                "of 4; set data.image_size to one"
-            )
+        image_channels, height, width = check_quarters("dcgan", image_shape)
         self.latent_dim = latent_dim
         self.image_shape = tuple(image_shape)
         self.grid_shape = (channels, height // 4, width // 4)

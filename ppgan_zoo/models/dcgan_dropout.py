@@ -12,7 +12,7 @@ from paddle import Tensor, nn
 from paddle.nn import functional as F
 
 from ppgan_zoo.errors import ConfigError
-from ppgan_zoo.layers import Dropout, same_crop, same_size
+from ppgan_zoo.layers import Dropout, same_crop, same_size, tensorflow_batch_norm
 from ppgan_zoo.registry import GanSpec
 
 LEAKY_SLOPE = 0.01
@@ -52,11 +52,11 @@ class DropoutGenerator(nn.Layer):
         # The unpadded 4x4 convolution adds 3, the other two double: (side + 3) * 4.
         self.grid_shape = (channels[0], height // 4 - 3, width // 4 - 3)
         self.project = nn.Linear(latent_dim, channels[0] * self.grid_shape[1] * self.grid_shape[2])
-        self.norm1 = _batch_norm(channels[0])
+        self.norm1 = tensorflow_batch_norm(channels[0])
         self.up1 = nn.Conv2DTranspose(channels[0], channels[1], 4, weight_attr=_glorot())
-        self.norm2 = _batch_norm(channels[1])
+        self.norm2 = tensorflow_batch_norm(channels[1])
         self.up2 = _double(channels[1], channels[2])
-        self.norm3 = _batch_norm(channels[2])
+        self.norm3 = tensorflow_batch_norm(channels[2])
         self.up3 = _double(channels[2], image_channels)
         self.dropout = Dropout(dropout)
 
@@ -90,9 +90,9 @@ class DropoutDiscriminator(nn.Layer):
         rows, columns = (same_size(side, (2, 2, 2)) for side in (height, width))
         self.conv1 = _halve(image_channels, channels[0])
         self.conv2 = _halve(channels[0], channels[1])
-        self.norm2 = _batch_norm(channels[1])
+        self.norm2 = tensorflow_batch_norm(channels[1])
         self.conv3 = _halve(channels[1], channels[2])
-        self.norm3 = _batch_norm(channels[2])
+        self.norm3 = tensorflow_batch_norm(channels[2])
         self.score = nn.Linear(channels[2] * rows * columns, 1)
         self.dropout = Dropout(dropout)
 
@@ -112,10 +112,6 @@ def _double(fan_in: int, fan_out: int) -> nn.Conv2DTranspose:
 
 def _halve(fan_in: int, fan_out: int) -> nn.Conv2D:
     return nn.Conv2D(fan_in, fan_out, 3, stride=2, padding="SAME", weight_attr=_glorot())
-
-
-def _batch_norm(channels: int) -> nn.BatchNorm2D:
-    return nn.BatchNorm2D(channels, momentum=0.99, epsilon=1e-3)
 
 
 def _glorot() -> nn.initializer.Initializer:

@@ -12,7 +12,7 @@ from typing import Any
 from paddle import Tensor, nn
 from paddle.nn import functional as F
 
-from ppgan_zoo.errors import ConfigError
+from ppgan_zoo.layers import check_quarters
 from ppgan_zoo.registry import GanSpec
 
 
@@ -36,7 +36,7 @@ class StridedGenerator(nn.Layer):
         channels: int = 64,
     ) -> None:
         super().__init__()
-        image_channels, height, width = _check_image_shape(image_shape)
+        image_channels, height, width = check_quarters("dcgan_fashion", image_shape)
         self.latent_dim = latent_dim
         self.image_shape = tuple(image_shape)
         self.grid_shape = (2 * channels, height // 4, width // 4)
@@ -76,7 +76,7 @@ class StridedDiscriminator(nn.Layer):
         channels: int = 64,
     ) -> None:
         super().__init__()
-        image_channels, height, width = _check_image_shape(image_shape)
+        image_channels, height, width = check_quarters("dcgan_fashion", image_shape)
         halve: dict[str, Any] = {"kernel_size": 4, "stride": 2, "padding": 1}
         self.conv1 = nn.Conv2D(image_channels, channels, **halve, **_initial(bias=True))
         self.conv2 = nn.Conv2D(channels, 2 * channels, **halve, **_initial(bias=False))
@@ -99,16 +99,6 @@ def _initial(*, bias: bool) -> dict[str, Any]:
 
 def _batch_norm(channels: int) -> nn.BatchNorm2D:
     return nn.BatchNorm2D(channels, weight_attr=nn.initializer.Normal(1.0, 0.02))
-
-
-def _check_image_shape(image_shape: tuple[int, int, int]) -> tuple[int, int, int]:
-    channels, height, width = image_shape
-    if height % 4 or width % 4:
-        raise ConfigError(
-            f"dcgan_fashion: image_shape {tuple(image_shape)}: height and width must be "
-            "multiples of 4; set data.image_size to one"
-        )
-    return channels, height, width
 
 
 SPEC = GanSpec(

@@ -12,8 +12,7 @@ from __future__ import annotations
 from paddle import Tensor, nn
 from paddle.nn import functional as F
 
-from ppgan_zoo.errors import ConfigError
-from ppgan_zoo.layers import same_crop, same_size
+from ppgan_zoo.layers import check_quarters, same_crop, same_size, tensorflow_batch_norm
 from ppgan_zoo.registry import GanSpec
 
 LEAKY_SLOPE = 0.2
@@ -40,23 +39,18 @@ class SigmoidGenerator(nn.Layer):
         channels: tuple[int, int, int] = (128, 64, 32),
     ) -> None:
         super().__init__()
-        image_channels, height, width = image_shape
-        if height % 4 or width % 4:
-            raise ConfigError(
-                f"dcgan_keras: image_shape {tuple(image_shape)}: height and width must be "
-                "multiples of 4; set data.image_size to one"
-            )
+        image_channels, height, width = check_quarters("dcgan_keras", image_shape)
         self.latent_dim = latent_dim
         self.image_shape = tuple(image_shape)
         self.grid_shape = (channels[0], height // 4, width // 4)
         self.project = nn.Linear(latent_dim, channels[0] * (height // 4) * (width // 4))
-        self.norm1 = _batch_norm(channels[0])
+        self.norm1 = tensorflow_batch_norm(channels[0])
         self.up1 = _transposed(channels[0], channels[0], stride=2)
-        self.norm2 = _batch_norm(channels[0])
+        self.norm2 = tensorflow_batch_norm(channels[0])
         self.up2 = _transposed(channels[0], channels[1], stride=2)
-        self.norm3 = _batch_norm(channels[1])
+        self.norm3 = tensorflow_batch_norm(channels[1])
         self.up3 = _transposed(channels[1], channels[2], stride=1)
-        self.norm4 = _batch_norm(channels[2])
+        self.norm4 = tensorflow_batch_norm(channels[2])
         self.up4 = _transposed(channels[2], image_channels, stride=1)
 
     def forward(self, z: Tensor) -> Tensor:
@@ -109,10 +103,6 @@ def _transposed(fan_in: int, fan_out: int, *, stride: int) -> nn.Conv2DTranspose
 
 def _convolution(fan_in: int, fan_out: int, *, stride: int) -> nn.Conv2D:
     return nn.Conv2D(fan_in, fan_out, 5, stride=stride, padding="SAME", weight_attr=_glorot())
-
-
-def _batch_norm(channels: int) -> nn.BatchNorm2D:
-    return nn.BatchNorm2D(channels, momentum=0.99, epsilon=1e-3)
 
 
 def _glorot() -> nn.initializer.Initializer:
