@@ -1,0 +1,38 @@
+"""``ppgan-zoo export``: makes a model for Paddle Inference."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from ppgan_zoo import runtime
+
+
+def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the command to the parser."""
+    parser = commands.add_parser("export", help="make a model for Paddle Inference")
+    parser.add_argument(
+        "--checkpoint", type=Path, required=True, metavar="RUN", help="a run or one checkpoint"
+    )
+    parser.add_argument("--output", type=Path, required=True, metavar="DIR")
+    parser.add_argument("--best", action="store_true", help="a run's best checkpoint")
+    parser.set_defaults(run=_run)
+
+
+def _run(options: argparse.Namespace) -> int:
+    from ppgan_zoo.sampling import find_checkpoint
+
+    checkpoint = find_checkpoint(options.checkpoint, best=options.best)
+    runtime.start("cpu")  # the same graph serves a GPU
+    from ppgan_zoo.export import export
+
+    description = export(checkpoint, options.output)
+    worst = description.largest_difference
+    print(
+        f"exported {description.name} (iteration {description.origin.iteration}, "
+        f"{description.origin.weights} weights) to {options.output}\n"
+        f"  largest difference from the trained generator over {worst.samples} samples: "
+        f"static graph {worst.static_graph:.1e}, Paddle Inference {worst.paddle_inference:.1e} "
+        f"(allowed {worst.tolerance:.0e})"
+    )
+    return 0

@@ -1,0 +1,58 @@
+"""``ppgan-zoo info``: all that is known of one model."""
+
+from __future__ import annotations
+
+import argparse
+import inspect
+import json
+
+from ppgan_zoo import runtime
+from ppgan_zoo.registry import REGISTRY, constructor_arguments
+
+
+def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the command to the parser."""
+    parser = commands.add_parser("info", help="show all that is known of one model")
+    parser.add_argument("name")
+    parser.add_argument("--format", choices=("text", "json"), default="text")
+    parser.set_defaults(run=_run)
+
+
+def _run(options: argparse.Namespace) -> int:
+    source = REGISTRY.check_name(options.name)
+    runtime.start("cpu")
+    spec = REGISTRY.get(options.name)
+    from ppgan_zoo.estimate import count_parameters
+    from ppgan_zoo.registry import build_gan
+
+    gan = build_gan(spec, {}, {})
+    facts = {
+        "name": spec.name,
+        "from": source.owner,
+        "paper": spec.paper,
+        "image_shape": list(gan.image_shape),
+        "image_range": list(spec.image_range),
+        "latent": {"dim": gan.latent_dim, "prior": spec.latent_prior},
+        "objective": spec.objective,
+    }
+    for role, layer in (("generator", gan.generator), ("discriminator", gan.discriminator)):
+        facts[role] = {
+            "class": f"{type(layer).__module__}.{type(layer).__qualname__}",
+            "parameters": count_parameters(layer),
+            "arguments": {
+                name: f"{_annotation(parameter)} = {parameter.default!r}"
+                for name, parameter in constructor_arguments(type(layer)).items()
+            },
+        }
+    if options.format == "json":
+        print(json.dumps(facts, indent=2, ensure_ascii=False))
+    else:
+        import yaml
+
+        print(yaml.safe_dump(facts, sort_keys=False, allow_unicode=True, width=100), end="")
+    return 0
+
+
+def _annotation(parameter: inspect.Parameter) -> str:
+    annotation = parameter.annotation
+    return annotation if isinstance(annotation, str) else inspect.formatannotation(annotation)

@@ -1,0 +1,41 @@
+"""``ppgan-zoo sample``: makes images."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from ppgan_zoo import runtime
+from ppgan_zoo.errors import ConfigError
+
+
+def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the command to the parser."""
+    parser = commands.add_parser("sample", help="make images")
+    parser.add_argument("model", type=Path, metavar="MODEL_OR_RUN",
+                        help="a run, a checkpoint or an exported model")  # fmt: skip
+    parser.add_argument("-n", dest="count", type=int, default=64, help="how many (default: 64)")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--output", type=Path, default=Path("samples.png"), metavar="FILE",
+                        help=".png for a grid, .npy for uint8 [N, C, H, W]")  # fmt: skip
+    parser.add_argument("--best", action="store_true", help="a run's best checkpoint")
+    parser.add_argument("--device", default="auto", help="auto, cpu, gpu or gpu:N")
+    parser.set_defaults(run=_run)
+
+
+def _run(options: argparse.Namespace) -> int:
+    if not 1 <= options.count <= 1_000_000:
+        raise ConfigError(f"-n {options.count}: give 1 to 1000000")
+    if options.seed < 0:
+        raise ConfigError(f"--seed {options.seed}: give 0 or more")
+    if options.output.suffix not in {".png", ".npy"}:
+        raise ConfigError(f"--output {options.output}: the name must end in .png or .npy")
+    if not options.model.is_dir():
+        raise ConfigError(f"{options.model}: no such directory; give a run or an exported model")
+    runtime.start(options.device)
+    from ppgan_zoo.sampling import open_sampler, write_images
+
+    sampler = open_sampler(options.model, best=options.best)
+    write_images(sampler.sample(options.count, options.seed), options.output)
+    print(f"{options.count} images in {options.output}")
+    return 0

@@ -1,0 +1,103 @@
+"""``ppgan-zoo train``: trains a recipe, or goes on with a run."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+from ppgan_zoo.errors import ConfigError
+from ppgan_zoo.registry import REGISTRY
+
+INTERRUPTED = 128  # plus the number of the signal, as shells count
+
+
+def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the command to the parser."""
+    parser = commands.add_parser("train", help="train a recipe, or resume a run")
+    parser.add_argument("-c", "--config", metavar="RECIPE", help="a .yml file or a shipped name")
+    parser.add_argument(
+        "-o", dest="overrides", metavar="KEY=VALUE", action="append", default=[],
+        help="override any key of the recipe, such as -o data.batch_size=64; repeatable",
+    )  # fmt: skip
+    parser.add_argument(
+        "--output", type=Path, metavar="DIR", help="the run directory (default: output/RECIPE)"
+    )
+    parser.add_argument(
+        "--resume", nargs="?", const="", metavar="RUN",
+        help="go on with a run (default: the newest one under --output, or under output)",
+    )  # fmt: skip
+    parser.add_argument("--device", help="auto, cpu, gpu or gpu:N")
+    parser.add_argument("--seed", help="of everything random in the run")
+    parser.add_argument("--data-dir", metavar="DIR", help="where the data set lies")
+    parser.add_argument("--offline", action="store_true", help="never use the network")
+    parser.add_argument(
+        "--dry-run", action="store_true",
+        help="check everything, print the resolved recipe and its cost, and train nothing",
+    )  # fmt: skip
+    parser.set_defaults(run=_run)
+
+
+def _run(options: argparse.Namespace) -> int:
+    overrides = list(options.overrides)
+    if options.device is not None:
+        overrides.append(f"device={options.device}")
+    if options.seed is not None:
+        overrides.append(f"seed={options.seed}")
+    if options.data_dir is not None:  # absolute, so that a resume from elsewhere finds it
+        overrides.append(f"data.directory={json.dumps(str(Path(options.data_dir).resolve()))}")
+    if options.resume is not None:
+        return _resume(options, overrides)
+    if options.config is None:
+        raise ConfigError("train needs -c RECIPE, or --resume RUN to go on with a run")
+    from ppgan_zoo.recipe import find_recipe, load_recipe
+
+    path = find_recipe(options.config)
+    recipe = load_recipe(path, overrides)
+    REGISTRY.check_name(recipe.model.name, where=f"{path}: model.name")
+    output = options.output or Path("output") / path.stem
+    from ppgan_zoo import train
+
+    if options.dry_run:
+        print(train.dry_run(recipe, offline=options.offline))
+        return 0
+    return _report(train.train(recipe, output, offline=options.offline))
+
+
+def _resume(options: argparse.Namespace, overrides: list[str]) -> int:
+    if options.config is not None or options.dry_run:
+        raise ConfigError("--resume takes the run's own recipe: leave out -c and --dry-run")
+    from ppgan_zoo.run import RunDirectory, newest_run
+
+    if options.resume and options.output:
+        raise ConfigError("--resume RUN goes on inside RUN: leave out --output")
+    run = (
+        RunDirectory(Path(options.resume))
+        if options.resume
+        else newest_run(options.output or Path("output"))
+    )
+    run.check()
+    from ppgan_zoo import train
+
+    return _report(train.resume(run, overrides, offline=options.offline))
+
+
+def _report(outcome: object) -> int:
+    from ppgan_zoo.train import Outcome
+
+    assert isinstance(outcome, Outcome)
+    run = outcome.run.path
+    if outcome.signal is not None:
+        print(
+            f"stopped at iteration {outcome.iteration} and saved; go on with: "
+            f"ppgan-zoo train --resume {run}",
+            file=sys.stderr,
+        )
+        return INTERRUPTED + outcome.signal
+    print(
+        f"done: {outcome.iteration} iterations in {run}\n"
+        f"  samples: {outcome.run.samples}\n"
+        f"  export:  ppgan-zoo export --checkpoint {run} --output {run / 'export'}"
+    )
+    return 0
