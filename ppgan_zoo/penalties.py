@@ -7,6 +7,7 @@ image; only the batch is averaged over. Any penalty goes with any objective.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -15,6 +16,7 @@ import paddle
 from paddle import Tensor
 from paddle.nn import functional as F
 
+from ppgan_zoo import ops
 from ppgan_zoo.augment import constant, translation
 from ppgan_zoo.errors import CheckpointError, ConfigError, UnknownNameError
 from ppgan_zoo.optimizers import Arrays
@@ -96,8 +98,9 @@ def squared_gradient_norms(discriminator: Callable[[Tensor], Tensor], images: Te
     """Return ``||grad_x D(x)||^2`` of each image ``[N]``, over all dimensions but the batch."""
     images = images.detach()
     images.stop_gradient = False
-    logits = discriminator(images)
-    (gradient,) = paddle.grad(logits.sum(), images, create_graph=True)
+    with ops.input_gradients():
+        logits = discriminator(images)
+        (gradient,) = paddle.grad(logits.sum(), images, create_graph=True)
     return gradient.square().reshape([images.shape[0], -1]).sum(axis=1)
 
 
@@ -224,7 +227,9 @@ class Penalties:
         scalars = {}
         for term in self.terms:
             if iteration % term.every_steps == 0:
-                value = term.function(shown)
+                # A term of somebody else's may differentiate in ways of its own.
+                with ops.native() if term.of_gradient else contextlib.nullcontext():
+                    value = term.function(shown)
                 loss = loss + term.weight * term.every_steps * value
                 scalars[f"penalty/{term.name}"] = value.detach()
         return loss, scalars

@@ -1,13 +1,15 @@
-"""What must be set around Paddle's import: threads, math library, device, silence.
+"""What must be set around Paddle's import: threads, math library, memory, device, silence.
 
-Paddle's CPU wheel runs on one thread, and its bundled MKL takes a slow path on AMD;
-either alone costs a factor of two or more. Every entry point calls :func:`start` once,
-before anything else imports Paddle; a program that uses the zoo as a library does the
-same with ``ppgan_zoo.runtime.start()``, best before its own ``import paddle``.
+Paddle's CPU wheel runs on one thread, its bundled MKL takes a slow path on AMD, and the
+memory of each large tensor is fetched from the system anew; either of the first two costs
+a factor of two or more. Every entry point calls :func:`start` once, before anything else
+imports Paddle; a program that uses the zoo as a library does the same with
+``ppgan_zoo.runtime.start()``, best before its own ``import paddle``.
 """
 
 from __future__ import annotations
 
+import ctypes
 import os
 import platform
 import re
@@ -27,6 +29,10 @@ _NOISE = (
     "You are using GPU version Paddle, but your CUDA device is not set properly",
 )
 
+# Options of mallopt (malloc.h): all from the heap, in steps of 256 MiB, and never given back.
+_M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_MAX = -1, -2, -4
+_KEEP_MEMORY = {_M_MMAP_MAX: 0, _M_TRIM_THRESHOLD: 2**31 - 1, _M_TOP_PAD: 256 << 20}
+
 
 @dataclass(frozen=True)
 class Runtime:
@@ -36,12 +42,17 @@ class Runtime:
         device: Paddle's name of the device, such as ``"cpu"`` or ``"gpu:0"``.
         threads: Threads of the math library on the CPU.
         amd_mkl: Whether the old MKL was told to use its AVX2 code on this AMD processor.
+        memory: ``"kept"`` if memory that tensors leave is kept for the next ones, and
+            ``"system"`` if it goes back to the system.
+        convolutions: What convolutions are trained by (see :mod:`ppgan_zoo.ops`).
         paddle: Version of Paddle.
     """
 
     device: str
     threads: int
     amd_mkl: bool
+    memory: str
+    convolutions: str
     paddle: str
 
     def describe(self) -> dict[str, Any]:
@@ -72,7 +83,16 @@ def start(device: str = "auto", threads: int | None = None) -> Runtime:
             "'ppgan_zoo[gpu]'"
         ) from error
     paddle.base.core.set_num_threads(threads)
-    return Runtime(_choose_device(device), threads, _is_amd(), paddle.__version__)
+    from ppgan_zoo import ops
+
+    return Runtime(
+        device=_choose_device(device),
+        threads=threads,
+        amd_mkl=_is_amd(),
+        memory=_keep_memory(),
+        convolutions=ops.describe(),
+        paddle=paddle.__version__,
+    )
 
 
 def prepare() -> None:
@@ -82,6 +102,21 @@ def prepare() -> None:
     os.environ.setdefault("GLOG_minloglevel", "2")
     for message in _NOISE:
         warnings.filterwarnings("ignore", message=f".*{message}")
+
+
+def _keep_memory() -> str:
+    """Tell glibc to keep freed memory: paging it in anew is a tenth of a step and more.
+
+    ``PPGAN_ZOO_MEMORY=system`` leaves the allocator as it is.
+    """
+    wanted = os.environ.get("PPGAN_ZOO_MEMORY", "kept")
+    if wanted not in ("kept", "system"):
+        raise ConfigError(f"PPGAN_ZOO_MEMORY={wanted!r}: must be kept or system")
+    if wanted == "system" or platform.libc_ver()[0] != "glibc":
+        return "system"
+    mallopt = ctypes.CDLL(None).mallopt
+    done = [mallopt(option, value) for option, value in _KEEP_MEMORY.items()]
+    return "kept" if all(done) else "system"
 
 
 def available_cores() -> int:

@@ -127,7 +127,8 @@ def dry_run(recipe: Recipe, *, offline: bool = False) -> str:
         "---",
         f"data: {len(images):,} images {images.image_shape} of {images.name} from {images.source} "
         f"({images.location})",
-        f"device: {machine.device}, {machine.threads} threads, Paddle {machine.paddle}",
+        f"device: {machine.device}, {machine.threads} threads, Paddle {machine.paddle}; "
+        f"memory {machine.memory}, convolutions by {machine.convolutions}",
         f"generator: {count_parameters(gan.generator):,} parameters",
         f"discriminator: {count_parameters(gan.discriminator):,} parameters",
         f"memory: about {memory / 2**20:,.0f} MiB beside Paddle itself",

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from paddle import Tensor, nn
 from paddle.optimizer import Optimizer
 
+from ppgan_zoo import ops
 from ppgan_zoo.callbacks.base import Callback
 from ppgan_zoo.constraints import View, check_combination, clip_weights
 from ppgan_zoo.errors import CheckpointError, ConfigError
@@ -73,6 +74,10 @@ class Update:
 class Trainer:
     """Trains one GAN; a new algorithm overrides a loss method, not the loop.
 
+    Convolutions are computed by :mod:`ppgan_zoo.ops` where that is possible; a class that
+    overrides a loss, and may differentiate in ways of its own, says so by
+    ``accelerated = True``.
+
     Args:
         gan: The two nets, from :func:`ppgan_zoo.create`.
         objective: Name of an objective; None takes the spec's own.
@@ -109,6 +114,8 @@ class Trainer:
         ConfigError: Counts below 1, an unknown objective or penalty, smoothing without
             labels, or what makes no sense together.
     """
+
+    accelerated: bool | None = None
 
     def __init__(
         self,
@@ -179,6 +186,8 @@ class Trainer:
                     generator_optimizer, generator_schedule),
         ]  # fmt: skip
         self.updates: Sequence[Update] = updates if first == "discriminator" else updates[::-1]
+        if self.accelerated or (self.accelerated is None and self._has_known_losses()):
+            ops.accelerate(self.generator, self.discriminator)
 
     # The two games. Override these for a new algorithm.
 
@@ -349,6 +358,13 @@ class Trainer:
         self.iteration = iteration
 
     # Parts of a step.
+
+    @classmethod
+    def _has_known_losses(cls) -> bool:
+        return (cls.discriminator_loss, cls.generator_loss) == (
+            Trainer.discriminator_loss,
+            Trainer.generator_loss,
+        )
 
     def _draw_z(self, count: int, draw: int) -> Tensor:
         z = self.latent.sample(count, self.seed, TRAINING_DRAW, self.iteration, draw)

@@ -1,0 +1,154 @@
+"""Faster convolutions for a training step, without a compiler; Paddle's own stay the reference.
+
+Paddle's wheel for CPUs brings oneDNN and uses it in inference alone. Where it is found and
+computes what Paddle computes (a self-test at its first use), :func:`accelerate` switches
+the convolutions of a net over to it; elsewhere to Paddle's convolution with a faster
+addition of the bias. In eval mode, on a GPU and in an export all is Paddle's own.
+
+``PPGAN_ZOO_OPS`` in the environment chooses: ``auto`` as above, ``paddle`` for Paddle's
+operations alone, ``off`` for Paddle's layers as they are.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import os
+from collections.abc import Iterator
+from contextvars import ContextVar
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ppgan_zoo.errors import ConfigError
+
+if TYPE_CHECKING:
+    from paddle import nn
+
+    from ppgan_zoo.ops.layers import Convolve
+    from ppgan_zoo.ops.onednn import Library
+
+SWITCH = "PPGAN_ZOO_OPS"
+SWITCH_VALUES = ("auto", "paddle", "off")
+
+_native: ContextVar[bool] = ContextVar("native", default=False)
+
+
+def accelerate(*nets: nn.Layer) -> None:
+    """Let the convolutions of `nets` be computed in the fastest way while they train.
+
+    A layer is accelerated if its class is Paddle's ``Conv2D`` or ``Conv2DTranspose`` itself
+    (a subclass may compute something else), and then only in train mode, in float32 on the
+    CPU, NCHW, with one group, no dilation and zero padding.
+
+    Raises:
+        ConfigError: ``PPGAN_ZOO_OPS`` is none of its values.
+    """
+    if _switch() == "off":
+        return
+    classes = _classes()
+    for net in nets:
+        for layer in net.sublayers(include_self=True):
+            if type(layer) in classes:
+                layer.__class__ = classes[type(layer)]
+
+
+def restore(*nets: nn.Layer) -> None:
+    """Undo :func:`accelerate`."""
+    plain = {accelerated: paddles for paddles, accelerated in _classes().items()}
+    for net in nets:
+        for layer in net.sublayers(include_self=True):
+            if type(layer) in plain:
+                layer.__class__ = plain[type(layer)]
+
+
+@contextlib.contextmanager
+def native() -> Iterator[None]:
+    """Compute by Paddle's own code inside; its graph may be differentiated in any way."""
+    with _switched(True):
+        yield
+
+
+@contextlib.contextmanager
+def input_gradients() -> Iterator[None]:
+    """Allow ``paddle.grad(..., create_graph=True)`` of images, and of nothing else, inside."""
+    from ppgan_zoo.ops.differentiation import input_gradients_alone
+
+    with _switched(False), input_gradients_alone():
+        yield
+
+
+def library() -> Library | None:
+    """Return oneDNN if it is to be used: wanted, there, and right by its self-test.
+
+    Raises:
+        ConfigError: ``PPGAN_ZOO_OPS`` is none of its values.
+    """
+    return _library()[0] if _switch() == "auto" else None
+
+
+def describe() -> str:
+    """Return what convolutions are trained by, and why, for a manifest."""
+    if _switch() != "auto":
+        return f"Paddle ({SWITCH}={_switch()})"
+    found, reason = _library()
+    return f"oneDNN {found.version}" if found else f"Paddle ({reason})"
+
+
+def _switch() -> str:
+    value = os.environ.get(SWITCH, "auto")
+    if value not in SWITCH_VALUES:
+        raise ConfigError(f"{SWITCH}={value!r}: must be one of {', '.join(SWITCH_VALUES)}")
+    return value
+
+
+@functools.cache
+def _library() -> tuple[Library | None, str]:
+    import paddle
+
+    from ppgan_zoo.ops.onednn import Library, OneDNNError
+    from ppgan_zoo.ops.self_test import largest_error
+
+    files = sorted((Path(paddle.__file__).parent / "libs").glob("libdnnl.so.*"))
+    if not files:
+        return None, "no oneDNN beside this Paddle"
+    try:
+        found = Library(files[0])
+        error = largest_error(found)
+    except OneDNNError as problem:
+        return None, f"oneDNN: {problem}"
+    if not error < TOLERANCE:
+        return None, f"oneDNN {found.version} differs from it by {error:.1e}"
+    return found, ""
+
+
+TOLERANCE = 1e-4
+"""Largest difference from Paddle's results that the self-test allows, relative to them."""
+
+
+@functools.cache
+def _classes() -> dict[Any, Any]:
+    from ppgan_zoo.ops.layers import accelerated_classes
+
+    return accelerated_classes(_chosen)
+
+
+def _chosen() -> Convolve | None:
+    if _native.get() or _switch() == "off":
+        return None
+    from ppgan_zoo.ops import onednn_convolution, paddle_convolution
+
+    found = library()
+    return (
+        functools.partial(onednn_convolution.convolve, found)
+        if found
+        else paddle_convolution.convolve
+    )
+
+
+@contextlib.contextmanager
+def _switched(native: bool) -> Iterator[None]:
+    token = _native.set(native)
+    try:
+        yield
+    finally:
+        _native.reset(token)

@@ -1,0 +1,28 @@
+"""Convolution by Paddle's own code."""
+
+from __future__ import annotations
+
+from paddle import Tensor
+from paddle.nn import functional as F
+
+from ppgan_zoo.ops.bias import add_bias
+from ppgan_zoo.ops.geometry import Geometry
+
+
+def plain_convolve(geometry: Geometry, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    """Return the convolution of `x` ``[N, C, H, W]`` as Paddle's layers compute it."""
+    stride, ends = list(geometry.stride), geometry.padding
+    # A cut end: to a convolution rows that no window reaches, to a transposed one more output.
+    padding = [max(end, 0) for end in ends]
+    if geometry.transposed:
+        extra = [max(-ends[1], 0), max(-ends[3], 0)]
+        return F.conv2d_transpose(
+            x, weight, bias, stride=stride, padding=padding, output_padding=extra
+        )
+    return F.conv2d(x, weight, bias, stride=stride, padding=padding)
+
+
+def convolve(geometry: Geometry, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    """Return the same, with the bias added by :func:`ppgan_zoo.ops.bias.add_bias`."""
+    maps = plain_convolve(geometry, x, weight, None)
+    return maps if bias is None else add_bias(maps, bias)

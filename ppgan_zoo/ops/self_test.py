@@ -1,0 +1,53 @@
+"""Whether oneDNN computes here what Paddle computes: asked once, before it is used."""
+
+from __future__ import annotations
+
+import numpy as np
+import paddle
+from numpy.typing import NDArray
+
+from ppgan_zoo.ops import paddle_convolution
+from ppgan_zoo.ops.geometry import Geometry
+from ppgan_zoo.ops.onednn import Library
+from ppgan_zoo.ops.onednn_convolution import convolve
+
+# Small, and of every kind: padding at one end alone, strides, a cut end, one channel.
+CASES = (
+    Geometry(False, (2, 3, 9, 8), (4, 3, 3, 3), True, (2, 2), (0, 0, 0, 1)),
+    Geometry(False, (2, 1, 8, 8), (5, 1, 5, 5), False, (1, 1), (0, 0, 0, 0)),
+    Geometry(True, (2, 3, 4, 4), (3, 4, 5, 5), True, (2, 2), (2, 1, 2, 1)),
+    Geometry(True, (2, 3, 4, 4), (3, 1, 3, 3), False, (1, 1), (1, 1, 1, 1)),
+)
+
+Arrays = list[NDArray[np.float32]]
+
+
+def largest_error(library: Library) -> float:
+    """Return the largest difference of outputs and gradients, relative to Paddle's own."""
+    errors = [0.0]
+    for geometry in CASES:
+        rng = np.random.default_rng(len(errors))
+        shapes = [geometry.source, geometry.weight, (geometry.target[1],), geometry.target]
+        drawn = [rng.standard_normal(shape).astype(np.float32) for shape in shapes]
+        wanted = _results(None, geometry, drawn)
+        found = _results(library, geometry, drawn)
+        errors += [
+            float(np.abs(one - other).max() / np.abs(other).max())
+            for one, other in zip(found, wanted, strict=True)
+        ]
+    return max(errors) if all(np.isfinite(errors)) else float("inf")
+
+
+def _results(library: Library | None, geometry: Geometry, drawn: Arrays) -> Arrays:
+    """Return the output and every gradient of ``sum(output * r)``."""
+    x, weight, bias = (paddle.to_tensor(array, stop_gradient=False) for array in drawn[:3])
+    r = paddle.to_tensor(drawn[3])
+    given = bias if geometry.bias else None
+    with paddle.enable_grad():
+        if library is not None:
+            y = convolve(library, geometry, x, weight, given)
+        else:
+            y = paddle_convolution.plain_convolve(geometry, x, weight, given)
+        (y * r).sum().backward()
+    learned = [x, weight, *([bias] if geometry.bias else [])]
+    return [y.numpy(), *(tensor.grad.numpy() for tensor in learned)]
