@@ -34,7 +34,17 @@ def main() -> int:
     return 0
 
 
+def _check(options: argparse.Namespace) -> None:
+    if options.epochs is not None and options.epochs < 1:
+        raise ConfigError(f"--epochs {options.epochs}: give 1 or more")
+    if options.seed < 0:
+        raise ConfigError(f"--seed {options.seed}: give 0 or more")
+    if not options.output.absolute().parent.is_dir():  # not to be found out after the training
+        raise ConfigError(f"--output {options.output}: its folder does not exist; make it")
+
+
 def _train(options: argparse.Namespace) -> None:
+    _check(options)
     started = time.monotonic()
     # One thread: the order of the sums, and so every bit, depends on their number.
     machine = runtime.start("cpu", threads=1)
