@@ -24,7 +24,7 @@ from safetensors.numpy import load
 from ppgan_zoo.errors import ConfigError, UnknownNameError
 
 SHIPPED = {
-    "digits-v1": "@DIGITS@",
+    "digits-v1": "27bde3a29a4c9dad90276c490f79689858cb3a3b3dfa09f7b9bd81e9e37e9bdb",
     "fashion-v1": "@FASHION@",
 }
 """SHA-256 of the weights of each network that comes with the package, by its name."""
