@@ -71,9 +71,11 @@ def test_folding_keeps_the_logits_and_standardises_the_features():
     np.testing.assert_allclose(after, before, atol=1e-5)
     assert features.shape == (32, FEATURES)
     np.testing.assert_allclose(features.mean(axis=0), 0, atol=1e-4)
-    fires = features.any(axis=0)  # with random weights, one or two never do
-    assert fires.mean() > 0.95
+    fires = features.any(axis=0)
     np.testing.assert_allclose(features[:, fires].std(axis=0), 1, atol=1e-3)
+    # What never fires must not be blown up when it does: it gets the scale of the others.
+    assert 0 < np.sum(~fires) < 10  # so it is with these random weights
+    np.testing.assert_allclose(folded.standardise.deviation.numpy()[~fires], 0.032)
 
 
 def one_pixel(row, column):

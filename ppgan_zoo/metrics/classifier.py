@@ -25,6 +25,10 @@ CLASSES = 10
 _CONVOLUTIONS = ((16, 1), (32, 2), (48, 1), (64, 2), (64, 1), (96, 2), (64, 1))
 _POOLED = (4, 6)
 _EPSILON = 1e-5
+# A feature that no training image excites has no scale of its own. It gets that of the
+# others, or the first generated image to excite it would outweigh all else.
+_LEAST_DEVIATION = 1e-3
+_TYPICAL_DEVIATION = 0.032
 
 
 class Standardise(nn.Layer):
@@ -118,8 +122,12 @@ def fold(trained: Classifier, batches: Iterable[Any]) -> Classifier:
 
         pooled = paddle.concat([folded.pooled(images) for images in batches]).astype("float64")
         mean = pooled.mean(axis=0)
-        # A feature that never fires stays 0 instead of becoming noise.
-        deviation = paddle.sqrt(((pooled - mean) ** 2).mean(axis=0)).clip(min=1e-3)
+        deviation = paddle.sqrt(((pooled - mean) ** 2).mean(axis=0))
+        deviation = paddle.where(
+            deviation > _LEAST_DEVIATION,
+            deviation,
+            paddle.full_like(deviation, _TYPICAL_DEVIATION),
+        )
         folded.standardise.mean.set_value(mean.astype("float32"))
         folded.standardise.deviation.set_value(deviation.astype("float32"))
 

@@ -25,7 +25,7 @@ from ppgan_zoo.errors import ConfigError, UnknownNameError
 
 SHIPPED = {
     "digits-v1": "27bde3a29a4c9dad90276c490f79689858cb3a3b3dfa09f7b9bd81e9e37e9bdb",
-    "fashion-v1": "dcd1ca70fb872cc18b0e5143c755efb0de18b3031455de75e91168c73bc0042a",
+    "fashion-v1": "4286400dfffcf969ff6b924c824be5206ef0d4377e4ea680d38ae2861aec5acf",
 }
 """SHA-256 of the weights of each network that comes with the package, by its name."""
 
