@@ -6,6 +6,7 @@ import sys
 
 import numpy as np
 import pytest
+from conftest import ROOT
 
 from ppgan_zoo.data import load_image_set
 from ppgan_zoo.errors import ConfigError, UnknownNameError
@@ -56,6 +57,13 @@ def test_the_recorded_accuracy_is_that_of_the_full_test_set(name):
     images = load_image_set(IMAGE_SETS[name], directory=full, split="test")
     # An image on the border between two classes may fall to the other side elsewhere.
     assert share_right(network, images) == pytest.approx(network.accuracy, abs=2e-4)
+
+
+@every_network
+def test_the_page_says_which_weights_are_shipped(name):
+    page = (ROOT / "docs" / "features.md").read_text(encoding="utf-8")
+    row = next(line for line in page.splitlines() if line.startswith(f"| `{name}`"))
+    assert SHIPPED[name] in row and f"{open_features(name).accuracy:.2%}".replace("%", " %") in row
 
 
 # Every 16th feature of the first three embedded images, as Paddle 3.3.1 computed them on an
