@@ -1,0 +1,228 @@
+"""Feature networks: what turns images into the vectors that FID and its kin compare.
+
+A figure means something only together with the network it was taken with, so each network
+has a name with a version, and the SHA-256 of its weights goes with every result.
+``digits-v1`` and ``fashion-v1`` are shipped, trained by ``tools/train_features.py``;
+the weights of ``inception-v3`` the user supplies. Importing this module imports no Paddle.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors.numpy import load
+
+from ppgan_zoo.errors import ConfigError, UnknownNameError
+
+SHIPPED = {
+    "digits-v1": "27bde3a29a4c9dad90276c490f79689858cb3a3b3dfa09f7b9bd81e9e37e9bdb",
+    "fashion-v1": "4286400dfffcf969ff6b924c824be5206ef0d4377e4ea680d38ae2861aec5acf",
+}
+"""SHA-256 of the weights of each network that comes with the package, by its name."""
+
+FEATURE_NETWORKS: tuple[str, ...] = (*SHIPPED, "inception-v3")
+"""The names that :func:`open_features` answers to."""
+
+# Activations of Inception at 299 x 299 take some 15 MB an image.
+_INCEPTION_BATCH = 32
+
+Arrays = Mapping[str, NDArray[np.floating]]
+_Forward = Callable[[Any], tuple[Any, Any]]
+
+
+@dataclass(frozen=True)
+class FeatureSet:
+    """What a network says of N images.
+
+    Attributes:
+        features: float32 ``[N, D]``.
+        probabilities: Of the classes, float32 ``[N, classes]``, each row adding up to 1; None
+            if the network has no classes.
+    """
+
+    features: NDArray[np.float32]
+    probabilities: NDArray[np.float32] | None
+
+
+@dataclass(frozen=True)
+class FeatureNetwork:
+    """A feature network that is ready to use; :func:`open_features` makes one.
+
+    Attributes:
+        name: One of :data:`FEATURE_NETWORKS`.
+        sha256: Of the weights file, in hex.
+        dim: Length of a feature vector.
+        classes: How many it tells apart; None if it does not classify.
+        accuracy: Share of the official test set that it classifies rightly, as recorded when
+            it was trained; None where there is no record.
+    """
+
+    name: str
+    sha256: str
+    dim: int
+    classes: int | None
+    accuracy: float | None
+    _forward: _Forward = field(repr=False)
+    _image_shape: tuple[int, int, int] | None = field(repr=False)
+    _largest_batch: int | None = field(default=None, repr=False)
+
+    def __call__(self, images: NDArray[np.uint8], *, batch_size: int = 250) -> FeatureSet:
+        """Return the features and class probabilities of `images`.
+
+        Args:
+            images: uint8 ``[N, C, H, W]``, 0 to 255, at least one; grey 28 x 28 for the
+                shipped networks, grey or RGB of any size for ``inception-v3``.
+            batch_size: The most images that go through the network at once.
+
+        Raises:
+            ConfigError: The images or the batch size are not of that form.
+        """
+        self._check(images, batch_size)
+        import paddle
+
+        step = min(batch_size, self._largest_batch or batch_size)
+        features, probabilities = [], []
+        with paddle.no_grad():
+            for start in range(0, len(images), step):
+                batch = paddle.to_tensor(images[start : start + step].astype(np.float32))
+                found, logits = self._forward(batch)
+                features.append(found.numpy())
+                probabilities.append(paddle.nn.functional.softmax(logits, axis=1).numpy())
+        return FeatureSet(np.concatenate(features), np.concatenate(probabilities))
+
+    def _check(self, images: NDArray[np.uint8], batch_size: int) -> None:
+        if batch_size < 1:
+            raise ConfigError(f"{self.name}: batch size {batch_size}; give 1 or more")
+        if images.ndim != 4 or images.dtype != np.uint8 or not images.size:
+            raise ConfigError(
+                f"{self.name}: images are {images.dtype} {list(images.shape)}; "
+                "give uint8 [N, C, H, W], at least one image"
+            )
+        wanted = self._image_shape
+        if wanted is not None and images.shape[1:] != wanted:
+            raise ConfigError(
+                f"{self.name}: images are {list(images.shape[1:])}; it takes {list(wanted)} "
+                "(channels, height, width): use inception-v3, or a model of such images"
+            )
+        if wanted is None and images.shape[1] not in (1, 3):
+            raise ConfigError(
+                f"{self.name}: images have {images.shape[1]} channels; it takes 1 (grey) or 3 (RGB)"
+            )
+
+
+def open_features(name: str, weights: Path | None = None) -> FeatureNetwork:
+    """Open a feature network.
+
+    Args:
+        name: One of :data:`FEATURE_NETWORKS`.
+        weights: The ``.safetensors`` file of ``inception-v3``; the others bring their own.
+
+    Raises:
+        ConfigError: An unknown name, no weights where they are needed or some where they are
+            not, or weights that are damaged or belong to something else.
+    """
+    if name not in FEATURE_NETWORKS:
+        raise UnknownNameError("feature network", name, FEATURE_NETWORKS)
+    if name in SHIPPED:
+        if weights is not None:
+            raise ConfigError(f"{name}: comes with its own weights; leave out {weights}")
+        return _open_shipped(name)
+    if weights is None:
+        raise ConfigError(
+            f"{name}: needs a file of weights, which the zoo does not ship; docs/features.md says "
+            "where they are from"
+        )
+    return _open_inception(name, Path(weights))
+
+
+def read_weights(content: bytes, where: str) -> tuple[Arrays, dict[str, Any]]:
+    """Return the arrays of a safetensors file and what the zoo's tool wrote into its header.
+
+    Args:
+        content: The whole file.
+        where: Its name, for errors.
+
+    Raises:
+        ConfigError: It is not a safetensors file.
+    """
+    try:
+        arrays = load(content)
+    except SafetensorError as error:
+        raise ConfigError(f"{where}: not a safetensors file: {error}") from None
+    header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
+    return arrays, json.loads(header.get("__metadata__", {}).get("ppgan_zoo", "{}"))
+
+
+def _open_shipped(name: str) -> FeatureNetwork:
+    file = resources.files("ppgan_zoo.metrics") / "weights" / f"{name}.safetensors"
+    try:
+        content = file.read_bytes()
+    except OSError as error:
+        raise ConfigError(
+            f"{file}: cannot be read ({error.strerror}); install ppgan_zoo again"
+        ) from None
+    sha256 = hashlib.sha256(content).hexdigest()
+    if sha256 != SHIPPED[name]:
+        raise ConfigError(
+            f"{file}: its SHA-256 is {sha256[:12]}..., and {name} is {SHIPPED[name][:12]}...; "
+            "the file was changed: install ppgan_zoo again"
+        )
+    arrays, record = read_weights(content, str(file))
+
+    from ppgan_zoo.metrics.classifier import CLASSES, FEATURES, IMAGE_SIZE, Classifier
+
+    network = Classifier()
+    load_arrays(network, arrays)
+    return FeatureNetwork(
+        name, sha256, FEATURES, CLASSES, record["accuracy"],
+        lambda images: network(images / 255), (1, IMAGE_SIZE, IMAGE_SIZE),
+    )  # fmt: skip
+
+
+def _open_inception(name: str, weights: Path) -> FeatureNetwork:
+    if weights.suffix != ".safetensors":
+        raise ConfigError(
+            f"{weights}: {name} reads .safetensors only, as a pickle such as a .pth runs whatever "
+            "code it holds; docs/features.md says how to convert it"
+        )
+    try:
+        content = weights.read_bytes()
+    except OSError as error:
+        raise ConfigError(f"{weights}: cannot be read ({error.strerror})") from None
+    arrays, _ = read_weights(content, str(weights))
+
+    from ppgan_zoo.metrics.inception import CLASSES, FEATURES, Inception, fold
+
+    network = Inception()
+    load_arrays(network, fold(arrays, network, str(weights)))
+    sha256 = hashlib.sha256(content).hexdigest()
+    return FeatureNetwork(
+        name, sha256, FEATURES, CLASSES, None, network, None, _INCEPTION_BATCH
+    )  # fmt: skip
+
+
+def load_arrays(network: Any, arrays: Arrays) -> None:
+    """Put `arrays` into a Paddle layer, all of them and nothing else, and set it to eval.
+
+    Raises:
+        ValueError: Names or shapes differ.
+    """
+    state = network.state_dict()
+    for key, array in arrays.items():
+        if key in state and list(array.shape) != list(state[key].shape):
+            raise ValueError(f"{key} is {list(array.shape)}; give {list(state[key].shape)}")
+    missing, unexpected = network.set_state_dict(
+        {key: array.astype(np.float32) for key, array in arrays.items()}
+    )
+    if missing or unexpected:
+        raise ValueError(f"weights lack {missing} and have {unexpected} besides")
+    network.eval()

@@ -1,0 +1,160 @@
+"""The shipped feature networks: what is promised of them, on the embedded and the full sets."""
+
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from conftest import ROOT
+
+from ppgan_zoo.data import load_image_set
+from ppgan_zoo.errors import ConfigError, UnknownNameError
+from ppgan_zoo.metrics import features
+from ppgan_zoo.metrics.features import FEATURE_NETWORKS, SHIPPED, open_features
+
+IMAGE_SETS = {"digits-v1": "mnist", "fashion-v1": "fashion_mnist"}
+BARS = {"digits-v1": 0.993, "fashion-v1": 0.915}
+every_network = pytest.mark.parametrize("name", SHIPPED)
+
+
+def embedded(name, limit):
+    return load_image_set(IMAGE_SETS[name], offline=True, limit=limit, notify=lambda _line: None)
+
+
+def share_right(network, images):
+    said = network(images.images).probabilities.argmax(axis=1)
+    return float(np.mean(said == images.labels))
+
+
+@every_network
+def test_the_embedded_images_are_classified_and_their_features_standardised(name):
+    network = open_features(name)
+    images = embedded(name, 2000)
+    found = network(images.images)
+    assert found.features.shape == (2000, network.dim) and found.features.dtype == np.float32
+    assert found.probabilities.shape == (2000, network.classes)
+    np.testing.assert_allclose(found.probabilities.sum(axis=1), 1, atol=1e-5)
+    # Mean 0 and variance 1 hold over all 60,000; these are a thirtieth of them.
+    assert np.abs(found.features.mean(axis=0)).max() < 0.15
+    live = found.features.any(axis=0)  # two features of fashion-v1 answer to no real image
+    assert live.sum() == {"digits-v1": 128, "fashion-v1": 126}[name]
+    assert np.abs(found.features[:, live].std(axis=0) - 1).max() < 0.15
+    assert np.mean(found.probabilities.argmax(axis=1) == images.labels) > BARS[name]
+
+
+@every_network
+def test_the_recorded_accuracy_meets_its_bar(name):
+    assert open_features(name).accuracy >= BARS[name]
+
+
+@every_network
+def test_the_recorded_accuracy_is_that_of_the_full_test_set(name):
+    full = os.environ.get("PPGAN_ZOO_TEST_DATA")
+    if not full:
+        pytest.skip("PPGAN_ZOO_TEST_DATA does not name a folder with the full sets")
+    network = open_features(name)
+    images = load_image_set(IMAGE_SETS[name], directory=full, split="test")
+    # An image on the border between two classes may fall to the other side elsewhere.
+    assert share_right(network, images) == pytest.approx(network.accuracy, abs=2e-4)
+
+
+@every_network
+def test_the_page_says_which_weights_are_shipped(name):
+    page = (ROOT / "docs" / "features.md").read_text(encoding="utf-8")
+    row = next(line for line in page.splitlines() if line.startswith(f"| `{name}`"))
+    assert SHIPPED[name] in row and f"{open_features(name).accuracy:.2%}".replace("%", " %") in row
+
+
+# Every 16th feature of the first three embedded images, as Paddle 3.3.1 computed them on an
+# AMD processor: a figure must not depend on the version of Paddle or on the machine.
+RECORDED = {
+    "digits-v1": [
+        [-1.24139, -0.97612, 0.51414, -0.47949, 0.01522, 0.11652, -0.81478, 0.59740],
+        [1.41307, 1.82247, 0.61822, 0.27036, -0.90926, -1.37971, -0.26833, -1.29352],
+        [0.68250, 1.29432, 0.52250, -0.52004, -1.02606, -0.66644, -0.98338, 0.30477],
+    ],
+    "fashion-v1": [
+        [0.30225, -0.11890, 1.99410, -0.57969, 0.00000, -0.01014, 1.87832, -0.42333],
+        [1.58351, -0.06755, -0.67468, 0.47244, 0.00000, -1.09992, 0.10795, -1.35837],
+        [-0.17811, 0.55938, -0.57638, -0.66454, 0.00000, -0.29107, -0.71545, -0.85021],
+    ],
+}
+
+
+@every_network
+def test_features_are_the_same_everywhere(name):
+    found = open_features(name)(embedded(name, 3).images).features[:, ::16]
+    np.testing.assert_allclose(found, RECORDED[name], rtol=0, atol=1e-4)
+
+
+@every_network
+def test_features_do_not_depend_on_the_batch(name):
+    network = open_features(name)
+    images = embedded(name, 7).images
+    whole, parts = network(images), network(images, batch_size=3)
+    np.testing.assert_allclose(whole.features, parts.features, atol=1e-5)
+    np.testing.assert_allclose(whole.probabilities, parts.probabilities, atol=1e-6)
+
+
+@every_network
+def test_the_features_move_further_the_more_an_image_is_spoilt(name):
+    network = open_features(name)
+    images = embedded(name, 500).images.astype(np.float32)
+    noise = np.random.RandomState(0).standard_normal(images.shape)
+    features_of = {
+        sigma: network((images + sigma * noise).clip(0, 255).astype(np.uint8)).features
+        for sigma in (0, 10, 30, 90)
+    }
+    moved = [np.linalg.norm(features_of[s].mean(0) - features_of[0].mean(0)) for s in (10, 30, 90)]
+    assert 0 < moved[0] < moved[1] < moved[2]
+
+
+@every_network
+def test_no_image_drives_a_single_feature_out_of_all_proportion(name):
+    noise = np.random.RandomState(0).randint(0, 256, (200, 1, 28, 28)).astype(np.uint8)
+    stripes = np.zeros((2, 1, 28, 28), np.uint8)
+    stripes[0, :, ::2], stripes[1, :, :, ::2] = 255, 255
+    found = open_features(name)(np.concatenate([noise, stripes])).features
+    assert np.abs(found).max() < 40
+
+
+def test_weights_are_checked_before_they_are_read(monkeypatch):
+    monkeypatch.setitem(SHIPPED, "digits-v1", "0" * 64)
+    monkeypatch.setattr(features, "load", lambda _content: pytest.fail("read all the same"))
+    with pytest.raises(ConfigError, match=r"digits-v1.safetensors: .* the file was changed"):
+        open_features("digits-v1")
+
+
+def test_names_and_weights_that_do_not_go_together(tmp_path):
+    with pytest.raises(UnknownNameError, match="did you mean 'digits-v1'"):
+        open_features("digits")
+    with pytest.raises(ConfigError, match="digits-v1: comes with its own weights"):
+        open_features("digits-v1", tmp_path / "weights.safetensors")
+    assert FEATURE_NETWORKS == ("digits-v1", "fashion-v1", "inception-v3")
+
+
+@pytest.mark.parametrize(
+    ("images", "message"),
+    [
+        (np.zeros((2, 3, 28, 28), np.uint8), r"images are \[3, 28, 28\]; it takes \[1, 28, 28\]"),
+        (np.zeros((2, 1, 32, 32), np.uint8), r"images are \[1, 32, 32\]; it takes \[1, 28, 28\]"),
+        (np.zeros((2, 1, 28, 28), np.float32), "images are float32"),
+        (np.zeros((28, 28), np.uint8), r"images are uint8 \[28, 28\]"),
+        (np.zeros((0, 1, 28, 28), np.uint8), "at least one image"),
+    ],
+)
+def test_images_of_another_form_are_refused(images, message):
+    with pytest.raises(ConfigError, match=f"digits-v1: .*{message}"):
+        open_features("digits-v1")(images)
+
+
+def test_a_batch_of_nothing_is_refused():
+    with pytest.raises(ConfigError, match="batch size 0"):
+        open_features("digits-v1")(np.zeros((1, 1, 28, 28), np.uint8), batch_size=0)
+
+
+def test_the_names_are_known_without_paddle():
+    code = "import sys, ppgan_zoo.metrics.features; sys.exit('paddle' in sys.modules)"
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    assert subprocess.run([sys.executable, "-c", code], env=environment, timeout=60).returncode == 0

@@ -1,0 +1,96 @@
+"""Train a feature network of the zoo and write its weights, with how they came about."""
+
+import argparse
+import platform
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+from ppgan_zoo import runtime
+from ppgan_zoo.data import ImageSet, load_image_set
+from ppgan_zoo.errors import ConfigError, ZooError
+from ppgan_zoo.files import sha256_file, write_atomically
+
+
+def main() -> int:
+    """Run the command line; returns the exit code."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("name", choices=("digits-v1", "fashion-v1"))
+    parser.add_argument("--data-dir", type=Path, help="folder with the full sets")
+    parser.add_argument("--output", type=Path, required=True, help="the .safetensors to write")
+    parser.add_argument("--epochs", type=int, help="instead of the schedule's")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument(
+        "--hold-out", type=int, default=0, metavar="N",
+        help="train without the last N training images and report the accuracy on them: "
+        "for choosing a schedule, as the test set must not",
+    )  # fmt: skip
+    try:
+        _train(parser.parse_args())
+    except ZooError as error:
+        print(f"train_features: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def _check(options: argparse.Namespace) -> None:
+    if options.epochs is not None and options.epochs < 1:
+        raise ConfigError(f"--epochs {options.epochs}: give 1 or more")
+    if options.seed < 0:
+        raise ConfigError(f"--seed {options.seed}: give 0 or more")
+    if not options.output.absolute().parent.is_dir():  # not to be found out after the training
+        raise ConfigError(f"--output {options.output}: its folder does not exist; make it")
+
+
+def _train(options: argparse.Namespace) -> None:
+    _check(options)
+    started = time.monotonic()
+    # One thread: the order of the sums, and so every bit, depends on their number.
+    machine = runtime.start("cpu", threads=1)
+    import numpy as np
+    from safetensors.numpy import save
+
+    from ppgan_zoo.metrics import classifier_training as training
+
+    schedule = replace(training.SCHEDULES[options.name], seed=options.seed)
+    if options.epochs is not None:
+        schedule = replace(schedule, epochs=options.epochs)
+    sets = {
+        split: load_image_set(schedule.image_set, directory=options.data_dir, split=split)
+        for split in ("train", "test")
+    }
+    if not 0 <= options.hold_out < len(sets["train"]):
+        raise ConfigError(f"--hold-out {options.hold_out}: give 0 to {len(sets['train']) - 1}")
+    if options.hold_out:
+        sets["train"], sets["test"] = _split(sets["train"], options.hold_out)
+
+    def report(line: str) -> None:
+        print(f"{time.monotonic() - started:6.0f} s  {line}", file=sys.stderr, flush=True)
+
+    network = training.train(schedule, sets["train"], report)
+    found = training.accuracy(network, sets["test"])
+    header = training.facts(
+        options.name, schedule, accuracy=found, held_out=options.hold_out,
+        data={split: images.sha256 for split, images in sets.items()},
+        versions={"paddle": machine.paddle, "numpy": np.__version__},
+        machine=platform.machine(),
+    )  # fmt: skip
+    write_atomically(options.output, save(training.state(network), header))
+    report(f"accuracy {found:.4f} on {len(sets['test'])} images")
+    print(f"{options.output}: SHA-256 {sha256_file(options.output)}")
+
+
+def _split(images: ImageSet, held_out: int) -> tuple[ImageSet, ImageSet]:
+    """Return the set without its last images, and those."""
+    assert images.labels is not None
+    kept = len(images) - held_out
+    end = ImageSet.of(
+        images.name, images.images[kept:], images.labels[kept:],
+        source=images.source, location=images.location,
+    )  # fmt: skip
+    return images.limit(kept), end
+
+
+if __name__ == "__main__":
+    sys.exit(main())
