@@ -15,12 +15,15 @@ PIP := PYTHONWARNINGS=ignore $(BIN)/python -m pip --quiet --disable-pip-version-
 DEMO ?= output/demo
 DEMO_OPTIONS ?=
 
-.PHONY: demo test lint env clean help
+BENCH_OPTIONS ?=
+
+.PHONY: demo test lint env bench clean help
 
 help:
 	@echo "make demo   train a small DCGAN on MNIST, sample it and export it (about five minutes)"
 	@echo "make test   run the tests"
 	@echo "make lint   check style and types"
+	@echo "make bench  measure how fast the recipes train here"
 	@echo "make clean  remove $(VENV) and the demo's output"
 
 env: $(READY)
@@ -43,6 +46,9 @@ lint: env
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+bench: env
+	@$(BIN)/ppgan-zoo bench $(BENCH_OPTIONS)
 
 clean:
 	rm -rf $(VENV) $(DEMO)
