@@ -88,6 +88,7 @@ def measure(request: Request) -> dict[str, Any]:
         first_step_seconds=first_step_seconds,
         peak_memory_mib=peak,
         memory_growth_mib=growth,
+        parameters=_parameters(job),
         gflop_per_iteration=flop / 1e9,
         ceiling_gflop_per_second=ceiling,
         share_of_ceiling=flop / 1e6 / result["ms_per_iteration"] / ceiling,
@@ -171,9 +172,17 @@ def _measure_sampling(request: Request, job: Any) -> dict[str, Any]:
         "ms_per_batch": median,
         **result,
         "batch_size": SAMPLE_BATCH,
+        "parameters": _parameters(job),
         "samples_per_second": 1e3 * SAMPLE_BATCH / median,
         "runtime": job.machine.describe(),
     }
+
+
+def _parameters(job: Any) -> list[int]:
+    from ppgan_zoo.estimate import count_parameters
+
+    gan = job.trainer.gan
+    return [count_parameters(net) for net in (gan.generator, gan.discriminator)]
 
 
 def _flop(job: Any) -> int:
