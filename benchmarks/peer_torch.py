@@ -98,7 +98,9 @@ def compare(name, sample, options):
                 f"{mine['parameters']}"
             )
         ours_ms = mine["ms_per_batch" if sample else "ms_per_iteration"]
-        rounds.append({"ours_ms": ours_ms, "peer_ms": theirs["ms"], "ratio": theirs["ms"] / ours_ms})
+        rounds.append(
+            {"ours_ms": ours_ms, "peer_ms": theirs["ms"], "ratio": theirs["ms"] / ours_ms}
+        )
         print(f"{path.stem} {'sampling' if sample else 'training'}, round {number}: ours "
               f"{ours_ms:.1f} ms, peer {theirs['ms']:.1f} ms, ratio {rounds[-1]['ratio']:.2f}",
               file=sys.stderr)  # fmt: skip
