@@ -44,8 +44,8 @@ def bench(
         warmup: Iterations that are not timed, at least 1.
         iterations: Fewest iterations to time.
         seconds: Shortest time to spend on them.
-        ops: Whether the native operator may be used: ``"auto"`` or ``"off"``; None leaves
-            the environment's choice.
+        ops: Value of ``PPGAN_ZOO_OPS``: ``"auto"``, ``"paddle"`` or ``"off"``; None leaves the
+            environment's choice.
         profile: Name the dearest operations as well.
         sample: Measure sampling from the exported generator, and not training.
         python: The interpreter of the process.

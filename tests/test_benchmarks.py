@@ -31,7 +31,7 @@ class Sequence:
 
 
 def mine(ms):
-    return {"ms_per_iteration": ms, "parameters": [3, 4], "ops": "off",
+    return {"ms_per_iteration": ms, "parameters": [3, 4], "ops": "paddle",
             "runtime": {"paddle": "3"}}  # fmt: skip
 
 
@@ -44,7 +44,7 @@ def test_the_ratio_is_peer_over_ours_and_the_runs_take_turns(comparison, monkeyp
     monkeypatch.setattr(comparison, "peer", Sequence([theirs(150), theirs(100), theirs(100)]))
     monkeypatch.setattr(
         sys, "argv",
-        ["peer_torch.py", "-c", "demo", "--what", "training", "--ops", "off", "--format", "json"],
+        ["peer_torch.py", "-c", "demo", "--what", "training", "--ops", "paddle", "--format", "json"],
     )  # fmt: skip
     assert comparison.main() == 0
     (row,) = json.loads(capsys.readouterr().out)
@@ -54,7 +54,7 @@ def test_the_ratio_is_peer_over_ours_and_the_runs_take_turns(comparison, monkeyp
     assert row["recipe"] == "demo"
     request = comparison.peer.requests[0][0][1]
     assert request["recipe"]["data"]["batch_size"] == 64
-    assert comparison.bench.requests[0][1]["ops"] == "off"
+    assert comparison.bench.requests[0][1]["ops"] == "paddle"
 
 
 def test_other_nets_are_not_compared(comparison, monkeypatch, capsys):

@@ -28,7 +28,7 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
                         help="shortest time to spend on them (default: 3)")  # fmt: skip
     parser.add_argument("--warmup", type=int, default=3, metavar="N",
                         help="iterations before that (default: 3)")  # fmt: skip
-    parser.add_argument("--ops", choices=("auto", "off"),
+    parser.add_argument("--ops", choices=("auto", "paddle", "off"),
                         help="whether the native operator may be used")  # fmt: skip
     parser.add_argument("--profile", action="store_true", help="name the dearest operations")
     parser.add_argument("--sample", action="store_true",
