@@ -15,12 +15,21 @@ PIP := PYTHONWARNINGS=ignore $(BIN)/python -m pip --quiet --disable-pip-version-
 DEMO ?= output/demo
 DEMO_OPTIONS ?=
 
-.PHONY: demo test lint env clean help
+BENCH_OPTIONS ?=
+# PyTorch, to compare with, in an environment of its own. Pinned: a range would bring the
+# newest build, whose CUDA libraries are gigabytes, and other figures than the recorded ones.
+TORCH_VENV ?= .venv-torch
+TORCH := torch==2.13.0
+TORCH_READY := $(TORCH_VENV)/.ready
+
+.PHONY: demo test lint env bench bench-peer clean help
 
 help:
 	@echo "make demo   train a small DCGAN on MNIST, sample it and export it (about five minutes)"
 	@echo "make test   run the tests"
 	@echo "make lint   check style and types"
+	@echo "make bench  measure how fast the recipes train here"
+	@echo "make bench-peer  compare with the same nets in PyTorch (installed into $(TORCH_VENV))"
 	@echo "make clean  remove $(VENV) and the demo's output"
 
 env: $(READY)
@@ -44,5 +53,18 @@ lint: env
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+bench: env
+	@$(BIN)/ppgan-zoo bench $(BENCH_OPTIONS)
+
+$(TORCH_READY): Makefile
+	@$(BIN)/python -m venv $(TORCH_VENV)
+	@echo "installing $(TORCH) into $(TORCH_VENV) ..."
+	@PYTHONWARNINGS=ignore $(TORCH_VENV)/bin/python -m pip --quiet --disable-pip-version-check \
+		install '$(TORCH)' 'numpy<3'
+	@touch $@
+
+bench-peer: env $(TORCH_READY)
+	@$(BIN)/python benchmarks/peer_torch.py --torch $(TORCH_VENV)/bin/python $(BENCH_OPTIONS)
+
 clean:
-	rm -rf $(VENV) $(DEMO)
+	rm -rf $(VENV) $(TORCH_VENV) $(DEMO)

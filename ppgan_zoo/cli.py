@@ -25,6 +25,7 @@ COMMANDS = (
     "train",
     "sample",
     "export",
+    "bench",
 )
 
 

@@ -43,18 +43,53 @@ def multiply_adds(gan: Gan) -> tuple[int, int]:
     uses each of its weights once per place of its output, a transposed one once per
     place of its input (padding is counted as if it were pixels).
     """
-    totals = []
-    for leaves in _shapes_of_one_image(gan):
-        total = 0
+    generator, discriminator = _multiply_adds_of_layers(gan)
+    return sum(generator), sum(discriminator)
+
+
+def iteration_flop(
+    gan: Gan,
+    batch_size: int,
+    *,
+    discriminator_steps: int = 1,
+    generator_steps: int = 1,
+    relativistic: bool = False,
+    packing: int = 1,
+) -> int:
+    """Return the floating-point operations that one iteration cannot do without.
+
+    What the mathematics asks for, whatever the code does, so that a share of the
+    machine's ceiling falls when work is wasted. A multiply-add is two operations. With g
+    and d those of one image forward, the backward of a layer costs as much for its
+    weights' gradient and as much again for its input's:
+
+    - an update of D: G forward (g), D on real and fake images (2 d), both backward (4 d,
+      less the gradient of the images, which nobody needs);
+    - an update of G: forward through both (g + d), D's input gradients (d), G's backward
+      (2 g, less the gradient of z); a relativistic objective also shows D real images (d).
+
+    Not counted: norms, activations, losses, optimizers, augmentation and penalties.
+    """
+    generator, discriminator = _multiply_adds_of_layers(gan, packing)
+    g, d, first_of_d = sum(generator), sum(discriminator) / packing, discriminator[0] / packing
+    of_discriminator = g + 6 * d - 2 * first_of_d
+    of_generator = 3 * g - generator[0] + (3 if relativistic else 2) * d
+    all_updates = discriminator_steps * of_discriminator + generator_steps * of_generator
+    return round(2 * batch_size * all_updates)
+
+
+def _multiply_adds_of_layers(gan: Gan, packing: int = 1) -> tuple[list[int], list[int]]:
+    """Return the multiply-adds of every dense layer and convolution of G and of D, in order."""
+    found: tuple[list[int], list[int]] = ([], [])
+    for leaves, counts in zip(_shapes_of_one_image(gan, packing), found, strict=True):
         for layer, inputs, outputs in leaves:
             if isinstance(layer, nn.Linear):
-                total += math.prod(layer.weight.shape)
+                counts.append(math.prod(layer.weight.shape))
             elif isinstance(layer, nn.Conv2D):
-                total += math.prod(layer.weight.shape) * math.prod(outputs[2:])
+                counts.append(math.prod(layer.weight.shape) * math.prod(outputs[2:]))
             elif isinstance(layer, nn.Conv2DTranspose):
-                total += math.prod(layer.weight.shape) * math.prod(inputs[2:])
-        totals.append(total)
-    return totals[0], totals[1]
+                counts.append(math.prod(layer.weight.shape) * math.prod(inputs[2:]))
+    return found
 
 
 def _outputs_of_one_image(gan: Gan, packing: int) -> int:

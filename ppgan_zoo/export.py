@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,26 +18,32 @@ from ppgan_zoo import __version__
 from ppgan_zoo.checkpoint import Checkpoint
 from ppgan_zoo.errors import ExportError
 from ppgan_zoo.exported import (
+    FORMAT,
     MODEL_FILE,
     Description,
     Differences,
     LatentFacts,
     Origin,
     Versions,
-    make_predictor,
     open_exported,
-    run_predictor,
 )
 from ppgan_zoo.files import atomic_folder, sha256_file
+from ppgan_zoo.inference import Trial, choose_settings
 from ppgan_zoo.sampling import load_generator
 
-FORMAT = 1
 PREFIX = "generator"
 TOLERANCE = 1e-5
 CHECKED_SAMPLES = 64
 
 
-def export(checkpoint: Checkpoint, output: Path, *, tolerance: float = TOLERANCE) -> Description:
+def export(
+    checkpoint: Checkpoint,
+    output: Path,
+    *,
+    tolerance: float = TOLERANCE,
+    timed: bool = True,
+    notify: Callable[[Trial], None] | None = None,
+) -> Description:
     """Write the checkpoint's generator as an inference model, whole or not at all.
 
     The folder gets the program and its parameters in the form of this Paddle, and
@@ -47,6 +54,9 @@ def export(checkpoint: Checkpoint, output: Path, *, tolerance: float = TOLERANCE
         checkpoint: What to export; the EMA's weights where there are any.
         output: The folder to make; an earlier export there is replaced.
         tolerance: Largest difference allowed, in the units of the image range.
+        timed: Measure which of Paddle Inference's settings is the fastest here, which may
+            differ from one export to the next; otherwise take the first that is right.
+        notify: Called with every trial of such settings.
 
     Returns:
         What ``model.yml`` says.
@@ -64,7 +74,19 @@ def export(checkpoint: Checkpoint, output: Path, *, tolerance: float = TOLERANCE
     with atomic_folder(output) as folder:
         program, parameters = _save_static(generator, facts.latent.dim, folder)
         of_graph = _largest(_run_static_graph(folder, z), wanted)
-        onednn, of_inference = _choose_onednn(program, parameters, z, wanted, tolerance)
+        choice, trials = choose_settings(
+            program,
+            parameters,
+            z,
+            # A batch of one first: the batch size must be free.
+            lambda run: max(_largest(run(z[:n]), wanted[:n]) for n in (1, len(z))),
+            tolerance,
+            timed=timed,
+        )
+        if notify is not None:
+            for trial in trials:
+                notify(trial)
+        of_inference = choice.difference
         worst = max(of_graph, of_inference)
         if not worst <= tolerance:  # not: NaN fails too
             raise ExportError(
@@ -86,7 +108,7 @@ def export(checkpoint: Checkpoint, output: Path, *, tolerance: float = TOLERANCE
             image_range=facts.image_range,
             program=program.name,
             parameters=parameters.name,
-            onednn=onednn,
+            inference=choice.settings,
             largest_difference=Differences(
                 static_graph=of_graph,
                 paddle_inference=of_inference,
@@ -148,27 +170,6 @@ def _run_static_graph(folder: Path, z: NDArray[np.float32]) -> NDArray[np.float3
             return result
     finally:
         paddle.disable_static()
-
-
-def _choose_onednn(
-    program: Path,
-    parameters: Path,
-    z: NDArray[np.float32],
-    wanted: NDArray[np.float32],
-    tolerance: float,
-) -> tuple[bool, float]:
-    """Take oneDNN, which is faster, if its images are the same within the tolerance.
-
-    Some operations are wrong under it, and which ones depends on Paddle's version.
-    """
-    for onednn in (True, False):
-        # A batch of one first: the batch size must be free.
-        predictor = make_predictor(program, parameters, onednn=onednn)
-        first = _largest(run_predictor(predictor, z[:1]), wanted[:1])
-        difference = max(first, _largest(run_predictor(predictor, z), wanted))
-        if difference <= tolerance:
-            return onednn, difference
-    return False, difference
 
 
 def _largest(images: NDArray[Any], wanted: NDArray[Any]) -> float:

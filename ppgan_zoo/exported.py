@@ -16,10 +16,12 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from ppgan_zoo.errors import ConfigError, ExportError
 from ppgan_zoo.files import sha256_file
+from ppgan_zoo.inference import InferenceSettings, make_predictor, run_predictor
 from ppgan_zoo.latent import Latent, Prior
 from ppgan_zoo.strict_yaml import read_yaml
 
 MODEL_FILE = "model.yml"
+FORMAT = 2
 
 
 class _Strict(BaseModel):
@@ -68,7 +70,7 @@ class Description(_Strict):
     image_range: tuple[float, float]
     program: str
     parameters: str
-    onednn: bool
+    inference: InferenceSettings
     largest_difference: Differences
     sha256: dict[str, str]
 
@@ -116,7 +118,7 @@ def open_exported(path: Path) -> ExportedModel:
             )
     _check_version(path, description)
     predictor = make_predictor(
-        path / description.program, path / description.parameters, onednn=description.onednn
+        path / description.program, path / description.parameters, description.inference
     )
     return ExportedModel(path, description, predictor)
 
@@ -140,7 +142,13 @@ def read_description(path: Path) -> Description:
     """
     file = path / MODEL_FILE
     try:
-        description = Description.model_validate(read_yaml(file).data)
+        data = read_yaml(file).data
+        if isinstance(data, dict) and data.get("format", FORMAT) != FORMAT:
+            raise ExportError(
+                f"{file}: format: found {data['format']!r}, and this ppgan_zoo reads {FORMAT}; "
+                "export again"
+            )
+        description = Description.model_validate(data)
     except ConfigError as error:
         raise ExportError(str(error)) from None
     except ValidationError as error:
@@ -154,37 +162,3 @@ def read_description(path: Path) -> Description:
         if name not in description.sha256:
             raise ExportError(f"{file}: sha256 has no entry for {name!r}; export again")
     return description
-
-
-def make_predictor(program: Path, parameters: Path, *, onednn: bool) -> Any:
-    """Return a Paddle Inference predictor on the device that Paddle is set to."""
-    import paddle
-    from paddle import inference
-
-    config = inference.Config(str(program), str(parameters))
-    config.disable_glog_info()
-    device = str(paddle.get_device())
-    if device.startswith("gpu"):
-        config.enable_use_gpu(256, int(device.partition(":")[2] or 0))
-    else:
-        from ppgan_zoo.runtime import cpu_threads
-
-        config.disable_gpu()
-        config.set_cpu_math_library_num_threads(cpu_threads())
-        if onednn:
-            config.enable_mkldnn()
-        elif hasattr(config, "disable_mkldnn"):
-            config.disable_mkldnn()
-    return inference.create_predictor(config)
-
-
-def run_predictor(predictor: Any, z: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Feed z ``[N, latent_dim]`` and return the images ``[N, C, H, W]``."""
-    entry = predictor.get_input_handle(predictor.get_input_names()[0])
-    entry.reshape(list(z.shape))
-    entry.copy_from_cpu(np.ascontiguousarray(z, np.float32))
-    predictor.run()
-    images: NDArray[np.float32] = predictor.get_output_handle(
-        predictor.get_output_names()[0]
-    ).copy_to_cpu()
-    return images

@@ -73,7 +73,7 @@ def train(recipe: Recipe, output: Path, *, offline: bool = False) -> Outcome:
     """
     run = RunDirectory(output)
     run.check_free()
-    job = _prepare(recipe, offline)
+    job = prepare(recipe, offline)
     run.create()
     with run.lock():
         write_atomically(run.recipe, recipe.to_yaml())
@@ -105,14 +105,14 @@ def resume(run: RunDirectory, overrides: Iterable[str] = (), *, offline: bool = 
             )
     recipe = load_recipe(run.recipe, overrides)
     with run.lock():
-        job = _prepare(recipe, offline)
+        job = prepare(recipe, offline)
         run.check_data(job.images.describe())
         return _fit(job, run, resume=True)
 
 
 def dry_run(recipe: Recipe, *, offline: bool = False) -> str:
     """Return the resolved recipe, parameter counts and memory estimate; train nothing."""
-    job = _prepare(recipe, offline)
+    job = prepare(recipe, offline)
     gan, images, machine = job.trainer.gan, job.images, job.machine
     memory = estimate_memory(
         gan,
@@ -139,7 +139,7 @@ def dry_run(recipe: Recipe, *, offline: bool = False) -> str:
 
 
 @dataclass(frozen=True)
-class _Job:
+class Job:
     """A recipe made real: everything that can be refused has been built."""
 
     recipe: Recipe
@@ -151,7 +151,12 @@ class _Job:
     trainer: Trainer
 
 
-def _prepare(recipe: Recipe, offline: bool) -> _Job:
+def prepare(recipe: Recipe, offline: bool) -> Job:
+    """Start Paddle, load the data and build the trainer.
+
+    Raises:
+        ZooError: Whatever is wrong with recipe or data.
+    """
     machine = runtime.start(recipe.device)
     images = _load_data(recipe, offline)
     facts = model_facts(recipe, images.image_shape)
@@ -159,7 +164,7 @@ def _prepare(recipe: Recipe, offline: bool) -> _Job:
     iterations = total_iterations(recipe, batches.steps_per_epoch)
     paddle.seed(recipe.seed)  # the initial weights
     trainer = build_trainer(recipe, build_model(facts), iterations)
-    return _Job(recipe, machine, images, facts, batches, iterations, trainer)
+    return Job(recipe, machine, images, facts, batches, iterations, trainer)
 
 
 def _load_data(recipe: Recipe, offline: bool) -> ImageSet:
@@ -174,7 +179,7 @@ def _load_data(recipe: Recipe, offline: bool) -> ImageSet:
     )
 
 
-def _fit(job: _Job, run: RunDirectory, *, resume: bool) -> Outcome:
+def _fit(job: Job, run: RunDirectory, *, resume: bool) -> Outcome:
     recipe, trainer, images, iterations = job.recipe, job.trainer, job.images, job.iterations
     logger = _open_log(run.log)
     if resume:
@@ -212,7 +217,7 @@ def _fit(job: _Job, run: RunDirectory, *, resume: bool) -> Outcome:
     return Outcome(run, trainer.iteration, stop.signal)
 
 
-def _callbacks(job: _Job, run: RunDirectory, logger: logging.Logger) -> list[Callback]:
+def _callbacks(job: Job, run: RunDirectory, logger: logging.Logger) -> list[Callback]:
     recipe, images, trainer = job.recipe, job.images, job.trainer
     images_per_step = recipe.data.batch_size * recipe.training.discriminator_steps
     records = VisualDLLog(run.visualdl, resume_step=trainer.iteration or None)

@@ -137,8 +137,10 @@ def test_a_flipped_byte_is_refused_before_paddle_sees_it(victim, exported, tmp_p
         ("name: gan_mlp", "name: [1]", "name"),
         ("program: ", "program: ../", "leaves the folder"),
         ("dim: 100", "dim: many", "latent.dim"),
-        ("format: 1", "format: 1\nextra: 2", "extra"),
-        ("format: 1", "format: 1\nformat: 1", "stands twice"),
+        ("format: 2", "format: 2\nextra: 2", "extra"),
+        ("format: 2", "format: 2\nformat: 2", "stands twice"),
+        ("format: 2", "format: 1", "format: found 1, and this ppgan_zoo reads 2; export again"),
+        ("onednn: true", "onednn: maybe", "inference.onednn"),
     ],
 )
 def test_a_changed_model_yml_is_refused(old, new, said, exported, tmp_path):
@@ -209,3 +211,52 @@ def test_a_program_of_paddle_3_is_not_given_to_paddle_2(exported, monkeypatch):
                 module._check_version(exported[0], other)
         else:
             module._check_version(exported[0], other)
+
+
+def test_the_fastest_right_settings_are_taken_only_if_clearly_faster():
+    from ppgan_zoo.inference import CANDIDATES, Trial, fastest
+
+    def chosen(*seconds):
+        trials = [Trial(s, 0.0, t) for s, t in zip(CANDIDATES, seconds, strict=False)]
+        return trials.index(fastest(trials))
+
+    assert chosen(1.0, 0.91, 2.0) == 0  # noise is no reason to leave the usual choice
+    assert chosen(1.0, 0.95, 0.5, 0.51) == 2
+    assert chosen(1.0) == 0
+
+
+@pytest.mark.parametrize("timed", [True, False])
+def test_wrong_settings_are_never_chosen(timed, monkeypatch, tmp_path):
+    from ppgan_zoo import inference
+
+    checkpoint, _ = checkpoint_of("gan_mlp", tmp_path, generator={"hidden_units": (8,)})
+    run = inference.run_predictor
+    onednn = set()
+
+    def make(program, parameters, settings):
+        predictor = inference_make(program, parameters, settings)
+        if settings.onednn:
+            onednn.add(id(predictor))
+        return predictor
+
+    inference_make = inference.make_predictor
+    monkeypatch.setattr(inference, "make_predictor", make)
+    # An operation that oneDNN gets wrong, and which it would be the fastest at.
+    monkeypatch.setattr(
+        inference, "run_predictor", lambda p, z: run(p, z) + np.float32(id(p) in onednn)
+    )
+    monkeypatch.setattr(inference, "TIMED_SECONDS", 0.0)
+    trials = []
+    description = export(checkpoint, tmp_path / "out", timed=timed, notify=trials.append)
+    assert not description.inference.onednn
+    assert trials[0].difference == pytest.approx(1.0, abs=1e-5)
+    assert trials[0].samples_per_second is None
+    assert (trials[1].samples_per_second is not None) == timed
+    assert len(trials) == (4 if timed else 2)
+
+
+def test_an_untimed_export_says_the_same_every_time(tmp_path):
+    checkpoint, _ = checkpoint_of("gan_mlp", tmp_path, generator={"hidden_units": (8,)})
+    first, second = (export(checkpoint, tmp_path / name, timed=False) for name in "ab")
+    assert first.inference == second.inference
+    assert first.inference.onednn

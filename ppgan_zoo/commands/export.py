@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ppgan_zoo import runtime
+
+if TYPE_CHECKING:
+    from ppgan_zoo.inference import Trial
 
 
 def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -16,6 +20,11 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     )
     parser.add_argument("--output", type=Path, required=True, metavar="DIR")
     parser.add_argument("--best", action="store_true", help="a run's best checkpoint")
+    parser.add_argument(
+        "--inference", choices=("auto", "default"), default="auto",
+        help="auto: measure which settings of Paddle Inference are the fastest here; default: "
+        "take the first that are right, the same at every export",
+    )  # fmt: skip
     parser.set_defaults(run=_run)
 
 
@@ -26,7 +35,10 @@ def _run(options: argparse.Namespace) -> int:
     runtime.start("cpu")  # the same graph serves a GPU
     from ppgan_zoo.export import export
 
-    description = export(checkpoint, options.output)
+    trials: list[Trial] = []
+    description = export(
+        checkpoint, options.output, timed=options.inference == "auto", notify=trials.append
+    )
     worst = description.largest_difference
     print(
         f"exported {description.name} (iteration {description.origin.iteration}, "
@@ -35,4 +47,15 @@ def _run(options: argparse.Namespace) -> int:
         f"static graph {worst.static_graph:.1e}, Paddle Inference {worst.paddle_inference:.1e} "
         f"(allowed {worst.tolerance:.0e})"
     )
+    for trial in trials:
+        chosen = ", chosen" if trial.settings == description.inference else ""
+        print(f"  {trial.settings}: {_speed(trial, worst.tolerance)}{chosen}")
     return 0
+
+
+def _speed(trial: Trial, tolerance: float) -> str:
+    if not trial.difference <= tolerance:
+        return f"wrong by {trial.difference:.1e}"
+    if trial.samples_per_second is None:
+        return "right, not timed"
+    return f"{trial.samples_per_second:,.0f} samples/s"

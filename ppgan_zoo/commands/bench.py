@@ -1,0 +1,87 @@
+"""``ppgan-zoo bench``: how fast the recipes train here."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import sys
+from typing import Any
+
+from ppgan_zoo.errors import ConfigError
+
+
+def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the command to the parser."""
+    parser = commands.add_parser("bench", help="measure how fast recipes train here")
+    parser.add_argument(
+        "-c", "--config", dest="recipes", metavar="RECIPE", action="append",
+        help="a .yml file or a shipped name; repeatable (default: all shipped recipes)",
+    )  # fmt: skip
+    parser.add_argument(
+        "-o", dest="overrides", metavar="KEY=VALUE", action="append", default=[],
+        help="override any key of the recipes; repeatable",
+    )  # fmt: skip
+    parser.add_argument("--iterations", type=int, default=20, metavar="N",
+                        help="fewest iterations to time (default: 20)")  # fmt: skip
+    parser.add_argument("--seconds", type=float, default=3.0, metavar="S",
+                        help="shortest time to spend on them (default: 3)")  # fmt: skip
+    parser.add_argument("--warmup", type=int, default=3, metavar="N",
+                        help="iterations before that (default: 3)")  # fmt: skip
+    parser.add_argument("--ops", choices=("auto", "paddle", "off"),
+                        help="whether the native operator may be used")  # fmt: skip
+    parser.add_argument("--profile", action="store_true", help="name the dearest operations")
+    parser.add_argument("--sample", action="store_true",
+                        help="measure sampling through Paddle Inference, not training")  # fmt: skip
+    parser.add_argument("--format", choices=("text", "markdown", "json"), default="text")
+    parser.set_defaults(run=_run)
+
+
+def _run(options: argparse.Namespace) -> int:
+    for name, least in (("iterations", 1), ("warmup", 1)):
+        if getattr(options, name) < least:
+            raise ConfigError(f"--{name} {getattr(options, name)}: give {least} or more")
+    if not 0 <= options.seconds < math.inf:
+        raise ConfigError(f"--seconds {options.seconds}: give 0 or more")
+    if options.profile and options.sample:
+        raise ConfigError("--profile is of training: leave out --sample")
+    from ppgan_zoo.bench import bench
+    from ppgan_zoo.recipe import shipped_recipes
+
+    rows = []
+    for recipe in options.recipes or shipped_recipes():
+        print(f"measuring {recipe} ...", file=sys.stderr)
+        rows.append(
+            bench(
+                recipe,
+                options.overrides,
+                warmup=options.warmup,
+                iterations=options.iterations,
+                seconds=options.seconds,
+                ops=options.ops,
+                profile=options.profile,
+                sample=options.sample,
+            )
+        )
+    _print(rows, options)
+    return 0
+
+
+def _print(rows: list[dict[str, Any]], options: argparse.Namespace) -> None:
+    if options.format == "json":
+        print(json.dumps(rows[0] if len(rows) == 1 else rows, indent=2))
+        return
+    from ppgan_zoo.bench import COLUMNS, PROFILE_COLUMNS, SAMPLE_COLUMNS, table
+
+    markdown = options.format == "markdown"
+    print(table(rows, SAMPLE_COLUMNS if options.sample else COLUMNS, markdown=markdown))
+    machine = rows[0]["runtime"]
+    print(
+        f"\n{machine['processor']}, {machine['device']}, {machine['threads']} threads, "
+        f"Paddle {machine['paddle']}"
+        + ("" if options.sample else
+           f", matrix products {max(row['ceiling_gflop_per_second'] for row in rows):,.0f} GFLOP/s")
+    )  # fmt: skip
+    for row in rows if options.profile else ():
+        print(f"\n{row['recipe']}:")
+        print(table(row["dearest_operations"], PROFILE_COLUMNS, markdown=markdown))

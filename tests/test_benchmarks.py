@@ -1,0 +1,87 @@
+"""The scripts under benchmarks/: their arithmetic, and a run of what needs no PyTorch."""
+
+import importlib.util
+import json
+import subprocess
+import sys
+
+import pytest
+from conftest import ROOT, TINY
+
+BENCHMARKS = ROOT / "benchmarks"
+
+
+@pytest.fixture
+def comparison():
+    spec = importlib.util.spec_from_file_location("peer_torch", BENCHMARKS / "peer_torch.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+class Sequence:
+    """Answers of a process, one a call."""
+
+    def __init__(self, answers):
+        self.answers, self.requests = list(answers), []
+
+    def __call__(self, *arguments, **options):
+        self.requests.append((arguments, options))
+        return self.answers.pop(0)
+
+
+def mine(ms):
+    return {"ms_per_iteration": ms, "parameters": [3, 4], "ops": "paddle",
+            "runtime": {"paddle": "3"}}  # fmt: skip
+
+
+def theirs(ms, parameters=(3, 4)):
+    return {"ms": ms, "parameters": list(parameters), "torch": "2"}
+
+
+def test_the_ratio_is_peer_over_ours_and_the_runs_take_turns(comparison, monkeypatch, capsys):
+    monkeypatch.setattr(comparison, "bench", Sequence([mine(100), mine(50), mine(200)]))
+    monkeypatch.setattr(comparison, "peer", Sequence([theirs(150), theirs(100), theirs(100)]))
+    monkeypatch.setattr(
+        sys, "argv",
+        ["peer_torch.py", "-c", "demo", "--what", "training", "--ops", "paddle", "--format", "json"],
+    )  # fmt: skip
+    assert comparison.main() == 0
+    (row,) = json.loads(capsys.readouterr().out)
+    assert [entry["ratio"] for entry in row["rounds"]] == [1.5, 2.0, 0.5]
+    assert (row["ratio"], row["ratios_least"], row["ratios_largest"]) == (1.5, 0.5, 2.0)
+    assert (row["ours_ms"], row["peer_ms"]) == (100, 100)
+    assert row["recipe"] == "demo"
+    request = comparison.peer.requests[0][0][1]
+    assert request["recipe"]["data"]["batch_size"] == 64
+    assert comparison.bench.requests[0][1]["ops"] == "paddle"
+
+
+def test_other_nets_are_not_compared(comparison, monkeypatch, capsys):
+    monkeypatch.setattr(comparison, "bench", Sequence([mine(100)]))
+    monkeypatch.setattr(comparison, "peer", Sequence([theirs(150, (3, 5))]))
+    monkeypatch.setattr(sys, "argv", ["peer_torch.py", "-c", "demo"])
+    assert comparison.main() == 2
+    assert "the peer has [3, 5] parameters, ours [3, 4]" in capsys.readouterr().err
+
+
+def test_an_interpreter_without_pytorch_is_one_line(comparison, monkeypatch):
+    from ppgan_zoo.errors import ZooError
+
+    with pytest.raises(ZooError, match="make bench-peer"):
+        comparison.peer("false", {})
+
+
+def test_the_overhead_of_a_run_adds_up(tmp_path):
+    (tmp_path / "tiny.yml").write_text(TINY)
+    done = subprocess.run(
+        [sys.executable, BENCHMARKS / "overhead.py", "-c", "tiny.yml", "--iterations", "6",
+         "--format", "markdown"],
+        cwd=tmp_path, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    rows = [line.strip("| ").split(" | ") for line in done.stdout.strip().splitlines()[2:]]
+    shares = {part: float(share.rstrip("%")) for _, part, _, share in rows}
+    assert {"step", "batches", "SampleGrid", "CheckpointSaver", "VisualDLCurves"} <= set(shares)
+    assert sum(shares.values()) == pytest.approx(100, abs=0.1)
+    assert all(share >= 0 for share in shares.values())
