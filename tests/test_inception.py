@@ -92,6 +92,12 @@ def test_a_missing_array_is_named():
         fold(arrays, Inception(), "file")
 
 
+def test_arrays_that_are_not_numbers_are_named():
+    arrays = {"Conv2d_1a_3x3.conv.weight": np.full((32, 3, 3, 3), np.nan, np.float32)}
+    with pytest.raises(ConfigError, match=r"Conv2d_1a_3x3.conv.weight holds NaN or infinity"):
+        fold(arrays, Inception(), "file")
+
+
 @pytest.mark.parametrize("name", ["weights.pth", "weights.pt", "weights.pkl"])
 def test_pickles_are_refused_unread(name, tmp_path):
     with pytest.raises(ConfigError, match=rf"{name}: inception-v3 reads .safetensors only"):
@@ -104,6 +110,10 @@ def test_bad_files_are_one_line(tmp_path):
         open_features("inception-v3", path)
     path.write_bytes(b"\x80\x04" + b"not a safetensors file")
     with pytest.raises(ConfigError, match="not a safetensors file") as damaged:
+        open_features("inception-v3", path)
+    header = b'{"a":{"dtype":"BF16","shape":[1],"data_offsets":[0,2]}}'
+    path.write_bytes(len(header).to_bytes(8, "little") + header + b"00")
+    with pytest.raises(ConfigError, match="holds numbers of type 'BF16'"):
         open_features("inception-v3", path)
     with pytest.raises(ConfigError, match="needs a file of weights") as none:
         open_features("inception-v3")

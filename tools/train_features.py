@@ -52,6 +52,7 @@ def _train(options: argparse.Namespace) -> None:
     from safetensors.numpy import save
 
     from ppgan_zoo.metrics import classifier_training as training
+    from ppgan_zoo.nets import layer_arrays
 
     schedule = replace(training.SCHEDULES[options.name], seed=options.seed)
     if options.epochs is not None:
@@ -76,7 +77,8 @@ def _train(options: argparse.Namespace) -> None:
         versions={"paddle": machine.paddle, "numpy": np.__version__},
         machine=platform.machine(),
     )  # fmt: skip
-    write_atomically(options.output, save(training.state(network), header))
+    arrays = {key: np.ascontiguousarray(array) for key, array in layer_arrays(network).items()}
+    write_atomically(options.output, save(arrays, header))
     report(f"accuracy {found:.4f} on {len(sets['test'])} images")
     print(f"{options.output}: SHA-256 {sha256_file(options.output)}")
 

@@ -164,14 +164,6 @@ def accuracy(network: Classifier, images: ImageSet) -> float:
     return float(np.mean(np.concatenate(said) == images.labels))
 
 
-def state(network: Classifier) -> dict[str, NDArray[np.float32]]:
-    """Return a network's arrays, as safetensors takes them."""
-    return {
-        name: np.ascontiguousarray(value.numpy(), np.float32)
-        for name, value in network.state_dict().items()
-    }
-
-
 def facts(name: str, schedule: Schedule, **more: Any) -> dict[str, str]:
     """Return the header of a weights file.
 

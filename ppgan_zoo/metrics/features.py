@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
@@ -35,7 +35,6 @@ FEATURE_NETWORKS: tuple[str, ...] = (*SHIPPED, "inception-v3")
 # Activations of Inception at 299 x 299 take some 15 MB an image.
 _INCEPTION_BATCH = 32
 
-Arrays = Mapping[str, NDArray[np.floating]]
 _Forward = Callable[[Any], tuple[Any, Any]]
 
 
@@ -144,22 +143,25 @@ def open_features(name: str, weights: Path | None = None) -> FeatureNetwork:
     return _open_inception(name, Path(weights))
 
 
-def read_weights(content: bytes, where: str) -> tuple[Arrays, dict[str, Any]]:
-    """Return the arrays of a safetensors file and what the zoo's tool wrote into its header.
-
-    Args:
-        content: The whole file.
-        where: Its name, for errors.
+def _arrays(content: bytes, where: str) -> dict[str, NDArray[np.floating]]:
+    """Return the arrays of a safetensors file, of which `content` is the whole.
 
     Raises:
-        ConfigError: It is not a safetensors file.
+        ConfigError: It is not a safetensors file, or NumPy has not its number type.
     """
     try:
-        arrays = load(content)
+        return load(content)
     except SafetensorError as error:
         raise ConfigError(f"{where}: not a safetensors file: {error}") from None
+    except KeyError as error:  # safetensors looks the type up in a table of NumPy's
+        raise ConfigError(f"{where}: holds numbers of type {error}; give float32") from None
+
+
+def _record(content: bytes) -> dict[str, Any]:
+    """Return what the zoo's own tool wrote into the header of a safetensors file."""
     header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
-    return arrays, json.loads(header.get("__metadata__", {}).get("ppgan_zoo", "{}"))
+    record: dict[str, Any] = json.loads(header["__metadata__"]["ppgan_zoo"])
+    return record
 
 
 def _open_shipped(name: str) -> FeatureNetwork:
@@ -176,14 +178,15 @@ def _open_shipped(name: str) -> FeatureNetwork:
             f"{file}: its SHA-256 is {sha256[:12]}..., and {name} is {SHIPPED[name][:12]}...; "
             "the file was changed: install ppgan_zoo again"
         )
-    arrays, record = read_weights(content, str(file))
 
     from ppgan_zoo.metrics.classifier import CLASSES, FEATURES, IMAGE_SIZE, Classifier
+    from ppgan_zoo.nets import load_arrays
 
     network = Classifier()
-    load_arrays(network, arrays)
+    load_arrays(network, _arrays(content, str(file)))
+    network.eval()
     return FeatureNetwork(
-        name, sha256, FEATURES, CLASSES, record["accuracy"],
+        name, sha256, FEATURES, CLASSES, _record(content)["accuracy"],
         lambda images: network(images / 255), (1, IMAGE_SIZE, IMAGE_SIZE),
     )  # fmt: skip
 
@@ -198,31 +201,16 @@ def _open_inception(name: str, weights: Path) -> FeatureNetwork:
         content = weights.read_bytes()
     except OSError as error:
         raise ConfigError(f"{weights}: cannot be read ({error.strerror})") from None
-    arrays, _ = read_weights(content, str(weights))
+    arrays = _arrays(content, str(weights))
 
     from ppgan_zoo.metrics.inception import CLASSES, FEATURES, Inception, fold
+    from ppgan_zoo.nets import load_arrays
 
     network = Inception()
-    load_arrays(network, fold(arrays, network, str(weights)))
+    folded = fold(arrays, network, str(weights))
+    load_arrays(network, {key: array.astype(np.float32) for key, array in folded.items()})
+    network.eval()
     sha256 = hashlib.sha256(content).hexdigest()
     return FeatureNetwork(
         name, sha256, FEATURES, CLASSES, None, network, None, _INCEPTION_BATCH
     )  # fmt: skip
-
-
-def load_arrays(network: Any, arrays: Arrays) -> None:
-    """Put `arrays` into a Paddle layer, all of them and nothing else, and set it to eval.
-
-    Raises:
-        ValueError: Names or shapes differ.
-    """
-    state = network.state_dict()
-    for key, array in arrays.items():
-        if key in state and list(array.shape) != list(state[key].shape):
-            raise ValueError(f"{key} is {list(array.shape)}; give {list(state[key].shape)}")
-    missing, unexpected = network.set_state_dict(
-        {key: array.astype(np.float32) for key, array in arrays.items()}
-    )
-    if missing or unexpected:
-        raise ValueError(f"weights lack {missing} and have {unexpected} besides")
-    network.eval()

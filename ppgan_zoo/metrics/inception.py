@@ -268,7 +268,7 @@ def fold(
         where: The file, for errors.
 
     Raises:
-        ConfigError: An array is missing, of another shape, or unknown.
+        ConfigError: An array is missing, of another shape, not finite, or unknown.
     """
     left = {k: v for k, v in arrays.items() if not k.endswith(".num_batches_tracked")}
 
@@ -277,6 +277,8 @@ def fold(
         if array is None or list(array.shape) != shape:
             found = "missing" if array is None else f"of shape {list(array.shape)}"
             raise ConfigError(f"{where}: {name} is {found}; inception-v3 has it as {shape}")
+        if not np.isfinite(array).all():
+            raise ConfigError(f"{where}: {name} holds NaN or infinity; get the file again")
         return array.astype(np.float64)
 
     state: dict[str, NDArray[np.float64]] = {}
