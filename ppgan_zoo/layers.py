@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import numpy as np
 import paddle
 from paddle import Tensor, nn
 from paddle.nn import functional as F
@@ -27,8 +30,22 @@ class Dropout(nn.Layer):
         """Return `x` with the mask applied, or `x` itself in eval mode."""
         if not self.training or self.rate == 0.0:
             return x
-        mask = F.dropout(paddle.ones_like(x), self.rate)
-        return x * mask
+        return x * dropout_mask(x.shape, self.rate, x.dtype)
+
+
+def dropout_mask(shape: list[int], rate: float, dtype: Any = "float32") -> Tensor:
+    """Return zeros with probability `rate` and ``1 / (1 - rate)`` elsewhere.
+
+    On the CPU the mask is drawn by NumPy, of 16 bits a value (so that the probability is
+    exact to 1/131072), from a seed by Paddle's generator: Paddle draws each value on one
+    thread and takes five times as long, a third of a training step.
+    """
+    if not paddle.get_device().startswith("cpu"):
+        return F.dropout(paddle.ones(shape, dtype), rate)
+    seed = int(paddle.randint(0, 2**31 - 1, [1]).item())
+    draws = np.random.Generator(np.random.SFC64(seed)).integers(0, 2**16, shape, np.uint16)
+    kept = (draws >= round(rate * 2**16)).astype(np.float32)
+    return paddle.to_tensor(kept, dtype) * (1.0 / (1.0 - rate))
 
 
 def tensorflow_batch_norm(channels: int) -> nn.BatchNorm2D:

@@ -198,7 +198,7 @@ def test_a_whole_step_is_equal(way, monkeypatch):
             nets = (gan.generator, gan.discriminator)
             # Not Adam, which makes as much of a rounding error as of a gradient; and slowly,
             # as a ReLU or a maximum that tips over is a difference of its own.
-            rates = [paddle.optimizer.SGD(1e-3, parameters=net.parameters()) for net in nets]
+            rates = [paddle.optimizer.SGD(2e-4, parameters=net.parameters()) for net in nets]
             trainer = Trainer(
                 gan, generator_optimizer=rates[0], discriminator_optimizer=rates[1], ema_decay=0.9
             )
