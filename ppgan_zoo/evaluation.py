@@ -20,7 +20,8 @@ from ppgan_zoo.data import ImageSet
 from ppgan_zoo.data.sources import print_to_stderr
 from ppgan_zoo.errors import ConfigError, DataError
 from ppgan_zoo.metrics.feature_cache import cached_features
-from ppgan_zoo.metrics.features import FeatureNetwork, open_features
+from ppgan_zoo.metrics.features import FeatureNetwork
+from ppgan_zoo.metrics.network import DEFAULT_FEATURES, open_network
 from ppgan_zoo.metrics.real_images import REAL_IMAGES, RealImages, find_data
 from ppgan_zoo.metrics.suite import (
     FEWEST,
@@ -34,9 +35,6 @@ from ppgan_zoo.run import command_line, start_facts
 from ppgan_zoo.sampling import Sampler, open_sampler
 
 FORMAT = 1
-
-DEFAULT_FEATURES = {"mnist": "digits-v1", "fashion_mnist": "fashion-v1"}
-"""The feature network of each image set that has one of its own."""
 
 
 @dataclass(frozen=True)
@@ -145,21 +143,6 @@ def evaluate(
     }  # fmt: skip
 
 
-def open_network(data: str, features: str | None, weights: Path | None) -> FeatureNetwork:
-    """Open a feature network: the named one, or the own one of an image set.
-
-    Raises:
-        ConfigError: The set has none of its own, or the network cannot be opened.
-    """
-    name = features or DEFAULT_FEATURES.get(data)
-    if name is None:
-        raise ConfigError(
-            f"features: image set {data!r} has no network of its own; give inception-v3 and its "
-            "weights"
-        )
-    return open_features(name, weights)
-
-
 def _metrics(protocol: Protocol, network: FeatureNetwork) -> list[str]:
     """Return the metrics to take, after refusing what cannot be taken."""
     if protocol.metrics is not None:
@@ -209,6 +192,11 @@ def _notes(images: RealImages, protocol: Protocol, metrics: list[str]) -> list[s
         notes.append(
             "compared with TRAINING images, which a model that copies them matches: not to be "
             "put beside figures against a test set"
+        )
+    if images.source.best_on_test and protocol.split == "test":
+        notes.append(
+            "the run chose its best checkpoint by these test images (evaluation.split: test): of "
+            "that checkpoint the figures flatter"
         )
     if real < min(count, REAL_IMAGES):
         notes.append(

@@ -5,9 +5,9 @@ import shutil
 
 import numpy as np
 import pytest
-from conftest import ROOT, TINY
+from conftest import ROOT, TINY, Projection
 
-from ppgan_zoo import evaluation, train
+from ppgan_zoo import train
 from ppgan_zoo.cli import main
 from ppgan_zoo.data import ImageSet, load_image_set, write_idx
 from ppgan_zoo.errors import CheckpointError, ConfigError, DataError
@@ -15,6 +15,7 @@ from ppgan_zoo.evaluation import Protocol, evaluate
 from ppgan_zoo.export import export
 from ppgan_zoo.files import sha256_file
 from ppgan_zoo.metrics import feature_cache
+from ppgan_zoo.metrics import network as network_module
 from ppgan_zoo.metrics.feature_cache import cached_features
 from ppgan_zoo.metrics.features import FeatureSet
 from ppgan_zoo.metrics.frechet import Gaussian, frechet_distance
@@ -23,28 +24,8 @@ from ppgan_zoo.recipe import load_recipe, recipe_from
 from ppgan_zoo.sampling import find_checkpoint, open_sampler
 
 
-class Projection:
-    """A feature network of no training: eight fixed projections and four classes."""
-
-    name, sha256, dim, classes, accuracy = "projection", "0" * 64, 8, 4, None
-
-    def __init__(self):
-        self.seen = []
-
-    def __call__(self, images, *, batch_size=250):
-        self.seen.append(images)
-        flat = images.reshape(len(images), -1).astype(np.float32) / 255
-        weights = np.random.default_rng(0).normal(size=(flat.shape[1], 12)).astype(np.float32)
-        projected = flat @ weights
-        powers = np.exp(projected[:, 8:] / 10)
-        return FeatureSet(projected[:, :8], powers / powers.sum(axis=1, keepdims=True))
-
-
 @pytest.fixture(autouse=True)
-def network(monkeypatch, tmp_path):
-    projection = Projection()
-    monkeypatch.setattr(evaluation, "open_features", lambda name, weights: projection)
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+def network(projection):
     return projection
 
 
@@ -236,7 +217,7 @@ def test_what_the_model_cannot_give_is_refused(run, tmp_path):
     with pytest.raises(CheckpointError, match=r"holds no moving average.*leave out --ema"):
         open_sampler(without, ema=True)
     with pytest.raises(ConfigError, match="no network of its own"):
-        evaluation.open_network("folder", None, None)
+        network_module.open_network("folder", None, None)
 
 
 def test_metrics_of_classes_need_a_network_that_has_them(run, network):

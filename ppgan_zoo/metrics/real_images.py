@@ -29,12 +29,14 @@ class DataSource:
         train_directory: Where its training split is; None for the known places.
         test_directory: Where its test split is; None for the known places.
         trained_on: What the run's manifest says of its images; None if there is no run.
+        best_on_test: Whether the run chose its best checkpoint by the test images.
     """
 
     name: str
     train_directory: str | None
     test_directory: str | None
     trained_on: Mapping[str, Any] | None = None
+    best_on_test: bool = False
 
 
 def find_data(path: Path, name: str | None = None, directory: str | None = None) -> DataSource:
@@ -53,20 +55,23 @@ def find_data(path: Path, name: str | None = None, directory: str | None = None)
         (RunDirectory(at) for at in (path, path.parent.parent) if (at / "recipe.yml").is_file()),
         None,
     )
-    section = load_recipe(run.recipe).data if run else None
-    if run is None or section is None or name not in (None, section.name):
+    recipe = load_recipe(run.recipe) if run else None
+    if run is None or recipe is None or name not in (None, recipe.data.name):
         if name is None:
             raise ConfigError(
                 f"{path}: is not in a run, whose recipe would name the data; give --data mnist or "
                 "another set"
             )
         return DataSource(name, None if name == "folder" else directory, directory)
+    own = recipe.data.directory
+    is_folder = recipe.data.name == "folder"
     starts = run.starts()
-    own = section.directory
-    train_directory = own if section.name == "folder" else directory or own
-    test_directory = directory if section.name == "folder" else directory or own
     return DataSource(
-        section.name, train_directory, test_directory, starts[0]["data"] if starts else None
+        recipe.data.name,
+        train_directory=own if is_folder else directory or own,
+        test_directory=directory if is_folder else directory or own,
+        trained_on=starts[0]["data"] if starts else None,
+        best_on_test=recipe.checkpoint.best_by == "fid" and recipe.evaluation.split == "test",
     )
 
 
