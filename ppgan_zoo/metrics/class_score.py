@@ -50,5 +50,5 @@ def class_score(probabilities: NDArray[np.floating], *, splits: int = SPLITS) ->
 def entropy(probabilities: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the entropy in nats over the last axis; ``0 log 0`` is 0."""
     logs = np.log(probabilities, out=np.zeros_like(probabilities), where=probabilities > 0)
-    total: NDArray[np.float64] = -np.sum(probabilities * logs, axis=-1)
+    total: NDArray[np.float64] = 0.0 - np.sum(probabilities * logs, axis=-1)
     return total
