@@ -5,6 +5,7 @@ from __future__ import annotations
 import typing
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,8 @@ from ppgan_zoo.constraints import View, check_output, spectral_norm
 from ppgan_zoo.data import Batches, ImageSet, scale_to_range
 from ppgan_zoo.errors import CheckpointError, ConfigError, did_you_mean
 from ppgan_zoo.latent import Latent
+from ppgan_zoo.metrics.evaluator import Evaluator
+from ppgan_zoo.metrics.network import open_network
 from ppgan_zoo.metrics.sliced_wasserstein import sliced_wasserstein
 from ppgan_zoo.objectives import LabelSmoothing
 from ppgan_zoo.optimizers import Schedule
@@ -213,6 +216,31 @@ def build_figure(images: ImageSet, trainer: Trainer) -> Callable[[Trainer], floa
         return sliced_wasserstein(current.samples(count), real)
 
     return figure
+
+
+def build_evaluator(recipe: Recipe, images: ImageSet, held_out: ImageSet | None) -> Evaluator:
+    """Return what takes the metrics of the section ``evaluation``.
+
+    Args:
+        recipe: The recipe.
+        images: The training images.
+        held_out: The test images, if the section asks for them.
+
+    Raises:
+        ConfigError: The feature network cannot be opened, or does not take the images.
+    """
+    section = recipe.evaluation
+    weights = None if section.weights is None else Path(section.weights)
+    metrics: tuple[str, ...] = section.metrics
+    if recipe.checkpoint.best_by == "fid" and "fid" not in metrics:
+        metrics = ("fid", *metrics)
+    return Evaluator(
+        open_network(recipe.data.name, section.features, weights),
+        images if held_out is None else held_out,
+        metrics,
+        num_samples=section.num_samples,
+        trained_on=images if "memorisation" in metrics else None,
+    )
 
 
 def _build_penalties(recipe: Recipe) -> list[Penalty]:

@@ -24,6 +24,7 @@ COMMANDS = (
     "info",
     "train",
     "sample",
+    "evaluate",
     "export",
     "bench",
 )

@@ -63,6 +63,20 @@ def write_atomically(target: Path, content: str | bytes) -> None:
         scratch.unlink(missing_ok=True)
 
 
+def user_cache() -> Path | None:
+    """Return the folder for what can be made or downloaded again; None without a home.
+
+    It is ``ppgan_zoo`` under ``XDG_CACHE_HOME``, or under ``~/.cache``.
+    """
+    cache = Path(os.environ.get("XDG_CACHE_HOME", ""))
+    if not cache.is_absolute():  # the XDG specification: a relative path is to be ignored
+        try:
+            cache = Path.home() / ".cache"
+        except RuntimeError:  # a user without a home, as in some containers
+            return None
+    return cache / "ppgan_zoo"
+
+
 def sha256_file(path: Path) -> str:
     """Return the SHA-256 of a file's content in hex."""
     with path.open("rb") as file:

@@ -267,11 +267,41 @@ class Checkpoints(Section):
 
     every_steps: Positive | None = None
     keep_last: Annotated[int, Field(ge=1, le=1000)] = 2
-    best_by: Literal["sliced_wasserstein"] | None = "sliced_wasserstein"
+    best_by: Literal["sliced_wasserstein", "fid"] | None = "sliced_wasserstein"
+
+
+class EvaluationSection(Section):
+    """Metrics while training goes on. `features` None takes the image set's own network."""
+
+    every_steps: Positive | None = None
+    metrics: tuple[
+        Literal[
+            "fid",
+            "kid",
+            "class_score",
+            "precision_recall",
+            "density_coverage",
+            "modes",
+            "memorisation",
+        ],
+        ...,
+    ] = ("fid",)
+    num_samples: Annotated[int, Field(ge=100, le=1_000_000)] = 2000
+    features: Literal["digits-v1", "fashion-v1", "inception-v3"] | None = None
+    weights: str | None = None
+    split: Literal["train", "test"] = "train"
+
+    @model_validator(mode="after")
+    def _memorisation_needs_held_out_images(self) -> EvaluationSection:
+        if "memorisation" in self.metrics and self.split == "train":
+            raise ValueError(
+                "metrics: memorisation compares with held-out images; set evaluation.split to test"
+            )
+        return self
 
 
 class Recipe(Section):
-    """A whole recipe. `every_steps` keys left out mean: at the end of every epoch."""
+    """A whole recipe. `every_steps` left out in `samples`, `checkpoint`: after every epoch."""
 
     seed: Annotated[int, Field(ge=0, le=2**31 - 1)] = 0
     device: Annotated[str, Field(pattern=r"^(auto|cpu|gpu(:\d+)?)$")] = "auto"
@@ -286,6 +316,7 @@ class Recipe(Section):
     samples: Samples = Samples()
     log: Log = Log()
     checkpoint: Checkpoints = Checkpoints()
+    evaluation: EvaluationSection = EvaluationSection()
 
     @model_validator(mode="after")
     def _batch_divides(self) -> Recipe:

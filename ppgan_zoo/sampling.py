@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from ppgan_zoo.data import to_uint8
 from ppgan_zoo.data.sources import print_to_stderr
 from ppgan_zoo.errors import CheckpointError, ConfigError
 from ppgan_zoo.exported import MODEL_FILE, open_exported
+from ppgan_zoo.files import sha256_file
 from ppgan_zoo.grid import image_grid, save_png
 from ppgan_zoo.latent import Latent
 from ppgan_zoo.run import RunDirectory
@@ -36,11 +37,16 @@ class Sampler:
         latent: The prior of z.
         image_range: Lowest and highest value of `generate`'s images.
         generate: z ``[N, latent.dim]`` to images ``[N, C, H, W]``, both float32.
+        image_shape: Channels, height and width of the images.
+        origin: What is sampled, as plain data for a record: path, model, iteration, which
+            weights, and the SHA-256 of the file that holds the hashes of all others.
     """
 
     latent: Latent
     image_range: tuple[float, float]
     generate: Callable[[NDArray[np.float32]], NDArray[np.float32]]
+    image_shape: tuple[int, int, int]
+    origin: Mapping[str, Any]
 
     def sample(self, count: int, seed: int) -> NDArray[np.uint8]:
         """Return `count` images as ``uint8 [count, C, H, W]``.
@@ -50,32 +56,65 @@ class Sampler:
             seed: Of z; the first images do not depend on `count`.
         """
         z = self.latent.sample(count, seed)
-        parts = [self.generate(z[start : start + BATCH]) for start in range(0, count, BATCH)]
-        return to_uint8(np.concatenate(parts), self.image_range)
+        parts = [
+            to_uint8(self.generate(z[start : start + BATCH]), self.image_range)
+            for start in range(0, count, BATCH)
+        ]
+        return np.concatenate(parts)
 
 
-def open_sampler(path: Path, *, best: bool = False) -> Sampler:
+def open_sampler(path: Path, *, best: bool = False, ema: bool | None = None) -> Sampler:
     """Return the sampler for an exported model, a checkpoint or a run.
 
     Args:
         path: The directory. A run stands for its newest valid checkpoint.
         best: Take a run's best checkpoint.
+        ema: Whether to take the EMA's weights; None for them where there are any.
 
     Raises:
-        CheckpointError: It is none of the three, or damaged.
+        CheckpointError: It is none of the three, or damaged, or has no EMA and was asked for it.
         ExportError: A damaged exported model.
-        ConfigError: `best` asked of an exported model.
+        ConfigError: `best` asked of an exported model, or weights that it was not made from.
     """
     if (path / MODEL_FILE).is_file():
         if best:
             raise ConfigError(f"{path}: --best is for runs; an exported model is one checkpoint's")
-        model = open_exported(path)
-        return Sampler(model.latent, model.image_range, model.generate)
+        return _exported_sampler(path, ema)
     checkpoint = find_checkpoint(path, best=best)
-    generator, facts = load_generator(checkpoint)
+    generator, facts = load_generator(checkpoint, ema=ema)
     from ppgan_zoo.nets import generate
 
-    return Sampler(facts.latent, facts.image_range, lambda z: generate(generator, z))
+    origin = {
+        "kind": "checkpoint",
+        "path": str(checkpoint.path),
+        "model": facts.name,
+        "iteration": checkpoint.iteration,
+        "weights": _weights_name(checkpoint, ema),
+        "sha256": sha256_file(checkpoint.path / MANIFEST),
+    }
+    return Sampler(
+        facts.latent, facts.image_range, lambda z: generate(generator, z), facts.image_shape, origin
+    )
+
+
+def _exported_sampler(path: Path, ema: bool | None) -> Sampler:
+    model = open_exported(path)
+    description = model.description
+    weights = description.origin.weights
+    if ema is not None and ema != (weights == "ema"):
+        raise ConfigError(
+            f"{path}: was exported with the weights {weights!r} and has no others; leave out "
+            "--ema and --no-ema, or give the run"
+        )
+    origin = {
+        "kind": "exported model",
+        "path": str(path),
+        "model": description.name,
+        "iteration": description.origin.iteration,
+        "weights": weights,
+        "sha256": sha256_file(path / MODEL_FILE),
+    }
+    return Sampler(model.latent, model.image_range, model.generate, description.image_shape, origin)
 
 
 def find_checkpoint(path: Path, *, best: bool = False) -> Checkpoint:
@@ -100,23 +139,35 @@ def find_checkpoint(path: Path, *, best: bool = False) -> Checkpoint:
     return open_checkpoint(run.checkpoints / Path(chosen["checkpoint"]).name)
 
 
-def load_generator(checkpoint: Checkpoint) -> tuple[Any, Any]:
-    """Build a checkpoint's generator in eval mode: the EMA's weights where there are any.
+def load_generator(checkpoint: Checkpoint, *, ema: bool | None = None) -> tuple[Any, Any]:
+    """Build a checkpoint's generator in eval mode.
+
+    Args:
+        checkpoint: Where its weights are.
+        ema: Whether to take the EMA's weights; None for them where there are any.
 
     Returns:
         The generator and its :class:`ppgan_zoo.build.ModelFacts`.
 
     Raises:
-        CheckpointError: Damaged, or written by another version of the model.
+        CheckpointError: Damaged, written by another version of the model, or without EMA.
     """
     from ppgan_zoo.build import ModelFacts, build_model
     from ppgan_zoo.nets import load_arrays
 
     facts = ModelFacts.from_json(checkpoint.model, str(checkpoint.path / MANIFEST))
     generator = build_model(facts).generator
-    load_arrays(generator, checkpoint.arrays("ema" if checkpoint.has("ema") else "generator"))
+    load_arrays(generator, checkpoint.arrays(_weights_name(checkpoint, ema)))
     generator.eval()
     return generator, facts
+
+
+def _weights_name(checkpoint: Checkpoint, ema: bool | None) -> str:
+    if ema and not checkpoint.has("ema"):
+        raise CheckpointError(
+            f"{checkpoint.path}: holds no moving average (ema.decay was null); leave out --ema"
+        )
+    return "ema" if ema is not False and checkpoint.has("ema") else "generator"
 
 
 def write_images(images: NDArray[np.uint8], path: Path) -> None:

@@ -16,6 +16,7 @@ from ppgan_zoo import runtime
 from ppgan_zoo.build import (
     ModelFacts,
     build_batches,
+    build_evaluator,
     build_figure,
     build_model,
     build_trainer,
@@ -23,7 +24,8 @@ from ppgan_zoo.build import (
     total_iterations,
 )
 from ppgan_zoo.callbacks.base import Callback
-from ppgan_zoo.callbacks.checkpoints import CheckpointSaver
+from ppgan_zoo.callbacks.checkpoints import CheckpointSaver, Figure
+from ppgan_zoo.callbacks.evaluation import Evaluation
 from ppgan_zoo.callbacks.progress import EpochLog, ProgressBar
 from ppgan_zoo.callbacks.samples import SampleGrid
 from ppgan_zoo.callbacks.stop import StopOnSignal
@@ -33,6 +35,7 @@ from ppgan_zoo.data import Batches, ImageSet, load_image_set
 from ppgan_zoo.errors import CheckpointError, ConfigError
 from ppgan_zoo.estimate import count_parameters, estimate_memory
 from ppgan_zoo.files import write_atomically
+from ppgan_zoo.metrics.evaluator import Evaluator
 from ppgan_zoo.recipe import Recipe, load_recipe
 from ppgan_zoo.run import RunDirectory, command_line, start_facts
 from ppgan_zoo.trainer import Trainer
@@ -40,7 +43,8 @@ from ppgan_zoo.visualdl_log import VisualDLLog
 
 # A resumed run must stay the run that it was: only these may be given anew.
 RESUME_KEYS = (
-    "training.epochs", "training.iterations", "samples.", "log.", "checkpoint.", "device",
+    "training.epochs", "training.iterations", "samples.", "log.", "checkpoint.", "evaluation.",
+    "device",
     "data.directory",
 )  # fmt: skip
 
@@ -149,6 +153,7 @@ class Job:
     batches: Batches
     iterations: int
     trainer: Trainer
+    evaluator: Evaluator | None
 
 
 def prepare(recipe: Recipe, offline: bool) -> Job:
@@ -164,18 +169,24 @@ def prepare(recipe: Recipe, offline: bool) -> Job:
     iterations = total_iterations(recipe, batches.steps_per_epoch)
     paddle.seed(recipe.seed)  # the initial weights
     trainer = build_trainer(recipe, build_model(facts), iterations)
-    return Job(recipe, machine, images, facts, batches, iterations, trainer)
+    evaluator = None
+    if recipe.evaluation.every_steps or recipe.checkpoint.best_by == "fid":
+        on_test = recipe.evaluation.split == "test"
+        held_out = _load_data(recipe, offline, split="test") if on_test else None
+        evaluator = build_evaluator(recipe, images, held_out)
+    return Job(recipe, machine, images, facts, batches, iterations, trainer, evaluator)
 
 
-def _load_data(recipe: Recipe, offline: bool) -> ImageSet:
+def _load_data(recipe: Recipe, offline: bool, split: str = "train") -> ImageSet:
     data = recipe.data
     return load_image_set(
         data.name,
         directory=data.directory,
+        split=split,
         offline=offline,
         image_size=data.image_size,
         channels=data.channels,
-        limit=data.limit,
+        limit=data.limit if split == "train" else None,
     )
 
 
@@ -223,6 +234,7 @@ def _callbacks(job: Job, run: RunDirectory, logger: logging.Logger) -> list[Call
     records = VisualDLLog(run.visualdl, resume_step=trainer.iteration or None)
     rows, columns = recipe.samples.grid
     shown = recipe.samples.real_rows * columns
+    watched, figure_name, figure = _figures(job, records, logger)
     return [
         ProgressBar(job.iterations, images_per_step, recipe.log.every_steps),
         EpochLog(logger, job.batches.steps_per_epoch, images_per_step),
@@ -233,13 +245,14 @@ def _callbacks(job: Job, run: RunDirectory, logger: logging.Logger) -> list[Call
             real=images.images[:shown] if shown else None,
             log=records,
         ),
+        *watched,
         CheckpointSaver(
             run.checkpoints,
             job.facts.to_json(),
             every_steps=recipe.checkpoint.every_steps,
             keep_last=recipe.checkpoint.keep_last,
-            figure_name=recipe.checkpoint.best_by or "",
-            figure=build_figure(images, trainer) if recipe.checkpoint.best_by else None,
+            figure_name=figure_name,
+            figure=figure,
             logger=logger,
         ),
         # Last, since it closes the log that the grids are written to.
@@ -251,6 +264,22 @@ def _callbacks(job: Job, run: RunDirectory, logger: logging.Logger) -> list[Call
             hparams=flatten(recipe.model_dump(mode="json")),
         ),
     ]
+
+
+def _figures(
+    job: Job, records: VisualDLLog, logger: logging.Logger
+) -> tuple[list[Callback], str, Figure | None]:
+    """Return the callback of the metrics, if any, and what chooses the best checkpoint."""
+    best_by, section = job.recipe.checkpoint.best_by, job.recipe.evaluation
+    figure = build_figure(job.images, job.trainer) if best_by == "sliced_wasserstein" else None
+    if job.evaluator is None:
+        return [], best_by or "", figure
+    watch = Evaluation(job.evaluator, every_steps=section.every_steps, log=records, logger=logger)
+    if best_by != "fid":
+        return [watch], best_by or "", figure
+    # Names the protocol, since a resume may change it and figures of two do not compare.
+    name = f"fid-{job.evaluator.network.name}-{section.split}-{section.num_samples}"
+    return [watch], name, lambda trainer: watch.figures(trainer)["fid"]
 
 
 def _open_log(path: Path) -> logging.Logger:

@@ -67,6 +67,36 @@ def batches():
     return Noise()
 
 
+class Projection:
+    """A feature network of no training: eight fixed projections and four classes."""
+
+    name, sha256, dim, classes, accuracy = "projection", "0" * 64, 8, 4, None
+
+    def __init__(self):
+        self.seen = []
+
+    def __call__(self, images, *, batch_size=250):
+        from ppgan_zoo.metrics.features import FeatureSet
+
+        self.seen.append(images)
+        flat = images.reshape(len(images), -1).astype(np.float32) / 255
+        weights = np.random.default_rng(0).normal(size=(flat.shape[1], 12)).astype(np.float32)
+        projected = flat @ weights
+        powers = np.exp(projected[:, 8:] / 10)
+        return FeatureSet(projected[:, :8], powers / powers.sum(axis=1, keepdims=True))
+
+
+@pytest.fixture
+def projection(monkeypatch, tmp_path):
+    """Stands in for every feature network; features are cached under `tmp_path`."""
+    from ppgan_zoo.metrics import network
+
+    made = Projection()
+    monkeypatch.setattr(network, "open_features", lambda name, weights: made)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    return made
+
+
 def tree_bytes(folder):
     """Return every file's content under `folder`, by relative path."""
     return {

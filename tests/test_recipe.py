@@ -108,6 +108,7 @@ optimizer:
 ema: {decay: 0.999}
 samples: {every_steps: 3, grid: [3, 4], real_rows: 1}
 checkpoint: {best_by: null, keep_last: 9}
+evaluation: {every_steps: 5, metrics: [fid, modes], num_samples: 500, split: test}
 """
 )
 
@@ -191,7 +192,11 @@ REFUSED = [
      "schedule: start: schedule constant does not take it; it takes no other key"),
     ("optimizer: {generator: {schedule: {name: inverse_time}}}",
      "schedule: decay: schedule inverse_time needs it"),
-    ("checkpoint: {best_by: fid}", "checkpoint.best_by: found 'fid'; allowed: 'sliced_wasserstein'"),
+    ("checkpoint: {best_by: kid}",
+     "checkpoint.best_by: found 'kid' (did you mean 'fid'?); allowed: 'sliced_wasserstein' or 'fid'"),
+    ("evaluation: {metrics: [fidd]}", "evaluation.metrics.0: found 'fidd' (did you mean 'fid'?)"),
+    ("evaluation: {num_samples: 99}", "evaluation.num_samples: found 99; input should be greater"),
+    ("evaluation: {metrics: [memorisation]}", "set evaluation.split to test"),
 ]  # fmt: skip
 
 

@@ -23,6 +23,7 @@ from ppgan_zoo.data.idx import idx_sha256, read_idx, read_idx_stream
 from ppgan_zoo.data.images import ImageSet, check_form
 from ppgan_zoo.data.official import IMAGE_SHAPE, OFFICIAL_SETS, OfficialFile, OfficialSet, Split
 from ppgan_zoo.errors import ConfigError, DataError, UnknownNameError
+from ppgan_zoo.files import user_cache
 
 DATA_VARIABLE = "PPGAN_ZOO_DATA"
 """The environment variable that names the user's data directory."""
@@ -221,13 +222,8 @@ def _known_folders(official: OfficialSet) -> list[tuple[str, Path]]:
 
 def _download_folder(official: OfficialSet) -> Path | None:
     """Return where the zoo keeps a set that it downloaded; None without a home."""
-    cache = Path(os.environ.get("XDG_CACHE_HOME", ""))
-    if not cache.is_absolute():  # the XDG specification: a relative path is to be ignored
-        home = _home()
-        if home is None:
-            return None
-        cache = home / ".cache"
-    return cache / "ppgan_zoo" / "datasets" / official.folder
+    cache = user_cache()
+    return None if cache is None else cache / "datasets" / official.folder
 
 
 def _home() -> Path | None:

@@ -1,0 +1,83 @@
+"""``ppgan-zoo evaluate``: measures a trained model."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from ppgan_zoo import runtime
+from ppgan_zoo.errors import ConfigError
+from ppgan_zoo.files import to_json, write_atomically
+
+
+def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the command to the parser."""
+    parser = commands.add_parser("evaluate", help="measure a model: FID, KID, precision, ...")
+    parser.add_argument("model", type=Path, metavar="MODEL_OR_RUN",
+                        help="a run, a checkpoint or an exported model")  # fmt: skip
+    parser.add_argument("--best", action="store_true", help="a run's best checkpoint")
+    parser.add_argument(
+        "--ema", action=argparse.BooleanOptionalAction,
+        help="the moving average of the weights, or not (default: it, where there is one)",
+    )  # fmt: skip
+    parser.add_argument("--metrics", metavar="NAME,NAME", help="fid, kid, ... (default: all)")
+    parser.add_argument(
+        "--features", metavar="NETWORK",
+        help="digits-v1, fashion-v1 or inception-v3 (default: the data set's own)",
+    )  # fmt: skip
+    parser.add_argument("--weights", type=Path, metavar="FILE", help="of inception-v3")
+    parser.add_argument("--num-samples", type=int, default=10_000, metavar="N")
+    parser.add_argument(
+        "--split", choices=("test", "train"), default="test",
+        help="real images to compare with (default: test)",
+    )  # fmt: skip
+    parser.add_argument("--data", metavar="SET", choices=("mnist", "fashion_mnist", "folder"),
+                        help="the image set (default: the run's)")  # fmt: skip
+    parser.add_argument("--data-dir", metavar="DIR", help="where the data set lies")
+    parser.add_argument("--offline", action="store_true", help="never use the network")
+    parser.add_argument("--seed", type=int, default=0, help="of the samples")
+    parser.add_argument("--resize", type=int, metavar="PIXELS", help="bring all images to a size")
+    parser.add_argument("--no-floor", action="store_true",
+                        help="leave out the figures of real images")  # fmt: skip
+    parser.add_argument("--output", type=Path, metavar="FILE", help="write the result as JSON")
+    parser.add_argument("--format", choices=("text", "json"), default="text")
+    parser.add_argument("--device", default="auto", help="auto, cpu, gpu or gpu:N")
+    parser.set_defaults(run=_run)
+
+
+def _run(options: argparse.Namespace) -> int:
+    from ppgan_zoo.metrics.suite import check_metrics
+
+    metrics = None
+    if options.metrics is not None:
+        metrics = tuple(check_metrics(options.metrics.split(","), classes=True))
+    output: Path | None = options.output
+    if output is not None and (output.suffix != ".json" or not output.parent.is_dir()):
+        raise ConfigError(f"--output {output}: give a name that ends in .json, in a folder")
+    if not options.model.is_dir():
+        raise ConfigError(f"{options.model}: no such directory; give a run or an exported model")
+    runtime.start(options.device)
+    from ppgan_zoo.evaluation import Protocol, evaluate
+    from ppgan_zoo.metrics.table import format_result
+
+    protocol = Protocol(
+        features=options.features,
+        weights=options.weights,
+        num_samples=options.num_samples,
+        split=options.split,
+        seed=options.seed,
+        ema=options.ema,
+        resize=options.resize,
+        metrics=metrics,
+        floor=not options.no_floor,
+    )
+    result = evaluate(
+        options.model, protocol, best=options.best, data=options.data,
+        directory=options.data_dir, offline=options.offline,
+    )  # fmt: skip
+    if output is not None:
+        write_atomically(output, to_json(result))
+        print(f"result in {output}", file=sys.stderr)
+    print(to_json(result) if options.format == "json" else format_result(result))
+    return 0

@@ -1,0 +1,41 @@
+"""Which classes the samples fall into, by the classifier's first choice."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ppgan_zoo.metrics.class_score import entropy
+
+FAIR_SHARE = 0.1
+"""A class is found if it has this part of the samples that it would have among equals."""
+
+
+class Modes(NamedTuple):
+    """What of the classes was found.
+
+    Attributes:
+        found: Number of classes with at least a tenth of an equal share.
+        entropy: Of the predicted classes, in nats; log(classes) if all are as frequent.
+        shares: ``[classes]``, of the samples.
+    """
+
+    found: int
+    entropy: float
+    shares: NDArray[np.float64]
+
+
+def modes(probabilities: NDArray[np.floating], *, fair_share: float = FAIR_SHARE) -> Modes:
+    """Count the classes among predicted probabilities ``[N, classes]``.
+
+    Raises:
+        ValueError: No rows.
+    """
+    if probabilities.ndim != 2 or not len(probabilities):
+        raise ValueError(f"probabilities of shape {probabilities.shape}; give [N, classes]")
+    count, classes = probabilities.shape
+    shares = np.bincount(probabilities.argmax(axis=1), minlength=classes) / count
+    found = np.count_nonzero((shares > 0) & (shares >= fair_share / classes))
+    return Modes(int(found), float(entropy(shares)), shares)

@@ -1,0 +1,62 @@
+"""An evaluation's result as a table for people."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+# Label, digits after the point, and what to wish for.
+ROWS = {
+    "fid": ("FID", 3, "lower"),
+    "kid": ("KID x 1000", 3, "lower"),
+    "class_score": ("class score", 3, "higher"),
+    "precision": ("precision", 4, "higher"),
+    "recall": ("recall", 4, "higher"),
+    "density": ("density", 4, "near 1"),
+    "coverage": ("coverage", 4, "higher"),
+    "modes": ("modes", 0, "higher"),
+    "class_entropy": ("class entropy (nats)", 4, "near the floor"),
+    "memorisation": ("memorisation", 4, "0.5; 1 copies"),
+    "memorisation_z": ("memorisation z", 1, "below 3"),
+    "memorisation_ratio": ("distance ratio", 3, "near 1"),
+}
+ERRORS = {"kid": "kid_standard_error", "class_score": "class_score_std"}
+SCALES = {"kid": 1000.0}
+
+
+def format_result(result: Mapping[str, Any]) -> str:
+    """Return a result of :func:`ppgan_zoo.evaluation.evaluate` as text, notes first."""
+    model, real, features = result["model"], result["real"], result["features"]
+    settings, floor = result["settings"], result["floor"]
+    weights = "moving average" if model["weights"] == "ema" else "last weights"
+    lines = [
+        *(f"note: {note}" for note in result["notes"]),
+        f"{model['model']}, iteration {model['iteration']:,} ({weights}): {model['path']}",
+        f"{settings['num_samples']:,} samples (seed {settings['seed']}) against "
+        f"{real['count']:,} {real['split']} images of {real['name']}, "
+        f"features {features['name']} ({features['sha256'][:12]})",
+        "",
+    ]
+    table = [("", "samples", "floor" if floor else "", "wanted")]
+    for name, (label, _, wanted) in ROWS.items():
+        if name in result["metrics"]:
+            own = _text(name, result["metrics"])
+            table.append((label, own, _text(name, floor["metrics"]) if floor else "", wanted))
+    widths = [max(len(row[column]) for row in table) for column in range(3)]
+    for label, own, least, wanted in table:
+        cells = f"{label:{widths[0]}}  {own:>{widths[1]}}  {least:>{widths[2]}}  {wanted}"
+        lines.append(cells.rstrip())
+    if floor:
+        lines += ["", f"floor: {floor['real']['count']:,} {floor['real']['split']} images of "
+                  f"{floor['real']['name']} in the place of samples"]  # fmt: skip
+    return "\n".join(lines)
+
+
+def _text(name: str, figures: Mapping[str, float | None]) -> str:
+    value = figures.get(name)
+    if value is None:
+        return "-"
+    digits, scale = ROWS[name][1], SCALES.get(name, 1.0)
+    text = f"{value * scale:.{digits}f}"
+    error = figures.get(ERRORS.get(name, ""))
+    return text if error is None else f"{text} +- {error * scale:.{digits}f}"
