@@ -270,6 +270,14 @@ class Checkpoints(Section):
     best_by: Literal["sliced_wasserstein"] | None = "sliced_wasserstein"
 
 
+class Recovery(Section):
+    """What a run does about NaN or infinity, and about a checkpoint that cannot be written."""
+
+    non_finite: Literal["stop", "rollback"] = "stop"
+    max_rollbacks: Annotated[int, Field(ge=1, le=1000)] = 3
+    write_error: Literal["stop", "continue"] = "stop"
+
+
 class Recipe(Section):
     """A whole recipe. `every_steps` keys left out mean: at the end of every epoch."""
 
@@ -286,6 +294,7 @@ class Recipe(Section):
     samples: Samples = Samples()
     log: Log = Log()
     checkpoint: Checkpoints = Checkpoints()
+    recovery: Recovery = Recovery()
 
     @model_validator(mode="after")
     def _batch_divides(self) -> Recipe:
