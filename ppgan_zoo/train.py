@@ -274,14 +274,16 @@ def _callbacks(
     recipe, images = job.recipe, job.images
     images_per_step = recipe.data.batch_size * recipe.training.discriminator_steps
     guard = Tolerant(logger)
-    finite = FiniteCheck(recipe.log.every_steps)
+    finite = FiniteCheck(
+        recipe.log.every_steps, recipe.samples.every_steps, recipe.checkpoint.every_steps
+    )
     records: VisualDLLog | None = None
     with guard(visualdl_log.NAME):
         records = VisualDLLog(run.visualdl, guard=guard, resume_step=trainer.iteration or None)
     rows, columns = recipe.samples.grid
     shown = recipe.samples.real_rows * columns
     callbacks: list[Callback] = [
-        finite,
+        finite,  # first: the others may take the numbers for finite
         ProgressBar(job.iterations, images_per_step, recipe.log.every_steps),
         EpochLog(logger, job.batches.steps_per_epoch, images_per_step),
         SampleGrid(

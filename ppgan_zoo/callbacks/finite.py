@@ -54,21 +54,26 @@ class FiniteCheck(Callback):
     and read together every so often.
 
     Args:
-        every_steps: Iterations between two looks.
+        *every_steps: Iterations between two looks; of several periods, whichever is due. There
+            is one at the end of each epoch too.
 
     Raises:
         NonFiniteError: From the callback's methods, with the first iteration that was bad.
     """
 
-    def __init__(self, every_steps: int) -> None:
-        self.every_steps = every_steps
+    def __init__(self, *every_steps: int | None) -> None:
+        self.every_steps = tuple(steps for steps in every_steps if steps is not None)
         self._pending: list[tuple[int, Mapping[str, Any]]] = []
 
     def on_step_end(self, trainer: Trainer, scalars: dict[str, Any]) -> None:
         """Keep the scalars, and look if it is time to."""
         self._pending.append((trainer.iteration, scalars))
-        if trainer.iteration % self.every_steps == 0:
+        if any(trainer.iteration % steps == 0 for steps in self.every_steps):
             self._look()
+
+    def on_epoch_end(self, trainer: Trainer) -> None:
+        """Look, before others make something of the epoch."""
+        self._look()
 
     def on_train_end(self, trainer: Trainer, error: BaseException | None) -> None:
         """Look at what is left."""
@@ -89,9 +94,9 @@ class FiniteCheck(Callback):
                 raise NonFiniteError(NonFinite(trainer.iteration, net, what))
 
     def _look(self) -> None:
-        pending, self._pending = self._pending, []
-        for iteration, scalars in pending:
+        for iteration, scalars in self._pending:
             raise_if_not_finite(iteration, scalars)
+        self._pending.clear()  # not of what was bad: it must be found again before a save
 
 
 def raise_if_not_finite(iteration: int, scalars: Mapping[str, Any]) -> None:

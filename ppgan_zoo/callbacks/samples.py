@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ppgan_zoo.callbacks.base import Callback
+from ppgan_zoo.callbacks.finite import NonFinite, NonFiniteError
 from ppgan_zoo.data import to_uint8
 from ppgan_zoo.grid import image_grid, save_png
 from ppgan_zoo.tolerance import Guard, strict
@@ -28,6 +29,9 @@ class SampleGrid(Callback):
         real: Real images ``uint8 [rows * columns, C, H, W]`` to stand above, if any.
         log: VisualDL log that gets every grid too.
         guard: Around the writing of a file.
+
+    Raises:
+        NonFiniteError: From the callback's methods: G's images are not finite.
     """
 
     def __init__(
@@ -67,7 +71,10 @@ class SampleGrid(Callback):
             self._draw(trainer)
 
     def _draw(self, trainer: Trainer, losses: str = "") -> None:
-        images = to_uint8(trainer.samples(self.rows * self.columns), trainer.gan.image_range)
+        samples = trainer.samples(self.rows * self.columns)
+        if not np.isfinite(samples).all():
+            raise NonFiniteError(NonFinite(trainer.iteration, "generator", "image"))
+        images = to_uint8(samples, trainer.gan.image_range)
         caption = f"iteration {trainer.iteration}  {losses}" if self.real is not None else ""
         picture = image_grid(images, self.columns, above=self.real, caption=caption)
         with self.guard("sample grids"):
