@@ -118,6 +118,7 @@ def resume(
             )
     recipe = load_recipe(run.recipe, overrides)
     with run.lock():
+        run.clear_scratch()
         job = prepare(recipe, offline)
         run.check_data(job.images.describe())
         return _fit(job, run, watchers, resume=True)

@@ -66,6 +66,31 @@ def test_a_signal_during_the_last_save_does_not_cut_it_off(tiny_recipe, tmp_path
     assert list_checkpoints(outcome.run.checkpoints)[-1].iteration == 12
 
 
+def test_a_signal_saves_though_nobody_reads_what_is_said(tiny_recipe, tmp_path, monkeypatch):
+    from ppgan_zoo.recipe import load_recipe
+    from ppgan_zoo.trainer import Trainer
+
+    class Closed:
+        def write(self, text):
+            raise BrokenPipeError(32, "Broken pipe")
+
+        flush = write
+
+    step = Trainer.step
+
+    def stepping(self, real):
+        scalars = step(self, real)
+        if self.iteration == 6:
+            monkeypatch.setattr(sys, "stderr", Closed())
+            os.kill(os.getpid(), signal.SIGINT)
+        return scalars
+
+    monkeypatch.setattr(Trainer, "step", stepping)
+    outcome = train.train(load_recipe(tiny_recipe), tmp_path / "run", offline=True)
+    assert (outcome.iteration, outcome.signal) == (6, signal.SIGINT)
+    assert list_checkpoints(outcome.run.checkpoints)[-1].iteration == 6
+
+
 def children(pid):
     """Return the processes whose parent, or parent's parent and so on, is `pid`."""
     found = set()

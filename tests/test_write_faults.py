@@ -27,7 +27,9 @@ from ppgan_zoo.run import RunDirectory
 from ppgan_zoo.trainer import Trainer
 from ppgan_zoo.visualdl_log import read_scalars
 
-FULL = OSError(errno.ENOSPC, "No space left on device")
+
+def disk_full():
+    return OSError(errno.ENOSPC, "No space left on device")
 
 
 @pytest.fixture
@@ -48,7 +50,7 @@ def failing_saves(patch, which):
 
     def full(content):
         if content.get("iteration") in which:
-            raise FULL
+            raise disk_full()
         return original(content)
 
     patch.setattr(checkpoint, "to_json", full)
@@ -118,7 +120,7 @@ def test_grids_curves_and_log_lines_may_fail_and_it_is_said_once(recipe, run, mo
         raise RuntimeError("broken\nwriter")
 
     def full(*arguments, **options):
-        raise FULL
+        raise disk_full()
 
     for name in ("scalar", "image", "histogram", "hparams"):
         monkeypatch.setattr(LogWriter, f"add_{name}", broken)
@@ -149,7 +151,7 @@ def test_curves_go_on_when_there_is_room_again(recipe, run, monkeypatch):
 
     def full_for_a_while(self, tag, value, step, *arguments, **options):
         if step in (2, 3):
-            raise FULL
+            raise disk_full()
         return add(self, tag, value, step, *arguments, **options)
 
     monkeypatch.setattr(LogWriter, "add_scalar", full_for_a_while)
@@ -179,6 +181,14 @@ def test_a_read_only_run_directory_ends_the_run(recipe, run, monkeypatch):
     with pytest.raises(TrainingError, match=r"iteration 8: .*step-00000008: Read-only file system"):
         train.train(recipe(), run.path, offline=True)
     assert iterations(run) == [4]
+
+
+def test_a_resume_clears_what_a_kill_left_half_written(recipe, run):
+    train.train(recipe(), run.path, offline=True)
+    for half in (".manifest.json-abc", ".recipe.yml-abc", "samples/.step-00000004.png-abc"):
+        (run.path / half).write_text("half")
+    train.resume(run, offline=True)
+    assert list(run.path.rglob("*-abc")) == []
 
 
 def test_an_error_of_a_write_names_the_file(tmp_path, monkeypatch):
@@ -280,7 +290,7 @@ def interrupted_at(folder, call, *, kill):
         if seen == call:
             if kill:
                 os.kill(os.getpid(), signal.SIGKILL)
-            raise FULL
+            raise disk_full()
 
     fsync = os.fsync
 
@@ -321,4 +331,5 @@ def test_at_whichever_call_it_ends_a_reader_finds_the_newest_whole_one(kill, tmp
         )
         assert call < 200
     assert call > 15
-    assert set(newest) == {2, 3} and newest == sorted(newest)
+    assert set(newest) == {2, 3}
+    assert not kill or newest == sorted(newest)  # an error of a call may also be of no weight

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
 import sys
 import threading
@@ -48,8 +49,10 @@ class StopOnSignal(Callback):
         self.signal = number
         if self._trainer is not None:
             self._trainer.stop_requested = True
-        print(
-            "\nstopping: finishing this iteration and saving (a second signal ends at once)",
-            file=sys.stderr,
-            flush=True,
-        )
+        # "train 2>&1 | tee log": Ctrl-C ends tee too, and nobody reads this any more.
+        with contextlib.suppress(OSError):
+            print(
+                "\nstopping: finishing this iteration and saving (a second signal ends at once)",
+                file=sys.stderr,
+                flush=True,
+            )
