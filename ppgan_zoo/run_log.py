@@ -69,7 +69,8 @@ class _LogFile(logging.Handler):
                 while written < len(line):
                     written += self._file.write(line[written:])
             except OSError:
-                self._file.truncate(end)
+                with contextlib.suppress(OSError):  # a device has no length
+                    self._file.truncate(end)
                 raise
         except OSError as error:
             if not self._said:
