@@ -1,12 +1,11 @@
 """Runs commands one after the other, each in a process of its own, importing Paddle once.
 
-Reads a JSON list of ``{"arguments": [...], "kill_at": iteration or null}`` from standard input;
-a run with ``kill_at`` ends itself by SIGKILL after that iteration. Prints the exit codes as JSON.
+Reads a JSON list of ``{"arguments": [...], "at": iteration, "signals": [...]}`` from standard
+input; a run sends itself the signals after that iteration. Prints the exit codes as JSON.
 """
 
 import json
 import os
-import signal
 import sys
 
 from ppgan_zoo import cli, runtime
@@ -15,13 +14,14 @@ runtime.start("cpu", 1)
 from ppgan_zoo.trainer import Trainer  # noqa: E402
 
 
-def kill_at(iteration):
+def send(signals, iteration):
     step = Trainer.step
 
     def stepping(self, real):
         scalars = step(self, real)
         if self.iteration == iteration:
-            os.kill(os.getpid(), signal.SIGKILL)
+            for number in signals:
+                os.kill(os.getpid(), number)
         return scalars
 
     Trainer.step = stepping
@@ -33,8 +33,7 @@ def run(job):
         return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
     code = 70
     try:
-        if job["kill_at"] is not None:
-            kill_at(job["kill_at"])
+        send(job["signals"], job["at"])
         os.dup2(2, 1)
         code = cli.main(job["arguments"])
     finally:

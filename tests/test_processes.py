@@ -10,43 +10,9 @@ import pytest
 from conftest import ROOT
 
 from ppgan_zoo import train
-from ppgan_zoo.checkpoint import list_checkpoints, newest_valid_checkpoint
+from ppgan_zoo.checkpoint import list_checkpoints
 from ppgan_zoo.errors import CheckpointError
 from ppgan_zoo.run import RunDirectory
-
-TWICE = """
-import os, sys
-from ppgan_zoo import cli, runtime
-runtime.start("cpu")
-from ppgan_zoo.trainer import Trainer
-step = Trainer.step
-
-def stepping(self, real):
-    scalars = step(self, real)
-    if self.iteration == 6:
-        os.kill(os.getpid(), int(sys.argv[1]))
-        os.kill(os.getpid(), int(sys.argv[1]))
-    return scalars
-
-Trainer.step = stepping
-sys.exit(cli.main(sys.argv[2:]))
-"""
-
-
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_a_second_signal_ends_at_once(number, code, tiny_recipe, tmp_path):
-    run = RunDirectory(tmp_path / "run")
-    ended = subprocess.run(
-        [sys.executable, "-c", TWICE, str(int(number)), "train", "-c", tiny_recipe, "--offline",
-         "--output", run.path],
-        capture_output=True, text=True, timeout=600, check=False,
-    )  # fmt: skip
-    assert ended.returncode == code
-    assert "stopping: finishing this iteration and saving" in ended.stderr
-    assert "Traceback" not in ended.stderr
-    # Nothing of iteration 6 was saved, and what was before is whole.
-    assert [found.iteration for found in list_checkpoints(run.checkpoints)] == [4]
-    assert newest_valid_checkpoint(run.checkpoints, pytest.fail).iteration == 4
 
 
 def test_a_signal_during_the_last_save_does_not_cut_it_off(tiny_recipe, tmp_path, monkeypatch):

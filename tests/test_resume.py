@@ -1,7 +1,11 @@
-"""Killed and resumed in another process, every registered model ends with the same bytes."""
+"""Killed and resumed in another process, every registered model ends with the same bytes.
+
+So does what two signals ended: all that needs processes of its own, at one import of Paddle.
+"""
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -11,7 +15,7 @@ from conftest import tree_bytes
 from test_matrix import tiny
 
 import ppgan_zoo
-from ppgan_zoo.checkpoint import open_checkpoint
+from ppgan_zoo.checkpoint import list_checkpoints, newest_valid_checkpoint, open_checkpoint
 from ppgan_zoo.recipe import recipe_from
 from ppgan_zoo.registry import REGISTRY
 
@@ -35,6 +39,13 @@ COMMON = {
 }
 
 
+TWICE = {signal.SIGINT: 130, signal.SIGTERM: 143}  # and the exit code
+
+
+def job(signals, *arguments):
+    return {"arguments": ["train", "--offline", *arguments], "at": 5, "signals": signals}
+
+
 def recipe_of(model):
     spec = REGISTRY.get(model)
     nets = {net: tiny(getattr(spec, net)) for net in ("generator", "discriminator")}
@@ -51,19 +62,32 @@ def runs(tmp_path_factory):
     for model in ppgan_zoo.list_models():
         recipe = folder / f"{model}.yml"
         recipe.write_text(recipe_of(model).to_yaml())
-        for name, kill_at in (("whole", None), ("killed", 5)):
-            arguments = ["train", "-c", str(recipe), "--offline", "--output"]
+        for name, signals in (("whole", []), ("killed", [signal.SIGKILL])):
             run = str(folder / f"{model}-{name}")
-            jobs.append({"arguments": [*arguments, run], "kill_at": kill_at})
-        jobs.append({"arguments": ["train", "--offline", "--resume", run], "kill_at": None})
+            jobs.append(job(signals, "-c", str(recipe), "--output", run))
+        jobs.append(job([], "--resume", run))
+    for number in TWICE:
+        run = str(folder / f"twice-{number}")
+        jobs.append(job([number] * 2, "-c", str(folder / "gan_mlp.yml"), "--output", run))
     ended = subprocess.run(
         [sys.executable, Path(__file__).with_name("forked_runs.py")],
         input=json.dumps(jobs), capture_output=True, text=True, timeout=900, check=False,
         env={**os.environ, "PPGAN_ZOO_THREADS": "1", "OMP_NUM_THREADS": "1"},
     )  # fmt: skip
     assert ended.returncode == 0, ended.stderr
-    assert json.loads(ended.stdout) == [0, -9, 0] * len(ppgan_zoo.list_models()), ended.stderr
+    codes = [0, -signal.SIGKILL, 0] * len(ppgan_zoo.list_models()) + list(TWICE.values())
+    assert json.loads(ended.stdout) == codes, ended.stderr
+    assert ended.stderr.count("stopping: finishing this iteration and saving") == len(TWICE)
+    assert "Traceback" not in ended.stderr
     return folder
+
+
+@pytest.mark.parametrize("number", TWICE)
+def test_a_second_signal_ends_at_once(number, runs):
+    folder = runs / f"twice-{number}" / "checkpoints"
+    # Nothing of the fifth iteration was saved, and what was before is whole.
+    assert newest_valid_checkpoint(folder, pytest.fail).iteration == 4
+    assert [found.iteration for found in list_checkpoints(folder)] == [2, 4]
 
 
 @pytest.mark.parametrize("model", ppgan_zoo.list_models())
