@@ -36,6 +36,8 @@ def run(job):
         send(job["signals"], job["at"])
         os.dup2(2, 1)
         code = cli.main(job["arguments"])
+    except SystemExit as ended:
+        code = ended.code
     finally:
         os._exit(code)
 
