@@ -22,8 +22,7 @@ TORCH_VENV ?= .venv-torch
 TORCH := torch==2.13.0
 TORCH_READY := $(TORCH_VENV)/.ready
 
-.PHONY: demo test lint env bench bench-peer clean help
-.PHONY: demo test lint faults load env clean help
+.PHONY: demo test lint env bench bench-peer clean help faults load
 
 help:
 	@echo "make demo   train a small DCGAN on MNIST, sample it and export it (about five minutes)"
