@@ -22,7 +22,7 @@ TORCH_VENV ?= .venv-torch
 TORCH := torch==2.13.0
 TORCH_READY := $(TORCH_VENV)/.ready
 
-.PHONY: demo test lint env bench bench-peer clean help
+.PHONY: demo test lint env bench bench-peer clean help faults load
 
 help:
 	@echo "make demo   train a small DCGAN on MNIST, sample it and export it (about five minutes)"
@@ -30,6 +30,8 @@ help:
 	@echo "make lint   check style and types"
 	@echo "make bench  measure how fast the recipes train here"
 	@echo "make bench-peer  compare with the same nets in PyTorch (installed into $(TORCH_VENV))"
+	@echo "make faults kill training 100 times at random, resume it, compare the bytes (half an hour)"
+	@echo "make load   train 10,000 iterations and watch memory, files and threads"
 	@echo "make clean  remove $(VENV) and the demo's output"
 
 env: $(READY)
@@ -65,6 +67,11 @@ $(TORCH_READY): Makefile
 
 bench-peer: env $(TORCH_READY)
 	@$(BIN)/python benchmarks/peer_torch.py --torch $(TORCH_VENV)/bin/python $(BENCH_OPTIONS)
+faults: env
+	$(BIN)/python tools/faults.py
+
+load: env
+	$(BIN)/python tools/load.py
 
 clean:
 	rm -rf $(VENV) $(TORCH_VENV) $(DEMO)

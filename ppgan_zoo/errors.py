@@ -46,6 +46,10 @@ class CheckpointError(ZooError):
     """A run or checkpoint that is missing, damaged or belongs to another model."""
 
 
+class TrainingError(ZooError):
+    """A run that cannot go on: its numbers are not finite, or it cannot be saved."""
+
+
 class ExportError(ZooError):
     """An export that failed, or an exported model that cannot be trusted."""
 

@@ -19,13 +19,18 @@ def atomic_folder(target: Path) -> Iterator[Path]:
 
     Whatever was at `target` is replaced. Every file is synced to disk before the rename,
     so that after a crash `target` is either the old one or the whole new one (or, between
-    the two renames that replacing takes, not there).
+    the two renames that replacing takes, not there: who cannot bear that replaces nothing).
+
+    Raises:
+        OSError: It cannot be written, as on a full disk; nothing is left behind.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
-    scratch = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
+    with _naming(target):
+        scratch = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
     try:
         scratch.chmod(0o777 & ~_umask())
-        yield scratch
+        with _naming(target):
+            yield scratch
         for path in sorted(scratch.rglob("*")):
             if path.is_file():
                 _sync(path)
@@ -48,19 +53,24 @@ def atomic_folder(target: Path) -> Iterator[Path]:
 
 
 def write_atomically(target: Path, content: str | bytes) -> None:
-    """Write a small file beside `target`, sync it, and rename it into place."""
-    handle, name = tempfile.mkstemp(prefix=f".{target.name}-", dir=target.parent)
-    scratch = Path(name)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content.encode() if isinstance(content, str) else content)
-            file.flush()
-            os.fsync(file.fileno())
-        scratch.chmod(0o666 & ~_umask())
-        scratch.replace(target)
-        _sync(target.parent)
-    finally:
-        scratch.unlink(missing_ok=True)
+    """Write a small file beside `target`, sync it, and rename it into place.
+
+    Raises:
+        OSError: It cannot be written, as on a full disk; nothing is left behind.
+    """
+    with _naming(target):
+        handle, name = tempfile.mkstemp(prefix=f".{target.name}-", dir=target.parent)
+        scratch = Path(name)
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(content.encode() if isinstance(content, str) else content)
+                file.flush()
+                os.fsync(file.fileno())
+            scratch.chmod(0o666 & ~_umask())
+            scratch.replace(target)
+            _sync(target.parent)
+        finally:
+            scratch.unlink(missing_ok=True)
 
 
 def user_cache() -> Path | None:
@@ -89,6 +99,17 @@ def sha256_file(path: Path) -> str:
 def to_json(data: Any) -> str:
     """Return `data` as indented JSON with a newline at its end; NaN is refused."""
     return json.dumps(data, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+@contextlib.contextmanager
+def _naming(path: Path) -> Iterator[None]:
+    """Name `path` in an error that names no file, as that of a failed write does not."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is None:
+            error.filename = str(path)
+        raise
 
 
 def _sync(path: Path) -> None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
+
+from ppgan_zoo.files import write_atomically
 
 MIN_CELL = 56  # pixels: a 28x28 digit is enlarged twice, so that a person can read it
 GAP, CAPTION_HEIGHT, BACKGROUND = 2, 16, 96
@@ -40,9 +43,9 @@ def image_grid(
 
 def save_png(path: Path, pixels: NDArray[np.uint8]) -> None:
     """Write ``uint8 [H, W]`` or ``[H, W, 3]`` as PNG, whole or not at all."""
-    scratch = path.with_name(f".{path.name}")
-    Image.fromarray(pixels).save(scratch, format="PNG")
-    scratch.replace(path)
+    encoded = io.BytesIO()
+    Image.fromarray(pixels).save(encoded, format="PNG")
+    write_atomically(path, encoded.getvalue())
 
 
 def _block(images: NDArray[np.uint8], columns: int) -> NDArray[np.uint8]:

@@ -300,6 +300,14 @@ class EvaluationSection(Section):
         return self
 
 
+class Recovery(Section):
+    """What a run does about NaN or infinity, and about a checkpoint that cannot be written."""
+
+    non_finite: Literal["stop", "rollback"] = "stop"
+    max_rollbacks: Annotated[int, Field(ge=1, le=1000)] = 3
+    write_error: Literal["stop", "continue"] = "stop"
+
+
 class Recipe(Section):
     """A whole recipe. `every_steps` left out in `samples`, `checkpoint`: after every epoch."""
 
@@ -317,6 +325,7 @@ class Recipe(Section):
     log: Log = Log()
     checkpoint: Checkpoints = Checkpoints()
     evaluation: EvaluationSection = EvaluationSection()
+    recovery: Recovery = Recovery()
 
     @model_validator(mode="after")
     def _batch_divides(self) -> Recipe:

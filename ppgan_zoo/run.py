@@ -99,6 +99,13 @@ class RunDirectory:
                 "'ppgan-zoo train --output' made"
             )
 
+    def clear_scratch(self) -> None:
+        """Delete the half-written files that a killed owner left behind."""
+        for folder in (self.path, self.samples):
+            for path in folder.glob(".*-*"):
+                if path.is_file():
+                    path.unlink()
+
     @contextlib.contextmanager
     def lock(self) -> Iterator[None]:
         """Own the run for a block; the system frees it when the process dies inside.

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import logging
-import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import paddle
-from tqdm import tqdm
 
-from ppgan_zoo import runtime
+from ppgan_zoo import runtime, visualdl_log
 from ppgan_zoo.build import (
     ModelFacts,
     build_batches,
@@ -26,26 +24,28 @@ from ppgan_zoo.build import (
 from ppgan_zoo.callbacks.base import Callback
 from ppgan_zoo.callbacks.checkpoints import CheckpointSaver, Figure
 from ppgan_zoo.callbacks.evaluation import Evaluation
+from ppgan_zoo.callbacks.finite import FiniteCheck, NonFiniteError
 from ppgan_zoo.callbacks.progress import EpochLog, ProgressBar
 from ppgan_zoo.callbacks.samples import SampleGrid
 from ppgan_zoo.callbacks.stop import StopOnSignal
 from ppgan_zoo.callbacks.visualdl import VisualDLCurves
-from ppgan_zoo.checkpoint import newest_valid_checkpoint
 from ppgan_zoo.data import Batches, ImageSet, load_image_set
-from ppgan_zoo.errors import CheckpointError, ConfigError
+from ppgan_zoo.errors import ConfigError, TrainingError
 from ppgan_zoo.estimate import count_parameters, estimate_memory
 from ppgan_zoo.files import write_atomically
 from ppgan_zoo.metrics.evaluator import Evaluator
 from ppgan_zoo.recipe import Recipe, load_recipe
+from ppgan_zoo.recovery import restore, roll_back, stopped
 from ppgan_zoo.run import RunDirectory, command_line, start_facts
+from ppgan_zoo.run_log import close_log, log_to_file, open_log
+from ppgan_zoo.tolerance import Tolerant
 from ppgan_zoo.trainer import Trainer
 from ppgan_zoo.visualdl_log import VisualDLLog
 
 # A resumed run must stay the run that it was: only these may be given anew.
 RESUME_KEYS = (
     "training.epochs", "training.iterations", "samples.", "log.", "checkpoint.", "evaluation.",
-    "device",
-    "data.directory",
+    "recovery.", "device", "data.directory",
 )  # fmt: skip
 
 
@@ -64,16 +64,20 @@ class Outcome:
     signal: int | None
 
 
-def train(recipe: Recipe, output: Path, *, offline: bool = False) -> Outcome:
+def train(
+    recipe: Recipe, output: Path, *, offline: bool = False, watchers: Iterable[Callback] = ()
+) -> Outcome:
     """Train a recipe into a new run directory.
 
     Args:
         recipe: What to train.
         output: The run directory, which must not hold anything yet.
         offline: Never to use the network.
+        watchers: Callbacks beside the run's own.
 
     Raises:
         ZooError: Whatever is wrong with recipe, data or directory, before training starts.
+        TrainingError: Training cannot go on, see the recipe's section ``recovery``.
     """
     run = RunDirectory(output)
     run.check_free()
@@ -81,10 +85,16 @@ def train(recipe: Recipe, output: Path, *, offline: bool = False) -> Outcome:
     run.create()
     with run.lock():
         write_atomically(run.recipe, recipe.to_yaml())
-        return _fit(job, run, resume=False)
+        return _fit(job, run, watchers, resume=False)
 
 
-def resume(run: RunDirectory, overrides: Iterable[str] = (), *, offline: bool = False) -> Outcome:
+def resume(
+    run: RunDirectory,
+    overrides: Iterable[str] = (),
+    *,
+    offline: bool = False,
+    watchers: Iterable[Callback] = (),
+) -> Outcome:
     """Go on with a run from its newest valid checkpoint.
 
     Args:
@@ -92,11 +102,13 @@ def resume(run: RunDirectory, overrides: Iterable[str] = (), *, offline: bool = 
         overrides: ``key=value`` texts; of the keys that say how long to train and what to
             watch only, since anything else would make it another run.
         offline: Never to use the network.
+        watchers: Callbacks beside the run's own.
 
     Raises:
         CheckpointError: Not a run, no valid checkpoint, or a process is training it.
         ConfigError: An override that would change the run.
         DataError: The data are not those that the run was started on.
+        TrainingError: Training cannot go on, see the recipe's section ``recovery``.
     """
     run.check()
     overrides = list(overrides)
@@ -109,9 +121,10 @@ def resume(run: RunDirectory, overrides: Iterable[str] = (), *, offline: bool = 
             )
     recipe = load_recipe(run.recipe, overrides)
     with run.lock():
+        run.clear_scratch()
         job = prepare(recipe, offline)
         run.check_data(job.images.describe())
-        return _fit(job, run, resume=True)
+        return _fit(job, run, watchers, resume=True)
 
 
 def dry_run(recipe: Recipe, *, offline: bool = False) -> str:
@@ -155,6 +168,11 @@ class Job:
     trainer: Trainer
     evaluator: Evaluator | None
 
+    def fresh_trainer(self) -> Trainer:
+        """Build the trainer as it was before the first iteration."""
+        paddle.seed(self.recipe.seed)  # the initial weights
+        return build_trainer(self.recipe, build_model(self.facts), self.iterations)
+
 
 def prepare(recipe: Recipe, offline: bool) -> Job:
     """Start Paddle, load the data and build the trainer.
@@ -190,12 +208,36 @@ def _load_data(recipe: Recipe, offline: bool, split: str = "train") -> ImageSet:
     )
 
 
-def _fit(job: Job, run: RunDirectory, *, resume: bool) -> Outcome:
+def _fit(job: Job, run: RunDirectory, watchers: Iterable[Callback], *, resume: bool) -> Outcome:
+    """Train to the end, going back to a checkpoint as often as the recipe allows."""
+    logger = open_log(run.log)
+    try:
+        trainer = _begin(job, run, logger, resume)
+        if trainer.iteration >= job.iterations:
+            logger.info(
+                "nothing to do: %d of %d iterations are done", trainer.iteration, job.iterations
+            )
+            return Outcome(run, trainer.iteration, None)
+        while True:
+            stop = StopOnSignal()
+            callbacks = [*_callbacks(job, trainer, run, logger), *watchers, stop]
+            try:
+                trainer.fit(job.batches, iterations=job.iterations, callbacks=callbacks)
+                return Outcome(run, trainer.iteration, stop.signal)
+            except NonFiniteError as error:
+                trainer = _recover(error, job, trainer, run, logger)
+    except TrainingError as error:
+        log_to_file(logger, str(error))  # the command line prints it
+        raise
+    finally:
+        close_log(logger)
+
+
+def _begin(job: Job, run: RunDirectory, logger: logging.Logger, resume: bool) -> Trainer:
+    """Load the checkpoint of a resumed run, and record the start."""
     recipe, trainer, images, iterations = job.recipe, job.trainer, job.images, job.iterations
-    logger = _open_log(run.log)
     if resume:
-        checkpoint = newest_valid_checkpoint(run.checkpoints, logger.warning)
-        trainer.load_state(checkpoint.all_arrays(), checkpoint.iteration)
+        checkpoint = restore(trainer, run.checkpoints, logger.warning)
         if trainer.iteration > iterations:
             raise ConfigError(
                 f"{run.path}: {trainer.iteration} iterations are done, more than the {iterations} "
@@ -219,23 +261,44 @@ def _fit(job: Job, run: RunDirectory, *, resume: bool) -> Outcome:
     )  # fmt: skip
     for line in trainer.warnings:
         logger.warning("%s", line)
-    if trainer.iteration >= iterations:
-        logger.info("nothing to do: %d of %d iterations are done", trainer.iteration, iterations)
-        return Outcome(run, trainer.iteration, None)
-    stop = StopOnSignal()
-    callbacks = [stop, *_callbacks(job, run, logger)]
-    trainer.fit(job.batches, iterations=iterations, callbacks=callbacks)
-    return Outcome(run, trainer.iteration, stop.signal)
+    return trainer
 
 
-def _callbacks(job: Job, run: RunDirectory, logger: logging.Logger) -> list[Callback]:
-    recipe, images, trainer = job.recipe, job.images, job.trainer
+def _recover(
+    error: NonFiniteError, job: Job, trainer: Trainer, run: RunDirectory, logger: logging.Logger
+) -> Trainer:
+    """Return a trainer to go on with, or raise the error to stop with."""
+    recovery, folder = job.recipe.recovery, run.checkpoints
+    if recovery.non_finite == "stop":
+        raise stopped(error, job.fresh_trainer, job.batches, folder, logger) from None
+    if trainer.rollbacks >= recovery.max_rollbacks:
+        raise TrainingError(
+            f"{error}, after {trainer.rollbacks} rollbacks, which is recovery.max_rollbacks; "
+            f"checkpoints are in {folder}; lower the learning rates"
+        ) from None
+    return roll_back(error, trainer.rollbacks, job.fresh_trainer, folder, logger)
+
+
+def _callbacks(
+    job: Job, trainer: Trainer, run: RunDirectory, logger: logging.Logger
+) -> list[Callback]:
+    recipe, images = job.recipe, job.images
     images_per_step = recipe.data.batch_size * recipe.training.discriminator_steps
-    records = VisualDLLog(run.visualdl, resume_step=trainer.iteration or None)
+    guard = Tolerant(logger)
+    finite = FiniteCheck(
+        recipe.log.every_steps,
+        recipe.samples.every_steps,
+        recipe.checkpoint.every_steps,
+        recipe.evaluation.every_steps,
+    )
+    records: VisualDLLog | None = None
+    with guard(visualdl_log.NAME):
+        records = VisualDLLog(run.visualdl, guard=guard, resume_step=trainer.iteration or None)
     rows, columns = recipe.samples.grid
     shown = recipe.samples.real_rows * columns
-    watched, figure_name, figure = _figures(job, records, logger)
-    return [
+    watched, figure_name, figure = _figures(job, trainer, records, logger)
+    callbacks: list[Callback] = [
+        finite,  # first: the others may take the numbers for finite
         ProgressBar(job.iterations, images_per_step, recipe.log.every_steps),
         EpochLog(logger, job.batches.steps_per_epoch, images_per_step),
         SampleGrid(
@@ -244,6 +307,7 @@ def _callbacks(job: Job, run: RunDirectory, logger: logging.Logger) -> list[Call
             grid=(rows, columns),
             real=images.images[:shown] if shown else None,
             log=records,
+            guard=guard,
         ),
         *watched,
         CheckpointSaver(
@@ -254,24 +318,30 @@ def _callbacks(job: Job, run: RunDirectory, logger: logging.Logger) -> list[Call
             figure_name=figure_name,
             figure=figure,
             logger=logger,
-        ),
-        # Last, since it closes the log that the grids are written to.
-        VisualDLCurves(
-            records,
-            every_steps=recipe.log.every_steps,
-            histogram_every_steps=recipe.log.histogram_every_steps,
-            images_per_step=images_per_step,
-            hparams=flatten(recipe.model_dump(mode="json")),
+            finite=finite,
+            go_on=recipe.recovery.write_error == "continue",
         ),
     ]
+    if records is not None:
+        # Last, since it closes the log that the grids are written to.
+        callbacks.append(
+            VisualDLCurves(
+                records,
+                every_steps=recipe.log.every_steps,
+                histogram_every_steps=recipe.log.histogram_every_steps,
+                images_per_step=images_per_step,
+                hparams=flatten(recipe.model_dump(mode="json")),
+            )
+        )
+    return callbacks
 
 
 def _figures(
-    job: Job, records: VisualDLLog, logger: logging.Logger
+    job: Job, trainer: Trainer, records: VisualDLLog | None, logger: logging.Logger
 ) -> tuple[list[Callback], str, Figure | None]:
     """Return the callback of the metrics, if any, and what chooses the best checkpoint."""
     best_by, section = job.recipe.checkpoint.best_by, job.recipe.evaluation
-    figure = build_figure(job.images, job.trainer) if best_by == "sliced_wasserstein" else None
+    figure = build_figure(job.images, trainer) if best_by == "sliced_wasserstein" else None
     if job.evaluator is None:
         return [], best_by or "", figure
     watch = Evaluation(job.evaluator, every_steps=section.every_steps, log=records, logger=logger)
@@ -279,32 +349,7 @@ def _figures(
         return [watch], best_by or "", figure
     # Names the protocol, since a resume may change it and figures of two do not compare.
     name = f"fid-{job.evaluator.network.name}-{section.split}-{section.num_samples}"
-    return [watch], name, lambda trainer: watch.figures(trainer)["fid"]
-
-
-def _open_log(path: Path) -> logging.Logger:
-    """Return a logger that writes to `path` and to standard error, above the progress bar."""
-    logger = logging.getLogger("ppgan_zoo.train")
-    logger.setLevel(logging.INFO)
-    logger.propagate = False
-    for handler in list(logger.handlers):
-        logger.removeHandler(handler)
-        handler.close()
-    try:
-        to_file = logging.FileHandler(path, encoding="utf-8")
-    except OSError as error:
-        raise CheckpointError(f"{path}: cannot be written: {error.strerror}") from None
-    to_file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
-    logger.addHandler(to_file)
-    logger.addHandler(_AboveTheBar())
-    return logger
-
-
-class _AboveTheBar(logging.Handler):
-    """Prints to standard error without tearing the progress bar."""
-
-    def emit(self, record: logging.LogRecord) -> None:
-        tqdm.write(self.format(record), file=sys.stderr)
+    return [watch], name, lambda current: watch.figures(current)["fid"]
 
 
 def flatten(section: dict[str, Any], prefix: str = "") -> dict[str, Any]:

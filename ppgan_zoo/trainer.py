@@ -7,6 +7,7 @@ what it would have done, and its state is weights and optimizer moments alone.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
@@ -47,7 +48,7 @@ Learn = Literal["both", "real", "fake"]
 Scalars = dict[str, Tensor]
 
 # Told apart in the key of a draw, so that no two purposes share random numbers.
-TRAINING_DRAW, DISPLAY_DRAW, CONSTRAINT_DRAW = 1, 2, 3
+TRAINING_DRAW, DISPLAY_DRAW, CONSTRAINT_DRAW, COURSE_DRAW = 1, 2, 3, 4
 
 
 class BatchSource(Protocol):
@@ -106,6 +107,8 @@ class Trainer:
 
     Attributes:
         iteration: Iterations done.
+        rollbacks: How often the run went back to a checkpoint; each time what is random
+            from there on, but for the order of the data, is drawn anew.
         stop_requested: Set it to end :meth:`fit` after the running iteration.
         warnings: A line for each choice that works and is not advised.
         rng: Of this iteration, for all that is random beside z and what Paddle draws.
@@ -178,6 +181,7 @@ class Trainer:
         self.seed = seed
         self.rng = np.random.default_rng((seed, CONSTRAINT_DRAW, 0))
         self.iteration = 0
+        self.rollbacks = 0
         self.stop_requested = False
         updates = [
             _update("discriminator", self.discriminator, discriminator_steps,
@@ -243,8 +247,9 @@ class Trainer:
             ``loss/discriminator``, ``loss/generator``, ``score/real``, ``score/fake``: of
             the last update of each net; ``penalty/NAME`` of each penalty that was due.
         """
-        paddle.seed(_paddle_seed(self.seed, self.iteration))
-        self.rng = np.random.default_rng((self.seed, CONSTRAINT_DRAW, self.iteration))
+        course = self._course()
+        paddle.seed(_paddle_seed(course, self.iteration))
+        self.rng = np.random.default_rng((course, CONSTRAINT_DRAW, self.iteration))
         batches = paddle.to_tensor(real).split(self.discriminator_steps)
         scalars: Scalars = {}
         draw = 0
@@ -304,8 +309,10 @@ class Trainer:
             error = raised
             raise
         finally:
-            for callback in watchers:
-                callback.on_train_end(self, error)
+            # Each is called, even if one before it fails.
+            with contextlib.ExitStack() as ends:
+                for callback in reversed(watchers):
+                    ends.callback(callback.on_train_end, self, error)
         return self
 
     def samples(self, count: int) -> NDArray[np.float32]:
@@ -366,8 +373,15 @@ class Trainer:
             Trainer.generator_loss,
         )
 
+    def _course(self) -> int:
+        """Return the seed of what is random in an iteration: another after each rollback."""
+        if not self.rollbacks:
+            return self.seed
+        sequence = np.random.SeedSequence([self.seed, COURSE_DRAW, self.rollbacks])
+        return int(sequence.generate_state(1)[0])
+
     def _draw_z(self, count: int, draw: int) -> Tensor:
-        z = self.latent.sample(count, self.seed, TRAINING_DRAW, self.iteration, draw)
+        z = self.latent.sample(count, self._course(), TRAINING_DRAW, self.iteration, draw)
         return paddle.to_tensor(z)
 
     def _shown(self, images: Tensor) -> Tensor:

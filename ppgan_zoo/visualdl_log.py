@@ -23,7 +23,9 @@ import numpy as np
 import numpy.typing as npt
 
 from ppgan_zoo.errors import DataError
+from ppgan_zoo.tolerance import Guard, strict
 
+NAME = "VisualDL records"
 RECORDS_NAME = "vdlrecords.0000000000.log"
 
 _HEADER_BYTES = 8  # each record is its length, little-endian, then a protobuf message
@@ -45,19 +47,24 @@ class VisualDLLog:
 
     Args:
         folder: Where the records file goes; made if missing.
+        guard: Around every write; :class:`ppgan_zoo.tolerance.Tolerant` lets training go on
+            where one fails.
         resume_step: None for a fresh log; records files already in `folder` are renamed
             to ``superseded.N.log``, which VisualDL does not look at. A step to resume
             after: records up to and with it stay as they are, timestamps included, later
             ones and a damaged tail are dropped. Several records files become one, where
-            the newest record of each tag and step is kept.
+            the last record of each tag and step is kept.
 
     Raises:
         OSError: If the folder cannot be written to, or the home folder cannot (importing
             visualdl makes ``~/.visualdl``).
     """
 
-    def __init__(self, folder: Path, *, resume_step: int | None = None) -> None:
+    def __init__(
+        self, folder: Path, *, guard: Guard = strict, resume_step: int | None = None
+    ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
+        self._guard = guard
         self._kinds: dict[str, str] = {}
         if resume_step is None:
             _set_aside(folder)
@@ -69,7 +76,7 @@ class VisualDLLog:
     def scalar(self, tag: str, value: float, step: int) -> None:
         """Add one point of a curve; `value` is stored as float32, NaN included."""
         self._claim(tag, "value")
-        self._writer.add_scalar(tag, float(value), int(step))
+        self._add("scalar", tag, float(value), int(step))
 
     def image(self, tag: str, array: npt.NDArray[np.uint8], step: int) -> None:
         """Add a picture: `array` is uint8 ``[H, W, 3]`` or ``[H, W]``.
@@ -88,7 +95,7 @@ class VisualDLLog:
         self._claim(tag, "image")
         # VisualDL takes pixels that are all 0 or 1 for floats and stretches them, in place.
         pixels = array if array.size and array.max() > 1 else np.zeros_like(array)
-        self._writer.add_image(tag, pixels, int(step), dataformats="HWC"[: array.ndim])
+        self._add("image", tag, pixels, int(step), dataformats="HWC"[: array.ndim])
 
     def histogram(self, tag: str, values: npt.NDArray[Any], step: int, buckets: int = 30) -> None:
         """Add a histogram of the finite `values` (any shape); none at all adds nothing."""
@@ -96,12 +103,12 @@ class VisualDLLog:
         finite = flat[np.isfinite(flat)]
         if finite.size:
             self._claim(tag, "histogram")
-            self._writer.add_histogram(tag, finite, int(step), buckets=buckets)
+            self._add("histogram", tag, finite, int(step), buckets=buckets)
 
     def text(self, tag: str, text: str, step: int) -> None:
         """Add a piece of text (VisualDL's server shows 10 of a tag, as with pictures)."""
         self._claim(tag, "text")
-        self._writer.add_text(tag, text, int(step))
+        self._add("text", tag, text, int(step))
 
     def hparams(self, values: Mapping[str, object], metrics: Sequence[str]) -> None:
         """Add the run's hyper-parameters; a log that has them (a resumed one) is left as is.
@@ -114,7 +121,7 @@ class VisualDLLog:
         if "hparam" not in self._kinds:
             self._claim("hparam", "hparam")
             known = {name: _hparam_value(value) for name, value in values.items()}
-            self._writer.add_hparams(known, list(metrics))
+            self._add("hparams", known, list(metrics))
 
     def flush(self) -> None:
         """Have the operating system put all records on the disk."""
@@ -122,7 +129,12 @@ class VisualDLLog:
 
     def close(self) -> None:
         """Flush and close; a second call does nothing."""
-        self._file.close()
+        with self._guard(NAME):
+            self._file.close()
+
+    def _add(self, kind: str, *arguments: Any, **options: Any) -> None:
+        with self._guard(NAME):
+            getattr(self._writer, f"add_{kind}")(*arguments, **options)
 
     def _claim(self, tag: str, kind: str) -> None:
         if not tag or "%" in tag:
@@ -221,22 +233,21 @@ def _set_aside(folder: Path) -> None:
 
 def _drop_after(folder: Path, last_step: int) -> dict[str, str]:
     """Leave one file with the records up to `last_step`; return the kind of each tag."""
-    kept: dict[tuple[str, ...], tuple[int, int, bytes]] = {}
+    kept: dict[tuple[str, ...], tuple[int, bytes]] = {}
     kinds: dict[str, str] = {}
     files = _records_files(folder)
     for value, body in itertools.chain.from_iterable(map(_intact_records, files)):
         kind = str(value.WhichOneof("one_value"))
         step = -1 if kind in _STEPLESS else value.id
         key = (kind, value.tag, value.tag_value.tag, str(step))
-        newer = key not in kept or value.timestamp >= kept[key][1]
-        if step <= last_step and newer:
-            kept[key] = (step, value.timestamp, body)
+        if step <= last_step:  # later in the files is newer: clocks can go backwards
+            kept[key] = (step, body)
             kinds[value.tag] = kind
     if files:
         # Its name must not be one that the server would take for a records file.
         rewritten = folder / "resuming.tmp"
         with rewritten.open("wb") as file:
-            for _, _, body in sorted(kept.values(), key=lambda record: record[0]):
+            for _, body in sorted(kept.values(), key=lambda record: record[0]):
                 file.write(_frame(body))
             file.flush()
             os.fsync(file.fileno())

@@ -10,6 +10,7 @@ import pytest
 from ppgan_zoo import checkpoint as module
 from ppgan_zoo.checkpoint import (
     list_checkpoints,
+    load_newest,
     newest_valid_checkpoint,
     open_checkpoint,
     prune_checkpoints,
@@ -93,19 +94,87 @@ def test_the_same_state_gives_the_same_bytes(tmp_path):
         assert (first / name).read_bytes() == (second / name).read_bytes()
 
 
-def test_saving_again_replaces_the_whole(tmp_path):
-    save(tmp_path, arrays={**ARRAYS, "ema": ARRAYS["generator"]})
+def test_the_same_checkpoint_saved_again_stays(tmp_path):
     path = save(tmp_path).path
-    assert sorted(p.name for p in path.iterdir()) == FILES
+    before = path.stat().st_ino
+    assert save(tmp_path).path == path
+    assert path.stat().st_ino == before
     assert [p.name for p in tmp_path.iterdir()] == [path.name]
 
 
-def test_a_failure_while_saving_leaves_the_old_one(tmp_path):
+def test_a_valid_checkpoint_is_never_replaced_by_another(tmp_path):
     path = save(tmp_path).path
-    with pytest.raises((TypeError, ValueError)):
-        save_checkpoint(tmp_path, {"generator": {"w": np.ones(2)}}, 5, {"bad": object()})
+    other = {**ARRAYS, "generator": {**ARRAYS["generator"], "w": np.ones((3, 4), np.float32)}}
+    message = refusal(lambda: save(tmp_path, arrays=other))
+    assert message == (
+        f"{path}: not saved: it is there already, valid and with other content; move it away first"
+    )
+    assert equal(read_all(path)["generator"], ARRAYS["generator"])
+
+
+def test_a_damaged_checkpoint_makes_way(tmp_path):
+    path = save(tmp_path, arrays={**ARRAYS, "ema": ARRAYS["generator"]}).path
+    (path / "ema.safetensors").write_bytes(b"")
+    save(tmp_path)
+    assert sorted(p.name for p in path.iterdir()) == FILES
     assert equal(read_all(path)["generator"], ARRAYS["generator"])
     assert [p.name for p in tmp_path.iterdir()] == [path.name]
+
+
+def test_a_failure_while_saving_leaves_the_others(tmp_path):
+    path = save(tmp_path).path
+    with pytest.raises((TypeError, ValueError)):
+        save_checkpoint(tmp_path, {"generator": {"w": np.ones(2)}}, 6, {"bad": object()})
+    assert equal(read_all(path)["generator"], ARRAYS["generator"])
+    assert [p.name for p in tmp_path.iterdir()] == [path.name]
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+def test_a_state_that_is_not_finite_is_not_saved(tmp_path, bad, dtype):
+    weights = np.ones((3, 4), dtype)
+    weights[1, 2] = bad
+    message = refusal(lambda: save(tmp_path, arrays={"generator": {"a": ARRAYS["generator"]["w"],
+                                                                   "w": weights}}))  # fmt: skip
+    assert "step-00000005: not saved: generator: 'w' holds NaN or infinity" in message
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_nan_of_another_author_is_refused_and_passed_over(tmp_path, monkeypatch):
+    save(tmp_path, 4)
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "first_non_finite", lambda arrays: None)
+        path = save(tmp_path, arrays={"generator": {"w": np.float32([1, np.nan])}}).path
+    message = refusal(lambda: read_all(path))
+    assert message.startswith(f"{path / 'generator.safetensors'}: tensor 'w' holds NaN")
+    notes = []
+    assert newest_valid_checkpoint(tmp_path, notes.append).iteration == 4
+    assert "tensor 'w' holds NaN" in notes[0]
+
+
+def test_every_file_is_read_once(tmp_path, monkeypatch):
+    from pathlib import Path
+
+    save(tmp_path)
+    reads = []
+    original = Path.read_bytes
+    monkeypatch.setattr(Path, "read_bytes", lambda p: reads.append(p.name) or original(p))
+    checkpoint, arrays = load_newest(tmp_path, print)
+    assert sorted(reads) == FILES
+    assert set(arrays) == set(ARRAYS) and checkpoint.iteration == 5
+
+
+def test_the_newest_has_the_highest_number_whatever_the_clock_said(tmp_path):
+    import os
+
+    iterations = [99_999_999, 100_000_000, 7]
+    for age, iteration in enumerate(iterations):
+        path = save(tmp_path, iteration).path
+        os.utime(path, (10**9 - age, 10**9 - age))
+    assert [found.iteration for found in list_checkpoints(tmp_path)] == sorted(iterations)
+    assert newest_valid_checkpoint(tmp_path, print).iteration == 100_000_000
+    prune_checkpoints(tmp_path, keep_last=2, newest=100_000_000)
+    assert [found.iteration for found in list_checkpoints(tmp_path)] == [99_999_999, 100_000_000]
 
 
 # Damage.
@@ -167,7 +236,7 @@ def test_missing_files(tmp_path, name):
 def test_hashes_are_checked_before_parsing(tmp_path, monkeypatch):
     path = save(tmp_path).path
     (path / "generator.safetensors").write_bytes(b"whatever")
-    monkeypatch.setattr(module, "load_file", lambda path: pytest.fail("parsed"))
+    monkeypatch.setattr(module, "load", lambda content: pytest.fail("parsed"))
     refusal(lambda: open_checkpoint(path).arrays("generator"))
 
 

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from ppgan_zoo.callbacks.base import Callback
+from ppgan_zoo.callbacks.finite import FiniteCheck, NonFinite, NonFiniteError
 from ppgan_zoo.checkpoint import (
-    checkpoint_name,
+    list_checkpoints,
     prune_checkpoints,
     read_best,
     remember_best,
+    remove_abandoned,
     save_checkpoint,
 )
+from ppgan_zoo.errors import TrainingError
+from ppgan_zoo.tolerance import reason
 from ppgan_zoo.trainer import Trainer
 
 Figure = Callable[[Trainer], float]
@@ -32,6 +37,13 @@ class CheckpointSaver(Callback):
         figure_name: Name of the figure that the best is chosen by.
         figure: The figure; None to keep no best.
         logger: Gets a line for each new best.
+        finite: Looks at the state before it is saved; None for no look.
+        go_on: Whether training goes on where a checkpoint cannot be written. The last one
+            of a run must be written all the same.
+
+    Raises:
+        TrainingError: From the callback's methods: a checkpoint cannot be written.
+        NonFiniteError: Likewise: the state is not finite, and not saved.
     """
 
     def __init__(
@@ -44,6 +56,8 @@ class CheckpointSaver(Callback):
         figure_name: str,
         figure: Figure | None,
         logger: logging.Logger,
+        finite: FiniteCheck | None = None,
+        go_on: bool = False,
     ) -> None:
         self.folder = folder
         self.model = dict(model)
@@ -52,50 +66,83 @@ class CheckpointSaver(Callback):
         self.figure_name = figure_name
         self.figure = figure
         self.logger = logger
+        self.finite = finite
+        self.go_on = go_on
         self.best: float | None = None
         self.saved_at = -1
 
     def on_train_begin(self, trainer: Trainer) -> None:
-        """Look up the best so far of a resumed run."""
+        """Look up the best so far of a resumed run, and forget what it abandons."""
         self.saved_at = trainer.iteration if trainer.iteration else -1
-        best = read_best(self.folder)
-        if best is None or best["figure"] != self.figure_name:
-            return
-        if best["checkpoint"] <= checkpoint_name(trainer.iteration):
-            self.best = best["value"]
-        else:  # of a course of the run that this resume abandons
-            (self.folder / "best.json").unlink()
+        remove_abandoned(self.folder, trainer.iteration)
+        # From the checkpoints themselves: a kill may have come before best.json was written.
+        known = [
+            (float(found.manifest[self.figure_name]), found.iteration, found)
+            for found in list_checkpoints(self.folder)
+            if self.figure_name in found.manifest
+        ]
+        if known:
+            self.best, _, best = min(known, key=lambda entry: entry[:2])
+            if read_best(self.folder) != _entry(best.path, self.figure_name, self.best):
+                remember_best(self.folder, best, self.figure_name, self.best)
 
     def on_step_end(self, trainer: Trainer, scalars: dict[str, Any]) -> None:
         """Save, if it is time to."""
         if self.every_steps and trainer.iteration % self.every_steps == 0:
-            self._save(trainer)
+            self._save(trainer, go_on=self.go_on)
 
     def on_epoch_end(self, trainer: Trainer) -> None:
         """Save, if it is once an epoch."""
         if self.every_steps is None:
-            self._save(trainer)
+            self._save(trainer, go_on=self.go_on)
 
     def on_train_end(self, trainer: Trainer, error: BaseException | None) -> None:
         """Save what was done since."""
         if error is None and self.saved_at != trainer.iteration:
-            self._save(trainer)
+            self._save(trainer, go_on=False)
 
-    def _save(self, trainer: Trainer) -> None:
-        facts: dict[str, Any] = {}
+    def _save(self, trainer: Trainer, *, go_on: bool) -> None:
+        state = trainer.state()
+        if self.finite is not None:
+            self.finite.before_save(trainer, state)
+        facts: dict[str, Any] = {"rollbacks": trainer.rollbacks}
         if self.figure is not None:
-            facts[self.figure_name] = self.figure(trainer)
-        checkpoint = save_checkpoint(
-            self.folder, trainer.state(), trainer.iteration, self.model, **facts
-        )
+            facts[self.figure_name] = value = self.figure(trainer)
+            if not math.isfinite(value):
+                found = NonFinite(trainer.iteration, "generator", self.figure_name, value)
+                raise NonFiniteError(found)
+        try:
+            self._write(trainer, state, facts)
+        except OSError as error:
+            line = self._what_failed(trainer, error)
+            # A folder that is gone will not come back: then nothing is left to go on for.
+            if not go_on or not self.folder.is_dir():
+                raise TrainingError(line) from None
+            self.logger.warning("%s; training goes on", line)
+
+    def _write(self, trainer: Trainer, state: Mapping[str, Any], facts: dict[str, Any]) -> None:
+        self.folder.stat()  # one that was taken away with its run is not made anew
+        checkpoint = save_checkpoint(self.folder, state, trainer.iteration, self.model, **facts)
+        self.saved_at = trainer.iteration
         if self.figure is not None:
             value = facts[self.figure_name]
             if self.best is None or value < self.best:
-                self.best = value
                 remember_best(self.folder, checkpoint, self.figure_name, value)
+                self.best = value
                 self.logger.info(
                     "best so far: iteration %d, %s %.4f",
                     trainer.iteration, self.figure_name, value,
                 )  # fmt: skip
         prune_checkpoints(self.folder, self.keep_last, trainer.iteration)
-        self.saved_at = trainer.iteration
+
+    def _what_failed(self, trainer: Trainer, error: OSError) -> str:
+        saved = list_checkpoints(self.folder)
+        good = saved[-1].path if saved else "none"
+        return (
+            f"iteration {trainer.iteration}: checkpoint not saved: {reason(error)}; last good "
+            f"checkpoint: {good}; make room or mend {self.folder.parent}, then go on by --resume"
+        )
+
+
+def _entry(path: Path, figure: str, value: float) -> dict[str, Any]:
+    return {"checkpoint": path.name, "figure": figure, "value": value}

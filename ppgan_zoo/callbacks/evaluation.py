@@ -20,7 +20,7 @@ class Evaluation(Callback):
     Args:
         evaluator: From a trainer to its figures by name.
         every_steps: Iterations between two evaluations; None for only when asked.
-        log: Gets each figure as ``metric/NAME``.
+        log: Gets each figure as ``metric/NAME``; None where there is none.
         logger: Gets a line for each evaluation.
     """
 
@@ -29,7 +29,7 @@ class Evaluation(Callback):
         evaluator: Callable[[Trainer], dict[str, float]],
         *,
         every_steps: int | None,
-        log: VisualDLLog,
+        log: VisualDLLog | None,
         logger: logging.Logger,
     ) -> None:
         self.evaluator = evaluator
@@ -51,7 +51,7 @@ class Evaluation(Callback):
         """Return the figures of the trainer's weights at this iteration."""
         if self._latest is None or self._latest[0] != trainer.iteration:
             figures = self.evaluator(trainer)
-            for name, value in figures.items():
+            for name, value in figures.items() if self.log is not None else ():
                 self.log.scalar(f"metric/{name}", value, trainer.iteration)
             text = "  ".join(f"{name} {value:.4f}" for name, value in figures.items())
             self.logger.info("evaluated at iteration %d: %s", trainer.iteration, text)

@@ -15,6 +15,12 @@ LOSSES = {"loss/discriminator": "D", "loss/generator": "G"}
 AVERAGED = (*LOSSES, "score/real", "score/fake")
 
 
+class _Bar(tqdm):
+    """tqdm without the thread that it starts, even for a bar that is not shown."""
+
+    monitor_interval = 0
+
+
 class ProgressBar(Callback):
     """Iteration, D and G loss, images/s and time left, on a terminal only.
 
@@ -32,7 +38,7 @@ class ProgressBar(Callback):
 
     def on_train_begin(self, trainer: Trainer) -> None:
         """Show the bar, unless standard error is a file or a pipe."""
-        self.bar = tqdm(
+        self.bar = _Bar(
             total=self.total,
             initial=trainer.iteration,
             unit="it",

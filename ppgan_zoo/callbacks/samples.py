@@ -9,8 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ppgan_zoo.callbacks.base import Callback
+from ppgan_zoo.callbacks.finite import NonFinite, NonFiniteError
 from ppgan_zoo.data import to_uint8
 from ppgan_zoo.grid import image_grid, save_png
+from ppgan_zoo.tolerance import Guard, strict
 from ppgan_zoo.trainer import Trainer
 from ppgan_zoo.visualdl_log import VisualDLLog
 
@@ -26,6 +28,10 @@ class SampleGrid(Callback):
         grid: Rows and columns.
         real: Real images ``uint8 [rows * columns, C, H, W]`` to stand above, if any.
         log: VisualDL log that gets every grid too.
+        guard: Around the writing of a file.
+
+    Raises:
+        NonFiniteError: From the callback's methods: G's images are not finite.
     """
 
     def __init__(
@@ -36,12 +42,14 @@ class SampleGrid(Callback):
         grid: tuple[int, int],
         real: NDArray[np.uint8] | None = None,
         log: VisualDLLog | None = None,
+        guard: Guard = strict,
     ) -> None:
         self.folder = folder
         self.every_steps = every_steps
         self.rows, self.columns = grid
         self.real = real
         self.log = log
+        self.guard = guard
         self.drawn_at = -1
 
     def on_step_end(self, trainer: Trainer, scalars: dict[str, Any]) -> None:
@@ -63,10 +71,14 @@ class SampleGrid(Callback):
             self._draw(trainer)
 
     def _draw(self, trainer: Trainer, losses: str = "") -> None:
-        images = to_uint8(trainer.samples(self.rows * self.columns), trainer.gan.image_range)
+        samples = trainer.samples(self.rows * self.columns)
+        if not np.isfinite(samples).all():
+            raise NonFiniteError(NonFinite(trainer.iteration, "generator", "image"))
+        images = to_uint8(samples, trainer.gan.image_range)
         caption = f"iteration {trainer.iteration}  {losses}" if self.real is not None else ""
         picture = image_grid(images, self.columns, above=self.real, caption=caption)
-        save_png(self.folder / f"step-{trainer.iteration:08d}.png", picture)
+        with self.guard("sample grids"):
+            save_png(self.folder / f"step-{trainer.iteration:08d}.png", picture)
         if self.log is not None:
             self.log.image(TAG, picture, trainer.iteration)
         self.drawn_at = trainer.iteration

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
 import sys
 import threading
@@ -15,7 +16,8 @@ from ppgan_zoo.trainer import Trainer
 class StopOnSignal(Callback):
     """Lets the running iteration finish, so that everything after it is saved.
 
-    A second Ctrl-C ends the process at once; the last checkpoint is kept.
+    A second signal ends the process at once; the last checkpoint is kept. It comes last
+    among the callbacks, so that a first signal does not cut off what the others do at the end.
 
     Attributes:
         signal: The signal that came, or None.
@@ -40,13 +42,17 @@ class StopOnSignal(Callback):
         self._previous.clear()
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
-        if self.signal is not None and number == signal.SIGINT:
-            raise KeyboardInterrupt
+        if self.signal is not None:
+            if number == signal.SIGINT:
+                raise KeyboardInterrupt
+            raise SystemExit(128 + number)
         self.signal = number
         if self._trainer is not None:
             self._trainer.stop_requested = True
-        print(
-            "\nstopping: finishing this iteration and saving (Ctrl-C again ends at once)",
-            file=sys.stderr,
-            flush=True,
-        )
+        # "train 2>&1 | tee log": Ctrl-C ends tee too, and nobody reads this any more.
+        with contextlib.suppress(OSError):
+            print(
+                "\nstopping: finishing this iteration and saving (a second signal ends at once)",
+                file=sys.stderr,
+                flush=True,
+            )

@@ -1,0 +1,106 @@
+"""The load run: a long training with every callback on, watched from inside.
+
+Prints the process's memory, open files and threads as it goes on. Exit code 0 if from
+``--settled`` iterations to the end memory grew by less than 1 % and the others not at all.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ppgan_zoo import runtime
+from ppgan_zoo.recipe import Recipe, load_recipe
+
+RECIPE = """\
+model: {name: gan_mlp, generator: {hidden_units: [64, 128]}, discriminator: {hidden_units: [64]}}
+latent: {dim: 32}
+data: {name: mnist, batch_size: 16, limit: 3200}
+ema: {decay: 0.99}
+samples: {every_steps: 100, grid: [4, 8], real_rows: 1}
+log: {every_steps: 10, histogram_every_steps: 100}
+checkpoint: {every_steps: 100}
+training: {iterations: 10000}
+"""
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What the process used after an iteration."""
+
+    iteration: int
+    resident_bytes: int
+    files: int
+    threads: int
+
+
+def read_usage(iteration: int) -> Reading:
+    """Return what this process uses now."""
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return Reading(
+        iteration,
+        pages * os.sysconf("SC_PAGE_SIZE"),
+        len(os.listdir("/proc/self/fd")) - 1,  # listing opens one
+        len(os.listdir("/proc/self/task")),
+    )
+
+
+def watch(recipe: Recipe, run: Path, every_steps: int) -> list[Reading]:
+    """Train and return a reading every so many iterations."""
+    from ppgan_zoo import train
+    from ppgan_zoo.callbacks.base import Callback
+    from ppgan_zoo.trainer import Trainer
+
+    readings: list[Reading] = []
+
+    class Watch(Callback):
+        def on_step_end(self, trainer: Trainer, scalars: dict[str, Any]) -> None:
+            if trainer.iteration % every_steps == 0:
+                readings.append(read_usage(trainer.iteration))
+
+    train.train(recipe, run, offline=True, watchers=[Watch()])
+    return readings
+
+
+def main() -> int:
+    """Run it and print a table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--iterations", type=int, default=10_000)
+    parser.add_argument("--settled", type=int, default=500)
+    parser.add_argument("--every", type=int, default=500)
+    parser.add_argument("--allowed-growth", type=float, default=0.01, help="of memory, as a share")
+    options = parser.parse_args()
+    runtime.start("cpu")
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "load.yml"
+        path.write_text(RECIPE)
+        recipe = load_recipe(path, [f"training.iterations={options.iterations}"])
+        begun = time.monotonic()
+        readings = watch(recipe, Path(folder) / "run", options.every)
+        seconds = time.monotonic() - begun
+    print("iteration  memory/MiB  files  threads")
+    for reading in readings:
+        print(
+            f"{reading.iteration:9}  {reading.resident_bytes / 2**20:10.1f}  {reading.files:5}  "
+            f"{reading.threads:7}"
+        )
+    settled = [reading for reading in readings if reading.iteration >= options.settled]
+    first, last = settled[0], settled[-1]
+    growth = last.resident_bytes / first.resident_bytes - 1.0
+    print(
+        f"memory from iteration {first.iteration} to {last.iteration}: {growth:+.2%} (allowed "
+        f"{options.allowed_growth:.0%}); {seconds:.0f} s"
+    )
+    constant = all((r.files, r.threads) == (first.files, first.threads) for r in settled)
+    print(f"open files and threads: {'constant' if constant else 'not constant'}")
+    return 0 if constant and growth < options.allowed_growth else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
