@@ -28,6 +28,9 @@ from ppgan_zoo.optimizers import Arrays
 
 FORMAT = 1
 MANIFEST = "checkpoint.json"
+MAX_MANIFEST_BYTES = 1 << 20
+
+_ANOTHER = "the file is damaged: use another checkpoint of the run"
 
 
 @dataclass(frozen=True)
@@ -79,8 +82,8 @@ class Checkpoint:
             )
         try:
             return load_file(path)
-        except SafetensorError as error:
-            raise CheckpointError(f"{path}: not a safetensors file: {error}") from None
+        except (SafetensorError, AttributeError, KeyError, TypeError, ValueError) as error:
+            raise CheckpointError(f"{path}: not safetensors of numpy's types: {error}") from None
 
     def all_arrays(self) -> dict[str, Arrays]:
         """Return every file's arrays, by name without suffix."""
@@ -138,11 +141,15 @@ def open_checkpoint(path: Path) -> Checkpoint:
     """
     file = path / MANIFEST
     try:
-        manifest = json.loads(file.read_bytes())
+        with file.open("rb") as opened:
+            raw = opened.read(MAX_MANIFEST_BYTES + 1)
+        if len(raw) > MAX_MANIFEST_BYTES:
+            raise CheckpointError(f"{file}: larger than {MAX_MANIFEST_BYTES} bytes; {_ANOTHER}")
+        manifest = json.loads(raw)
     except OSError as error:
         raise CheckpointError(f"{file}: cannot be read: {error.strerror}") from None
     except (ValueError, RecursionError) as error:
-        raise CheckpointError(f"{file}: not JSON: {error}") from None
+        raise CheckpointError(f"{file}: not JSON: {error}; {_ANOTHER}") from None
     if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
         raise CheckpointError(f"{file}: not a checkpoint of format {FORMAT}")
     claimed = manifest.pop("sha256", None)
@@ -197,14 +204,21 @@ def newest_valid_checkpoint(folder: Path, notify: Any) -> Checkpoint:
     Raises:
         CheckpointError: There is none.
     """
+    damaged: list[CheckpointError] = []
     for path in sorted(folder.glob("step-*"), reverse=True):
         try:
             checkpoint = open_checkpoint(path)
             checkpoint.all_arrays()
-            return checkpoint
         except CheckpointError as error:
-            notify(f"passed over a damaged checkpoint: {error}")
-    raise CheckpointError(f"{folder}: no valid checkpoint; nothing to resume or sample from")
+            damaged.append(error)
+        else:
+            for reason in damaged:
+                notify(f"passed over a damaged checkpoint: {reason}")
+            return checkpoint
+    newest = f"; the newest of {len(damaged)}: {damaged[0]}" if damaged else ""
+    raise CheckpointError(
+        f"{folder}: no valid checkpoint; nothing to resume or sample from{newest}"
+    )
 
 
 def remember_best(folder: Path, checkpoint: Checkpoint, figure: str, value: float) -> None:

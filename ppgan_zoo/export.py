@@ -18,7 +18,6 @@ from ppgan_zoo import __version__
 from ppgan_zoo.checkpoint import Checkpoint
 from ppgan_zoo.errors import ExportError
 from ppgan_zoo.exported import (
-    FORMAT,
     MODEL_FILE,
     Description,
     Differences,
@@ -96,7 +95,7 @@ def export(
                 "Paddle does not export faithfully"
             )
         description = Description(
-            format=FORMAT,
+            format=1,
             name=facts.name,
             versions=Versions(ppgan_zoo=__version__, paddle=paddle.__version__),
             origin=Origin(

@@ -34,6 +34,7 @@ from ppgan_zoo.errors import CheckpointError, ConfigError
 from ppgan_zoo.estimate import count_parameters, estimate_memory
 from ppgan_zoo.files import write_atomically
 from ppgan_zoo.recipe import Recipe, load_recipe
+from ppgan_zoo.recipe_errors import naming
 from ppgan_zoo.run import RunDirectory, command_line, start_facts
 from ppgan_zoo.trainer import Trainer
 from ppgan_zoo.visualdl_log import VisualDLLog
@@ -60,20 +61,23 @@ class Outcome:
     signal: int | None
 
 
-def train(recipe: Recipe, output: Path, *, offline: bool = False) -> Outcome:
+def train(
+    recipe: Recipe, output: Path, *, offline: bool = False, source: Path | None = None
+) -> Outcome:
     """Train a recipe into a new run directory.
 
     Args:
         recipe: What to train.
         output: The run directory, which must not hold anything yet.
         offline: Never to use the network.
+        source: The recipe's file, which errors name.
 
     Raises:
         ZooError: Whatever is wrong with recipe, data or directory, before training starts.
     """
     run = RunDirectory(output)
     run.check_free()
-    job = prepare(recipe, offline)
+    job = prepare(recipe, offline, source)
     run.create()
     with run.lock():
         write_atomically(run.recipe, recipe.to_yaml())
@@ -105,14 +109,17 @@ def resume(run: RunDirectory, overrides: Iterable[str] = (), *, offline: bool = 
             )
     recipe = load_recipe(run.recipe, overrides)
     with run.lock():
-        job = prepare(recipe, offline)
+        job = prepare(recipe, offline, run.recipe)
         run.check_data(job.images.describe())
         return _fit(job, run, resume=True)
 
 
-def dry_run(recipe: Recipe, *, offline: bool = False) -> str:
-    """Return the resolved recipe, parameter counts and memory estimate; train nothing."""
-    job = prepare(recipe, offline)
+def dry_run(recipe: Recipe, *, offline: bool = False, source: Path | None = None) -> str:
+    """Return the resolved recipe, parameter counts and memory estimate; train nothing.
+
+    Arguments are those of :func:`train`.
+    """
+    job = prepare(recipe, offline, source)
     gan, images, machine = job.trainer.gan, job.images, job.machine
     memory = estimate_memory(
         gan,
@@ -151,12 +158,17 @@ class Job:
     trainer: Trainer
 
 
-def prepare(recipe: Recipe, offline: bool) -> Job:
-    """Start Paddle, load the data and build the trainer.
+def prepare(recipe: Recipe, offline: bool, source: Path | None = None) -> Job:
+    """Start Paddle, load the data and build the trainer; `source` is the recipe's file.
 
     Raises:
         ZooError: Whatever is wrong with recipe or data.
     """
+    with naming(source):
+        return _make_real(recipe, offline)
+
+
+def _make_real(recipe: Recipe, offline: bool) -> Job:
     machine = runtime.start(recipe.device)
     images = _load_data(recipe, offline)
     facts = model_facts(recipe, images.image_shape)
