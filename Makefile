@@ -22,7 +22,7 @@ TORCH_VENV ?= .venv-torch
 TORCH := torch==2.13.0
 TORCH_READY := $(TORCH_VENV)/.ready
 
-.PHONY: demo test lint env bench bench-peer clean help
+.PHONY: demo test lint fuzz env bench bench-peer clean help
 
 help:
 	@echo "make demo   train a small DCGAN on MNIST, sample it and export it (about five minutes)"
@@ -30,6 +30,7 @@ help:
 	@echo "make lint   check style and types"
 	@echo "make bench  measure how fast the recipes train here"
 	@echo "make bench-peer  compare with the same nets in PyTorch (installed into $(TORCH_VENV))"
+	@echo "make fuzz   fuzz the readers of IDX files and recipes, FUZZ_SECONDS each"
 	@echo "make clean  remove $(VENV) and the demo's output"
 
 env: $(READY)
@@ -65,6 +66,17 @@ $(TORCH_READY): Makefile
 
 bench-peer: env $(TORCH_READY)
 	@$(BIN)/python benchmarks/peer_torch.py --torch $(TORCH_VENV)/bin/python $(BENCH_OPTIONS)
+
+# atheris has wheels for some versions of Python only (3.11 is one), and is no part of the suite.
+FUZZ_SECONDS ?= 180
+FUZZ_OPTIONS = -max_total_time=$(FUZZ_SECONDS) -max_len=4096 -rss_limit_mb=2048
+
+fuzz:
+	@$(MAKE) --no-print-directory env VENV=.venv-fuzz EXTRAS=fuzz
+	@mkdir -p output/fuzz/idx output/fuzz/recipe
+	@cp configs/*.yml output/fuzz/recipe
+	cd output/fuzz && ../../.venv-fuzz/bin/python ../../tests/fuzz/fuzz.py idx idx $(FUZZ_OPTIONS)
+	cd output/fuzz && ../../.venv-fuzz/bin/python ../../tests/fuzz/fuzz.py recipe recipe $(FUZZ_OPTIONS)
 
 clean:
 	rm -rf $(VENV) $(TORCH_VENV) $(DEMO)

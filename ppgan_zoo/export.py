@@ -18,6 +18,7 @@ from ppgan_zoo import __version__
 from ppgan_zoo.checkpoint import Checkpoint
 from ppgan_zoo.errors import ExportError
 from ppgan_zoo.exported import (
+    FORMAT,
     MODEL_FILE,
     Description,
     Differences,
@@ -95,7 +96,7 @@ def export(
                 "Paddle does not export faithfully"
             )
         description = Description(
-            format=1,
+            format=FORMAT,
             name=facts.name,
             versions=Versions(ppgan_zoo=__version__, paddle=paddle.__version__),
             origin=Origin(

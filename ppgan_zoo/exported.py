@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -73,7 +73,7 @@ class Differences(_Strict):
 class Description(_Strict):
     """What ``model.yml`` says."""
 
-    format: Literal[1]
+    format: int
     name: str
     versions: Versions
     origin: Origin

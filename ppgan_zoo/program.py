@@ -27,6 +27,7 @@ _FORBIDDEN = re.compile(
     r"|.*(enqueue|dequeue|listen|subgraph|cinn|custom|distributed|run_program).*"
 )
 _ITEM_BYTES = {0: 1, 1: 2, 2: 4, 3: 8, 4: 2, 5: 4, 6: 8, 20: 1, 21: 1, 22: 2}  # VarType.Type
+_DENSE_TENSOR = 7  # VarType.Type
 _AGAIN = "do not use it, or export again from the checkpoint"
 
 
@@ -94,13 +95,14 @@ def _of_protobuf(raw: bytes) -> tuple[set[str], Shapes]:
         description.ParseFromString(raw)
     except DecodeError as error:
         raise ValueError(str(error)) from None
-    dense = framework_pb2.VarType.LOD_TENSOR
+    # Paddle 3 has another name for the field of Paddle 2.
+    tensor = "lod_tensor" if hasattr(framework_pb2.VarType, "LoDTensorDesc") else "dense_tensor"
     operators = {operator.type for block in description.blocks for operator in block.ops}
     weights = {
-        variable.name: tuple(int(side) for side in variable.type.lod_tensor.tensor.dims)
+        variable.name: tuple(int(side) for side in getattr(variable.type, tensor).tensor.dims)
         for block in description.blocks
         for variable in block.vars
-        if variable.persistable and variable.type.type == dense
+        if variable.persistable and variable.type.type == _DENSE_TENSOR
     }
     return operators, weights
 

@@ -90,9 +90,8 @@ def _collect(value: Any, name: str, arrays: dict[str, NDArray[Any]], depth: int)
     elif isinstance(value, np.ndarray):
         if value.dtype.kind not in KINDS:
             raise _Refused(f"{name!r}: values of type {value.dtype}")
-        arrays[name] = np.ascontiguousarray(value).reshape(
-            value.shape
-        )  # which adds an axis to none
+        # ascontiguousarray makes a vector of a single number.
+        arrays[name] = np.ascontiguousarray(value).reshape(value.shape)
 
 
 def _limit(path: str) -> None:

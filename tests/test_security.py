@@ -2,10 +2,18 @@
 
 import ast
 import builtins
+import io
+import json
+import struct
 from pathlib import Path
 
 import pytest
 from conftest import ROOT
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+# A sound tensor's beginning: versions, no LoD, then a message of five bytes.
+HEAD = bytes.fromhex("0000000000000000000000000000000005000000")
 
 # What could run or reconstruct something from data. A name matches with all that is below it.
 FORBIDDEN = (
@@ -30,6 +38,10 @@ ALLOWED = {
     ("run.py", "subprocess"): "git describe of the zoo's own checkout; a list, no shell",
     ("pickles.py", "subprocess"): "starts untrusted_pickle.py; a list, no shell, no environment",
     ("untrusted_pickle.py", "pickle"): "an Unpickler whose find_class admits a table of names",
+    ("runtime.py", "ctypes"): "tells the C library to keep freed memory",
+    ("ops/onednn.py", "ctypes"): "the oneDNN of Paddle's own wheel",
+    ("ops/onednn_convolution.py", "ctypes"): "types of its arguments",
+    ("bench.py", "subprocess"): "starts this package in other processes; a list, no shell",
     ("data/download.py", "urllib.request.urlopen"): "the official sets, by SHA-256 and size",
 }
 
@@ -159,3 +171,63 @@ def test_no_link_inside_a_folder_of_pictures_is_followed_to_other_folders(tmp_pa
         Image.fromarray(np.zeros((8, 8), np.uint8)).save(tmp_path / name / "a.png")
     (tmp_path / "pictures" / "more").symlink_to(tmp_path / "private")
     assert len(load_image_set("folder", directory=tmp_path / "pictures", image_size=8)) == 1
+
+
+@pytest.mark.parametrize(
+    "operator",
+    [
+        "save", "save_combine", "load", "load_combine", "1.save", "1.save_combine_", "py_func",
+        "1.py_func", "print", "1.print", "assert", "read_file", "send_v2", "1.recv_v2", "run_program",
+        "c_allreduce_sum", "listen_and_serv", "tensorrt_engine", "queue_generator", "custom_call",
+    ],
+)  # fmt: skip
+def test_operators_with_side_effects_are_refused(operator, tmp_path):
+    from ppgan_zoo.errors import ExportError
+    from ppgan_zoo.program import check_program
+
+    block = {"ops": [{"#": operator}, {"#": "1.fetch"}]}
+    program = {"program": {"regions": [{"blocks": [{"ops": [{"#": "0.if", "regions": [
+        {"blocks": [block]}]}]}]}]}}  # fmt: skip
+    (tmp_path / "generator.json").write_text(json.dumps(program))
+    (tmp_path / "generator.pdiparams").write_bytes(b"")
+    with pytest.raises(ExportError, match="does more than compute"):
+        check_program(tmp_path / "generator.json", tmp_path / "generator.pdiparams")
+
+
+def test_a_program_of_paddle_2_with_such_an_operator_is_refused(tmp_path):
+    from paddle.base.proto import framework_pb2
+
+    from ppgan_zoo.errors import ExportError
+    from ppgan_zoo.program import check_program
+
+    program = framework_pb2.ProgramDesc()
+    block = program.blocks.add(idx=0, parent_idx=-1)
+    block.ops.add(type="save_combine")
+    (tmp_path / "generator.pdmodel").write_bytes(program.SerializeToString())
+    (tmp_path / "generator.pdiparams").write_bytes(b"")
+    with pytest.raises(ExportError, match="'save_combine' does more than compute"):
+        check_program(tmp_path / "generator.pdmodel", tmp_path / "generator.pdiparams")
+
+
+@given(content=st.binary(max_size=80) | st.binary(max_size=40).map(lambda raw: HEAD + raw))
+@settings(max_examples=300, deadline=None)
+def test_any_bytes_as_weights_are_shapes_or_one_error(content):
+    from ppgan_zoo.program import _tensors
+
+    try:
+        assert all(isinstance(shape, tuple) for shape in _tensors(content))
+    except (ValueError, struct.error, IndexError, KeyError):
+        pass
+
+
+@given(content=st.binary(max_size=100))
+@settings(max_examples=300, deadline=None)
+def test_the_unpickler_knows_a_table_of_names(content):
+    """Through the unpickler itself, in this process: it admits a table of names and no other."""
+    from ppgan_zoo.untrusted_pickle import ALLOWED, _ArraysOnly, _Refused
+
+    reader = _ArraysOnly(io.BytesIO(content))
+    for module, name in ALLOWED:
+        assert reader.find_class(module, name) is ALLOWED[module, name]
+    with pytest.raises(_Refused):
+        reader.find_class("os", content.hex() or "system")
