@@ -83,9 +83,7 @@ class Checkpoint:
         try:
             return load_file(path)
         except (SafetensorError, AttributeError, KeyError, TypeError, ValueError) as error:
-            raise CheckpointError(
-                f"{path}: not a safetensors file numpy can hold: {error}"
-            ) from None
+            raise CheckpointError(f"{path}: not a safetensors file for numpy: {error}") from None
 
     def all_arrays(self) -> dict[str, Arrays]:
         """Return every file's arrays, by name without suffix."""
