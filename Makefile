@@ -22,7 +22,7 @@ TORCH_VENV ?= .venv-torch
 TORCH := torch==2.13.0
 TORCH_READY := $(TORCH_VENV)/.ready
 
-.PHONY: demo test lint env bench bench-peer clean help faults load
+.PHONY: demo test lint fuzz env bench bench-peer clean help faults load
 
 help:
 	@echo "make demo   train a small DCGAN on MNIST, sample it and export it (about five minutes)"
@@ -32,6 +32,7 @@ help:
 	@echo "make bench-peer  compare with the same nets in PyTorch (installed into $(TORCH_VENV))"
 	@echo "make faults kill training 100 times at random, resume it, compare the bytes (half an hour)"
 	@echo "make load   train 10,000 iterations and watch memory, files and threads"
+	@echo "make fuzz   fuzz the readers of IDX files and recipes, FUZZ_SECONDS each"
 	@echo "make clean  remove $(VENV) and the demo's output"
 
 env: $(READY)
@@ -67,11 +68,23 @@ $(TORCH_READY): Makefile
 
 bench-peer: env $(TORCH_READY)
 	@$(BIN)/python benchmarks/peer_torch.py --torch $(TORCH_VENV)/bin/python $(BENCH_OPTIONS)
+
 faults: env
 	$(BIN)/python tools/faults.py
 
 load: env
 	$(BIN)/python tools/load.py
+
+# atheris has wheels for some versions of Python only (3.11 is one), and is no part of the suite.
+FUZZ_SECONDS ?= 180
+FUZZ_OPTIONS = -max_total_time=$(FUZZ_SECONDS) -max_len=4096 -rss_limit_mb=2048
+
+fuzz:
+	@$(MAKE) --no-print-directory env VENV=.venv-fuzz EXTRAS=fuzz
+	@mkdir -p output/fuzz/idx output/fuzz/recipe
+	@cp configs/*.yml output/fuzz/recipe
+	cd output/fuzz && ../../.venv-fuzz/bin/python ../../tests/fuzz/fuzz.py idx idx $(FUZZ_OPTIONS)
+	cd output/fuzz && ../../.venv-fuzz/bin/python ../../tests/fuzz/fuzz.py recipe recipe $(FUZZ_OPTIONS)
 
 clean:
 	rm -rf $(VENV) $(TORCH_VENV) $(DEMO)

@@ -25,6 +25,7 @@ EXTRAS = {
     "cpu": ["paddlepaddle>=3.0,<4", "setuptools"],
     "gpu": ["paddlepaddle-gpu>=2.6.2", "setuptools"],
     "onnx": ["paddle2onnx>=2.0", "onnxruntime>=1.17"],
+    "fuzz": ["atheris>=2.3"],
     "dev": [
         "pytest>=8",
         "hypothesis>=6.100",

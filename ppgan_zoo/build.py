@@ -6,18 +6,20 @@ import typing
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 from paddle import nn
 from paddle.optimizer import Optimizer
-from pydantic import TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from ppgan_zoo import optimizers
 from ppgan_zoo.constraints import View, check_output, spectral_norm
 from ppgan_zoo.data import Batches, ImageSet, scale_to_range
+from ppgan_zoo.data.images import check_range
 from ppgan_zoo.errors import CheckpointError, ConfigError, did_you_mean
-from ppgan_zoo.latent import Latent
+from ppgan_zoo.estimate import check_size
+from ppgan_zoo.latent import Latent, Prior
 from ppgan_zoo.metrics.evaluator import Evaluator
 from ppgan_zoo.metrics.network import open_network
 from ppgan_zoo.metrics.sliced_wasserstein import sliced_wasserstein
@@ -30,6 +32,13 @@ from ppgan_zoo.trainer import Net, Trainer
 
 FIGURE_SAMPLES = 2000
 NETS: tuple[Net, ...] = ("generator", "discriminator")
+
+
+class _LatentFacts(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    dim: Annotated[int, Field(ge=1, le=2**31 - 1)]
+    prior: Prior
 
 
 @dataclass(frozen=True)
@@ -74,11 +83,17 @@ class ModelFacts:
             CheckpointError: It is not that.
         """
         try:
-            plain = {**data, "latent": Latent(**data["latent"])}
+            latent = TypeAdapter(_LatentFacts).validate_python(data["latent"])
+            plain = {**data, "latent": Latent(latent.dim, latent.prior)}
             facts: ModelFacts = TypeAdapter(cls).validate_python(plain)
-        except (ValidationError, KeyError, TypeError) as error:
-            first = str(error).splitlines()[0]
-            raise CheckpointError(f"{where}: key 'model' does not describe one: {first}") from None
+            check_range(*facts.image_range)
+        except ValidationError as error:
+            first = error.errors()[0]
+            key = ".".join(map(str, first["loc"]))
+            reason = f"{key}: found {str(first['input'])[:60]!r}; {first['msg'].lower()}"
+            raise CheckpointError(f"{where}: key 'model' does not describe one: {reason}") from None
+        except (ConfigError, KeyError, TypeError) as error:
+            raise CheckpointError(f"{where}: key 'model' does not describe one: {error}") from None
         return facts
 
 
@@ -127,13 +142,21 @@ def build_model(facts: ModelFacts) -> Gan:
         ConfigError: The nets refuse their arguments, or do not fit the data.
     """
     spec = REGISTRY.get(facts.name, where="model.name")
-    gan = build_gan(
-        spec, *(lists_to_tuples(dict(part)) for part in (facts.generator, facts.discriminator))
-    )
+    arguments = [
+        _check_arguments(spec, role, lists_to_tuples(dict(getattr(facts, role))), {})
+        for role in NETS
+    ]
+    check_size(spec, *arguments)
+    gan = build_gan(spec, *arguments)
     if gan.image_shape != facts.image_shape:
         raise ConfigError(
             f"model.name: {facts.name} makes images of shape {gan.image_shape}, and the data are "
             f"{facts.image_shape}; set data.image_size and data.channels to match"
+        )
+    if gan.latent_dim != facts.latent.dim:
+        raise ConfigError(
+            f"latent.dim: {facts.latent.dim}, and {facts.name} takes z of {gan.latent_dim}; set "
+            "model.generator.latent_dim to match"
         )
     for net in facts.spectral_norm:
         spectral_norm(getattr(gan, net))

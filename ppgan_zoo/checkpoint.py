@@ -23,11 +23,14 @@ from safetensors.numpy import load, save
 
 from ppgan_zoo import __version__
 from ppgan_zoo.errors import CheckpointError
-from ppgan_zoo.files import atomic_folder, to_json, write_atomically
+from ppgan_zoo.files import atomic_folder, read_regular, to_json, write_atomically
 from ppgan_zoo.optimizers import Arrays
 
 FORMAT = 1
 MANIFEST = "checkpoint.json"
+MAX_MANIFEST_BYTES = 1 << 20
+
+_ANOTHER = "the file is damaged: use another checkpoint of the run"
 
 
 @dataclass(frozen=True)
@@ -74,7 +77,7 @@ class Checkpoint:
         if wanted is None:
             raise CheckpointError(f"{self.path}: holds no {path.name}")
         try:
-            content = path.read_bytes()
+            content = read_regular(path)
         except OSError as error:
             raise CheckpointError(f"{path}: cannot be read: {error.strerror}") from None
         found = hashlib.sha256(content).hexdigest()
@@ -86,8 +89,8 @@ class Checkpoint:
             )
         try:
             arrays = load(content)
-        except SafetensorError as error:
-            raise CheckpointError(f"{path}: not a safetensors file: {error}") from None
+        except (SafetensorError, AttributeError, KeyError, TypeError, ValueError) as error:
+            raise CheckpointError(f"{path}: not a safetensors file for numpy: {error}") from None
         bad = first_non_finite(arrays)
         if bad is not None:
             raise CheckpointError(
@@ -213,11 +216,15 @@ def open_checkpoint(path: Path) -> Checkpoint:
     """
     file = path / MANIFEST
     try:
-        manifest = json.loads(file.read_bytes())
+        with file.open("rb") as opened:
+            raw = opened.read(MAX_MANIFEST_BYTES + 1)
+        if len(raw) > MAX_MANIFEST_BYTES:
+            raise CheckpointError(f"{file}: larger than {MAX_MANIFEST_BYTES} bytes; {_ANOTHER}")
+        manifest = json.loads(raw)
     except OSError as error:
         raise CheckpointError(f"{file}: cannot be read: {error.strerror}") from None
     except (ValueError, RecursionError) as error:
-        raise CheckpointError(f"{file}: not JSON: {error}") from None
+        raise CheckpointError(f"{file}: not JSON: {error}; {_ANOTHER}") from None
     if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
         raise CheckpointError(f"{file}: not a checkpoint of format {FORMAT}")
     claimed = manifest.pop("sha256", None)
@@ -290,13 +297,21 @@ def load_newest(
     Raises:
         CheckpointError: There is none.
     """
+    damaged: list[CheckpointError] = []
     for path in reversed(checkpoint_folders(folder)):
         try:
             checkpoint = open_checkpoint(path)
-            return checkpoint, checkpoint.all_arrays()
+            arrays = checkpoint.all_arrays()
         except CheckpointError as error:
-            notify(f"passed over a damaged checkpoint: {error}")
-    raise CheckpointError(f"{folder}: no valid checkpoint; nothing to resume or sample from")
+            damaged.append(error)
+        else:
+            for reason in damaged:
+                notify(f"passed over a damaged checkpoint: {reason}")
+            return checkpoint, arrays
+    newest = f"; the newest of {len(damaged)}: {damaged[0]}" if damaged else ""
+    raise CheckpointError(
+        f"{folder}: no valid checkpoint; nothing to resume or sample from{newest}"
+    )
 
 
 def remember_best(folder: Path, checkpoint: Checkpoint, figure: str, value: float) -> None:

@@ -12,11 +12,13 @@ import signal
 import sys
 from collections.abc import Sequence
 from importlib import import_module
+from typing import Any, NoReturn
 
 from ppgan_zoo import __version__, runtime
-from ppgan_zoo.errors import ZooError
+from ppgan_zoo.errors import ConfigError, ZooError
 
 INTERRUPTED = 128
+LONGEST_LINE = 800
 
 # Modules of ppgan_zoo.commands, in the order of --help.
 COMMANDS = (
@@ -27,6 +29,7 @@ COMMANDS = (
     "evaluate",
     "export",
     "bench",
+    "convert",
 )
 
 
@@ -36,22 +39,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
     0 when all is well; 2 with one line on standard error for whatever the user can
     mend; 130 and 143 after Ctrl-C and SIGTERM.
     """
-    options = _parser().parse_args(arguments)
-    runtime.prepare()
     try:
+        options = _parser().parse_args(arguments)
+        runtime.prepare()
         code: int = options.run(options)
         return code
     except ZooError as error:
-        print(f"ppgan-zoo: {_one_line(str(error))}", file=sys.stderr)
-        return 2
+        return _refuse(str(error))
     except KeyboardInterrupt:
         return INTERRUPTED + signal.SIGINT
     except BrokenPipeError:  # such as "ppgan-zoo list | head -1"
         sys.stderr.close()
         return 0
+    except MemoryError:
+        return _refuse("out of memory; make the batch, the images or the nets smaller")
     except OSError as error:  # a full disk, a folder that went away: not a bug
-        print(f"ppgan-zoo: {error.filename or 'the system'}: {error.strerror}", file=sys.stderr)
-        return 2
+        return _refuse(f"{error.filename or 'the system'}: {error.strerror or error}")
 
 
 def tool(command: str) -> int:
@@ -59,10 +62,23 @@ def tool(command: str) -> int:
     return main([command, *sys.argv[1:]])
 
 
+class _Parser(argparse.ArgumentParser):
+    """A parser that refuses in one line, as everything else does."""
+
+    def parse_known_args(self, *arguments: Any) -> tuple[argparse.Namespace, list[str]]:  # type: ignore[override]
+        """Parse, and refuse what is left over here, where the command is known."""
+        options, unknown = super().parse_known_args(*arguments)
+        if unknown:
+            self.error(f"unrecognized arguments: {' '.join(unknown)}")
+        return options, unknown
+
+    def error(self, message: str) -> NoReturn:
+        """Raise what :func:`main` prints."""
+        raise ConfigError(f"{message}; see: {self.prog} --help")
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="ppgan-zoo", description="A plugin-style zoo of GANs for PaddlePaddle."
-    )
+    parser = _Parser(prog="ppgan-zoo", description="A plugin-style zoo of GANs for PaddlePaddle.")
     parser.add_argument("--version", action="version", version=f"ppgan_zoo {__version__}")
     commands = parser.add_subparsers(required=True, metavar="command")
     for command in COMMANDS:
@@ -70,8 +86,15 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _one_line(text: str) -> str:
-    return " ".join(text.split())
+def _refuse(message: str) -> int:
+    """Print one line and return the exit code of a refusal."""
+    line = " ".join(message.split())
+    # What stands in a file or a name is not to steer the terminal.
+    line = "".join(char if char.isprintable() else ascii(char)[1:-1] for char in line)
+    if len(line) > LONGEST_LINE:  # a name of any length; the advice stands at the end
+        line = f"{line[: LONGEST_LINE // 2]} ... {line[-LONGEST_LINE // 2 :]}"
+    print(f"ppgan-zoo: {line}", file=sys.stderr)
+    return 2
 
 
 if __name__ == "__main__":

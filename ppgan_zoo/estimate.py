@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import paddle
 from paddle import Tensor, nn
 
+from ppgan_zoo.errors import ConfigError
 from ppgan_zoo.nets import generate
 from ppgan_zoo.optimizers import trainable_parameters
-from ppgan_zoo.registry import Gan
+from ppgan_zoo.registry import Gan, GanSpec
+from ppgan_zoo.runtime import available_memory
 
 BYTES = 4  # float32
+MAX_ITEMS = 1000  # of a list of layers, which is then built in seconds
 
 LeafShapes = tuple[nn.Layer, list[int], list[int]]
 
@@ -21,6 +25,47 @@ LeafShapes = tuple[nn.Layer, list[int], list[int]]
 def count_parameters(layer: nn.Layer) -> int:
     """Return how many numbers of `layer` learn (batch norm's running statistics do not)."""
     return sum(math.prod(parameter.shape) for parameter in trainable_parameters(layer))
+
+
+def check_size(
+    spec: GanSpec, generator: Mapping[str, Any], discriminator: Mapping[str, Any]
+) -> None:
+    """Refuse nets that this machine cannot hold, before any memory is taken for them.
+
+    Paddle would fill the machine's memory and be killed. A layer that cannot be built
+    without its values is let through.
+
+    Raises:
+        ConfigError: A tensor without values, or weights above the memory there is.
+    """
+    for role, cls, arguments in (
+        ("generator", spec.generator, generator),
+        ("discriminator", spec.discriminator, discriminator),
+    ):
+        for key, value in arguments.items():
+            if isinstance(value, tuple) and len(value) > MAX_ITEMS:
+                raise ConfigError(
+                    f"model.{role}.{key}: a list of {len(value)}; at most {MAX_ITEMS} are allowed"
+                )
+        try:
+            with paddle.LazyGuard(), paddle.utils.unique_name.guard():
+                tensors = cls(**arguments).parameters()
+        except (ArithmeticError, AssertionError, RuntimeError, SystemError, TypeError, ValueError):
+            continue  # building it for good tells what is wrong
+        shapes = [[int(side) for side in tensor.shape] for tensor in tensors]
+        given = ", ".join(f"{key}={value!r}" for key, value in arguments.items())
+        for shape in shapes:
+            if 0 in shape:
+                raise ConfigError(
+                    f"model.{role}: a tensor of shape {shape} has no values ({given}); every "
+                    "width must be at least 1"
+                )
+        size, memory = BYTES * sum(map(math.prod, shapes)), available_memory()
+        if size > memory:
+            raise ConfigError(
+                f"model.{role}: weights of {size / 2**30:,.1f} GiB ({given}); this machine has "
+                f"{memory / 2**30:,.1f} GiB of memory: make the net smaller"
+            )
 
 
 def estimate_memory(gan: Gan, batch_size: int, *, ema: bool = False, packing: int = 1) -> int:

@@ -6,22 +6,34 @@ process, or take all memory, on a damaged one.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from ppgan_zoo.errors import ConfigError, ExportError
 from ppgan_zoo.files import sha256_file
 from ppgan_zoo.inference import InferenceSettings, make_predictor, run_predictor
 from ppgan_zoo.latent import Latent, Prior
+from ppgan_zoo.program import check_program
 from ppgan_zoo.strict_yaml import read_yaml
 
 MODEL_FILE = "model.yml"
 FORMAT = 2
+
+
+Side = Annotated[int, Field(ge=1, le=2**16)]
+
+
+def _from_low_to_high(image_range: tuple[float, float]) -> tuple[float, float]:
+    low, high = image_range
+    if not (math.isfinite(low) and math.isfinite(high) and low < high):
+        raise ValueError("give finite numbers, low before high")
+    return image_range
 
 
 class _Strict(BaseModel):
@@ -31,7 +43,7 @@ class _Strict(BaseModel):
 class LatentFacts(_Strict):
     """The prior that z must come from."""
 
-    dim: int
+    dim: Annotated[int, Field(ge=1, le=2**20)]
     prior: Prior
 
 
@@ -66,8 +78,8 @@ class Description(_Strict):
     versions: Versions
     origin: Origin
     latent: LatentFacts
-    image_shape: tuple[int, int, int]
-    image_range: tuple[float, float]
+    image_shape: tuple[Side, Side, Side]
+    image_range: Annotated[tuple[float, float], AfterValidator(_from_low_to_high)]
     program: str
     parameters: str
     inference: InferenceSettings
@@ -117,6 +129,7 @@ def open_exported(path: Path) -> ExportedModel:
                 "the file is damaged or was changed: export again"
             )
     _check_version(path, description)
+    check_program(path / description.program, path / description.parameters)
     predictor = make_predictor(
         path / description.program, path / description.parameters, description.inference
     )
@@ -154,7 +167,8 @@ def read_description(path: Path) -> Description:
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(str(part) for part in first["loc"])
-        raise ExportError(f"{file}: {key}: {first['msg']}; export again") from None
+        found = repr(first["input"])[:60]
+        raise ExportError(f"{file}: {key}: found {found}; {first['msg']}; export again") from None
     for name in (*description.sha256, description.program, description.parameters):
         if Path(name).name != name:
             raise ExportError(f"{file}: file name {name!r} leaves the folder; export again")

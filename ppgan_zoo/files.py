@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import json
 import os
 import shutil
+import stat
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -88,12 +90,29 @@ def user_cache() -> Path | None:
 
 
 def sha256_file(path: Path) -> str:
-    """Return the SHA-256 of a file's content in hex."""
+    """Return the SHA-256 of a file's content in hex.
+
+    Raises:
+        OSError: It cannot be read, or is a device or pipe, which might never end.
+    """
+    if not stat.S_ISREG(path.stat().st_mode):
+        raise OSError(errno.EINVAL, "not a regular file", str(path))
     with path.open("rb") as file:
         digest = hashlib.sha256()
         while chunk := file.read(1 << 20):
             digest.update(chunk)
     return digest.hexdigest()
+
+
+def read_regular(path: Path) -> bytes:
+    """Return a file's content.
+
+    Raises:
+        OSError: It cannot be read, or is a device or pipe, which might never end.
+    """
+    if not stat.S_ISREG(path.stat().st_mode):
+        raise OSError(errno.EINVAL, "not a regular file", str(path))
+    return path.read_bytes()
 
 
 def to_json(data: Any) -> str:

@@ -56,6 +56,12 @@ def load_arrays(layer: nn.Layer, arrays: Arrays) -> None:
                 f"tensor {name!r} has shape {arrays[name].shape} in the checkpoint, and the "
                 f"model needs {tuple(tensor.shape)}"
             )
+        needed = str(tensor.dtype).rpartition(".")[2]
+        if arrays[name].dtype.name != needed:
+            raise CheckpointError(
+                f"tensor {name!r} has values of {arrays[name].dtype.name} in the checkpoint, and "
+                f"the model needs {needed}"
+            )
         tensor.set_value(np.ascontiguousarray(arrays[name]))
 
 

@@ -22,6 +22,7 @@ from safetensors.numpy import load_file
 from ppgan_zoo.errors import CheckpointError, did_you_mean
 from ppgan_zoo.nets import load_arrays
 from ppgan_zoo.optimizers import Arrays
+from ppgan_zoo.pickles import refuse_pickle
 
 Framework = Literal["torch", "keras"]
 ImageShape = tuple[int, int, int]
@@ -37,6 +38,7 @@ def read_weights(path: str | Path) -> Arrays:
         CheckpointError: The file is missing, damaged or of another kind.
     """
     path = Path(path)
+    refuse_pickle(path)
     try:
         if path.suffix == ".safetensors":
             return dict(load_file(path))

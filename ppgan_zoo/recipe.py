@@ -8,6 +8,7 @@ against their signatures later, in :mod:`ppgan_zoo.build`.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping
 from importlib import resources
 from pathlib import Path
@@ -17,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from ppgan_zoo.errors import ConfigError, UnknownNameError
 from ppgan_zoo.recipe_errors import explain, kind_of
-from ppgan_zoo.strict_yaml import Document, parse_scalar, read_yaml, to_yaml
+from ppgan_zoo.strict_yaml import MAX_DEPTH, Document, parse_scalar, read_yaml, to_yaml
 
 Positive = Annotated[int, Field(ge=1, le=2**31 - 1)]
 Fraction = Annotated[float, Field(ge=0.0, lt=1.0, allow_inf_nan=False)]
@@ -358,7 +359,7 @@ def find_recipe(name_or_path: str) -> Path:
         UnknownNameError: No shipped recipe has that name.
     """
     path = Path(name_or_path)
-    if path.is_file():
+    if os.path.isfile(path):  # Path.is_file raises where a name is too long
         return path
     shipped = shipped_recipes()
     if name_or_path in shipped:
@@ -408,6 +409,8 @@ def _apply_override(data: dict[str, Any], override: str) -> str:
     place = _place(override)
     if not equals or not all(parts) or not key.isprintable():
         raise ConfigError(f"{place}: write it as key.path=value, such as -o seed=1")
+    if len(parts) > MAX_DEPTH:
+        raise ConfigError(f"{place}: {len(parts)} parts; a recipe has at most {MAX_DEPTH} levels")
     section = data
     for depth, part in enumerate(parts[:-1], start=1):
         if section.get(part) is None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, get_args
 
 from pydantic import BaseModel
 
-from ppgan_zoo.errors import did_you_mean
+from ppgan_zoo.errors import ConfigError, did_you_mean
 
 
 def explain(error: Any, key: str, root: type[BaseModel]) -> str:
@@ -37,6 +40,17 @@ def explain(error: Any, key: str, root: type[BaseModel]) -> str:
         return f"{key}: found {_short(found)}; allowed: a section of keys"
     message = error["msg"].lower().replace("tuple", "list").replace(" after validation", "")
     return f"{key}: found {_short(found)}; {message}"
+
+
+@contextlib.contextmanager
+def naming(where: Path | None) -> Iterator[None]:
+    """Put the recipe's file before what is found wrong with it only when it is made real."""
+    try:
+        yield
+    except ConfigError as error:
+        if where is None:
+            raise
+        raise ConfigError(f"{where}: {error}") from error
 
 
 def _keys_at(root: type[BaseModel], location: tuple[Any, ...]) -> list[str]:

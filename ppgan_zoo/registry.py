@@ -29,6 +29,10 @@ BUILT_IN = {
 }
 
 
+# What layers raise for numbers that cannot be: a width below 0, or above 64 bits.
+_REFUSALS = (AssertionError, OverflowError, SystemError, ValueError, ZeroDivisionError)
+
+
 @dataclass(frozen=True, kw_only=True)
 class GanSpec:
     """Everything the zoo knows of one architecture.
@@ -250,7 +254,14 @@ def build_gan(
                     f"{spec.name}: {role} has no argument {key!r}{did_you_mean(key, allowed)}; "
                     f"allowed: {', '.join(allowed)}"
                 )
-        nets.append(cls(**arguments))
+        try:
+            nets.append(cls(**arguments))
+        except _REFUSALS as error:
+            raise ConfigError(
+                f"model.{role}: {spec.name} cannot be built with "
+                f"{', '.join(f'{key}={value!r}' for key, value in arguments.items())}: "
+                f"{' '.join(str(error).split())[-200:]}; change these arguments"
+            ) from error
     return Gan(spec, *nets)
 
 

@@ -22,6 +22,7 @@ from typing import Any
 from ppgan_zoo import __version__
 from ppgan_zoo.errors import CheckpointError, ConfigError, DataError
 from ppgan_zoo.files import to_json, write_atomically
+from ppgan_zoo.pickles import refuse_pickle
 
 
 @dataclass(frozen=True)
@@ -93,7 +94,8 @@ class RunDirectory:
         Raises:
             CheckpointError: It is not.
         """
-        if not self.recipe.is_file():
+        refuse_pickle(self.path)
+        if not os.path.isfile(self.recipe):
             raise CheckpointError(
                 f"{self.path}: not a run (it has no {self.recipe.name}); give the directory that "
                 "'ppgan-zoo train --output' made"

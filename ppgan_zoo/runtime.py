@@ -9,10 +9,12 @@ imports Paddle; a program that uses the zoo as a library does the same with
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import platform
 import re
+import resource
 import warnings
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -129,6 +131,20 @@ def available_cores() -> int:
     except (OSError, ValueError):
         pass  # no cgroup v2 here
     return cores or 1
+
+
+def available_memory() -> int:
+    """Return how many bytes this process may use: the machine's, its cgroup's, its limit."""
+    size = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    for name in ("memory.max", "memory/memory.limit_in_bytes"):
+        # The other version of cgroups has no such file, and this one may say "max".
+        with contextlib.suppress(OSError, ValueError):
+            size = min(size, int(Path("/sys/fs/cgroup", name).read_text()))
+    for limit in (resource.RLIMIT_DATA, resource.RLIMIT_AS):
+        allowed = resource.getrlimit(limit)[0]
+        if allowed != resource.RLIM_INFINITY:
+            size = min(size, allowed)
+    return size
 
 
 def cpu_threads() -> int:

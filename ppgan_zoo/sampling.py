@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +25,7 @@ from ppgan_zoo.exported import MODEL_FILE, open_exported
 from ppgan_zoo.files import sha256_file
 from ppgan_zoo.grid import image_grid, save_png
 from ppgan_zoo.latent import Latent
+from ppgan_zoo.pickles import refuse_pickle
 from ppgan_zoo.run import RunDirectory
 
 BATCH = 128
@@ -76,7 +78,7 @@ def open_sampler(path: Path, *, best: bool = False, ema: bool | None = None) -> 
         ExportError: A damaged exported model.
         ConfigError: `best` asked of an exported model, or weights that it was not made from.
     """
-    if (path / MODEL_FILE).is_file():
+    if os.path.isfile(path / MODEL_FILE):
         if best:
             raise ConfigError(f"{path}: --best is for runs; an exported model is one checkpoint's")
         return _exported_sampler(path, ema)
@@ -123,10 +125,11 @@ def find_checkpoint(path: Path, *, best: bool = False) -> Checkpoint:
     Raises:
         CheckpointError: There is none.
     """
-    if (path / MANIFEST).is_file():
+    refuse_pickle(path)
+    if os.path.isfile(path / MANIFEST):
         return open_checkpoint(path)
     run = RunDirectory(path)
-    if not run.checkpoints.is_dir():
+    if not os.path.isdir(run.checkpoints):
         raise CheckpointError(
             f"{path}: neither a run (no checkpoints/), nor a checkpoint (no {MANIFEST}), nor an "
             f"exported model (no {MODEL_FILE})"
@@ -155,9 +158,18 @@ def load_generator(checkpoint: Checkpoint, *, ema: bool | None = None) -> tuple[
     from ppgan_zoo.build import ModelFacts, build_model
     from ppgan_zoo.nets import load_arrays
 
-    facts = ModelFacts.from_json(checkpoint.model, str(checkpoint.path / MANIFEST))
-    generator = build_model(facts).generator
-    load_arrays(generator, checkpoint.arrays(_weights_name(checkpoint, ema)))
+    manifest = checkpoint.path / MANIFEST
+    facts = ModelFacts.from_json(checkpoint.model, str(manifest))
+    weights = _weights_name(checkpoint, ema)
+    arrays = checkpoint.arrays(weights)
+    try:
+        generator = build_model(facts).generator
+    except ConfigError as error:
+        raise CheckpointError(f"{manifest}: key 'model': {error}") from error
+    try:
+        load_arrays(generator, arrays)
+    except CheckpointError as error:
+        raise CheckpointError(f"{checkpoint.path / weights}.safetensors: {error}") from error
     generator.eval()
     return generator, facts
 

@@ -35,6 +35,7 @@ from ppgan_zoo.estimate import count_parameters, estimate_memory
 from ppgan_zoo.files import write_atomically
 from ppgan_zoo.metrics.evaluator import Evaluator
 from ppgan_zoo.recipe import Recipe, load_recipe
+from ppgan_zoo.recipe_errors import naming
 from ppgan_zoo.recovery import restore, roll_back, stopped
 from ppgan_zoo.run import RunDirectory, command_line, start_facts
 from ppgan_zoo.run_log import close_log, log_to_file, open_log
@@ -65,7 +66,12 @@ class Outcome:
 
 
 def train(
-    recipe: Recipe, output: Path, *, offline: bool = False, watchers: Iterable[Callback] = ()
+    recipe: Recipe,
+    output: Path,
+    *,
+    offline: bool = False,
+    source: Path | None = None,
+    watchers: Iterable[Callback] = (),
 ) -> Outcome:
     """Train a recipe into a new run directory.
 
@@ -73,6 +79,7 @@ def train(
         recipe: What to train.
         output: The run directory, which must not hold anything yet.
         offline: Never to use the network.
+        source: The recipe's file, which errors name.
         watchers: Callbacks beside the run's own.
 
     Raises:
@@ -81,7 +88,7 @@ def train(
     """
     run = RunDirectory(output)
     run.check_free()
-    job = prepare(recipe, offline)
+    job = prepare(recipe, offline, source)
     run.create()
     with run.lock():
         write_atomically(run.recipe, recipe.to_yaml())
@@ -122,14 +129,17 @@ def resume(
     recipe = load_recipe(run.recipe, overrides)
     with run.lock():
         run.clear_scratch()
-        job = prepare(recipe, offline)
+        job = prepare(recipe, offline, run.recipe)
         run.check_data(job.images.describe())
         return _fit(job, run, watchers, resume=True)
 
 
-def dry_run(recipe: Recipe, *, offline: bool = False) -> str:
-    """Return the resolved recipe, parameter counts and memory estimate; train nothing."""
-    job = prepare(recipe, offline)
+def dry_run(recipe: Recipe, *, offline: bool = False, source: Path | None = None) -> str:
+    """Return the resolved recipe, parameter counts and memory estimate; train nothing.
+
+    Arguments are those of :func:`train`.
+    """
+    job = prepare(recipe, offline, source)
     gan, images, machine = job.trainer.gan, job.images, job.machine
     memory = estimate_memory(
         gan,
@@ -174,12 +184,17 @@ class Job:
         return build_trainer(self.recipe, build_model(self.facts), self.iterations)
 
 
-def prepare(recipe: Recipe, offline: bool) -> Job:
-    """Start Paddle, load the data and build the trainer.
+def prepare(recipe: Recipe, offline: bool, source: Path | None = None) -> Job:
+    """Start Paddle, load the data and build the trainer; `source` is the recipe's file.
 
     Raises:
         ZooError: Whatever is wrong with recipe or data.
     """
+    with naming(source):
+        return _make_real(recipe, offline)
+
+
+def _make_real(recipe: Recipe, offline: bool) -> Job:
     machine = runtime.start(recipe.device)
     images = _load_data(recipe, offline)
     facts = model_facts(recipe, images.image_shape)

@@ -51,8 +51,9 @@ class Evaluation(Callback):
         """Return the figures of the trainer's weights at this iteration."""
         if self._latest is None or self._latest[0] != trainer.iteration:
             figures = self.evaluator(trainer)
-            for name, value in figures.items() if self.log is not None else ():
-                self.log.scalar(f"metric/{name}", value, trainer.iteration)
+            if self.log is not None:
+                for name, value in figures.items():
+                    self.log.scalar(f"metric/{name}", value, trainer.iteration)
             text = "  ".join(f"{name} {value:.4f}" for name, value in figures.items())
             self.logger.info("evaluated at iteration %d: %s", trainer.iteration, text)
             self._latest = (trainer.iteration, figures)

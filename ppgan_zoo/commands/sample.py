@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import os
 from pathlib import Path
 
 from ppgan_zoo import runtime
 from ppgan_zoo.errors import ConfigError
+from ppgan_zoo.pickles import refuse_pickle
 
 
 def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -30,7 +32,8 @@ def _run(options: argparse.Namespace) -> int:
         raise ConfigError(f"--seed {options.seed}: give 0 or more")
     if options.output.suffix not in {".png", ".npy"}:
         raise ConfigError(f"--output {options.output}: the name must end in .png or .npy")
-    if not options.model.is_dir():
+    refuse_pickle(options.model)
+    if not os.path.isdir(options.model):
         raise ConfigError(f"{options.model}: no such directory; give a run or an exported model")
     runtime.start(options.device)
     from ppgan_zoo.sampling import open_sampler, write_images

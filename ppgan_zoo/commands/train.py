@@ -60,9 +60,9 @@ def _run(options: argparse.Namespace) -> int:
     from ppgan_zoo import train
 
     if options.dry_run:
-        print(train.dry_run(recipe, offline=options.offline))
+        print(train.dry_run(recipe, offline=options.offline, source=path))
         return 0
-    return _report(train.train(recipe, output, offline=options.offline))
+    return _report(train.train(recipe, output, offline=options.offline, source=path))
 
 
 def _resume(options: argparse.Namespace, overrides: list[str]) -> int:

@@ -67,7 +67,7 @@ def load_folder(
     check_form(image_size, channels)
     if limit is not None and limit < 1:
         raise ConfigError(f"data.limit: {limit} images; give at least 1, or leave it out")
-    folder = Path(path).expanduser().absolute()
+    folder = Path(os.path.expanduser(path)).absolute()
     pictures = _pictures(folder)[:limit]
     if channels is None:
         channels = 1 if all(_is_grey(picture) for picture in pictures) else 3
@@ -116,6 +116,8 @@ def _is_grey(path: Path) -> bool:
 @contextmanager
 def _opened(path: Path) -> Iterator[Image.Image]:
     """Open a picture; whatever is wrong with it, here or in the block, is a DataError."""
+    if not os.path.isfile(path):  # to open a pipe would wait for ever
+        raise DataError(f"{path}: not a regular file; remove it")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)

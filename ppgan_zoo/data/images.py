@@ -210,7 +210,7 @@ def to_uint8(values: NDArray[np.floating], image_range: tuple[float, float]) -> 
         ConfigError: `image_range` is empty or not finite.
         DataError: A value is NaN, which no pixel can show.
     """
-    low, high = _checked_range(*image_range)
+    low, high = check_range(*image_range)
     scaled = np.clip(values, low, high)
     if np.isnan(scaled).any():
         raise DataError(
@@ -225,13 +225,13 @@ def to_uint8(values: NDArray[np.floating], image_range: tuple[float, float]) -> 
 @lru_cache(maxsize=8)
 def _scaled_pixels(low: float, high: float) -> NDArray[np.float32]:
     """Return what the 256 pixel values become, as a read-only table."""
-    low, high = _checked_range(low, high)
+    low, high = check_range(low, high)
     table: NDArray[np.float32] = (np.arange(256) / (255.0 / (high - low)) + low).astype(np.float32)
     table.flags.writeable = False
     return table
 
 
-def _checked_range(low: float, high: float) -> tuple[float, float]:
+def check_range(low: float, high: float) -> tuple[float, float]:
     """Return the range as floats, or raise ConfigError if it is empty or not finite."""
     if not (np.isfinite([low, high]).all() and low < high):
         raise ConfigError(f"image range ({low}, {high}); give finite numbers, low before high")

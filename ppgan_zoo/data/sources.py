@@ -134,7 +134,7 @@ def _from_directory(name: str, directory: Path, split: str, source: str) -> Imag
     official = OFFICIAL_SETS[name]
     files = official.splits[split]
     where = DATA_VARIABLE if source == "environment" else "data directory"
-    directory = directory.expanduser().absolute()
+    directory = Path(os.path.expanduser(directory)).absolute()
     if not os.path.isdir(directory):
         raise DataError(f"{directory}: {where} is no folder; give one that holds {name}")
     folders = [directory / sub for sub in (official.folder, *official.aliases)] + [directory]

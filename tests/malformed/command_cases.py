@@ -1,0 +1,73 @@
+"""Malformed command lines."""
+
+from pathlib import Path
+
+from harness import Case, Stock
+
+
+def _case(name: str, *arguments: str, says: tuple[str, ...]) -> Case:
+    return Case(name, arguments, says)
+
+
+def _file(folder: Path, stock: Stock) -> None:
+    (folder / "file").write_text("in the way")
+
+
+CASES = [
+    _case("no command", says=("command", "ppgan-zoo --help")),
+    _case("unknown command", "trian", says=("'trian'", "train", "ppgan-zoo --help")),
+    _case("unknown flag", "train", "--confg", "x", says=("--confg", "ppgan-zoo train --help")),
+    _case("unknown flag of sample", "sample", "x", "--bset", says=("--bset", "sample --help")),
+    _case("flag without value", "train", "-c", says=("-c", "expected one argument", "--help")),
+    _case("too many arguments", "list", "x", says=("unrecognized arguments: x", "--help")),
+    _case("required flag", "export", says=("--checkpoint", "--output", "export --help")),
+    _case("required argument", "sample", says=("MODEL_OR_RUN", "sample --help")),
+    _case("unknown choice", "list", "--format", "xml", says=("'xml'", "json", "list --help")),
+    _case("count in words", "sample", ".", "-n", "many", says=("-n", "'many'", "sample --help")),
+    _case("count of 5000 digits", "sample", ".", "-n", "9" * 5000, says=("-n", "sample --help")),
+    _case("no count", "sample", ".", "-n", "0", says=("-n 0", "1 to 1000000")),
+    _case("negative count", "sample", ".", "-n", "-5", says=("-n -5", "1 to 1000000")),
+    _case("huge count", "sample", ".", "-n", "1000001", says=("-n 1000001", "1 to 1000000")),
+    _case("seed in words", "sample", ".", "--seed", "one", says=("--seed", "'one'")),
+    _case("negative seed", "sample", ".", "--seed", "-1", says=("--seed -1", "give 0")),
+    _case("huge seed", "train", "-c", "demo", "--seed", "9" * 30, says=("seed", "9999")),
+    _case("suffix of another kind", "sample", ".", "--output", "x.jpg", says=("x.jpg", ".npy")),
+    _case("no suffix", "sample", ".", "--output", "x", says=("--output x", ".png or .npy")),
+    _case("no such model", "sample", "nowhere", says=("nowhere", "no such directory")),
+    _case("an empty model", "sample", "", says=("neither a run", "exported model")),
+    _case("neither run nor model", "sample", ".", says=("neither a run", "checkpoints/")),
+    Case("a file for a model", ("sample", "file"), ("file", "no such directory"), _file),
+    _case("an escape in a flag", "--\x1b[31mred", says=("ppgan-zoo --help",)),
+    _case("a newline in a flag", "train", "--a\nb", says=("train --help",)),
+    _case("bytes that are no text", "sample", "\udcff\udcfe", says=("no such directory",)),
+    _case("a name too long", "sample", "x" * 5000, says=("xxx", "no such directory",)),
+    _case("a word too long", "x" * 5000, says=("invalid choice", "ppgan-zoo --help")),
+    _case("unknown device", "sample", ".", "--device", "tpu", says=("device 'tpu'", "allowed")),
+    _case("no such device", "sample", ".", "--device", "gpu:99", says=("device gpu:99",)),
+    _case("no model of that name", "info", "dcgn", says=("unknown model 'dcgn'", "'dcgan'")),
+    _case("a name that leaves", "info", "../../x", says=("unknown model '../../x'", "known:")),
+    _case("a name with dots", "info", "os.path:join", says=("unknown model", "known:")),
+    _case("nothing to train", "train", says=("needs -c RECIPE", "--resume")),
+    _case("train and resume", "train", "-c", "demo", "--resume", says=("leave out -c",)),
+    _case("resume twice", "train", "--resume", "a", "--output", "b", says=("leave out --output",)),
+    _case("nothing to resume", "train", "--resume", says=("no run to resume",)),
+    _case("no such run", "train", "--resume", "nowhere", says=("nowhere", "not a run")),
+    _case("no such data", "train", "-c", "demo", "--data-dir", "nowhere", says=("nowhere",)),
+    Case("a file for output", ("export", "--checkpoint", "run", "--output", "file/x"),
+         ("file", "File exists"), lambda folder, stock: _run_and_file(folder, stock)),
+    Case("output that is not empty", ("train", "-c", "demo", "--output", "full"),
+         ("full", "is not empty", "another --output"), lambda folder, stock: _full(folder)),
+    Case("export over other files", ("export", "--checkpoint", "run", "--output", "full"),
+         ("full",), lambda folder, stock: (_run_and_file(folder, stock), _full(folder))),
+    _case("no such checkpoint", "export", "--checkpoint", "x", "--output", "y", says=("neither",)),
+]  # fmt: skip
+
+
+def _run_and_file(folder: Path, stock: Stock) -> None:
+    (folder / "run").symlink_to(stock.run)
+    _file(folder, stock)
+
+
+def _full(folder: Path) -> None:
+    (folder / "full").mkdir()
+    (folder / "full" / "precious.txt").write_text("mine")

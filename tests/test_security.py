@@ -1,0 +1,233 @@
+"""The package holds nothing that runs what a file says: shown over its syntax trees."""
+
+import ast
+import builtins
+import io
+import json
+import struct
+from pathlib import Path
+
+import pytest
+from conftest import ROOT
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+# A sound tensor's beginning: versions, no LoD, then a message of five bytes.
+HEAD = bytes.fromhex("0000000000000000000000000000000005000000")
+
+# What could run or reconstruct something from data. A name matches with all that is below it.
+FORBIDDEN = (
+    "eval", "exec", "compile", "__import__", "breakpoint",
+    "pickle", "cPickle", "_pickle", "dill", "cloudpickle", "joblib", "shelve", "marshal", "code",
+    "os.system", "os.popen", "os.spawn", "os.exec", "os.fork", "pty", "commands", "runpy",
+    "subprocess", "multiprocessing", "ctypes", "importlib.import_module",
+    "importlib.util.spec_from_file_location", "importlib.util.module_from_spec",
+    "yaml.load", "yaml.load_all", "yaml.unsafe_load", "yaml.full_load", "yaml.Loader",
+    "yaml.FullLoader", "yaml.UnsafeLoader",
+    "paddle.load", "paddle.jit.load", "paddle.hub", "paddle.utils.download", "paddle.save",
+    "torch", "numpy.lib.format", "pandas.read_pickle", "urllib.request.urlretrieve",
+    "urllib.request.urlopen", "requests", "httpx", "socket", "zipfile.ZipFile.extractall",
+    "shutil.unpack_archive", "tarfile", "tempfile.mktemp",
+)  # fmt: skip
+
+# Where one of these stands all the same, and why that is sound.
+ALLOWED = {
+    ("__init__.py", "importlib.import_module"): "the package's own names, from a table",
+    ("cli.py", "importlib.import_module"): "the commands, from a tuple in the same file",
+    ("registry.py", "importlib.import_module"): "models by a table, and plugins: installed code",
+    ("run.py", "subprocess"): "git describe of the zoo's own checkout; a list, no shell",
+    ("pickles.py", "subprocess"): "starts untrusted_pickle.py; a list, no shell, no environment",
+    ("untrusted_pickle.py", "pickle"): "an Unpickler whose find_class admits a table of names",
+    ("runtime.py", "ctypes"): "tells the C library to keep freed memory",
+    ("ops/onednn.py", "ctypes"): "the oneDNN of Paddle's own wheel",
+    ("ops/onednn_convolution.py", "ctypes"): "types of its arguments",
+    ("bench.py", "subprocess"): "starts this package in other processes; a list, no shell",
+    ("data/download.py", "urllib.request.urlopen"): "the official sets, by SHA-256 and size",
+}
+
+PACKAGE = ROOT / "ppgan_zoo"
+SOURCES = sorted(
+    path for folder in ("ppgan_zoo", "tools") for path in (ROOT / folder).rglob("*.py")
+)
+
+
+def names_used(tree):
+    """Return every imported name and every call or attribute by its full name."""
+    known, used = {}, set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                used.add(alias.name)
+                known[alias.asname or alias.name.partition(".")[0]] = (
+                    alias.name if alias.asname else alias.name.partition(".")[0]
+                )
+        elif isinstance(node, ast.ImportFrom):
+            for alias in node.names:
+                used.add(f"{node.module}.{alias.name}")
+                known[alias.asname or alias.name] = f"{node.module}.{alias.name}"
+    for node in ast.walk(tree):
+        parts, inner = [], node
+        while isinstance(inner, ast.Attribute):
+            parts.append(inner.attr)
+            inner = inner.value
+        if isinstance(inner, ast.Name) and (inner.id in known or inner.id in dir(builtins)):
+            used.add(".".join([known.get(inner.id, inner.id), *reversed(parts)]))
+    return used
+
+
+def forbidden_in(source):
+    tree = ast.parse(source)
+    found = {
+        rule
+        for name in names_used(tree)
+        for rule in FORBIDDEN
+        if name == rule or name.startswith(rule if rule in PREFIXES else f"{rule}.")
+    }
+    for node in ast.walk(tree):
+        if isinstance(node, ast.keyword) and isinstance(node.value, ast.Constant):
+            if node.arg in ("shell", "allow_pickle", "trust_remote_code") and node.value.value:
+                found.add(f"{node.arg}=True")
+        elif isinstance(node, ast.keyword) and node.arg in ("shell", "allow_pickle"):
+            found.add(f"{node.arg}=...")
+    return found
+
+
+PREFIXES = ("os.exec", "os.spawn")
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_no_source_runs_what_a_file_says(path):
+    name = str(path.relative_to(PACKAGE if path.is_relative_to(PACKAGE) else ROOT))
+    allowed = {rule for file, rule in ALLOWED if file == name}
+    assert forbidden_in(path.read_bytes()) - allowed == set()
+
+
+def test_every_exception_is_still_needed():
+    for file, rule in ALLOWED:
+        assert rule in forbidden_in((PACKAGE / file).read_bytes()), (file, rule)
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "import pickle", "from pickle import loads", "import pickle as p", "eval('1')",
+        "exec(text)", "import yaml\nyaml.load(text, yaml.Loader)", "from yaml import load",
+        "import os\nos.system('x')", "from os import system", "import os\nos.execvp('x', [])",
+        "import subprocess", "from subprocess import run", "run('x', shell=True)",
+        "run('x', shell=flag)", "import paddle\npaddle.load('x')", "from paddle import load",
+        "import paddle as p\np.jit.load('x')", "import torch", "from torch import load",
+        "import numpy as np\nnp.load('x', allow_pickle=True)", "__import__('os')",
+        "import urllib.request\nurllib.request.urlopen('x')", "import requests",
+        "from importlib import import_module", "import marshal", "from ctypes import CDLL",
+    ],
+)  # fmt: skip
+def test_the_check_finds_what_it_should(source):
+    assert forbidden_in(source)
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "import os\nos.path.join('a')", "import numpy as np\nnp.load('x', allow_pickle=False)",
+        "import yaml\nyaml.safe_load('x')", "layer.eval()", "run(['x'], shell=False)",
+        "import re\nre.compile('x')", "encode(1)",
+    ],
+)  # fmt: skip
+def test_the_check_lets_the_harmless_pass(source):
+    assert not forbidden_in(source)
+
+
+def test_every_mirror_and_file_of_a_download_has_a_checksum():
+    from ppgan_zoo.data.official import OFFICIAL_SETS
+
+    for official in OFFICIAL_SETS.values():
+        for split in official.splits.values():
+            for file in (split.images, split.labels):
+                assert len(bytes.fromhex(file.sha256)) == 32
+                assert file.size_bytes > 0
+
+
+def test_nothing_of_a_run_lies_outside_its_directory(tiny_recipe, tmp_path, monkeypatch):
+    """The names that a recipe gives (of model, data, figure) make no path."""
+    from ppgan_zoo.recipe import load_recipe
+    from ppgan_zoo.train import train
+
+    (tmp_path / "work").mkdir()
+    monkeypatch.chdir(tmp_path / "work")
+    recipe = load_recipe(tiny_recipe, ["training.epochs=null", "training.iterations=1"])
+    train(recipe, Path("run"), offline=True)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["tiny.yml", "work"]
+    assert [path.name for path in (tmp_path / "work").iterdir()] == ["run"]
+
+
+def test_no_link_inside_a_folder_of_pictures_is_followed_to_other_folders(tmp_path):
+    import numpy as np
+    from PIL import Image
+
+    from ppgan_zoo.data import load_image_set
+
+    for name in ("pictures", "private"):
+        (tmp_path / name).mkdir()
+        Image.fromarray(np.zeros((8, 8), np.uint8)).save(tmp_path / name / "a.png")
+    (tmp_path / "pictures" / "more").symlink_to(tmp_path / "private")
+    assert len(load_image_set("folder", directory=tmp_path / "pictures", image_size=8)) == 1
+
+
+@pytest.mark.parametrize(
+    "operator",
+    [
+        "save", "save_combine", "load", "load_combine", "1.save", "1.save_combine_", "py_func",
+        "1.py_func", "print", "1.print", "assert", "read_file", "send_v2", "1.recv_v2", "run_program",
+        "c_allreduce_sum", "listen_and_serv", "tensorrt_engine", "queue_generator", "custom_call",
+    ],
+)  # fmt: skip
+def test_operators_with_side_effects_are_refused(operator, tmp_path):
+    from ppgan_zoo.errors import ExportError
+    from ppgan_zoo.program import check_program
+
+    block = {"ops": [{"#": operator}, {"#": "1.fetch"}]}
+    program = {"program": {"regions": [{"blocks": [{"ops": [{"#": "0.if", "regions": [
+        {"blocks": [block]}]}]}]}]}}  # fmt: skip
+    (tmp_path / "generator.json").write_text(json.dumps(program))
+    (tmp_path / "generator.pdiparams").write_bytes(b"")
+    with pytest.raises(ExportError, match="does more than compute"):
+        check_program(tmp_path / "generator.json", tmp_path / "generator.pdiparams")
+
+
+def test_a_program_of_paddle_2_with_such_an_operator_is_refused(tmp_path):
+    from paddle.base.proto import framework_pb2
+
+    from ppgan_zoo.errors import ExportError
+    from ppgan_zoo.program import check_program
+
+    program = framework_pb2.ProgramDesc()
+    block = program.blocks.add(idx=0, parent_idx=-1)
+    block.ops.add(type="save_combine")
+    (tmp_path / "generator.pdmodel").write_bytes(program.SerializeToString())
+    (tmp_path / "generator.pdiparams").write_bytes(b"")
+    with pytest.raises(ExportError, match="'save_combine' does more than compute"):
+        check_program(tmp_path / "generator.pdmodel", tmp_path / "generator.pdiparams")
+
+
+@given(content=st.binary(max_size=80) | st.binary(max_size=40).map(lambda raw: HEAD + raw))
+@settings(max_examples=300, deadline=None)
+def test_any_bytes_as_weights_are_shapes_or_one_error(content):
+    from ppgan_zoo.program import _tensors
+
+    try:
+        assert all(isinstance(shape, tuple) for shape in _tensors(content))
+    except (ValueError, struct.error, IndexError, KeyError):
+        pass
+
+
+@given(content=st.binary(max_size=100))
+@settings(max_examples=300, deadline=None)
+def test_the_unpickler_knows_a_table_of_names(content):
+    """Through the unpickler itself, in this process: it admits a table of names and no other."""
+    from ppgan_zoo.untrusted_pickle import ALLOWED, _ArraysOnly, _Refused
+
+    reader = _ArraysOnly(io.BytesIO(content))
+    for module, name in ALLOWED:
+        assert reader.find_class(module, name) is ALLOWED[module, name]
+    with pytest.raises(_Refused):
+        reader.find_class("os", content.hex() or "system")
