@@ -26,6 +26,7 @@ COMMANDS = (
     "sample",
     "export",
     "bench",
+    "collapse",
 )
 
 
