@@ -228,8 +228,12 @@ def read_best(folder: Path) -> dict[str, Any] | None:
         raise CheckpointError(f"{folder / 'best.json'}: cannot be read: {error}") from None
 
 
-def prune_checkpoints(folder: Path, keep_last: int, newest: int) -> None:
+def prune_checkpoints(
+    folder: Path, keep_last: int, newest: int, good_until: int | None = None
+) -> None:
     """Delete all checkpoints but the last `keep_last` and the best, and abandoned scratch.
+
+    Where `good_until` is given, the last one up to that iteration is kept too.
 
     Checkpoints beyond iteration `newest` belong to a course of the run that was abandoned
     (it was resumed from an older checkpoint) and are deleted too.
@@ -237,6 +241,9 @@ def prune_checkpoints(folder: Path, keep_last: int, newest: int) -> None:
     best = read_best(folder)
     kept = [path for path in sorted(folder.glob("step-*")) if path.name <= checkpoint_name(newest)]
     keep = {path.name for path in kept[-keep_last:]} | ({best["checkpoint"]} if best else set())
+    if good_until is not None:
+        good = [path.name for path in kept if path.name <= checkpoint_name(good_until)]
+        keep |= set(good[-1:])
     for path in folder.iterdir():
         if path.name.startswith((".step-", "step-")) and path.name not in keep:
             shutil.rmtree(path, ignore_errors=True)

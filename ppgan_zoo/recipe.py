@@ -271,6 +271,22 @@ class Checkpoints(Section):
     best_by: Literal["sliced_wasserstein"] | None = "sliced_wasserstein"
 
 
+class Health(Section):
+    """The watch for trouble. `every_steps` None: none. `stop_on`: what ends the run."""
+
+    every_steps: Positive | None = 100
+    stop_on: tuple[
+        Literal["strong_discriminator", "identical_samples", "vanishing_gradient", "memorisation"],
+        ...,
+    ] = ()
+
+    @model_validator(mode="after")
+    def _stops_only_on_what_it_watches(self) -> Health:
+        if self.stop_on and self.every_steps is None:
+            raise ValueError("every_steps: stop_on needs checks; set it to a number of iterations")
+        return self
+
+
 class Recipe(Section):
     """A whole recipe. `every_steps` keys left out mean: at the end of every epoch."""
 
@@ -287,6 +303,7 @@ class Recipe(Section):
     samples: Samples = Samples()
     log: Log = Log()
     checkpoint: Checkpoints = Checkpoints()
+    health: Health = Health()
 
     @model_validator(mode="after")
     def _batch_divides(self) -> Recipe:

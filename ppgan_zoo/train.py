@@ -24,6 +24,7 @@ from ppgan_zoo.build import (
 )
 from ppgan_zoo.callbacks.base import Callback
 from ppgan_zoo.callbacks.checkpoints import CheckpointSaver
+from ppgan_zoo.callbacks.health import Health
 from ppgan_zoo.callbacks.progress import EpochLog, ProgressBar
 from ppgan_zoo.callbacks.samples import SampleGrid
 from ppgan_zoo.callbacks.stop import StopOnSignal
@@ -40,8 +41,8 @@ from ppgan_zoo.visualdl_log import VisualDLLog
 
 # A resumed run must stay the run that it was: only these may be given anew.
 RESUME_KEYS = (
-    "training.epochs", "training.iterations", "samples.", "log.", "checkpoint.", "device",
-    "data.directory",
+    "training.epochs", "training.iterations", "samples.", "log.", "checkpoint.", "health.",
+    "device", "data.directory",
 )  # fmt: skip
 
 
@@ -53,11 +54,15 @@ class Outcome:
         run: Its directory.
         iteration: Iterations done in all.
         signal: The signal that stopped it, or None.
+        trouble: The name in ``health.stop_on`` that stopped it, or None.
+        good_until: Iteration up to which the run showed nothing of ``health.stop_on``.
     """
 
     run: RunDirectory
     iteration: int
     signal: int | None
+    trouble: str | None = None
+    good_until: int | None = None
 
 
 def train(recipe: Recipe, output: Path, *, offline: bool = False) -> Outcome:
@@ -212,19 +217,45 @@ def _fit(job: Job, run: RunDirectory, *, resume: bool) -> Outcome:
         logger.info("nothing to do: %d of %d iterations are done", trainer.iteration, iterations)
         return Outcome(run, trainer.iteration, None)
     stop = StopOnSignal()
-    callbacks = [stop, *_callbacks(job, run, logger)]
+    records = VisualDLLog(run.visualdl, resume_step=trainer.iteration or None)
+    health = _health(job, logger, records)
+    callbacks = [stop, *_callbacks(job, run, logger, records, health)]
     trainer.fit(job.batches, iterations=iterations, callbacks=callbacks)
-    return Outcome(run, trainer.iteration, stop.signal)
+    trouble, good_until = (health.stopped_by, health.good_until) if health else (None, None)
+    return Outcome(run, trainer.iteration, stop.signal, trouble, good_until)
 
 
-def _callbacks(job: Job, run: RunDirectory, logger: logging.Logger) -> list[Callback]:
+def _health(job: Job, logger: logging.Logger, records: VisualDLLog) -> Health | None:
+    section = job.recipe.health
+    if section.every_steps is None:
+        return None
+    return Health(
+        job.batches,
+        job.recipe.data.batch_size,
+        job.images.images,
+        every_steps=section.every_steps,
+        stop_on=section.stop_on,
+        logger=logger,
+        log=records,
+    )
+
+
+def _callbacks(
+    job: Job,
+    run: RunDirectory,
+    logger: logging.Logger,
+    records: VisualDLLog,
+    health: Health | None,
+) -> list[Callback]:
     recipe, images, trainer = job.recipe, job.images, job.trainer
     images_per_step = recipe.data.batch_size * recipe.training.discriminator_steps
-    records = VisualDLLog(run.visualdl, resume_step=trainer.iteration or None)
     rows, columns = recipe.samples.grid
     shown = recipe.samples.real_rows * columns
+    tags = (lambda: health.tags) if health else (lambda: "")
     return [
-        ProgressBar(job.iterations, images_per_step, recipe.log.every_steps),
+        # First, so that what stops the run is known to what saves it.
+        *([health] if health else []),
+        ProgressBar(job.iterations, images_per_step, recipe.log.every_steps, tags),
         EpochLog(logger, job.batches.steps_per_epoch, images_per_step),
         SampleGrid(
             run.samples,
@@ -241,6 +272,7 @@ def _callbacks(job: Job, run: RunDirectory, logger: logging.Logger) -> list[Call
             figure_name=recipe.checkpoint.best_by or "",
             figure=build_figure(images, trainer) if recipe.checkpoint.best_by else None,
             logger=logger,
+            good_until=(lambda: health.good_until) if recipe.health.stop_on and health else None,
         ),
         # Last, since it closes the log that the grids are written to.
         VisualDLCurves(

@@ -211,7 +211,10 @@ def test_the_command_writes_table_json_and_picture(tmp_path, capsys):
         (["ring", "--samples", "9"], "ring takes 2,500"),
         (["ring", "--packing", "3"], "constraints.packing"),
         (["ring", "--penalty", "r9"], "found 'r9'"),
-        (["ring", "-o", "samples.real_rows=1"], "samples: the collapse suite has no such section"),
+        (
+            ["ring", "-o", "samples.real_rows=1"],
+            "samples: a setting of the collapse suite has constraints, data",
+        ),
         (["grid", "-o", "data.limit=5"], "data.limit: unknown key"),
         (["ring", "-o", "model.name=nothing"], "unknown model 'nothing'"),
     ],

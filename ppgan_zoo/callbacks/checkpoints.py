@@ -32,6 +32,8 @@ class CheckpointSaver(Callback):
         figure_name: Name of the figure that the best is chosen by.
         figure: The figure; None to keep no best.
         logger: Gets a line for each new best.
+        good_until: Returns the iteration up to which the run was healthy: the last checkpoint
+            up to there is kept too. None for none.
     """
 
     def __init__(
@@ -44,6 +46,7 @@ class CheckpointSaver(Callback):
         figure_name: str,
         figure: Figure | None,
         logger: logging.Logger,
+        good_until: Callable[[], int | None] | None = None,
     ) -> None:
         self.folder = folder
         self.model = dict(model)
@@ -52,6 +55,7 @@ class CheckpointSaver(Callback):
         self.figure_name = figure_name
         self.figure = figure
         self.logger = logger
+        self.good_until = good_until
         self.best: float | None = None
         self.saved_at = -1
 
@@ -97,5 +101,6 @@ class CheckpointSaver(Callback):
                     "best so far: iteration %d, %s %.4f",
                     trainer.iteration, self.figure_name, value,
                 )  # fmt: skip
-        prune_checkpoints(self.folder, self.keep_last, trainer.iteration)
+        good_until = self.good_until() if self.good_until is not None else None
+        prune_checkpoints(self.folder, self.keep_last, trainer.iteration, good_until)
         self.saved_at = trainer.iteration

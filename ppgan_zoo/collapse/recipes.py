@@ -22,16 +22,24 @@ class CollapseData(Section):
     batch_size: Positive
 
 
+# A setting has no run directory, and takes seed and device from the command line.
+SETTING = {
+    "model", "latent", "data", "objective", "constraints", "optimizer", "training", "ema"
+}  # fmt: skip
+
+
 class CollapseRecipe(Recipe):
-    """A recipe whose data are those of a test; it has no run directory to say anything of."""
+    """A recipe whose data are those of a test, with the sections of :data:`SETTING` alone."""
 
     data: CollapseData  # type: ignore[assignment]
 
     @model_validator(mode="after")
     def _only_what_has_an_effect(self) -> CollapseRecipe:
-        for key in ("samples", "log", "checkpoint", "health"):
-            if key in self.model_fields_set:
-                raise ValueError(f"{key}: the collapse suite has no such section; leave it out")
+        for key in sorted(self.model_fields_set - SETTING):
+            raise ValueError(
+                f"{key}: a setting of the collapse suite has {', '.join(sorted(SETTING))}; "
+                "leave it out (for seed and device there are --seed and --device)"
+            )
         if self.training.iterations is None:
             raise ValueError("training.iterations: the collapse suite needs it, not epochs")
         return self

@@ -18,7 +18,7 @@ from ppgan_zoo.build import build_model, build_trainer, model_facts
 from ppgan_zoo.callbacks.progress import ProgressBar
 from ppgan_zoo.collapse.mixtures import MIXTURES, REAL_DRAW, Mixture, MixtureBatches
 from ppgan_zoo.collapse.modes import ModeCount
-from ppgan_zoo.collapse.recipes import CollapseRecipe
+from ppgan_zoo.collapse.recipes import SETTING, CollapseRecipe
 from ppgan_zoo.collapse.stacked_mnist import (
     MODES,
     TRAINING_IMAGES,
@@ -191,9 +191,7 @@ class SettingResult:
             "mean": self.mean(),
             "std": self.std(),
             "floor": dataclasses.asdict(self.floor),
-            "recipe": self.recipe.model_dump(
-                mode="json", exclude={"seed", "samples", "log", "checkpoint", "health"}
-            ),
+            "recipe": self.recipe.model_dump(mode="json", include=SETTING),
             "ppgan_zoo": __version__,
             "paddle": paddle.__version__,
         }
