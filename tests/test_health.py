@@ -141,10 +141,10 @@ def test_a_generator_that_ignores_z_is_named():
     first = trainer.generator.layers[0].weight
     first.set_value(np.zeros(first.shape, np.float32))
     health, text = watch()
-    for trainer.iteration in range(1, 6):
+    for trainer.iteration in range(1, 11):
         assert "identical_samples" not in text.getvalue()
         health.check(trainer)
-    assert "identical_samples at iteration 5: G's samples lie 0.00 times" in text.getvalue()
+    assert "identical_samples at iteration 10: G's samples lie 0.00 times" in text.getvalue()
     assert health.tags == "samples alike"
 
 
@@ -161,7 +161,7 @@ def test_a_sure_discriminator_leaves_no_gradient_in_the_minimax_game():
 def test_trouble_is_named_once_when_it_begins_and_once_when_it_ends(monkeypatch):
     health, text = watch()
     trainer = small_trainer()
-    course = [0.2] * 4 + [1.0] + [0.2] * 7 + [1.0] * 4 + [0.2] + [1.0] * 5 + [math.nan]
+    course = [0.2] * 9 + [1.0] + [0.2] * 12 + [1.0] * 9 + [0.2] + [1.0] * 10 + [math.nan]
     tags = []
     for trainer.iteration, value in enumerate(course, start=1):
         monkeypatch.setattr(health, "figures", lambda t: {**HEALTHY, "sample_distance": value})
@@ -169,10 +169,10 @@ def test_trouble_is_named_once_when_it_begins_and_once_when_it_ends(monkeypatch)
         tags.append(health.tags)
     lines = text.getvalue().splitlines()
     assert len(lines) == 2
-    assert lines[0].startswith("health: identical_samples at iteration 10:")
+    assert lines[0].startswith("health: identical_samples at iteration 20:")
     assert "constraints.packing" in lines[0]
-    assert lines[1] == "health: identical_samples is over (iteration 22)"
-    assert tags[8] == "" and tags[9] == tags[20] == "samples alike" and tags[21] == ""
+    assert lines[1] == "health: identical_samples is over (iteration 42)"
+    assert tags[18] == "" and tags[19] == tags[40] == "samples alike" and tags[41] == ""
     assert not trainer.stop_requested and health.stopped_by is None
 
 
@@ -205,17 +205,17 @@ STOPPING = ["health.every_steps=1", "health.stop_on=[identical_samples]",
 def test_stop_on_ends_the_run_and_keeps_the_last_good_checkpoint(
     tiny_recipe, tmp_path, monkeypatch, capsys
 ):
-    sick_from(monkeypatch, 5)
+    sick_from(monkeypatch, 2)
     run = tmp_path / "run"
     options = [word for override in STOPPING for word in ("-o", override)]
     code = main(["train", "-c", str(tiny_recipe), "--output", str(run), "--offline", *options])
     assert code == 3
     line = capsys.readouterr().err.strip().splitlines()[-1]
-    assert line.startswith("stopped at iteration 9 by health.stop_on: identical_samples; ")
-    assert line.endswith(str(run / "checkpoints" / "step-00000004"))
+    assert line.startswith("stopped at iteration 11 by health.stop_on: identical_samples; ")
+    assert line.endswith(str(run / "checkpoints" / "step-00000001"))
     kept = [checkpoint.path.name for checkpoint in list_checkpoints(run / "checkpoints")]
-    assert sorted(kept) == ["step-00000004", "step-00000009"]
-    assert "WARNING health: identical_samples at iteration 9" in (run / "train.log").read_text()
+    assert sorted(kept) == ["step-00000001", "step-00000011"]
+    assert "WARNING health: identical_samples at iteration 11" in (run / "train.log").read_text()
 
 
 def test_the_watch_records_its_figures_and_leaves_the_weights_as_they_were(tiny_recipe, tmp_path):

@@ -64,9 +64,9 @@ TROUBLES = (
     Trouble(
         name="identical_samples",
         signal="sample_distance",
-        limit=0.5,
+        limit=0.25,
         above=False,
-        checks=5,
+        checks=10,
         tag="samples alike",
         finding="G's samples lie {:.2f} times as far apart as real images",
         remedy="set training.generator_steps to 1 or lower optimizer.generator.learning_rate; "

@@ -45,7 +45,10 @@ def table_foot(result: SettingResult) -> str:
 
 
 def picture(result: SettingResult) -> bytes:
-    """Return a PNG: clouds of points over their modes, or a grid of images, seed by seed."""
+    """Return a PNG: clouds of points over their modes, or a grid of images, seed by seed.
+
+    The circles are what counts as high quality.
+    """
     if isinstance(result.test, MixtureModes):
         return _clouds(result, result.test)
     assert isinstance(result.test, StackedMnistModes)
@@ -72,9 +75,9 @@ def _clouds(result: SettingResult, test: MixtureModes) -> bytes:
     for index, seed in enumerate(result.seeds):
         axes = figure.add_subplot(1, count, index + 1)
         for mean in mixture.means:
-            axes.add_patch(Circle(mean, 4 * WITHIN_STDS * mixture.std, fill=False, color="0.7"))
+            axes.add_patch(Circle(mean, WITHIN_STDS * mixture.std, fill=False, color="0.3", lw=0.8))
         points = mixture.to_points(seed.images)
-        axes.scatter(points[:, 0], points[:, 1], s=2, color="tab:blue", alpha=0.4, linewidths=0)
+        axes.scatter(points[:, 0], points[:, 1], s=2, color="tab:blue", alpha=0.3, linewidths=0)
         axes.set(xlim=(-limit, limit), ylim=(-limit, limit), aspect="equal", xticks=[], yticks=[])
         figures = _cells(seed.row())
         axes.set_title(f"seed {seed.seed}: {figures[0]} modes, {figures[1]}", fontsize=9)
