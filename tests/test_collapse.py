@@ -3,7 +3,9 @@
 import io
 import json
 import math
+import sys
 from dataclasses import dataclass
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -232,3 +234,29 @@ def test_every_base_recipe_is_sound_and_others_are_refused():
         collapse_recipe("rings")
     with pytest.raises(ConfigError, match="the collapse suite needs it"):
         collapse_recipe("ring", ["training.iterations=null", "training.epochs=1"])
+
+
+def test_the_command_stacks_the_training_digits_that_it_finds(monkeypatch, tmp_path, capsys):
+    asked = []
+    features = SimpleNamespace(
+        open_features=lambda name: asked.append(name) or MeanGreyClassifier()
+    )
+    monkeypatch.setitem(sys.modules, "ppgan_zoo.metrics.features", features)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    options = [
+        "--samples",
+        "30",
+        "--seeds",
+        "1",
+        "--iterations",
+        "1",
+        "--offline",
+        "--format",
+        "json",
+    ]
+    small = ["-o", "model.generator.channels=2", "-o", "model.discriminator.channels=2"]
+    assert main(["collapse", "stacked_mnist", *options, *small]) == 0
+    data = json.loads(capsys.readouterr().out)
+    assert asked == ["digits-v1"]
+    assert data["samples"] == 30 and 1 <= data["floor"]["modes"] <= 30
+    assert data["digits"]["name"] == data["floor_digits"]["name"] == "mnist"

@@ -4,6 +4,7 @@ import io
 import json
 import logging
 import math
+from types import SimpleNamespace
 
 import numpy as np
 import paddle
@@ -13,6 +14,7 @@ from conftest import tree_bytes
 import ppgan_zoo
 from ppgan_zoo import train
 from ppgan_zoo.callbacks.health import TROUBLE_NAMES, Health
+from ppgan_zoo.callbacks.progress import ProgressBar
 from ppgan_zoo.checkpoint import list_checkpoints
 from ppgan_zoo.cli import main
 from ppgan_zoo.constraints import View, spectral_norm
@@ -252,3 +254,16 @@ def test_the_recipe_knows_the_names_of_the_troubles(tiny_recipe):
         load_recipe(tiny_recipe, ["health.stop_on=[identical_sample]"])
     with pytest.raises(ConfigError, match="stop_on needs checks"):
         load_recipe(tiny_recipe, ["health={every_steps: null, stop_on: [memorisation]}"])
+
+
+def test_the_progress_bar_says_in_short_what_is_there():
+    shown = []
+    bar = ProgressBar(10, 8, 1, lambda: "samples alike, memorising")
+    bar.bar = SimpleNamespace(
+        disable=False, update=lambda: None, format_dict={"rate": 2.0},
+        set_postfix_str=lambda text, refresh: shown.append(text),
+    )  # fmt: skip
+    bar.on_step_end(
+        SimpleNamespace(iteration=1), {"loss/discriminator": 1.0, "loss/generator": 2.0}
+    )
+    assert shown == ["D 1.000 G 2.000 16 images/s samples alike, memorising"]

@@ -87,7 +87,7 @@ TROUBLES = (
     Trouble(
         name="memorisation",
         signal="memorisation",
-        limit=0.5,
+        limit=0.8,
         above=False,
         checks=2,
         tag="memorising",
