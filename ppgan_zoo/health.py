@@ -15,7 +15,8 @@ import paddle
 from numpy.typing import NDArray
 from paddle import Tensor, nn
 
-from ppgan_zoo.nets import layer_state
+from ppgan_zoo.nets import layer_state, set_stop_gradient
+from ppgan_zoo.optimizers import trainable_parameters
 from ppgan_zoo.trainer import Trainer
 
 HEALTH_DRAW = 4  # in the key of z; the trainer has 1 to 3
@@ -136,13 +137,16 @@ def _gradient_to_samples(trainer: Trainer, real: Tensor, z: Tensor) -> tuple[Ten
     def keep(layer: nn.Layer, inputs: Any, output: Tensor) -> None:
         returned.append(output)
 
+    frozen = trainable_parameters(trainer.discriminator)
+    set_stop_gradient(frozen, True)  # as in G's own updates
     hook = trainer.generator.register_forward_post_hook(keep)
     try:
         loss, _ = trainer.generator_loss(real, z)
+        fake = returned[-1]
+        (gradient,) = paddle.grad(loss, fake)
     finally:
         hook.remove()
-    fake = returned[-1]
-    (gradient,) = paddle.grad(loss, fake)
+        set_stop_gradient(frozen, False)
     return fake.detach(), gradient
 
 
