@@ -354,16 +354,23 @@ def remove_abandoned(folder: Path, newest: int) -> None:
         (folder / "best.json").unlink()
 
 
-def prune_checkpoints(folder: Path, keep_last: int, newest: int) -> None:
+def prune_checkpoints(
+    folder: Path, keep_last: int, newest: int, good_until: int | None = None
+) -> None:
     """Delete all checkpoints but the last `keep_last` and the best, and abandoned scratch.
+
+    Where `good_until` is given, the last one up to that iteration is kept too.
 
     Checkpoints beyond iteration `newest` belong to a course of the run that was abandoned
     (it was resumed from an older checkpoint) and are deleted too.
     """
     best = read_best(folder)
     paths = checkpoint_folders(folder)
-    kept = [path for path in paths if int(path.name[5:]) <= newest][-keep_last:]
-    keep = {path.name for path in kept} | ({best["checkpoint"]} if best else set())
+    kept = [path for path in paths if int(path.name[5:]) <= newest]
+    keep = {path.name for path in kept[-keep_last:]} | ({best["checkpoint"]} if best else set())
+    if good_until is not None:
+        good = [path.name for path in kept if int(path.name[5:]) <= good_until]
+        keep |= set(good[-1:])
     for path in paths:
         if path.name not in keep:
             remove_checkpoint(path)

@@ -30,6 +30,7 @@ COMMANDS = (
     "export",
     "bench",
     "convert",
+    "collapse",
 )
 
 

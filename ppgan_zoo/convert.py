@@ -61,7 +61,7 @@ def facts_of_model(name: str) -> ModelFacts:
     """Return what rebuilds a model with all its default arguments."""
     gan = create(name)
     channels, height, _ = gan.image_shape
-    recipe = recipe_from(
+    recipe: Recipe = recipe_from(
         {
             "model": {"name": name},
             "latent": {"dim": gan.latent_dim},

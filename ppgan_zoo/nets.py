@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -82,3 +83,16 @@ def set_stop_gradient(parameters: Iterable[Any], value: bool) -> None:
     """Freeze `parameters` (True) or thaw them (False)."""
     for parameter in parameters:
         parameter.stop_gradient = value
+
+
+@contextlib.contextmanager
+def layer_state(layer: nn.Layer) -> Iterator[None]:
+    """Put back, at the end, what a forward in train mode changes: statistics and buffers."""
+    learned = {id(parameter) for parameter in trainable_parameters(layer)}
+    tensors = [tensor for tensor in layer.state_dict().values() if id(tensor) not in learned]
+    before = [tensor.clone() for tensor in tensors]
+    try:
+        yield
+    finally:
+        for tensor, value in zip(tensors, before, strict=True):
+            paddle.assign(value, tensor)

@@ -8,11 +8,12 @@ against their signatures later, in :mod:`ppgan_zoo.build`.
 
 from __future__ import annotations
 
+import copy
 import os
 from collections.abc import Iterable, Mapping
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -309,6 +310,22 @@ class Recovery(Section):
     write_error: Literal["stop", "continue"] = "stop"
 
 
+class Health(Section):
+    """The watch for trouble. `every_steps` None: none. `stop_on`: what ends the run."""
+
+    every_steps: Positive | None = 100
+    stop_on: tuple[
+        Literal["strong_discriminator", "identical_samples", "vanishing_gradient", "memorisation"],
+        ...,
+    ] = ()
+
+    @model_validator(mode="after")
+    def _stops_only_on_what_it_watches(self) -> Health:
+        if self.stop_on and self.every_steps is None:
+            raise ValueError("every_steps: stop_on needs checks; set it to a number of iterations")
+        return self
+
+
 class Recipe(Section):
     """A whole recipe. `every_steps` left out in `samples`, `checkpoint`: after every epoch."""
 
@@ -327,6 +344,7 @@ class Recipe(Section):
     checkpoint: Checkpoints = Checkpoints()
     evaluation: EvaluationSection = EvaluationSection()
     recovery: Recovery = Recovery()
+    health: Health = Health()
 
     @model_validator(mode="after")
     def _batch_divides(self) -> Recipe:
@@ -341,6 +359,9 @@ class Recipe(Section):
     def to_yaml(self) -> str:
         """Return the recipe as YAML that :func:`load_recipe` reads back to an equal one."""
         return to_yaml(self.model_dump(mode="json"))
+
+
+AnyRecipe = TypeVar("AnyRecipe", bound=Recipe)
 
 
 def shipped_recipes() -> dict[str, Path]:
@@ -386,21 +407,40 @@ def load_recipe(path: str | Path, overrides: Iterable[str] = ()) -> Recipe:
     data = document.data
     if not isinstance(data, dict):
         raise ConfigError(f"{path}: a recipe must be a mapping of keys, found {kind_of(data)}")
+    set_by = _apply_overrides(data, overrides)
+    return _validate(data, str(path), document, set_by, Recipe)
+
+
+def recipe_from(
+    data: Mapping[str, Any],
+    where: str = "recipe",
+    overrides: Iterable[str] = (),
+    schema: type[AnyRecipe] = Recipe,  # type: ignore[assignment]
+) -> AnyRecipe:
+    """Check a recipe given as plain data, such as one built by a program.
+
+    Args:
+        data: The keys; left as they are.
+        where: What to call it in a message.
+        overrides: As for :func:`load_recipe`.
+        schema: The kind of recipe.
+
+    Raises:
+        ConfigError: Anything wrong, in one line.
+    """
+    own = copy.deepcopy(dict(data))
+    set_by = _apply_overrides(own, overrides)
+    return _validate(own, where, Document(own, {}), set_by, schema)
+
+
+def _apply_overrides(data: dict[str, Any], overrides: Iterable[str]) -> dict[str, str]:
+    """Apply overrides in order; return which one set each key."""
     set_by: dict[str, str] = {}
     for override in overrides:
         key = _apply_override(data, override)
         set_by.pop(key, None)
         set_by[key] = override
-    return _validate(data, str(path), document, set_by)
-
-
-def recipe_from(data: Mapping[str, Any], where: str = "recipe") -> Recipe:
-    """Check a recipe given as plain data, such as one built by a program.
-
-    Raises:
-        ConfigError: Anything wrong, in one line.
-    """
-    return _validate(dict(data), where, Document(dict(data), {}), {})
+    return set_by
 
 
 def _apply_override(data: dict[str, Any], override: str) -> str:
@@ -425,17 +465,21 @@ def _apply_override(data: dict[str, Any], override: str) -> str:
 
 
 def _validate(
-    data: dict[str, Any], where: str, document: Document, set_by: Mapping[str, str]
-) -> Recipe:
+    data: dict[str, Any],
+    where: str,
+    document: Document,
+    set_by: Mapping[str, str],
+    schema: type[AnyRecipe],
+) -> AnyRecipe:
     try:
-        return Recipe.model_validate(lists_to_tuples(data))
+        return schema.model_validate(lists_to_tuples(data))
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(str(part) for part in first["loc"])
         override = _override_of(key, set_by, in_file=tuple(first["loc"]) in document.lines)
         line = document.line_of(tuple(first["loc"]))
         place = _place(override) if override else f"{where}:{line}" if line else where
-        message = explain(first, key, Recipe)
+        message = explain(first, key, schema)
         raise ConfigError(f"{place}: {message}") from None
 
 

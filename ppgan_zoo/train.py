@@ -6,29 +6,22 @@ import logging
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import paddle
 
-from ppgan_zoo import runtime, visualdl_log
+from ppgan_zoo import runtime
 from ppgan_zoo.build import (
     ModelFacts,
     build_batches,
     build_evaluator,
-    build_figure,
     build_model,
     build_trainer,
     model_facts,
     total_iterations,
 )
 from ppgan_zoo.callbacks.base import Callback
-from ppgan_zoo.callbacks.checkpoints import CheckpointSaver, Figure
-from ppgan_zoo.callbacks.evaluation import Evaluation
-from ppgan_zoo.callbacks.finite import FiniteCheck, NonFiniteError
-from ppgan_zoo.callbacks.progress import EpochLog, ProgressBar
-from ppgan_zoo.callbacks.samples import SampleGrid
+from ppgan_zoo.callbacks.finite import NonFiniteError
 from ppgan_zoo.callbacks.stop import StopOnSignal
-from ppgan_zoo.callbacks.visualdl import VisualDLCurves
 from ppgan_zoo.data import Batches, ImageSet, load_image_set
 from ppgan_zoo.errors import ConfigError, TrainingError
 from ppgan_zoo.estimate import count_parameters, estimate_memory
@@ -39,14 +32,13 @@ from ppgan_zoo.recipe_errors import naming
 from ppgan_zoo.recovery import restore, roll_back, stopped
 from ppgan_zoo.run import RunDirectory, command_line, start_facts
 from ppgan_zoo.run_log import close_log, log_to_file, open_log
-from ppgan_zoo.tolerance import Tolerant
 from ppgan_zoo.trainer import Trainer
-from ppgan_zoo.visualdl_log import VisualDLLog
+from ppgan_zoo.watch import watch_over
 
 # A resumed run must stay the run that it was: only these may be given anew.
 RESUME_KEYS = (
     "training.epochs", "training.iterations", "samples.", "log.", "checkpoint.", "evaluation.",
-    "recovery.", "device", "data.directory",
+    "health.", "recovery.", "device", "data.directory",
 )  # fmt: skip
 
 
@@ -58,11 +50,15 @@ class Outcome:
         run: Its directory.
         iteration: Iterations done in all.
         signal: The signal that stopped it, or None.
+        trouble: The name in ``health.stop_on`` that stopped it, or None.
+        good_until: Iteration up to which the run showed nothing of ``health.stop_on``.
     """
 
     run: RunDirectory
     iteration: int
     signal: int | None
+    trouble: str | None = None
+    good_until: int | None = None
 
 
 def train(
@@ -234,11 +230,12 @@ def _fit(job: Job, run: RunDirectory, watchers: Iterable[Callback], *, resume: b
             )
             return Outcome(run, trainer.iteration, None)
         while True:
-            stop = StopOnSignal()
-            callbacks = [*_callbacks(job, trainer, run, logger), *watchers, stop]
+            stop, watch = StopOnSignal(), watch_over(job, trainer, run, logger)
+            callbacks = [*watch.callbacks, *watchers, stop]
             try:
                 trainer.fit(job.batches, iterations=job.iterations, callbacks=callbacks)
-                return Outcome(run, trainer.iteration, stop.signal)
+                trouble, good_until = watch.trouble()
+                return Outcome(run, trainer.iteration, stop.signal, trouble, good_until)
             except NonFiniteError as error:
                 trainer = _recover(error, job, trainer, run, logger)
     except TrainingError as error:
@@ -292,87 +289,3 @@ def _recover(
             f"checkpoints are in {folder}; lower the learning rates"
         ) from None
     return roll_back(error, trainer.rollbacks, job.fresh_trainer, folder, logger)
-
-
-def _callbacks(
-    job: Job, trainer: Trainer, run: RunDirectory, logger: logging.Logger
-) -> list[Callback]:
-    recipe, images = job.recipe, job.images
-    images_per_step = recipe.data.batch_size * recipe.training.discriminator_steps
-    guard = Tolerant(logger)
-    finite = FiniteCheck(
-        recipe.log.every_steps,
-        recipe.samples.every_steps,
-        recipe.checkpoint.every_steps,
-        recipe.evaluation.every_steps,
-    )
-    records: VisualDLLog | None = None
-    with guard(visualdl_log.NAME):
-        records = VisualDLLog(run.visualdl, guard=guard, resume_step=trainer.iteration or None)
-    rows, columns = recipe.samples.grid
-    shown = recipe.samples.real_rows * columns
-    watched, figure_name, figure = _figures(job, trainer, records, logger)
-    callbacks: list[Callback] = [
-        finite,  # first: the others may take the numbers for finite
-        ProgressBar(job.iterations, images_per_step, recipe.log.every_steps),
-        EpochLog(logger, job.batches.steps_per_epoch, images_per_step),
-        SampleGrid(
-            run.samples,
-            every_steps=recipe.samples.every_steps,
-            grid=(rows, columns),
-            real=images.images[:shown] if shown else None,
-            log=records,
-            guard=guard,
-        ),
-        *watched,
-        CheckpointSaver(
-            run.checkpoints,
-            job.facts.to_json(),
-            every_steps=recipe.checkpoint.every_steps,
-            keep_last=recipe.checkpoint.keep_last,
-            figure_name=figure_name,
-            figure=figure,
-            logger=logger,
-            finite=finite,
-            go_on=recipe.recovery.write_error == "continue",
-        ),
-    ]
-    if records is not None:
-        # Last, since it closes the log that the grids are written to.
-        callbacks.append(
-            VisualDLCurves(
-                records,
-                every_steps=recipe.log.every_steps,
-                histogram_every_steps=recipe.log.histogram_every_steps,
-                images_per_step=images_per_step,
-                hparams=flatten(recipe.model_dump(mode="json")),
-            )
-        )
-    return callbacks
-
-
-def _figures(
-    job: Job, trainer: Trainer, records: VisualDLLog | None, logger: logging.Logger
-) -> tuple[list[Callback], str, Figure | None]:
-    """Return the callback of the metrics, if any, and what chooses the best checkpoint."""
-    best_by, section = job.recipe.checkpoint.best_by, job.recipe.evaluation
-    figure = build_figure(job.images, trainer) if best_by == "sliced_wasserstein" else None
-    if job.evaluator is None:
-        return [], best_by or "", figure
-    watch = Evaluation(job.evaluator, every_steps=section.every_steps, log=records, logger=logger)
-    if best_by != "fid":
-        return [watch], best_by or "", figure
-    # Names the protocol, since a resume may change it and figures of two do not compare.
-    name = f"fid-{job.evaluator.network.name}-{section.split}-{section.num_samples}"
-    return [watch], name, lambda current: watch.figures(current)["fid"]
-
-
-def flatten(section: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Return ``section/key: value``; VisualDL's table shows nothing for a name with a dot."""
-    flat: dict[str, Any] = {}
-    for key, value in section.items():
-        if isinstance(value, dict) and value:
-            flat.update(flatten(value, f"{prefix}{key}/"))
-        elif value is not None and value != {}:
-            flat[prefix + key] = value
-    return flat

@@ -14,6 +14,7 @@ from ppgan_zoo.errors import CheckpointError, ConfigError, DataError
 from ppgan_zoo.recipe import load_recipe
 from ppgan_zoo.run import RunDirectory
 from ppgan_zoo.visualdl_log import read_image_steps, read_scalars, read_tags
+from ppgan_zoo.watch import flatten
 
 
 @pytest.fixture
@@ -193,7 +194,7 @@ def test_a_signal_saves_and_says_how_to_go_on(number, code, tiny_recipe, tmp_pat
 
 def test_hyperparameters_have_names_that_visualdl_shows(recipe):
     # Its table stays empty under a name with a dot.
-    flat = train.flatten(recipe.model_dump(mode="json"))
+    flat = flatten(recipe.model_dump(mode="json"))
     assert flat["model/name"] == "gan_mlp"
     assert flat["model/generator/hidden_units"] == [32]
     assert not [name for name in flat if "." in name]

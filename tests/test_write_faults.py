@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from conftest import tree_bytes
 
-from ppgan_zoo import train
+from ppgan_zoo import train, watch
 from ppgan_zoo.checkpoint import (
     checkpoint_folders,
     list_checkpoints,
@@ -138,7 +138,7 @@ def test_a_visualdl_that_cannot_even_be_opened(recipe, run, monkeypatch):
     def broken(*arguments, **options):
         raise OSError(errno.EACCES, "Permission denied", "/home/.visualdl")
 
-    monkeypatch.setattr(train, "VisualDLLog", broken)
+    monkeypatch.setattr(watch, "VisualDLLog", broken)
     assert train.train(recipe(), run.path, offline=True).iteration == 12
     said = "VisualDL records: cannot be written: /home/.visualdl: Permission denied"
     assert run.log.read_text().count(said) == 1

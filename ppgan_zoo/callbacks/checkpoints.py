@@ -40,6 +40,8 @@ class CheckpointSaver(Callback):
         finite: Looks at the state before it is saved; None for no look.
         go_on: Whether training goes on where a checkpoint cannot be written. The last one
             of a run must be written all the same.
+        good_until: Returns the iteration up to which the run was healthy: the last checkpoint
+            up to there is kept too. None for none.
 
     Raises:
         TrainingError: From the callback's methods: a checkpoint cannot be written.
@@ -58,6 +60,7 @@ class CheckpointSaver(Callback):
         logger: logging.Logger,
         finite: FiniteCheck | None = None,
         go_on: bool = False,
+        good_until: Callable[[], int | None] | None = None,
     ) -> None:
         self.folder = folder
         self.model = dict(model)
@@ -68,6 +71,7 @@ class CheckpointSaver(Callback):
         self.logger = logger
         self.finite = finite
         self.go_on = go_on
+        self.good_until = good_until
         self.best: float | None = None
         self.saved_at = -1
 
@@ -133,7 +137,8 @@ class CheckpointSaver(Callback):
                     "best so far: iteration %d, %s %.4f",
                     trainer.iteration, self.figure_name, value,
                 )  # fmt: skip
-        prune_checkpoints(self.folder, self.keep_last, trainer.iteration)
+        good_until = self.good_until() if self.good_until is not None else None
+        prune_checkpoints(self.folder, self.keep_last, trainer.iteration, good_until)
 
     def _what_failed(self, trainer: Trainer, error: OSError) -> str:
         saved = list_checkpoints(self.folder)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Callable
 from typing import Any
 
 from tqdm import tqdm
@@ -28,12 +29,20 @@ class ProgressBar(Callback):
         total: Iterations of the whole run.
         images_per_step: Real images seen in an iteration.
         every_steps: Iterations between two readings of the losses from the device.
+        tags: Returns a few words to stand behind them, or none.
     """
 
-    def __init__(self, total: int, images_per_step: int, every_steps: int) -> None:
+    def __init__(
+        self,
+        total: int,
+        images_per_step: int,
+        every_steps: int,
+        tags: Callable[[], str] = lambda: "",
+    ) -> None:
         self.total = total
         self.images_per_step = images_per_step
         self.every_steps = every_steps
+        self.tags = tags
         self.bar: Any = None
 
     def on_train_begin(self, trainer: Trainer) -> None:
@@ -55,7 +64,8 @@ class ProgressBar(Callback):
         if trainer.iteration % self.every_steps == 0:
             losses = " ".join(f"{LOSSES[key]} {float(scalars[key]):.3f}" for key in LOSSES)
             rate = (self.bar.format_dict["rate"] or 0.0) * self.images_per_step
-            self.bar.set_postfix_str(f"{losses} {rate:.0f} images/s", refresh=False)
+            words = f"{losses} {rate:.0f} images/s {self.tags()}".rstrip()
+            self.bar.set_postfix_str(words, refresh=False)
 
     def on_train_end(self, trainer: Trainer, error: BaseException | None) -> None:
         """Leave the bar as it stands."""

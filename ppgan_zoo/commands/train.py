@@ -6,11 +6,16 @@ import argparse
 import json
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ppgan_zoo.errors import ConfigError
 from ppgan_zoo.registry import REGISTRY
 
+if TYPE_CHECKING:
+    from ppgan_zoo.train import Outcome
+
 INTERRUPTED = 128  # plus the number of the signal, as shells count
+STOPPED_BY_HEALTH = 3
 
 
 def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -95,9 +100,26 @@ def _report(outcome: object) -> int:
             file=sys.stderr,
         )
         return INTERRUPTED + outcome.signal
+    if outcome.trouble is not None:
+        print(_trouble_line(outcome), file=sys.stderr)
+        return STOPPED_BY_HEALTH
     print(
         f"done: {outcome.iteration} iterations in {run}\n"
         f"  samples: {outcome.run.samples}\n"
         f"  export:  ppgan-zoo export --checkpoint {run} --output {run / 'export'}"
     )
     return 0
+
+
+def _trouble_line(outcome: Outcome) -> str:
+    from ppgan_zoo.checkpoint import checkpoint_name, list_checkpoints
+
+    line = f"stopped at iteration {outcome.iteration} by health.stop_on: {outcome.trouble}"
+    good = [
+        checkpoint.path
+        for checkpoint in list_checkpoints(outcome.run.checkpoints)
+        if checkpoint.path.name <= checkpoint_name(outcome.good_until or 0)
+    ]
+    if not good:
+        return f"{line}; no checkpoint is older than the trouble"
+    return f"{line}; the last good checkpoint is {max(good)}"

@@ -1,0 +1,226 @@
+"""Names trouble while training goes on, with the remedy in the same line."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ppgan_zoo.callbacks.base import Callback
+from ppgan_zoo.health import measure, memorisation
+from ppgan_zoo.trainer import BatchSource, Trainer
+from ppgan_zoo.visualdl_log import VisualDLLog
+
+MEMORY_EVERY_CHECKS = 10  # a search for neighbours costs as much as several checks
+MEMORY_BYTES = 4 << 20  # of training images that are searched
+
+
+@dataclass(frozen=True)
+class Trouble:
+    """One kind of trouble.
+
+    Attributes:
+        name: As ``health.stop_on`` has it.
+        signal: The figure that shows it; its tag in VisualDL is ``health/`` and this.
+        limit: Trouble is at or beyond it.
+        above: Whether beyond is above the limit, or below it.
+        checks: How many in a row begin it, and how many without it end it.
+        tag: What the progress bar says.
+        finding: What the log says, with a place for the figure.
+        remedy: What to do.
+    """
+
+    name: str
+    signal: str
+    limit: float
+    above: bool
+    checks: int
+    tag: str
+    finding: str
+    remedy: str
+
+    def shows(self, value: float) -> bool:
+        """Tell whether a figure shows this trouble; NaN shows none."""
+        return value >= self.limit if self.above else value <= self.limit
+
+
+# The limits are measured: docs/health.md says on which runs.
+TROUBLES = (
+    Trouble(
+        name="strong_discriminator",
+        signal="ranking",
+        limit=0.999,
+        above=True,
+        checks=10,
+        tag="D too strong",
+        finding="D ranks {:.2%} of all pairs of a real image and a sample right",
+        remedy="lower optimizer.discriminator.learning_rate, train G more often, or hold D back: "
+        "constraints.penalties r1, spectral_norm, instance_noise, objective.label_smoothing",
+    ),
+    Trouble(
+        name="identical_samples",
+        signal="sample_distance",
+        limit=0.25,
+        above=False,
+        checks=10,
+        tag="samples alike",
+        finding="G's samples lie {:.2f} times as far apart as real images",
+        remedy="set training.generator_steps to 1 or lower optimizer.generator.learning_rate; "
+        "constraints.packing 2, a penalty such as r1, or objective.name relativistic_pairing "
+        "with r1 and r2",
+    ),
+    Trouble(
+        name="vanishing_gradient",
+        signal="generator_gradient",
+        limit=0.01,
+        above=False,
+        checks=5,
+        tag="no gradient to G",
+        finding="moving a sample as far as two real images lie apart changes G's loss by {:.1e}",
+        remedy="set objective.name to non_saturating instead of minimax; weaken D: fewer "
+        "training.discriminator_steps, a lower learning rate, a gradient penalty",
+    ),
+    Trouble(
+        name="memorisation",
+        signal="memorisation",
+        limit=0.8,
+        above=False,
+        checks=2,
+        tag="memorising",
+        finding="samples lie {:.2f} times as far from the nearest training image as another "
+        "training image does",
+        remedy="use more images (data.limit) or constraints.augment, a smaller D, or stop earlier "
+        "and take the best checkpoint",
+    ),
+)
+TROUBLE_NAMES = tuple(trouble.name for trouble in TROUBLES)
+
+
+class Health(Callback):
+    """Checks now and then, and says once when trouble begins and once when it ends.
+
+    What it remembers, a few checks, does not survive a resume: trouble that was there is
+    named again after as many checks as it takes to begin.
+
+    Args:
+        batches: The data that the trainer is fitted to.
+        images_per_update: Real images of one D update.
+        training: Images ``uint8 [N, C, H, W]`` to search for memorised ones.
+        every_steps: Iterations between two checks.
+        stop_on: Names of troubles that end training.
+        logger: Gets the lines.
+        log: VisualDL log that gets the figures.
+
+    Attributes:
+        stopped_by: Name of the trouble that ended training, or None.
+        good_until: Iteration of the last check that showed none of `stop_on`.
+    """
+
+    def __init__(
+        self,
+        batches: BatchSource,
+        images_per_update: int,
+        training: NDArray[np.uint8],
+        *,
+        every_steps: int,
+        stop_on: Collection[str] = (),
+        logger: logging.Logger,
+        log: VisualDLLog | None = None,
+    ) -> None:
+        self.batches = batches
+        self.images_per_update = images_per_update
+        searched = max(2, min(len(training), MEMORY_BYTES // max(1, training[0].nbytes)))
+        chosen = np.linspace(0, len(training) - 1, min(searched, len(training))).astype(int)
+        self.training = training[chosen]
+        self.every_steps = every_steps
+        self.stop_on = frozenset(stop_on)
+        self.logger = logger
+        self.log = log
+        self.stopped_by: str | None = None
+        self.good_until: int | None = None
+        self._watches = [_Watch(trouble) for trouble in TROUBLES]
+
+    @property
+    def tags(self) -> str:
+        """What the progress bar is to say: the troubles that are there, in short."""
+        return ", ".join(watch.trouble.tag for watch in self._watches if watch.active)
+
+    def on_step_end(self, trainer: Trainer, scalars: dict[str, Any]) -> None:
+        """Check, if it is time to."""
+        if trainer.iteration % self.every_steps == 0:
+            self.check(trainer)
+
+    def check(self, trainer: Trainer) -> None:
+        """Take the figures, record them, and name what begins or ends."""
+        figures = self.figures(trainer)
+        if self.log is not None:
+            for signal, value in figures.items():
+                self.log.scalar(f"health/{signal}", value, trainer.iteration)
+        shown = set()
+        for watch in self._watches:
+            trouble = watch.trouble
+            if trouble.signal not in figures or not _applies(trouble, trainer):
+                continue
+            value = figures[trouble.signal]
+            if trouble.shows(value):
+                shown.add(trouble.name)
+            if watch.changes(trouble.shows(value)):
+                self._tell(watch, value, trainer)
+        if not shown & self.stop_on:
+            self.good_until = trainer.iteration
+
+    def figures(self, trainer: Trainer) -> Mapping[str, float]:
+        """Return the figures that are due, by signal."""
+        # The batch that D has just learned from; the data are a function of the iteration.
+        real = self.batches[trainer.iteration - 1][: self.images_per_update]
+        signals = measure(trainer, real)
+        figures = {
+            "ranking": signals.ranking,
+            "sample_distance": signals.sample_distance,
+            "generator_gradient": signals.generator_gradient,
+        }
+        due = trainer.iteration // self.every_steps % MEMORY_EVERY_CHECKS == 0
+        if due and len(self.training) > 1:
+            figures["memorisation"] = memorisation(
+                signals.samples, self.training, trainer.gan.image_range
+            )
+        return figures
+
+    def _tell(self, watch: _Watch, value: float, trainer: Trainer) -> None:
+        trouble = watch.trouble
+        if not watch.active:
+            self.logger.info("health: %s is over (iteration %d)", trouble.name, trainer.iteration)
+            return
+        self.logger.warning(
+            "health: %s at iteration %d: %s; %s",
+            trouble.name, trainer.iteration, trouble.finding.format(value), trouble.remedy,
+        )  # fmt: skip
+        if trouble.name in self.stop_on:
+            self.stopped_by = self.stopped_by or trouble.name
+            trainer.stop_requested = True
+
+
+class _Watch:
+    """Whether one trouble is there: it takes several checks in a row to change."""
+
+    def __init__(self, trouble: Trouble) -> None:
+        self.trouble = trouble
+        self.active = False
+        self._against = 0
+
+    def changes(self, shows: bool) -> bool:
+        """Take one check into account; tell whether trouble has begun or ended."""
+        self._against = self._against + 1 if shows != self.active else 0
+        if self._against < self.trouble.checks:
+            return False
+        self.active, self._against = shows, 0
+        return True
+
+
+def _applies(trouble: Trouble, trainer: Trainer) -> bool:
+    # Wasserstein's critic is to be trained to its best, and its slope does not fade for it.
+    return trouble.name != "strong_discriminator" or trainer.objective.name != "wasserstein"

@@ -1,0 +1,130 @@
+"""``ppgan-zoo collapse``: trains on data of known modes and counts those it finds."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ppgan_zoo import runtime
+from ppgan_zoo.errors import CheckpointError, ConfigError
+
+if TYPE_CHECKING:
+    from ppgan_zoo.collapse.recipes import CollapseRecipe
+    from ppgan_zoo.collapse.suite import KnownModes
+
+TESTS = ("ring", "grid", "stacked_mnist")
+
+
+def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the command to the parser."""
+    parser = commands.add_parser(
+        "collapse", help="train on data of known modes and count those that are found"
+    )
+    parser.add_argument("test", choices=TESTS, help="which data")
+    parser.add_argument("--objective", metavar="NAME", help="short for -o objective.name=NAME")
+    parser.add_argument(
+        "--penalty", dest="penalties", metavar="NAME[:WEIGHT]", action="append", default=[],
+        help="a term of D's loss, such as r1 or r1:0.1; repeatable",
+    )  # fmt: skip
+    parser.add_argument("--packing", type=int, metavar="N",
+                        help="short for -o constraints.packing=N")  # fmt: skip
+    parser.add_argument("--iterations", type=int, metavar="N",
+                        help="short for -o training.iterations=N")  # fmt: skip
+    parser.add_argument(
+        "-o", dest="overrides", metavar="KEY=VALUE", action="append", default=[],
+        help="override any key of the test's recipe, such as -o ema.decay=0.99; repeatable",
+    )  # fmt: skip
+    parser.add_argument("--seeds", type=int, default=3, metavar="N",
+                        help="how many runs (default: 3)")  # fmt: skip
+    parser.add_argument("--seed", type=int, default=0, help="the first of them (default: 0)")
+    parser.add_argument("--output", type=Path, metavar="DIR",
+                        help="where result.json and samples.png go (default: nowhere)")  # fmt: skip
+    parser.add_argument("--format", choices=("table", "json"), default="table")
+    parser.add_argument("--samples", type=int, metavar="N",
+                        help="of stacked_mnist (default: 26,000, as published)")  # fmt: skip
+    parser.add_argument("--device", default="auto", help="auto, cpu, gpu or gpu:N")
+    parser.add_argument("--data-dir", metavar="DIR", help="where MNIST lies, for stacked_mnist")
+    parser.add_argument("--offline", action="store_true", help="never use the network")
+    parser.set_defaults(run=_run)
+
+
+def _run(options: argparse.Namespace) -> int:
+    if not 1 <= options.seeds <= 1000:
+        raise ConfigError(f"--seeds {options.seeds}: give 1 to 1000")
+    if options.seed < 0:
+        raise ConfigError(f"--seed {options.seed}: give 0 or more")
+    if options.samples is not None and options.test != "stacked_mnist":
+        raise ConfigError(f"--samples: {options.test} takes 2,500, as published; leave it out")
+    if options.samples is not None and not 1 <= options.samples <= 1_000_000:
+        raise ConfigError(f"--samples {options.samples}: give 1 to 1000000")
+    from ppgan_zoo.collapse.recipes import collapse_recipe
+
+    recipe = collapse_recipe(options.test, _overrides(options))
+    folder = options.output
+    if folder is not None and (folder.exists() and (not folder.is_dir() or any(folder.iterdir()))):
+        raise CheckpointError(f"--output {folder}: is not an empty directory; give another")
+    runtime.start(options.device)
+    from ppgan_zoo.collapse import report
+    from ppgan_zoo.collapse.suite import run_setting
+    from ppgan_zoo.files import write_atomically
+
+    test = _open_test(recipe, options)
+    table = options.format == "table"
+    if table:
+        print(report.table_head(test.name, recipe, test.modes), flush=True)
+    result = run_setting(
+        test,
+        recipe,
+        range(options.seed, options.seed + options.seeds),
+        lambda seed: print(report.seed_row(seed), flush=True) if table else None,
+    )
+    document = json.dumps(result.to_json(), indent=2, allow_nan=False)
+    print(report.table_foot(result) if table else document)
+    if folder is not None:
+        folder.mkdir(parents=True, exist_ok=True)
+        write_atomically(folder / "result.json", document + "\n")
+        write_atomically(folder / "samples.png", report.picture(result))
+        if table:
+            print(f"{folder / 'result.json'}\n{folder / 'samples.png'}")
+    return 0
+
+
+def _overrides(options: argparse.Namespace) -> list[str]:
+    """Return the flags as overrides, before those that are spelt out."""
+    overrides = []
+    if options.objective is not None:
+        overrides.append(f"objective.name={options.objective}")
+    if options.penalties:
+        terms = []
+        for penalty in options.penalties:
+            name, colon, weight = penalty.partition(":")
+            terms.append(f"{{name: {name}, weight: {weight}}}" if colon else f"{{name: {name}}}")
+        overrides.append(f"constraints.penalties=[{', '.join(terms)}]")
+    if options.packing is not None:
+        overrides.append(f"constraints.packing={options.packing}")
+    if options.iterations is not None:
+        overrides.append(f"training.iterations={options.iterations}")
+    if options.data_dir is not None:
+        overrides.append(f"data.directory={json.dumps(str(Path(options.data_dir).resolve()))}")
+    return [*overrides, *options.overrides]
+
+
+def _open_test(recipe: CollapseRecipe, options: argparse.Namespace) -> KnownModes:
+    from ppgan_zoo.collapse.suite import MixtureModes, StackedMnistModes
+
+    if recipe.data.name != "stacked_mnist":
+        return MixtureModes(recipe.data.name)
+    from ppgan_zoo.data import load_image_set
+    from ppgan_zoo.errors import DataError
+    from ppgan_zoo.metrics.features import open_features
+
+    where = {"directory": recipe.data.directory, "offline": options.offline}
+    digits = load_image_set("mnist", **where)
+    try:
+        held_out = load_image_set("mnist", split="test", **where)
+    except DataError:  # the embedded part has no test images
+        held_out = digits
+    count = {} if options.samples is None else {"samples": options.samples}
+    return StackedMnistModes(digits, held_out, open_features("digits-v1"), **count)
