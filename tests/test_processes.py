@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 
+import paddle
 import pytest
 from conftest import ROOT
 
@@ -13,6 +14,9 @@ from ppgan_zoo import train
 from ppgan_zoo.checkpoint import list_checkpoints
 from ppgan_zoo.errors import CheckpointError
 from ppgan_zoo.run import RunDirectory
+
+# Paddle 2 has a second one, asleep from its import on.
+THREADS = 1 if paddle.__version__.startswith("3") else 2
 
 
 def test_a_signal_during_the_last_save_does_not_cut_it_off(tiny_recipe, tmp_path, monkeypatch):
@@ -94,7 +98,7 @@ def test_a_run_is_one_process_with_one_owner_and_leaves_none(tiny_recipe, tmp_pa
             time.sleep(0.05)
         for _ in range(20):
             assert children(process.pid) == set()
-            assert len(os.listdir(f"/proc/{process.pid}/task")) == 1
+            assert len(os.listdir(f"/proc/{process.pid}/task")) <= THREADS
             time.sleep(0.01)
         with pytest.raises(CheckpointError, match=f"process {process.pid} is training this run"):
             train.resume(run, offline=True)
