@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ppgan_zoo.errors import DataError
+from ppgan_zoo.recipe import Recipe
 from ppgan_zoo.run import RunDirectory
 from ppgan_zoo.runtime import cpu_threads
 from ppgan_zoo.search.plan import Run, Search
@@ -47,6 +48,12 @@ class Conditions:
     device: str | None = None
     jobs: int = 1
     environment: Mapping[str, str] = field(default_factory=lambda: dict(os.environ), repr=False)
+
+    def apply(self, recipe: Recipe) -> Recipe:
+        """Return a recipe as the options change it."""
+        directory = self.data_directory or recipe.data.directory
+        data = recipe.data.model_copy(update={"directory": directory})
+        return recipe.model_copy(update={"data": data, "device": self.device or recipe.device})
 
     def of_a_process(self) -> dict[str, str]:
         """Return the environment with the number of threads for one run."""
@@ -108,6 +115,9 @@ class Runner:
                     with_floor = not any(
                         is_measured(result, self.search) and result.floor
                         for result in results.values()
+                    )
+                    self.notify(
+                        f"[{number}/{len(self.search.runs)}] {run.setting}, seed {run.seed} ..."
                     )
                     active[number, run] = self._steps(run, results.get(run), with_floor)
                 for (number, run), steps in list(active.items()):

@@ -9,10 +9,11 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
-from ppgan_zoo.data import load_image_set
+from ppgan_zoo.data import ImageSet, load_image_set
 from ppgan_zoo.data.sources import print_to_stderr
 from ppgan_zoo.errors import ConfigError, ZooError
 from ppgan_zoo.files import to_json, write_atomically
+from ppgan_zoo.recipe import Data
 from ppgan_zoo.run import RunDirectory
 from ppgan_zoo.search.plan import Run, Search
 from ppgan_zoo.search.results import Result, SearchDirectory
@@ -106,16 +107,17 @@ def check(search: Search, runs: list[Run], conditions: Conditions) -> None:
                 f"{search.path}: evaluate.split: {error}; or compare with training images, which "
                 "proves less: set it to train"
             ) from None
-    for setting in dict.fromkeys(run.setting for run in runs):
-        recipe = next(run.recipe for run in runs if run.setting == setting)
-        data = recipe.data.model_copy(
-            update={"directory": conditions.data_directory or recipe.data.directory}
-        )
-        device = conditions.device or recipe.device
+    recipes = {run.setting: conditions.apply(run.recipe) for run in runs}
+    loaded: dict[Data, ImageSet] = {}
+    for setting, recipe in recipes.items():
+        data = recipe.data.model_copy(update={"batch_size": 1, "replacement": False})
         try:
-            prepare(recipe.model_copy(update={"data": data, "device": device}), conditions.offline)
+            job = prepare(recipe, conditions.offline, loaded.get(data))
         except ZooError as error:
             raise ConfigError(f"{search.path}: settings.{setting}: {error}") from None
+        loaded[data] = job.images
+        if job.evaluator is not None:
+            _ = job.evaluator.real  # cached now, so that no run's minutes go by on it
 
 
 def _make(directory: SearchDirectory) -> None:
