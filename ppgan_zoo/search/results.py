@@ -17,7 +17,7 @@ from ppgan_zoo.run import RunDirectory
 from ppgan_zoo.search.plan import Run, Search
 
 _LINE = re.compile(r"^(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3}) [A-Z]+ ", re.MULTILINE)
-_BEGIN = re.compile(_LINE.pattern + r".* iterations of batch \d+$", re.MULTILINE)
+_BEGIN = re.compile(_LINE.pattern + r".* (\d+) iterations of batch \d+$", re.MULTILINE)
 _ITERATION = re.compile(r" iteration (\d+) ")
 
 
@@ -181,11 +181,13 @@ class Times(NamedTuple):
         begin: Of the first iteration, in seconds since 1970.
         end: Of the last line.
         iterations: Done by then.
+        planned: Iterations of the recipe.
     """
 
     begin: float
     end: float
     iterations: int
+    planned: int
 
 
 def read_times(log: Path) -> Times | None:
@@ -202,7 +204,7 @@ def read_times(log: Path) -> Times | None:
         return None
     done = [int(number) for number in _ITERATION.findall(text)]
     end = _LINE.findall(text)[-1]
-    return Times(_seconds(begin[1]), _seconds(end), max(done, default=0))
+    return Times(_seconds(begin[1]), _seconds(end), max(done, default=0), int(begin[2]))
 
 
 def _seconds(stamp: str) -> float:

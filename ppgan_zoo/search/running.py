@@ -148,23 +148,9 @@ class Runner:
         _clear(place)
         self.directory.log(run).unlink(missing_ok=True)
         command = ["train", *run.arguments, "--output", str(place.path), *self._options()]
-        budget = 60 * self.search.file.minutes
-        began: float | None = None
-        cut = False
         with self._process(run, command) as process:
-            deadline = time.monotonic() + START_SECONDS
-            while process.poll() is None:
-                now = time.monotonic()
-                if began is None and read_times(place.log) is not None:
-                    began, deadline = now, now + budget
-                if now > deadline and not cut and began is not None:
-                    cut, deadline = True, now + SAVE_SECONDS
-                    process.terminate()
-                elif now > deadline:
-                    process.kill()
-                yield
-            code = process.returncode
-        cut = cut and code != 0  # it may have come to its end by itself just then
+            stopped = yield from _watch(process, place, 60 * self.search.file.minutes)
+        cut, code = stopped and not _all_done(place), process.returncode
         failure = None
         if code != 0 and not cut:
             failure = Failure(stage="train", exit_code=code, message=self._last_line(run))
@@ -271,11 +257,38 @@ def exit_text(code: int) -> str:
     return f"exit code {code}" if code >= 0 else f"signal {signal.Signals(-code).name}"
 
 
+def _watch(
+    process: subprocess.Popen[bytes], place: RunDirectory, budget_seconds: float
+) -> Generator[None, None, bool]:
+    """Wait for a training; return whether it had to be stopped, its budget being spent."""
+    stage, deadline = "starting", time.monotonic() + START_SECONDS
+    stopped = False
+    while process.poll() is None:
+        now = time.monotonic()
+        if stage == "starting" and read_times(place.log) is not None:
+            stage, deadline = "training", now + budget_seconds
+        elif stage == "training" and now > deadline:
+            stage, deadline = "saving", now + SAVE_SECONDS
+            if not _all_done(place):
+                stopped = True
+                process.terminate()
+        elif now > deadline:
+            process.kill()
+        yield
+    return stopped
+
+
 def _clear(place: RunDirectory) -> None:
     """Delete what an interrupted run left, unless a process is still at work there."""
     if place.path.is_dir():
         with place.lock():
             shutil.rmtree(place.path)
+
+
+def _all_done(place: RunDirectory) -> bool:
+    """Tell whether a training's log has its last iteration."""
+    times = read_times(place.log)
+    return times is not None and times.iterations >= times.planned
 
 
 def _training(run: Run, place: RunDirectory) -> Training | None:
