@@ -47,9 +47,10 @@ def plot_fid(search: Search, results: Mapping[Run, Result], path: Path) -> None:
     floor = (floor_of(results.values()) or {}).get("fid")
     if floor is not None:
         axes.axhline(floor, color="gray", linestyle="--", label="floor (real images)")
-    axes.set_yscale("log")
-    for axis in (axes.yaxis.set_major_formatter, axes.yaxis.set_minor_formatter):
-        axis(FuncFormatter(lambda value, _: f"{value:g}"))
+    if any(result.metrics for result in results.values()):
+        axes.set_yscale("log")
+        for set_formatter in (axes.yaxis.set_major_formatter, axes.yaxis.set_minor_formatter):
+            set_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axes.tick_params(axis="y", which="minor", labelsize=7)
     axes.set_xlim(left=0)
     axes.set_xlabel("minutes of training")

@@ -144,7 +144,8 @@ def load_search(path: Path) -> Search:
     try:
         file = SearchFile.model_validate(lists_to_tuples(document.data))
     except ValidationError as error:
-        first = error.errors()[0]
+        found = error.errors()  # a key that is misspelt is missing, too: say the former
+        first = next((each for each in found if each["type"] == "extra_forbidden"), found[0])
         key = ".".join(str(part) for part in first["loc"])
         raise ConfigError(
             f"{_place(path, document, tuple(first['loc']))}: {explain(first, key, SearchFile)}"

@@ -24,6 +24,7 @@ from ppgan_zoo.search.plan import Run, Search
 from ppgan_zoo.search.results import Failure, Result, SearchDirectory, Training, read_times
 from ppgan_zoo.visualdl_log import read_scalar_times
 
+ZOO = (sys.executable, "-m", "ppgan_zoo.cli")
 POLL_SECONDS = 0.1
 START_SECONDS = 900  # to import Paddle, read the data and build the model, on a busy machine
 SAVE_SECONDS = 300  # to finish an iteration and save after SIGTERM
@@ -152,7 +153,7 @@ class Runner:
             stopped = yield from _watch(process, place, 60 * self.search.file.minutes)
         cut, code = stopped and not _all_done(place), process.returncode
         failure = None
-        if code != 0 and not cut:
+        if code != 0 and not stopped:
             failure = Failure(stage="train", exit_code=code, message=self._last_line(run))
         return Result(
             setting=run.setting,
@@ -212,7 +213,7 @@ class Runner:
             log.write(f"$ {shlex.join(['ppgan-zoo', *command])}\n".encode())
             log.flush()
             process = subprocess.Popen(
-                [sys.executable, "-m", "ppgan_zoo.cli", *command],
+                [*ZOO, *command],
                 stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=log,
                 env=self.conditions.of_a_process(),
                 start_new_session=True,  # Ctrl-C is for the search, which then ends its runs

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import signal
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from ppgan_zoo.data import ImageSet, load_image_set
@@ -62,11 +63,11 @@ def run_search(
             f"{len(search.runs)} runs, {len(search.runs) - len(missing)} done; the others train "
             f"for at most {len(missing) * search.file.minutes / conditions.jobs:g} minutes in all"
         )
-        _end_on_sigterm()
         runner = Runner(search, directory, conditions, retry_failed, notify)
-        for done in runner.carry_out(results):
-            results = {run: done[run] for run in search.runs if run in done}
-            _write(search, results, output)
+        with _ended_by_sigterm():
+            for done in runner.carry_out(results):
+                results = {run: done[run] for run in search.runs if run in done}
+                _write(search, results, output)
         _write(search, results, output)
         _draw(search, results, directory, notify)
     if not any(result.metrics for result in results.values()):
@@ -131,11 +132,21 @@ def _make(directory: SearchDirectory) -> None:
         raise ConfigError(f"--output {path}: cannot be made: {error.strerror}") from None
 
 
-def _end_on_sigterm() -> None:
+@contextlib.contextmanager
+def _ended_by_sigterm() -> Iterator[None]:
     """Let SIGTERM and a closed terminal end the runs, as Ctrl-C does."""
-    if threading.current_thread() is threading.main_thread():
-        for number in (signal.SIGTERM, signal.SIGHUP):
-            signal.signal(number, lambda code, _: sys.exit(INTERRUPTED + code))
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {
+        number: signal.signal(number, lambda code, _: sys.exit(INTERRUPTED + code))
+        for number in (signal.SIGTERM, signal.SIGHUP)
+    }
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _write(search: Search, results: dict[Run, Result], output: Path) -> None:
