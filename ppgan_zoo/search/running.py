@@ -76,6 +76,18 @@ def is_measured(result: Result, search: Search) -> bool:
     return result.measured_by == search.file.evaluate.model_dump(mode="json")
 
 
+def complete(search: Search, results: Mapping[Run, Result]) -> dict[Run, Result]:
+    """Return the results that compare, in the order of the runs.
+
+    Left out are those of another protocol, and trainings that were not measured yet.
+    """
+    return {
+        run: results[run]
+        for run in search.runs
+        if run in results and is_done(results[run], search, retry_failed=False)
+    }
+
+
 @dataclass(eq=False)
 class Runner:
     """Carries out the runs of a search that have no result yet.

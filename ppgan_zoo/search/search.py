@@ -18,7 +18,7 @@ from ppgan_zoo.recipe import Data
 from ppgan_zoo.run import RunDirectory
 from ppgan_zoo.search.plan import Run, Search
 from ppgan_zoo.search.results import Result, SearchDirectory
-from ppgan_zoo.search.running import Conditions, Runner, is_done
+from ppgan_zoo.search.running import Conditions, Runner, complete, is_done
 from ppgan_zoo.search.summary import as_json, report, table
 
 INTERRUPTED = 128  # plus the number of the signal, as shells count
@@ -66,8 +66,9 @@ def run_search(
         runner = Runner(search, directory, conditions, retry_failed, notify)
         with _ended_by_sigterm():
             for done in runner.carry_out(results):
-                results = {run: done[run] for run in search.runs if run in done}
-                _write(search, results, output)
+                results = done
+                _write(search, complete(search, results), output)
+        results = complete(search, results)
         _write(search, results, output)
         _draw(search, results, directory, notify)
     if not any(result.metrics for result in results.values()):
@@ -113,7 +114,7 @@ def check(search: Search, runs: list[Run], conditions: Conditions) -> None:
     for setting, recipe in recipes.items():
         data = recipe.data.model_copy(update={"batch_size": 1, "replacement": False})
         try:
-            job = prepare(recipe, conditions.offline, loaded.get(data))
+            job = prepare(recipe, conditions.offline, images=loaded.get(data))
         except ZooError as error:
             raise ConfigError(f"{search.path}: settings.{setting}: {error}") from None
         loaded[data] = job.images
