@@ -33,9 +33,7 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
 
 def _run(options: argparse.Namespace) -> int:
     from ppgan_zoo.runtime import cpu_threads
-    from ppgan_zoo.search.plan import load_search
-    from ppgan_zoo.search.running import Conditions
-    from ppgan_zoo.search.search import run_search
+    from ppgan_zoo.search import Conditions, load_search, run_search
 
     search = load_search(options.file)
     if not 1 <= options.jobs <= cpu_threads():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +15,9 @@ from ppgan_zoo.search.plan import Run, Search
 from ppgan_zoo.search.results import Result, SearchDirectory
 from ppgan_zoo.search.summary import floor_of, summarise
 
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
 SAMPLES = 16
 SEED = 0  # of z, the same for all runs
 
@@ -22,7 +26,6 @@ def plot_fid(search: Search, results: Mapping[Run, Result], path: Path) -> None:
     """Draw FID against minutes of training: a point for each run, and its curve if it has one."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
-    from matplotlib.ticker import FuncFormatter
 
     order = [row.setting for row in summarise(search, results)]
     figure = Figure(figsize=(9, 5.5), dpi=120, layout="constrained")
@@ -48,10 +51,7 @@ def plot_fid(search: Search, results: Mapping[Run, Result], path: Path) -> None:
     if floor is not None:
         axes.axhline(floor, color="gray", linestyle="--", label="floor (real images)")
     if any(result.metrics for result in results.values()):
-        axes.set_yscale("log")
-        for set_formatter in (axes.yaxis.set_major_formatter, axes.yaxis.set_minor_formatter):
-            set_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    axes.tick_params(axis="y", which="minor", labelsize=7)
+        _scale_by_logarithm(axes)
     axes.set_xlim(left=0)
     axes.set_xlabel("minutes of training")
     curves = any(result.curve for result in results.values())
@@ -60,6 +60,20 @@ def plot_fid(search: Search, results: Mapping[Run, Result], path: Path) -> None:
     axes.grid(alpha=0.3)
     figure.legend(loc="outside right upper", fontsize="small")
     figure.savefig(path, format="png")
+
+
+def _scale_by_logarithm(axes: Axes) -> None:
+    """Scale FID by its logarithm, with plain numbers, and only as many as there is room for."""
+    from matplotlib.ticker import LogFormatter
+
+    class _PlainNumbers(LogFormatter):
+        def __call__(self, x: float, pos: int | None = None) -> str:
+            return f"{x:g}" if super().__call__(x, pos) else ""
+
+    axes.set_yscale("log")
+    axes.yaxis.set_major_formatter(_PlainNumbers())
+    axes.yaxis.set_minor_formatter(_PlainNumbers(minor_thresholds=(10, 0.5)))
+    axes.tick_params(axis="y", which="minor", labelsize=7)
 
 
 def draw_samples(
