@@ -27,6 +27,7 @@ COMMANDS = (
     "train",
     "sample",
     "evaluate",
+    "search",
     "export",
     "bench",
     "convert",

@@ -180,19 +180,27 @@ class Job:
         return build_trainer(self.recipe, build_model(self.facts), self.iterations)
 
 
-def prepare(recipe: Recipe, offline: bool, source: Path | None = None) -> Job:
-    """Start Paddle, load the data and build the trainer; `source` is the recipe's file.
+def prepare(
+    recipe: Recipe, offline: bool, source: Path | None = None, images: ImageSet | None = None
+) -> Job:
+    """Start Paddle, load the data and build the trainer.
+
+    Args:
+        recipe: What to train.
+        offline: Never to use the network.
+        source: The recipe's file, for messages.
+        images: What the section ``data`` of the recipe means, if it was loaded already.
 
     Raises:
         ZooError: Whatever is wrong with recipe or data.
     """
     with naming(source):
-        return _make_real(recipe, offline)
+        return _make_real(recipe, offline, images)
 
 
-def _make_real(recipe: Recipe, offline: bool) -> Job:
+def _make_real(recipe: Recipe, offline: bool, images: ImageSet | None) -> Job:
     machine = runtime.start(recipe.device)
-    images = _load_data(recipe, offline)
+    images = _load_data(recipe, offline) if images is None else images
     facts = model_facts(recipe, images.image_shape)
     batches = build_batches(recipe, images, facts.image_range)
     iterations = total_iterations(recipe, batches.steps_per_epoch)

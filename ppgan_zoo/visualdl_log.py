@@ -152,6 +152,19 @@ def read_scalars(folder: Path) -> dict[str, list[tuple[int, float]]]:
     }
 
 
+def read_scalar_times(folder: Path, tag: str) -> list[tuple[float, int, float]]:
+    """Return (seconds since 1970, step, value) of each point of a curve; none if it is not there.
+
+    Raises:
+        DataError: No records, or damaged ones.
+    """
+    reader = _reader(folder)
+    if tag not in reader.get_tags().get("scalar", []):
+        return []
+    points = reader.get_data("scalar", tag)
+    return [(point.timestamp / 1000, point.id, point.value) for point in points]
+
+
 def read_image_steps(folder: Path, tag: str) -> list[int]:
     """Return the steps of the pictures of `tag`, in the order of the file."""
     return [picture.id for picture in _reader(folder).get_data("image", tag)]

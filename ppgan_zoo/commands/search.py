@@ -1,0 +1,52 @@
+"""``ppgan-zoo search``: compares settings of recipes, several seeds each."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from ppgan_zoo.errors import ConfigError
+
+
+def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the command to the parser."""
+    parser = commands.add_parser(
+        "search", help="compare settings of recipes within minutes, several seeds each"
+    )
+    parser.add_argument("file", type=Path, metavar="FILE",
+                        help="what to compare, see docs/search.md")  # fmt: skip
+    parser.add_argument(
+        "--output", type=Path, required=True, metavar="DIR",
+        help="for the runs and the results; a search that it holds is gone on with",
+    )  # fmt: skip
+    parser.add_argument("--data-dir", metavar="DIR", help="where the data set lies")
+    parser.add_argument("--offline", action="store_true", help="never use the network")
+    parser.add_argument("--device", help="auto, cpu, gpu or gpu:N")
+    parser.add_argument(
+        "--jobs", type=int, default=1, metavar="N",
+        help="runs at the same time, each with its part of the threads (default: 1)",
+    )  # fmt: skip
+    parser.add_argument("--retry-failed", action="store_true", help="do failed runs again")
+    parser.set_defaults(run=_run)
+
+
+def _run(options: argparse.Namespace) -> int:
+    from ppgan_zoo.runtime import cpu_threads
+    from ppgan_zoo.search import Conditions, load_search, run_search
+
+    search = load_search(options.file)
+    if not 1 <= options.jobs <= cpu_threads():
+        raise ConfigError(
+            f"--jobs {options.jobs}: give 1 to {cpu_threads()}, the threads there are"
+        )
+    conditions = Conditions(
+        data_directory=options.data_dir,
+        offline=options.offline,
+        device=options.device,
+        jobs=options.jobs,
+    )
+    text = run_search(search, options.output, conditions, retry_failed=options.retry_failed)
+    print(text)
+    print(f"table, plot and samples in {options.output}", file=sys.stderr)
+    return 0

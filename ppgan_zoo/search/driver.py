@@ -1,0 +1,171 @@
+"""A search from beginning to end: check, train, measure, compare."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from ppgan_zoo.data import ImageSet, load_image_set
+from ppgan_zoo.data.sources import print_to_stderr
+from ppgan_zoo.errors import ConfigError, ZooError
+from ppgan_zoo.files import to_json, write_atomically
+from ppgan_zoo.recipe import Data
+from ppgan_zoo.run import RunDirectory
+from ppgan_zoo.search.plan import Run, Search
+from ppgan_zoo.search.results import Result, SearchDirectory
+from ppgan_zoo.search.running import Conditions, Runner, complete, is_done
+from ppgan_zoo.search.summary import as_json, report, table
+
+INTERRUPTED = 128  # plus the number of the signal, as shells count
+
+
+def run_search(
+    search: Search,
+    output: Path,
+    conditions: Conditions,
+    *,
+    retry_failed: bool = False,
+    notify: Callable[[str], None] = print_to_stderr,
+) -> str:
+    """Do all runs of a search that have no result yet, and write down what came of them.
+
+    Args:
+        search: What to compare.
+        output: Its directory; one that holds the same search is gone on with.
+        conditions: What all runs share.
+        retry_failed: Whether to do runs again that failed.
+        notify: Called with a line for every run.
+
+    Returns:
+        The table.
+
+    Raises:
+        ZooError: Anything that would keep a setting from being trained or measured, before
+            any run; or that not one run could be measured.
+    """
+    directory = SearchDirectory(output)
+    _make(directory)
+    with RunDirectory(output).lock():
+        results = directory.results(search)
+        missing = [
+            run
+            for run in search.runs
+            if not is_done(results.get(run), search, retry_failed=retry_failed)
+        ]
+        check(search, missing, conditions)
+        shutil.copyfile(search.path, output / "search.yml")
+        notify(
+            f"{len(search.runs)} runs, {len(search.runs) - len(missing)} done; the others train "
+            f"for at most {len(missing) * search.file.minutes / conditions.jobs:g} minutes in all"
+        )
+        runner = Runner(search, directory, conditions, retry_failed, notify)
+        with _ended_by_sigterm():
+            for done in runner.carry_out(results):
+                results = done
+                _write(search, complete(search, results), output)
+        results = complete(search, results)
+        _write(search, results, output)
+        _draw(search, results, directory, notify)
+    if not any(result.metrics for result in results.values()):
+        failure = next(result.failure for result in results.values() if result.failure)
+        raise ConfigError(
+            f"{output}: all {len(results)} runs failed, the first in {failure.stage}: "
+            f"{failure.message}"
+        )
+    return table(search, results)
+
+
+def check(search: Search, runs: list[Run], conditions: Conditions) -> None:
+    """Build every setting of `runs` once, and open what they are measured by.
+
+    Raises:
+        ConfigError: Something cannot be had.
+    """
+    if not runs:
+        return
+    from ppgan_zoo.metrics.network import open_network
+    from ppgan_zoo.metrics.suite import check_metrics
+    from ppgan_zoo.train import prepare
+
+    settings = search.file.evaluate
+    weights = None if settings.weights is None else Path(settings.weights)
+    name = runs[0].recipe.data.name
+    try:
+        network = open_network(name, settings.features, weights)
+        check_metrics(settings.names(), classes=network.classes is not None)
+    except ZooError as error:
+        raise ConfigError(f"{search.path}: evaluate: {error}") from None
+    if settings.split == "test":
+        folder = conditions.data_directory or runs[0].recipe.data.directory
+        try:
+            load_image_set(name, split="test", directory=folder, offline=conditions.offline)
+        except ZooError as error:
+            raise ConfigError(
+                f"{search.path}: evaluate.split: {error}; or compare with training images, which "
+                "proves less: set it to train"
+            ) from None
+    recipes = {run.setting: conditions.apply(run.recipe) for run in runs}
+    loaded: dict[Data, ImageSet] = {}
+    for setting, recipe in recipes.items():
+        data = recipe.data.model_copy(update={"batch_size": 1, "replacement": False})
+        try:
+            job = prepare(recipe, conditions.offline, images=loaded.get(data))
+        except ZooError as error:
+            raise ConfigError(f"{search.path}: settings.{setting}: {error}") from None
+        loaded[data] = job.images
+        if job.evaluator is not None:
+            _ = job.evaluator.real  # cached now, so that no run's minutes go by on it
+
+
+def _make(directory: SearchDirectory) -> None:
+    path = directory.path
+    known = (path / "search.yml").is_file() or directory.runs.is_dir()
+    if path.exists() and not known and (not path.is_dir() or any(path.iterdir())):
+        raise ConfigError(f"--output {path}: is not empty and holds no search; give another one")
+    try:
+        directory.runs.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(f"--output {path}: cannot be made: {error.strerror}") from None
+
+
+@contextlib.contextmanager
+def _ended_by_sigterm() -> Iterator[None]:
+    """Let SIGTERM and a closed terminal end the runs, as Ctrl-C does."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {
+        number: signal.signal(number, lambda code, _: sys.exit(INTERRUPTED + code))
+        for number in (signal.SIGTERM, signal.SIGHUP)
+    }
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _write(search: Search, results: dict[Run, Result], output: Path) -> None:
+    write_atomically(output / "results.json", to_json(as_json(search, results)))
+    write_atomically(output / "table.md", report(search, results))
+
+
+def _draw(
+    search: Search,
+    results: dict[Run, Result],
+    directory: SearchDirectory,
+    notify: Callable[[str], None],
+) -> None:
+    from ppgan_zoo import runtime
+    from ppgan_zoo.search.pictures import draw_samples, plot_fid, write_samples
+
+    plot_fid(search, results, directory.path / "fid_by_minutes.png")
+    runtime.start("cpu")
+    pixels = draw_samples(search, results, directory, notify)
+    if pixels is not None:
+        write_samples(pixels, directory.path / "samples.png")

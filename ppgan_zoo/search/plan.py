@@ -1,0 +1,213 @@
+"""The file of a search, and the runs that follow from it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, ValidationError, field_validator
+
+from ppgan_zoo.errors import ConfigError, ZooError
+from ppgan_zoo.metrics.suite import FEWEST
+from ppgan_zoo.recipe import Recipe, Section, find_recipe, lists_to_tuples, load_recipe
+from ppgan_zoo.recipe_errors import explain, kind_of
+from ppgan_zoo.registry import REGISTRY
+from ppgan_zoo.strict_yaml import Document, read_yaml
+
+SETTING_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")  # becomes the name of a folder
+SET_BY_THE_SEARCH = {"seed": "the key seeds", "data.directory": "--data-dir"}
+
+
+class Evaluate(Section):
+    """How every run is measured. FID is always taken, and modes where there are classes."""
+
+    features: Literal["digits-v1", "fashion-v1", "inception-v3"] | None = None
+    weights: str | None = None
+    num_samples: Annotated[int, Field(ge=FEWEST, le=1_000_000)] = 10_000
+    split: Literal["test", "train"] = "test"
+    metrics: tuple[
+        Literal[
+            "fid",
+            "kid",
+            "class_score",
+            "precision_recall",
+            "density_coverage",
+            "modes",
+            "memorisation",
+        ],
+        ...,
+    ] = ("fid",)
+    best: bool = False
+
+    def names(self) -> list[str]:
+        """Return the metrics to take."""
+        needed = ("fid",) if self.features == "inception-v3" else ("fid", "modes")
+        return list(dict.fromkeys((*needed, *self.metrics)))
+
+
+class SearchFile(Section):
+    """The whole file. `minutes`: of training, at most, for each run."""
+
+    recipe: str
+    minutes: Annotated[float, Field(gt=0.0, le=10_080.0, allow_inf_nan=False)]
+    seeds: Annotated[
+        tuple[Annotated[int, Field(ge=0, le=2**31 - 1)], ...], Field(min_length=1, max_length=100)
+    ]
+    settings: Annotated[dict[str, dict[str, Any]], Field(min_length=1)]
+    overrides: dict[str, Any] = Field(default={})
+    evaluate: Evaluate = Evaluate()
+
+    @field_validator("seeds")
+    @classmethod
+    def _seeds_differ(cls, seeds: tuple[int, ...]) -> tuple[int, ...]:
+        if len(set(seeds)) < len(seeds):
+            raise ValueError(f"found {list(seeds)}; give each seed once")
+        return seeds
+
+    @field_validator("settings")
+    @classmethod
+    def _names_of_folders(cls, settings: dict[str, Any]) -> dict[str, Any]:
+        for name in settings:
+            if not SETTING_NAME.fullmatch(name):
+                raise ValueError(
+                    f"found the name {name!r}; allowed: letters, digits, '-', '_' and '.', the "
+                    "first a letter or digit"
+                )
+        return settings
+
+
+@dataclass(frozen=True)
+class Run:
+    """One training to be done.
+
+    Attributes:
+        setting: Name of the setting.
+        seed: Of everything random.
+        recipe: The resolved recipe.
+        arguments: What follows ``ppgan-zoo train``, but for where data and output are.
+    """
+
+    setting: str
+    seed: int
+    recipe: Recipe = field(compare=False)  # it follows from the rest, and has no hash
+    arguments: tuple[str, ...]
+
+    @property
+    def name(self) -> str:
+        """Name of its folder."""
+        return f"{self.setting}-{self.seed}"
+
+    @property
+    def recipe_sha256(self) -> str:
+        """What tells a run of this recipe from one of another, in any version of the zoo."""
+        chosen = self.recipe.model_dump(mode="json", exclude_defaults=True)
+        return hashlib.sha256(json.dumps(chosen, sort_keys=True).encode()).hexdigest()
+
+    @property
+    def images_per_iteration(self) -> int:
+        """Real images that an iteration takes."""
+        return self.recipe.data.batch_size * self.recipe.training.discriminator_steps
+
+
+@dataclass(frozen=True)
+class Search:
+    """A search that may be begun.
+
+    Attributes:
+        path: The file.
+        file: What it holds.
+        runs: All runs, seed by seed, so that a search that is stopped has compared all
+            settings.
+    """
+
+    path: Path
+    file: SearchFile
+    runs: tuple[Run, ...]
+
+
+def load_search(path: Path) -> Search:
+    """Read the file of a search, and every recipe that it leads to.
+
+    Raises:
+        ConfigError: Anything wrong with any of them, in one line.
+    """
+    document = read_yaml(path)
+    if not isinstance(document.data, dict):
+        raise ConfigError(
+            f"{path}: a search must be a mapping of keys, found {kind_of(document.data)}"
+        )
+    try:
+        file = SearchFile.model_validate(lists_to_tuples(document.data))
+    except ValidationError as error:
+        found = error.errors()  # a key that is misspelt is missing, too: say the former
+        first = next((each for each in found if each["type"] == "extra_forbidden"), found[0])
+        key = ".".join(str(part) for part in first["loc"])
+        raise ConfigError(
+            f"{_place(path, document, tuple(first['loc']))}: {explain(first, key, SearchFile)}"
+        ) from None
+    base = _find(path, document, ("recipe",), file.recipe)
+    runs = []
+    for seed in file.seeds:
+        for name, setting in file.settings.items():
+            try:
+                runs.append(_plan_run(path, file, name, setting, seed, base))
+            except ZooError as error:
+                place = _place(path, document, ("settings", name))
+                raise ConfigError(f"{place}: settings.{name}: {error}") from None
+    sets = {run.recipe.data.name for run in runs}
+    if len(sets) > 1:
+        raise ConfigError(
+            f"{path}: settings: they train on {' and '.join(sorted(sets))}, whose figures do not "
+            "compare; make a search for each"
+        )
+    if sets == {"folder"} and file.evaluate.split == "test":
+        raise ConfigError(
+            f"{path}: evaluate.split: a folder of images has no test split; set it to train"
+        )
+    return Search(path, file, tuple(runs))
+
+
+def _plan_run(
+    path: Path, file: SearchFile, name: str, setting: Mapping[str, Any], seed: int, base: str
+) -> Run:
+    own = dict(setting)
+    other = own.pop("recipe", None)
+    if other is not None and not isinstance(other, str):
+        raise ConfigError(f"recipe: found {kind_of(other)}; give a name or a path")
+    recipe = base if other is None else _resolve(path, other)
+    overrides = []
+    common = {key: value for key, value in file.overrides.items() if key not in own}
+    for key, value in {**common, **own}.items():
+        if key in SET_BY_THE_SEARCH:
+            raise ConfigError(f"{key}: is set by {SET_BY_THE_SEARCH[key]}; leave it out")
+        # JSON is YAML, but for characters that JSON would write as two escapes.
+        overrides.append(f"{key}={json.dumps(value, ensure_ascii=False)}")
+    resolved = load_recipe(find_recipe(recipe), [*overrides, f"seed={seed}"])
+    REGISTRY.check_name(resolved.model.name, where=f"{recipe}: model.name")
+    words = [word for override in overrides for word in ("-o", override)]
+    return Run(name, seed, resolved, ("-c", recipe, *words, "--seed", str(seed)))
+
+
+def _find(path: Path, document: Document, key: tuple[str, ...], recipe: str) -> str:
+    found = _resolve(path, recipe)
+    try:
+        find_recipe(found)
+    except ConfigError as error:
+        raise ConfigError(f"{_place(path, document, key)}: {'.'.join(key)}: {error}") from None
+    return found
+
+
+def _resolve(path: Path, recipe: str) -> str:
+    """Return what ``train -c`` takes: paths in the file are relative to the file."""
+    beside = path.parent / recipe
+    return str(beside) if beside.is_file() else recipe
+
+
+def _place(path: Path, document: Document, key: tuple[Any, ...]) -> str:
+    line = document.line_of(key)
+    return f"{path}:{line}" if line else str(path)

@@ -1,0 +1,211 @@
+"""What is kept of every run of a search, and where."""
+
+from __future__ import annotations
+
+import datetime
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+from pydantic import ValidationError
+
+from ppgan_zoo.errors import ConfigError
+from ppgan_zoo.files import to_json, write_atomically
+from ppgan_zoo.recipe import Section
+from ppgan_zoo.run import RunDirectory
+from ppgan_zoo.search.plan import Run, Search
+
+_LINE = re.compile(r"^(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3}) [A-Z]+ ", re.MULTILINE)
+_BEGIN = re.compile(_LINE.pattern + r".* (\d+) iterations of batch \d+$", re.MULTILINE)
+_ITERATION = re.compile(r" iteration (\d+) ")
+
+
+class Failure(Section):
+    """How a run failed: the exit code (negative for a signal) and the last line it wrote."""
+
+    stage: Literal["train", "evaluate"]
+    exit_code: int
+    message: str
+
+
+class Training(Section):
+    """What the training of a run took.
+
+    Attributes:
+        iterations: Done in all.
+        images: Real images that they took.
+        seconds: From the first iteration to the last, with all that is done in between:
+            checkpoints, sample grids, evaluations.
+        started: Time of the start, UTC.
+        git_commit: Of the zoo.
+        device: Paddle's name of it.
+        threads: Of the math library.
+        processor: Its name.
+    """
+
+    iterations: int
+    images: int
+    seconds: float
+    started: str
+    git_commit: str | None
+    device: str
+    threads: int
+    processor: str
+
+    @property
+    def minutes(self) -> float:
+        """The seconds in minutes."""
+        return self.seconds / 60
+
+    @property
+    def ms_per_iteration(self) -> float | None:
+        """Milliseconds for an iteration, on average; None before the first."""
+        return 1000 * self.seconds / self.iterations if self.iterations else None
+
+
+class Result(Section):
+    """What is kept of one run.
+
+    Attributes:
+        setting: Name of the setting.
+        seed: Of everything random.
+        recipe_sha256: Of what the recipe says.
+        minutes_allowed: The budget.
+        cut: Whether the budget ended the training.
+        failure: What went wrong, if anything.
+        commands: The command lines, in order.
+        training: None if it never began.
+        measured_by: The section ``evaluate`` of the file.
+        evaluation: What ``ppgan-zoo evaluate`` wrote; None if it did not.
+        curve: Minutes, iteration and value of each ``metric/fid`` recorded in training.
+    """
+
+    setting: str
+    seed: int
+    recipe_sha256: str
+    minutes_allowed: float
+    cut: bool = False
+    failure: Failure | None = None
+    commands: tuple[tuple[str, ...], ...] = ()
+    training: Training | None = None
+    measured_by: dict[str, Any] | None = None
+    evaluation: dict[str, Any] | None = None
+    curve: tuple[tuple[float, int, float], ...] = ()
+
+    @property
+    def status(self) -> str:
+        """``"failed"``, ``"cut"`` or ``"finished"``."""
+        return "failed" if self.failure else "cut" if self.cut else "finished"
+
+    @property
+    def metrics(self) -> dict[str, float | None]:
+        """The figures; none for a run that failed."""
+        return self.evaluation["metrics"] if self.evaluation and not self.failure else {}
+
+    @property
+    def floor(self) -> dict[str, float | None] | None:
+        """The figures of real images, if they were taken with this run's."""
+        floor = self.evaluation["floor"] if self.evaluation else None
+        return None if floor is None else floor["metrics"]
+
+
+@dataclass(frozen=True)
+class SearchDirectory:
+    """The paths inside the output directory of a search."""
+
+    path: Path
+
+    @property
+    def runs(self) -> Path:
+        """The run directories, and beside each its log, evaluation and result."""
+        return self.path / "runs"
+
+    def run(self, run: Run) -> RunDirectory:
+        """The run directory of one run."""
+        return RunDirectory(self.runs / run.name)
+
+    def log(self, run: Run) -> Path:
+        """What the processes of a run wrote to standard error."""
+        return self.runs / f"{run.name}.log"
+
+    def evaluation(self, run: Run) -> Path:
+        """What ``ppgan-zoo evaluate`` wrote."""
+        return self.runs / f"{run.name}.evaluation.json"
+
+    def result(self, run: Run) -> Path:
+        """What is kept of a run."""
+        return self.runs / f"{run.name}.json"
+
+    def write_result(self, run: Run, result: Result) -> None:
+        """Keep the result of a run."""
+        write_atomically(self.result(run), to_json(result.model_dump(mode="json")))
+
+    def read_result(self, run: Run, minutes: float) -> Result | None:
+        """Return what is kept of a run; None if there is nothing.
+
+        Raises:
+            ConfigError: It cannot be read, or belongs to another recipe or budget.
+        """
+        path = self.result(run)
+        again = f"give another --output, or delete {path} to train it again"
+        try:
+            result = Result.model_validate_json(path.read_bytes())
+        except FileNotFoundError:
+            return None
+        except (OSError, ValidationError) as error:
+            raise ConfigError(f"{path}: cannot be read: {str(error).splitlines()[0]}") from None
+        if result.recipe_sha256 != run.recipe_sha256:
+            raise ConfigError(f"{path}: is of another recipe than the file's now; {again}")
+        if result.minutes_allowed != minutes:
+            raise ConfigError(
+                f"{path}: was given {result.minutes_allowed:g} minutes, and minutes is now "
+                f"{minutes:g}; {again}"
+            )
+        return result
+
+    def results(self, search: Search) -> dict[Run, Result]:
+        """Return the results that there are, in the order of the runs.
+
+        Raises:
+            ConfigError: One of them cannot be used.
+        """
+        found = ((run, self.read_result(run, search.file.minutes)) for run in search.runs)
+        return {run: result for run, result in found if result is not None}
+
+
+class Times(NamedTuple):
+    """What a training's log says of time.
+
+    Attributes:
+        begin: Of the first iteration, in seconds since 1970.
+        end: Of the last line.
+        iterations: Done by then.
+        planned: Iterations of the recipe.
+    """
+
+    begin: float
+    end: float
+    iterations: int
+    planned: int
+
+
+def read_times(log: Path) -> Times | None:
+    """Read when a training began and ended in its log; None if it has not begun.
+
+    Of a log with several starts the first and the last line count.
+    """
+    try:
+        text = log.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return None
+    begin = _BEGIN.search(text)
+    if begin is None:
+        return None
+    done = [int(number) for number in _ITERATION.findall(text)]
+    end = _LINE.findall(text)[-1]
+    return Times(_seconds(begin[1]), _seconds(end), max(done, default=0), int(begin[2]))
+
+
+def _seconds(stamp: str) -> float:
+    return datetime.datetime.strptime(stamp, "%Y-%m-%d %H:%M:%S,%f").timestamp()

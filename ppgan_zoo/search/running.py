@@ -1,0 +1,332 @@
+"""Trains and measures the runs of a search, each in processes of its own."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections import deque
+from collections.abc import Callable, Generator, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ppgan_zoo.errors import DataError
+from ppgan_zoo.recipe import Recipe
+from ppgan_zoo.run import RunDirectory
+from ppgan_zoo.runtime import cpu_threads
+from ppgan_zoo.search.plan import Run, Search
+from ppgan_zoo.search.results import Failure, Result, SearchDirectory, Training, read_times
+from ppgan_zoo.visualdl_log import read_scalar_times
+
+ZOO = (sys.executable, "-m", "ppgan_zoo.cli")
+POLL_SECONDS = 0.1
+START_SECONDS = 900  # to import Paddle, read the data and build the model, on a busy machine
+SAVE_SECONDS = 300  # to finish an iteration and save after SIGTERM
+
+Steps = Generator[None, None, Result]
+
+
+@dataclass(frozen=True)
+class Conditions:
+    """What all runs share, beside the file.
+
+    Attributes:
+        data_directory: Where the data set lies; None for the known places.
+        offline: Whether to leave the network alone.
+        device: What to train on; None for the recipe's own.
+        jobs: Runs at the same time; each gets its part of the threads.
+        environment: Of the processes.
+    """
+
+    data_directory: str | None = None
+    offline: bool = False
+    device: str | None = None
+    jobs: int = 1
+    environment: Mapping[str, str] = field(default_factory=lambda: dict(os.environ), repr=False)
+
+    def apply(self, recipe: Recipe) -> Recipe:
+        """Return a recipe as the options change it."""
+        directory = self.data_directory or recipe.data.directory
+        data = recipe.data.model_copy(update={"directory": directory})
+        return recipe.model_copy(update={"data": data, "device": self.device or recipe.device})
+
+    def of_a_process(self) -> dict[str, str]:
+        """Return the environment with the number of threads for one run."""
+        threads = max(1, cpu_threads() // self.jobs)
+        return {**self.environment, "PPGAN_ZOO_THREADS": str(threads)}
+
+
+def is_done(result: Result | None, search: Search, *, retry_failed: bool) -> bool:
+    """Tell whether nothing is left to do for a run."""
+    if result is None:
+        return False
+    if result.failure is not None:
+        return not retry_failed
+    return is_measured(result, search)
+
+
+def is_measured(result: Result, search: Search) -> bool:
+    """Tell whether a run was measured as the file says now."""
+    return result.measured_by == search.file.evaluate.model_dump(mode="json")
+
+
+def complete(search: Search, results: Mapping[Run, Result]) -> dict[Run, Result]:
+    """Return the results that compare, in the order of the runs.
+
+    Left out are those of another protocol, and trainings that were not measured yet.
+    """
+    return {
+        run: results[run]
+        for run in search.runs
+        if run in results and is_done(results[run], search, retry_failed=False)
+    }
+
+
+@dataclass(eq=False)
+class Runner:
+    """Carries out the runs of a search that have no result yet.
+
+    A run that was interrupted is begun again, so that the minutes of a result are always
+    those of one training without a break.
+
+    Attributes:
+        search: The search.
+        directory: Its output.
+        conditions: What all runs share.
+        retry_failed: Whether runs that failed are to be done again.
+        notify: Called with a line for every run.
+    """
+
+    search: Search
+    directory: SearchDirectory
+    conditions: Conditions
+    retry_failed: bool
+    notify: Callable[[str], None]
+
+    def carry_out(self, results: dict[Run, Result]) -> Iterator[dict[Run, Result]]:
+        """Do what is missing in `results`; yield all results after each run.
+
+        However this ends, no process is left behind.
+        """
+        results = dict(results)
+        waiting = deque(
+            (number, run)
+            for number, run in enumerate(self.search.runs, start=1)
+            if not is_done(results.get(run), self.search, retry_failed=self.retry_failed)
+        )
+        active: dict[tuple[int, Run], Steps] = {}
+        try:
+            while waiting or active:
+                while waiting and len(active) < self.conditions.jobs:
+                    number, run = waiting.popleft()
+                    with_floor = not any(
+                        is_measured(result, self.search) and result.floor
+                        for result in results.values()
+                    )
+                    self.notify(
+                        f"[{number}/{len(self.search.runs)}] {run.setting}, seed {run.seed} ..."
+                    )
+                    active[number, run] = self._steps(run, results.get(run), with_floor)
+                for (number, run), steps in list(active.items()):
+                    try:
+                        next(steps)
+                    except StopIteration as ended:
+                        del active[number, run]
+                        results[run] = ended.value
+                        self.directory.write_result(run, ended.value)
+                        count = f"{number}/{len(self.search.runs)}"
+                        self.notify(f"[{count}] {describe(ended.value)}")
+                        yield results
+                time.sleep(POLL_SECONDS)
+        finally:
+            for steps in active.values():
+                steps.close()
+
+    def _steps(self, run: Run, known: Result | None, with_floor: bool) -> Steps:
+        if known is None or (known.failure and known.failure.stage == "train"):
+            known = yield from self._train(run)
+            if known.failure is not None:
+                return known
+            self.directory.write_result(run, known)  # the longest part need not be done again
+        return (yield from self._evaluate(run, known, with_floor))
+
+    def _train(self, run: Run) -> Steps:
+        place = self.directory.run(run)
+        _clear(place)
+        self.directory.log(run).unlink(missing_ok=True)
+        command = ["train", *run.arguments, "--output", str(place.path), *self._options()]
+        with self._process(run, command) as process:
+            stopped = yield from _watch(process, place, 60 * self.search.file.minutes)
+        cut, code = stopped and not _all_done(place), process.returncode
+        failure = None
+        if code != 0 and not stopped:
+            failure = Failure(stage="train", exit_code=code, message=self._last_line(run))
+        return Result(
+            setting=run.setting,
+            seed=run.seed,
+            recipe_sha256=run.recipe_sha256,
+            minutes_allowed=self.search.file.minutes,
+            cut=cut,
+            failure=failure,
+            commands=(("ppgan-zoo", *command),),
+            training=_training(run, place),
+            curve=() if failure else _curve(place),
+        )
+
+    def _evaluate(self, run: Run, trained: Result, with_floor: bool) -> Steps:
+        settings, place = self.search.file.evaluate, self.directory.evaluation(run)
+        command = [
+            "evaluate", str(self.directory.run(run).path), "--output", str(place),
+            "--metrics", ",".join(settings.names()), "--num-samples", str(settings.num_samples),
+            "--split", settings.split, *self._options(),
+            *(("--features", settings.features) if settings.features else ()),
+            *(("--weights", settings.weights) if settings.weights else ()),
+            *(("--best",) if settings.best else ()),
+            *(() if with_floor else ("--no-floor",)),
+        ]  # fmt: skip
+        place.unlink(missing_ok=True)
+        with self._process(run, command) as process:
+            while process.poll() is None:
+                yield
+        evaluation = json.loads(place.read_bytes()) if process.returncode == 0 else None
+        message = None if evaluation else self._last_line(run)
+        if evaluation and evaluation["metrics"]["fid"] is None:
+            message = "FID is not defined: the samples are not finite or all the same"
+        failure = None
+        if message is not None:
+            failure = Failure(stage="evaluate", exit_code=process.returncode, message=message)
+        return trained.model_copy(
+            update={
+                "failure": failure,
+                "commands": (trained.commands[0], ("ppgan-zoo", *command)),
+                "measured_by": settings.model_dump(mode="json"),
+                "evaluation": evaluation,
+            }
+        )
+
+    def _options(self) -> list[str]:
+        shared = self.conditions
+        return [
+            *(("--data-dir", shared.data_directory) if shared.data_directory else ()),
+            *(("--device", shared.device) if shared.device else ()),
+            *(("--offline",) if shared.offline else ()),
+        ]
+
+    @contextlib.contextmanager
+    def _process(self, run: Run, command: list[str]) -> Iterator[subprocess.Popen[bytes]]:
+        """Run one command of the zoo; end it if the block is left before it ends."""
+        with self.directory.log(run).open("ab") as log:
+            log.write(f"$ {shlex.join(['ppgan-zoo', *command])}\n".encode())
+            log.flush()
+            process = subprocess.Popen(
+                [*ZOO, *command],
+                stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=log,
+                env=self.conditions.of_a_process(),
+                start_new_session=True,  # Ctrl-C is for the search, which then ends its runs
+            )  # fmt: skip
+        try:
+            yield process
+        finally:
+            if process.poll() is None:
+                process.terminate()
+                try:
+                    process.wait(SAVE_SECONDS)
+                except subprocess.TimeoutExpired:
+                    process.kill()
+                    process.wait()
+
+    def _last_line(self, run: Run) -> str:
+        lines = self.directory.log(run).read_text(encoding="utf-8", errors="replace").split("\n")
+        written = [line.strip() for line in lines if line.strip()]
+        last = written[-1]
+        return "wrote nothing" if last.startswith("$ ") else last.removeprefix("ppgan-zoo: ")
+
+
+def describe(result: Result) -> str:
+    """Return a line on a result."""
+    name = f"{result.setting}, seed {result.seed}"
+    if result.failure is not None:
+        failure = result.failure
+        code = exit_text(failure.exit_code)
+        return f"{name}: FAILED in {failure.stage} ({code}): {failure.message}"
+    parts = [f"FID {result.metrics['fid']:.2f}"]
+    if result.metrics.get("modes") is not None:
+        parts.append(f"{result.metrics['modes']:.0f} modes")
+    if result.training is not None:
+        cut = " (cut)" if result.cut else ""
+        parts.append(f"{result.training.minutes:.2f} minutes{cut}")
+        parts.append(f"{result.training.images:,} images")
+    return f"{name}: {', '.join(parts)}"
+
+
+def exit_text(code: int) -> str:
+    """Return an exit code in words."""
+    return f"exit code {code}" if code >= 0 else f"signal {signal.Signals(-code).name}"
+
+
+def _watch(
+    process: subprocess.Popen[bytes], place: RunDirectory, budget_seconds: float
+) -> Generator[None, None, bool]:
+    """Wait for a training; return whether it had to be stopped, its budget being spent."""
+    stage, deadline = "starting", time.monotonic() + START_SECONDS
+    stopped = False
+    while process.poll() is None:
+        now = time.monotonic()
+        if stage == "starting" and read_times(place.log) is not None:
+            stage, deadline = "training", now + budget_seconds
+        elif stage == "training" and now > deadline:
+            stage, deadline = "saving", now + SAVE_SECONDS
+            if not _all_done(place):
+                stopped = True
+                process.terminate()
+        elif now > deadline:
+            process.kill()
+        yield
+    return stopped
+
+
+def _clear(place: RunDirectory) -> None:
+    """Delete what an interrupted run left, unless a process is still at work there."""
+    if place.path.is_dir():
+        with place.lock():
+            shutil.rmtree(place.path)
+
+
+def _all_done(place: RunDirectory) -> bool:
+    """Tell whether a training's log has its last iteration."""
+    times = read_times(place.log)
+    return times is not None and times.iterations >= times.planned
+
+
+def _training(run: Run, place: RunDirectory) -> Training | None:
+    times, starts = read_times(place.log), place.starts()
+    if times is None or not starts:
+        return None
+    start = starts[0]
+    return Training(
+        iterations=times.iterations,
+        images=times.iterations * run.images_per_iteration,
+        seconds=round(times.end - times.begin, 3),
+        started=start["started"],
+        git_commit=start["git_commit"],
+        device=start["runtime"]["device"],
+        threads=start["runtime"]["threads"],
+        processor=start["runtime"]["processor"],
+    )
+
+
+def _curve(place: RunDirectory) -> tuple[tuple[float, int, float], ...]:
+    times = read_times(place.log)
+    if times is None or not Path(place.visualdl).is_dir():
+        return ()
+    try:
+        points = read_scalar_times(place.visualdl, "metric/fid")
+    except DataError:  # killed before its first record
+        return ()
+    return tuple((round((at - times.begin) / 60, 4), step, value) for at, step, value in points)
