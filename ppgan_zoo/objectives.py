@@ -38,6 +38,9 @@ class LabelSmoothing:
         return bool(self.real or self.fake or self.generator)
 
 
+Half = Callable[[Tensor, LabelSmoothing], Tensor]
+
+
 @dataclass(frozen=True)
 class Objective:
     """A pair of losses.
@@ -46,6 +49,8 @@ class Objective:
         name: Name in a recipe.
         source: Paper that it comes from.
         discriminator_loss: ``(real_logits, fake_logits, smoothing) -> loss``.
+        halves: ``(logits, smoothing) -> loss`` of real and of fake images, where D's loss is
+            their sum; None where it is none.
         generator_loss: ``(fake_logits, real_logits, smoothing) -> loss``; `real_logits`
             is None unless `relativistic`.
         smoothable: Whether it has targets that label smoothing can move.
@@ -58,6 +63,7 @@ class Objective:
     source: str
     discriminator_loss: Callable[[Tensor, Tensor, LabelSmoothing], Tensor]
     generator_loss: Callable[[Tensor, Tensor | None, LabelSmoothing], Tensor]
+    halves: tuple[Half, Half] | None = None
     smoothable: bool = False
     relativistic: bool = False
     probability: bool = False
@@ -92,8 +98,26 @@ def cross_entropy(logits: Tensor, target: float) -> Tensor:
     return (F.softplus(logits) - target * logits).mean()
 
 
-def _cross_entropy_d(real: Tensor, fake: Tensor, smoothing: LabelSmoothing) -> Tensor:
-    return cross_entropy(real, 1.0 - smoothing.real) + cross_entropy(fake, smoothing.fake)
+def _sum_of(halves: tuple[Half, Half]) -> Callable[[Tensor, Tensor, LabelSmoothing], Tensor]:
+    def discriminator_loss(real: Tensor, fake: Tensor, smoothing: LabelSmoothing) -> Tensor:
+        return halves[0](real, smoothing) + halves[1](fake, smoothing)
+
+    return discriminator_loss
+
+
+_CROSS_ENTROPY: tuple[Half, Half] = (
+    lambda real, smoothing: cross_entropy(real, 1.0 - smoothing.real),
+    lambda fake, smoothing: cross_entropy(fake, smoothing.fake),
+)
+_LEAST_SQUARES: tuple[Half, Half] = (
+    lambda real, smoothing: 0.5 * (real - (1.0 - smoothing.real)).square().mean(),
+    lambda fake, smoothing: 0.5 * (fake - smoothing.fake).square().mean(),
+)
+_HINGE: tuple[Half, Half] = (
+    lambda real, _: F.relu(1.0 - real).mean(),
+    lambda fake, _: F.relu(1.0 + fake).mean(),
+)
+_WASSERSTEIN: tuple[Half, Half] = (lambda real, _: -real.mean(), lambda fake, _: fake.mean())
 
 
 def _non_saturating_g(fake: Tensor, real: Tensor | None, smoothing: LabelSmoothing) -> Tensor:
@@ -105,22 +129,8 @@ def _minimax_g(fake: Tensor, real: Tensor | None, smoothing: LabelSmoothing) -> 
     return -cross_entropy(fake, smoothing.generator)
 
 
-def _least_squares_d(real: Tensor, fake: Tensor, smoothing: LabelSmoothing) -> Tensor:
-    return 0.5 * (
-        (real - (1.0 - smoothing.real)).square().mean() + (fake - smoothing.fake).square().mean()
-    )
-
-
 def _least_squares_g(fake: Tensor, real: Tensor | None, smoothing: LabelSmoothing) -> Tensor:
     return 0.5 * (fake - (1.0 - smoothing.generator)).square().mean()
-
-
-def _hinge_d(real: Tensor, fake: Tensor, smoothing: LabelSmoothing) -> Tensor:
-    return F.relu(1.0 - real).mean() + F.relu(1.0 + fake).mean()
-
-
-def _wasserstein_d(real: Tensor, fake: Tensor, smoothing: LabelSmoothing) -> Tensor:
-    return fake.mean() - real.mean()
 
 
 def _raise_fake_g(fake: Tensor, real: Tensor | None, smoothing: LabelSmoothing) -> Tensor:
@@ -152,7 +162,8 @@ OBJECTIVES = {
         Objective(
             name="non_saturating",
             source="Goodfellow et al. 2014, section 3",
-            discriminator_loss=_cross_entropy_d,
+            discriminator_loss=_sum_of(_CROSS_ENTROPY),
+            halves=_CROSS_ENTROPY,
             generator_loss=_non_saturating_g,
             smoothable=True,
             probability=True,
@@ -160,7 +171,8 @@ OBJECTIVES = {
         Objective(
             name="minimax",
             source="Goodfellow et al. 2014, equation 1",
-            discriminator_loss=_cross_entropy_d,
+            discriminator_loss=_sum_of(_CROSS_ENTROPY),
+            halves=_CROSS_ENTROPY,
             generator_loss=_minimax_g,
             smoothable=True,
             probability=True,
@@ -168,20 +180,23 @@ OBJECTIVES = {
         Objective(
             name="least_squares",
             source="Mao et al. 2017, equation 9",
-            discriminator_loss=_least_squares_d,
+            discriminator_loss=_sum_of(_LEAST_SQUARES),
+            halves=_LEAST_SQUARES,
             generator_loss=_least_squares_g,
             smoothable=True,
         ),
         Objective(
             name="hinge",
             source="Lim and Ye 2017; Miyato et al. 2018, equations 16 and 17",
-            discriminator_loss=_hinge_d,
+            discriminator_loss=_sum_of(_HINGE),
+            halves=_HINGE,
             generator_loss=_raise_fake_g,
         ),
         Objective(
             name="wasserstein",
             source="Arjovsky et al. 2017, algorithm 1",
-            discriminator_loss=_wasserstein_d,
+            discriminator_loss=_sum_of(_WASSERSTEIN),
+            halves=_WASSERSTEIN,
             generator_loss=_raise_fake_g,
         ),
         Objective(

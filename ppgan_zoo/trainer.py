@@ -200,9 +200,12 @@ class Trainer:
     ) -> tuple[Tensor, Scalars]:
         """Return D's loss and what to log, for real images ``[N, C, H, W]`` and z.
 
-        Gradients flow through the logits of `learn` alone. An override need not take it
-        unless it is to work with ``alternate``, whose second step has the penalties.
+        Gradients flow through the logits of `learn` alone, and what is logged may be of them
+        alone. An override need not take it unless it is to work with ``alternate``, whose
+        second step has the penalties.
         """
+        if learn != "both" and self.objective.halves and not self.penalties.terms:
+            return self._half_of_discriminator_loss(real, z, learn)
         with paddle.no_grad():
             fake = self._shown(self.generator(z))
         real = self._shown(real)
@@ -226,6 +229,22 @@ class Trainer:
                 "score/fake": self.objective.score(fake_logits),
             }
         return loss, {**scores, **penalties}
+
+    def _half_of_discriminator_loss(
+        self, real: Tensor, z: Tensor, learn: Learn
+    ) -> tuple[Tensor, Scalars]:
+        assert self.objective.halves is not None
+        if learn == "real":
+            logits = self.discriminator(self._shown(real))
+            half = self.objective.halves[0]
+        else:
+            with paddle.no_grad():
+                fake = self._shown(self.generator(z))
+            logits = self.discriminator(fake)
+            half = self.objective.halves[1]
+        with paddle.no_grad():
+            score = self.objective.score(logits)
+        return half(logits, self.smoothing), {f"score/{learn}": score}
 
     def generator_loss(self, real: Tensor, z: Tensor) -> tuple[Tensor, Scalars]:
         """Return G's loss and what to log; only relativistic objectives look at `real`."""
@@ -390,10 +409,15 @@ class Trainer:
     def _apply(self, update: Update, real: Tensor, z: Tensor) -> Scalars:
         if update.net == "discriminator":
             if self.alternate:
-                self._backward(update.net, real, z, learn="real")
+                first = self._backward(update.net, real, z, learn="real")
                 update.optimizer.step()
                 update.optimizer.clear_grad(set_to_zero=False)
-                scalars = self._backward(update.net, real, z, learn="fake")
+                second = self._backward(update.net, real, z, learn="fake")
+                scalars = {**first, **second}
+                if self.objective.halves and not self.penalties.terms:
+                    scalars["loss/discriminator"] = (
+                        first["loss/discriminator"] + second["loss/discriminator"]
+                    )
             else:
                 scalars = self._backward(update.net, real, z)
         else:

@@ -4,11 +4,12 @@ import numpy as np
 import paddle
 import pytest
 from paddle import nn
+from paddle.nn import functional as F
 
 import ppgan_zoo
 from ppgan_zoo.errors import CheckpointError, ConfigError
 from ppgan_zoo.latent import Latent
-from ppgan_zoo.objectives import LabelSmoothing
+from ppgan_zoo.objectives import OBJECTIVES, LabelSmoothing
 from ppgan_zoo.optimizers import linear, make_optimizer
 from ppgan_zoo.registry import Gan, GanSpec
 from ppgan_zoo.trainer import TRAINING_DRAW, Trainer
@@ -306,3 +307,65 @@ def test_fit_wants_one_length(options, batches):
 def test_counts_below_one_are_refused():
     with pytest.raises(ConfigError, match="at least 1, found 0 and 1"):
         Trainer(linear_gan(), generator_steps=0)
+
+
+@pytest.mark.parametrize("name", sorted(OBJECTIVES))
+def test_the_halves_of_an_objective_add_up_to_it(name):
+    objective = OBJECTIVES[name]
+    assert (objective.halves is None) == objective.relativistic
+    if objective.halves is None:
+        return
+    smoothing = LabelSmoothing(real=0.1, fake=0.05) if objective.smoothable else LabelSmoothing()
+    real, fake = paddle.randn([6, 1]), paddle.randn([6, 1])
+    halves = [half(logits, smoothing) for half, logits in zip(objective.halves, (real, fake))]
+    whole = objective.discriminator_loss(real, fake, smoothing)
+    np.testing.assert_allclose(sum(halves).item(), whole.item(), rtol=1e-6)
+
+
+def test_alternating_is_a_step_on_real_and_then_one_on_fake_images():
+    """As Keras's train_on_batch, once on each: here by hand, with plain gradient descent."""
+    rate, count = 0.1, 5
+    trainers = []
+    for alternate in (True, False):
+        paddle.seed(1)
+        gan = ppgan_zoo.create(
+            "gan_mlp",
+            generator={"hidden_units": (8, 8)},
+            discriminator={"hidden_units": (8,)},
+        )
+        nets = (gan.generator, gan.discriminator)
+        sgd = [paddle.optimizer.SGD(rate, parameters=net.parameters()) for net in nets]
+        trainers.append(
+            Trainer(
+                gan,
+                alternate=alternate,
+                generator_optimizer=sgd[0],
+                discriminator_optimizer=sgd[1],
+                seed=3,
+            )
+        )
+    tested, hand = trainers
+    real = np.random.default_rng(0).uniform(-1, 1, (count, 1, 28, 28)).astype(np.float32)
+    generator_calls = []
+    tested.generator.register_forward_post_hook(lambda *_: generator_calls.append(1))
+    scalars = tested.step(real)
+    assert len(generator_calls) == 1 + 2  # fake images for D once, then G's two updates
+
+    discriminator = hand.discriminator
+    fake = hand.generator(hand._draw_z(count, 0)).detach()
+    losses = []
+    for images, target in ((paddle.to_tensor(real), 1.0), (fake, 0.0)):
+        logits = discriminator(images)
+        loss = F.binary_cross_entropy_with_logits(logits, paddle.full_like(logits, target))
+        loss.backward()
+        losses.append(loss.item())
+        with paddle.no_grad():
+            for parameter in discriminator.parameters():
+                parameter.set_value(parameter - rate * parameter.grad)
+        discriminator.clear_gradients()
+    for one, other in zip(
+        tested.discriminator.parameters(), discriminator.parameters(), strict=True
+    ):
+        np.testing.assert_allclose(one.numpy(), other.numpy(), rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(scalars["loss/discriminator"].item(), sum(losses), rtol=1e-5)
+    assert {"score/real", "score/fake"} <= set(scalars)
