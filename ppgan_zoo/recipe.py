@@ -272,22 +272,22 @@ class Checkpoints(Section):
     best_by: Literal["sliced_wasserstein", "fid"] | None = "sliced_wasserstein"
 
 
+Metric = Literal[
+    "fid",
+    "kid",
+    "class_score",
+    "precision_recall",
+    "density_coverage",
+    "modes",
+    "memorisation",
+]
+
+
 class EvaluationSection(Section):
     """Metrics while training goes on. `features` None takes the image set's own network."""
 
     every_steps: Positive | None = None
-    metrics: tuple[
-        Literal[
-            "fid",
-            "kid",
-            "class_score",
-            "precision_recall",
-            "density_coverage",
-            "modes",
-            "memorisation",
-        ],
-        ...,
-    ] = ("fid",)
+    metrics: tuple[Metric, ...] = ("fid",)
     num_samples: Annotated[int, Field(ge=100, le=1_000_000)] = 2000
     features: Literal["digits-v1", "fashion-v1", "inception-v3"] | None = None
     weights: str | None = None

@@ -49,41 +49,19 @@ def convolve(library: Library, geometry: Geometry, x: Tensor, weight: Tensor, bi
     learns = [t is not None and not t.stop_gradient for t in (x, weight, bias)]
     if not (paddle.is_grad_enabled() and any(learns)):
         return _forward(library, geometry, x, weight, bias)
-    if bias is None:
-        return _Convolution.apply(x, weight, library, geometry, learns)
-    return _BiasedConvolution.apply(x, weight, bias, library, geometry, learns)
+    return _Convolution.apply(x, weight, bias, library, geometry, learns)
 
 
 class _Convolution(PyLayer):  # type: ignore[misc]
-    """Without a bias."""
-
-    @staticmethod
-    def forward(
-        ctx: Any, x: Tensor, weight: Tensor, library: Library, geometry: Geometry, learns: Any
-    ) -> Tensor:
-        ctx.save_for_backward(x, weight)
-        ctx.call = library, geometry, learns
-        return _forward(library, geometry, x, weight, None)
-
-    @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-        library, geometry, learns = ctx.call
-        x, weight = ctx.saved_tensor()
-        return _backward(library, geometry, learns, x, weight, gradient)[:2]
-
-
-class _BiasedConvolution(PyLayer):  # type: ignore[misc]
-    """With one: Paddle counts a PyLayer's tensors, so that this is another class."""
-
     @staticmethod
     def forward(
         ctx: Any,
         x: Tensor,
         weight: Tensor,
-        bias: Tensor,
+        bias: Tensor | None,
         library: Library,
         geometry: Geometry,
-        learns: Any,
+        learns: list[bool],
     ) -> Tensor:
         ctx.save_for_backward(x, weight)
         ctx.call = library, geometry, learns
@@ -91,9 +69,10 @@ class _BiasedConvolution(PyLayer):  # type: ignore[misc]
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-        library, geometry, learns = ctx.call
         x, weight = ctx.saved_tensor()
-        return _backward(library, geometry, learns, x, weight, gradient)
+        library, geometry, learns = ctx.call
+        gradients = _backward(library, geometry, learns, x, weight, gradient)
+        return gradients if geometry.bias else gradients[:2]  # as many as there were tensors
 
 
 def _forward(

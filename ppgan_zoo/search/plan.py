@@ -14,7 +14,7 @@ from pydantic import Field, ValidationError, field_validator
 
 from ppgan_zoo.errors import ConfigError, ZooError
 from ppgan_zoo.metrics.suite import FEWEST
-from ppgan_zoo.recipe import Recipe, Section, find_recipe, lists_to_tuples, load_recipe
+from ppgan_zoo.recipe import Metric, Recipe, Section, find_recipe, lists_to_tuples, load_recipe
 from ppgan_zoo.recipe_errors import explain, kind_of
 from ppgan_zoo.registry import REGISTRY
 from ppgan_zoo.strict_yaml import Document, read_yaml
@@ -30,18 +30,7 @@ class Evaluate(Section):
     weights: str | None = None
     num_samples: Annotated[int, Field(ge=FEWEST, le=1_000_000)] = 10_000
     split: Literal["test", "train"] = "test"
-    metrics: tuple[
-        Literal[
-            "fid",
-            "kid",
-            "class_score",
-            "precision_recall",
-            "density_coverage",
-            "modes",
-            "memorisation",
-        ],
-        ...,
-    ] = ("fid",)
+    metrics: tuple[Metric, ...] = ("fid",)
     best: bool = False
 
     def names(self) -> list[str]:
