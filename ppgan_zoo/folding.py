@@ -84,8 +84,8 @@ def _trial(generator: nn.Layer, z: NDArray[np.float32]) -> list[_Call]:
         geometry = None
         if type(layer) is nn.Conv2DTranspose:
             geometry = transposed_geometry(layer, inputs[0])
-            if geometry is not None and geometry.target != tuple(output.shape):
-                geometry = None  # called with an output size
+            if geometry is None or geometry.target != tuple(output.shape):
+                return None  # stays as it is; a target of another shape: called with output_size
         result = (_SPREAD * draws.standard_normal(output.shape)).astype(np.float32)
         calls.append(_Call(layer, inputs[0].numpy().tobytes(), result.tobytes(), geometry))
         return paddle.to_tensor(result)

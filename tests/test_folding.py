@@ -226,6 +226,33 @@ def test_an_ordinary_convolution_takes_its_norm():
     assert_same(images_of(net, Z), wanted)
 
 
+@pytest.mark.parametrize("form", [{"padding": "SAME"}, {"groups": 2}, {"dilation": 2}])
+def test_a_transposed_convolution_of_a_rare_form_stays(form):
+    class Net(nn.Layer):
+        def __init__(self):
+            super().__init__()
+            self.up, self.norm = nn.Conv2DTranspose(2, 2, 4, stride=2, **form), nn.BatchNorm2D(2)
+
+        def forward(self, z):
+            return self.norm(self.up(z.reshape([-1, 2, 2, 3])))
+
+    assert fold(disturb(Net()), Z) == 0
+
+
+def test_an_output_size_is_obeyed():
+    class Net(nn.Layer):
+        def __init__(self):
+            super().__init__()
+            self.up = nn.Conv2DTranspose(2, 1, 4, stride=2, padding=1)
+
+        def forward(self, z):
+            return self.up(z.reshape([-1, 2, 2, 3]), output_size=[5, 7])
+
+    net = disturb(Net())
+    assert images_of(net, Z).shape == (32, 1, 5, 7)
+    assert fold(net, Z) == 0
+
+
 def test_a_layer_of_two_names_is_replaced_under_both():
     net = disturb(Plain())
     net.alias = net.norm
