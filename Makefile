@@ -16,8 +16,9 @@ DEMO ?= output/demo
 DEMO_OPTIONS ?=
 
 BENCH_OPTIONS ?=
-# PyTorch, to compare with, in an environment of its own. Pinned: a range would bring the
-# newest build, whose CUDA libraries are gigabytes, and other figures than the recorded ones.
+# PyTorch, to compare with, in an environment of its own. Pinned to the version of the recorded
+# figures, and to nothing else: whether it comes with CUDA libraries (gigabytes) or without is
+# up to the index that pip is set to.
 TORCH_VENV ?= .venv-torch
 TORCH := torch==2.13.0
 TORCH_READY := $(TORCH_VENV)/.ready

@@ -50,7 +50,7 @@ def checkpoint_of(name, folder, ema=None, **arguments):
 def exported(tmp_path_factory):
     folder = tmp_path_factory.mktemp("export")
     checkpoint, trainer = checkpoint_of("gan_mlp", folder, generator={"hidden_units": (16,)})
-    export(checkpoint, folder / "model")
+    export(checkpoint, folder / "model", timed=False)  # timed, the settings are a matter of luck
     return folder / "model", trainer
 
 
@@ -260,3 +260,56 @@ def test_an_untimed_export_says_the_same_every_time(tmp_path):
     first, second = (export(checkpoint, tmp_path / name, timed=False) for name in "ab")
     assert first.inference == second.inference
     assert first.inference.onednn
+
+
+class Reaching(nn.Layer):
+    """Looks at a norm that an export would fold away."""
+
+    def __init__(self, *, latent_dim=4, image_shape=(1, 2, 2)):
+        super().__init__()
+        self.latent_dim, self.image_shape = latent_dim, image_shape
+        self.layer, self.norm = nn.Linear(latent_dim, 4), nn.BatchNorm1D(4)
+
+    def forward(self, z):
+        return (self.norm(self.layer(z)) * self.norm.weight).reshape([-1, 1, 2, 2])
+
+
+class Branching(Reaching):
+    """Uses the layer before the norm a second time."""
+
+    def forward(self, z):
+        x = self.layer(z)
+        return (self.norm(x) + x).reshape([-1, 1, 2, 2])
+
+
+class Leaky(nn.Layer):
+    """A convolution and LeakyReLU, which Paddle 3.3.1 ends the process for fusing."""
+
+    def __init__(self, *, latent_dim=4, image_shape=(1, 2, 2)):
+        super().__init__()
+        self.latent_dim, self.image_shape = latent_dim, image_shape
+        self.layer, self.conv = nn.Linear(latent_dim, 4), nn.Conv2D(1, 1, 3, padding=1)
+
+    def forward(self, z):
+        return nn.functional.leaky_relu(self.conv(self.layer(z).reshape([-1, 1, 2, 2])), 0.2)
+
+
+@pytest.mark.parametrize("generator", [Reaching, Branching, Leaky])
+def test_a_model_that_is_not_to_be_rewritten_is_exported_as_it_is(generator, tmp_path, monkeypatch):
+    spec = GanSpec(name="odd", generator=generator, discriminator=Flat, paper="none")
+    monkeypatch.setitem(REGISTRY._specs, "odd", spec)
+    checkpoint, trainer = checkpoint_of("odd", tmp_path)
+    description = export(checkpoint, tmp_path / "out")
+    assert description.largest_difference.paddle_inference <= 1e-5
+    z = Latent(4).sample(5, 1)
+    np.testing.assert_allclose(
+        open_exported(tmp_path / "out").generate(z), generate(trainer.generator, z), atol=1e-5
+    )
+
+
+def test_the_program_of_an_export_is_the_rewritten_one(tmp_path):
+    checkpoint, _ = checkpoint_of(
+        "dcgan_fashion", tmp_path, generator={"channels": 4}, discriminator={"channels": 4}
+    )
+    description = export(checkpoint, tmp_path / "out", timed=False)
+    assert b"pixel_shuffle" in (tmp_path / "out" / description.program).read_bytes()

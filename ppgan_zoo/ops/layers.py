@@ -46,7 +46,7 @@ def accelerated_classes(
         return nn.Conv2D.forward(layer, x)
 
     def transposed_in_training(layer: nn.Conv2DTranspose, x: Tensor) -> Tensor:
-        if (convolve := chosen()) and (geometry := _transposed_geometry(layer, x)):
+        if (convolve := chosen()) and (geometry := transposed_geometry(layer, x)):
             return convolve(geometry, x, layer.weight, layer.bias)
         return nn.Conv2DTranspose.forward(layer, x)
 
@@ -70,7 +70,8 @@ def _geometry(layer: nn.Conv2D, x: Tensor) -> Geometry | None:
     return _checked(layer, x, transposed=False, stride=stride, padding=padding)
 
 
-def _transposed_geometry(layer: nn.Conv2DTranspose, x: Tensor) -> Geometry | None:
+def transposed_geometry(layer: nn.Conv2DTranspose, x: Tensor) -> Geometry | None:
+    """Return what `layer` computes of `x`, or None for what a :class:`Geometry` cannot say."""
     if not _is_plain(layer, x) or isinstance(layer._padding, str):
         return None
     extra = layer.output_padding
