@@ -54,9 +54,9 @@ def results(layer, array):
     x = paddle.to_tensor(array, stop_gradient=False)
     y = layer(x)
     (y * paddle.to_tensor(draw(y.shape, 2))).sum().backward()
-    found = [y, x.grad, *(p.grad for p in layer.parameters())]
-    layer.clear_gradients()
-    return [tensor.numpy() for tensor in found]
+    found = [tensor.numpy() for tensor in (y, x.grad, *(p.grad for p in layer.parameters()))]
+    layer.clear_gradients()  # to zeros, in place
+    return found
 
 
 def assert_equal(found, wanted, tolerance=1e-5):
@@ -64,6 +64,7 @@ def assert_equal(found, wanted, tolerance=1e-5):
     # A gradient that is zero but for rounding is as large as the others' rounding.
     rounding = max(np.abs(other).max() for other in wanted) / 100
     for one, other in zip(found, wanted, strict=True):
+        assert other.any()
         assert np.abs(one - other).max() <= tolerance * max(np.abs(other).max(), rounding)
 
 
