@@ -263,7 +263,11 @@ def _is_file_entry(item: tuple[str, Any]) -> bool:
 def checkpoint_folders(folder: Path) -> list[Path]:
     """Return the folders named as checkpoints, by iteration: no clock has a say in it."""
     named = [path for path in folder.glob("step-*") if path.name[5:].isdecimal()]
-    return sorted(named, key=lambda path: int(path.name[5:]))
+    return sorted(named, key=_iteration)
+
+
+def _iteration(path: Path) -> int:
+    return int(path.name[5:])
 
 
 def list_checkpoints(folder: Path) -> list[Checkpoint]:
@@ -342,7 +346,7 @@ def remove_abandoned(folder: Path, newest: int) -> None:
     run does not take again, or damaged), and ``best.json`` if it is damaged or names one of these.
     """
     for path in checkpoint_folders(folder):
-        if int(path.name[5:]) > newest:
+        if _iteration(path) > newest:
             remove_checkpoint(path)
     _remove_scratch(folder)
     try:
@@ -366,10 +370,10 @@ def prune_checkpoints(
     """
     best = read_best(folder)
     paths = checkpoint_folders(folder)
-    kept = [path for path in paths if int(path.name[5:]) <= newest]
+    kept = [path for path in paths if _iteration(path) <= newest]
     keep = {path.name for path in kept[-keep_last:]} | ({best["checkpoint"]} if best else set())
     if good_until is not None:
-        good = [path.name for path in kept if int(path.name[5:]) <= good_until]
+        good = [path.name for path in kept if _iteration(path) <= good_until]
         keep |= set(good[-1:])
     for path in paths:
         if path.name not in keep:

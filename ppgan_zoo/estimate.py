@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,7 @@ import paddle
 from paddle import Tensor, nn
 
 from ppgan_zoo.errors import ConfigError
-from ppgan_zoo.nets import generate
+from ppgan_zoo.nets import generate, hooked, in_eval_mode
 from ppgan_zoo.optimizers import trainable_parameters
 from ppgan_zoo.registry import Gan, GanSpec
 from ppgan_zoo.runtime import available_memory
@@ -146,29 +146,24 @@ def _outputs_of_one_image(gan: Gan, packing: int) -> int:
 def _shapes_of_one_image(gan: Gan, packing: int = 1) -> list[list[LeafShapes]]:
     """Send one image through G and then D; return every leaf layer's input and output shape."""
     found: list[list[LeafShapes]] = [[], []]
-    hooks = []
-    for net, leaves in zip((gan.generator, gan.discriminator), found, strict=True):
 
-        def note(
-            layer: nn.Layer, inputs: Any, output: Any, leaves: list[LeafShapes] = leaves
-        ) -> None:
+    def note_in(leaves: list[LeafShapes]) -> Callable[..., None]:
+        def note(layer: nn.Layer, inputs: Any, output: Any) -> None:
             if isinstance(output, Tensor):
                 leaves.append((layer, list(inputs[0].shape), list(output.shape)))
 
-        hooks += [
-            leaf.register_forward_post_hook(note)
-            for leaf in net.sublayers()
-            if not leaf.sublayers()
-        ]
-    was_training = gan.discriminator.training
-    try:
-        images = generate(gan.generator, np.zeros((1, gan.latent_dim), np.float32))
-        gan.discriminator.eval()
-        with paddle.no_grad():
-            gan.discriminator(paddle.to_tensor(np.concatenate([images] * packing, axis=1)))
-    finally:
-        if was_training:
-            gan.discriminator.train()
-        for hook in hooks:
-            hook.remove()
+        return note
+
+    def leaves_of(net: nn.Layer) -> list[nn.Layer]:
+        return [layer for layer in net.sublayers() if not layer.sublayers()]
+
+    generator, discriminator = gan.generator, gan.discriminator
+    with (
+        hooked(leaves_of(generator), note_in(found[0])),
+        hooked(leaves_of(discriminator), note_in(found[1])),
+        in_eval_mode(discriminator),
+        paddle.no_grad(),
+    ):
+        images = generate(generator, np.zeros((1, gan.latent_dim), np.float32))
+        discriminator(paddle.to_tensor(np.concatenate([images] * packing, axis=1)))
     return found

@@ -12,8 +12,6 @@ next with nothing but a reshape between. An activation would have changed some.
 from __future__ import annotations
 
 import collections
-import contextlib
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,6 +21,7 @@ from numpy.typing import NDArray
 from paddle import Tensor, nn
 
 from ppgan_zoo.block_convolution import as_convolution, with_norm_as_bias
+from ppgan_zoo.nets import hooked
 from ppgan_zoo.ops.geometry import Geometry
 from ppgan_zoo.ops.layers import transposed_geometry
 
@@ -91,7 +90,7 @@ def _trial(generator: nn.Layer, z: NDArray[np.float32]) -> list[_Call]:
         return paddle.to_tensor(result)
 
     layers = [layer for layer in generator.sublayers() if _is_plain(layer)]
-    with _hooked(layers, record), paddle.no_grad():
+    with hooked(layers, record), paddle.no_grad():
         generator(paddle.to_tensor(z))
     times = collections.Counter(id(call.layer) for call in calls)
     return [call for call in calls if times[id(call.layer)] == 1]
@@ -101,16 +100,6 @@ def _is_plain(layer: nn.Layer) -> bool:
     return type(layer) in (*_NORMS, *_PRODUCTS) and not (
         layer._forward_pre_hooks or layer._forward_post_hooks
     )
-
-
-@contextlib.contextmanager
-def _hooked(layers: list[nn.Layer], hook: Any) -> Iterator[None]:
-    handles = [layer.register_forward_post_hook(hook) for layer in layers]
-    try:
-        yield
-    finally:
-        for handle in handles:
-            handle.remove()
 
 
 def _neighbours(

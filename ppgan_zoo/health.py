@@ -15,7 +15,7 @@ import paddle
 from numpy.typing import NDArray
 from paddle import Tensor, nn
 
-from ppgan_zoo.nets import layer_state, set_stop_gradient
+from ppgan_zoo.nets import hooked, layer_state, set_stop_gradient
 from ppgan_zoo.optimizers import trainable_parameters
 from ppgan_zoo.trainer import Trainer
 
@@ -139,13 +139,12 @@ def _gradient_to_samples(trainer: Trainer, real: Tensor, z: Tensor) -> tuple[Ten
 
     frozen = trainable_parameters(trainer.discriminator)
     set_stop_gradient(frozen, True)  # as in G's own updates
-    hook = trainer.generator.register_forward_post_hook(keep)
     try:
-        loss, _ = trainer.generator_loss(real, z)
+        with hooked([trainer.generator], keep):
+            loss, _ = trainer.generator_loss(real, z)
         fake = returned[-1]
         (gradient,) = paddle.grad(loss, fake)
     finally:
-        hook.remove()
         set_stop_gradient(frozen, False)
     return fake.detach(), gradient
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -23,18 +23,35 @@ def generate(
 
     Leaves the generator in the mode that it was in.
     """
-    was_training = generator.training
-    generator.eval()
+    with in_eval_mode(generator), paddle.no_grad():
+        parts = [
+            generator(paddle.to_tensor(z[start : start + batch_size])).numpy()
+            for start in range(0, len(z), batch_size)
+        ]
+    return np.concatenate(parts)
+
+
+@contextlib.contextmanager
+def in_eval_mode(layer: nn.Layer) -> Iterator[None]:
+    """Put `layer` into eval mode, and at the end back into the mode that it was in."""
+    was_training = layer.training
+    layer.eval()
     try:
-        with paddle.no_grad():
-            parts = [
-                generator(paddle.to_tensor(z[start : start + batch_size])).numpy()
-                for start in range(0, len(z), batch_size)
-            ]
+        yield
     finally:
         if was_training:
-            generator.train()
-    return np.concatenate(parts)
+            layer.train()
+
+
+@contextlib.contextmanager
+def hooked(layers: Iterable[nn.Layer], hook: Callable[..., Any]) -> Iterator[None]:
+    """Call `hook` with layer, inputs and output after every forward of one of `layers`."""
+    handles = [layer.register_forward_post_hook(hook) for layer in layers]
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
 
 
 def load_arrays(layer: nn.Layer, arrays: Arrays) -> None:

@@ -204,7 +204,7 @@ class Trainer:
         alone. An override need not take it unless it is to work with ``alternate``, whose
         second step has the penalties.
         """
-        if learn != "both" and self.objective.halves and not self.penalties.terms:
+        if learn != "both" and self._halves_stand_alone():
             return self._half_of_discriminator_loss(real, z, learn)
         with paddle.no_grad():
             fake = self._shown(self.generator(z))
@@ -229,6 +229,11 @@ class Trainer:
                 "score/fake": self.objective.score(fake_logits),
             }
         return loss, {**scores, **penalties}
+
+    def _halves_stand_alone(self) -> bool:
+        """Whether the loss of one half needs nothing of the other: not if a class overrides it."""
+        own = type(self).discriminator_loss is Trainer.discriminator_loss
+        return own and self.objective.halves is not None and not self.penalties.terms
 
     def _half_of_discriminator_loss(
         self, real: Tensor, z: Tensor, learn: Learn
@@ -414,7 +419,7 @@ class Trainer:
                 update.optimizer.clear_grad(set_to_zero=False)
                 second = self._backward(update.net, real, z, learn="fake")
                 scalars = {**first, **second}
-                if self.objective.halves and not self.penalties.terms:
+                if self._halves_stand_alone():
                     scalars["loss/discriminator"] = (
                         first["loss/discriminator"] + second["loss/discriminator"]
                     )

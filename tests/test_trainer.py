@@ -369,3 +369,23 @@ def test_alternating_is_a_step_on_real_and_then_one_on_fake_images():
         np.testing.assert_allclose(one.numpy(), other.numpy(), rtol=1e-5, atol=1e-6)
     np.testing.assert_allclose(scalars["loss/discriminator"].item(), sum(losses), rtol=1e-5)
     assert {"score/real", "score/fake"} <= set(scalars)
+
+
+def test_alternating_takes_the_loss_of_a_class_that_overrides_it_as_it_is():
+    class Doubled(Trainer):
+        def discriminator_loss(self, real, z, learn="both"):
+            loss, scalars = super().discriminator_loss(real, z, learn)
+            return 2.0 * loss, scalars
+
+    real = np.random.default_rng(0).uniform(-1, 1, (4, 1, 28, 28)).astype(np.float32)
+    losses = []
+    for trainer_class in (Trainer, Doubled):
+        paddle.seed(1)
+        gan = ppgan_zoo.create(
+            "gan_mlp", generator={"hidden_units": (8,)}, discriminator={"hidden_units": (8,)}
+        )
+        sgd = paddle.optimizer.SGD(1e-12, parameters=gan.discriminator.parameters())
+        trainer = trainer_class(gan, alternate=True, discriminator_optimizer=sgd, seed=3)
+        losses.append(trainer.step(real)["loss/discriminator"].item())
+    # The whole loss, of real and fake images, in both: nothing counted twice.
+    np.testing.assert_allclose(losses[1], 2.0 * losses[0], rtol=1e-5)

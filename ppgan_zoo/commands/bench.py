@@ -8,6 +8,7 @@ import math
 import sys
 from typing import Any
 
+from ppgan_zoo.commands.arguments import add_overrides
 from ppgan_zoo.errors import ConfigError
 
 
@@ -18,10 +19,7 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         "-c", "--config", dest="recipes", metavar="RECIPE", action="append",
         help="a .yml file or a shipped name; repeatable (default: all shipped recipes)",
     )  # fmt: skip
-    parser.add_argument(
-        "-o", dest="overrides", metavar="KEY=VALUE", action="append", default=[],
-        help="override any key of the recipes; repeatable",
-    )  # fmt: skip
+    add_overrides(parser, "the recipes")
     parser.add_argument("--iterations", type=int, default=20, metavar="N",
                         help="fewest iterations to time (default: 20)")  # fmt: skip
     parser.add_argument("--seconds", type=float, default=3.0, metavar="S",

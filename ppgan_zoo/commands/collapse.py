@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ppgan_zoo import runtime
+from ppgan_zoo.commands.arguments import add_device, add_overrides, check_seed
 from ppgan_zoo.errors import CheckpointError, ConfigError
 
 if TYPE_CHECKING:
@@ -32,10 +33,7 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
                         help="short for -o constraints.packing=N")  # fmt: skip
     parser.add_argument("--iterations", type=int, metavar="N",
                         help="short for -o training.iterations=N")  # fmt: skip
-    parser.add_argument(
-        "-o", dest="overrides", metavar="KEY=VALUE", action="append", default=[],
-        help="override any key of the test's recipe, such as -o ema.decay=0.99; repeatable",
-    )  # fmt: skip
+    add_overrides(parser, "the test's recipe, such as -o ema.decay=0.99")
     parser.add_argument("--seeds", type=int, default=3, metavar="N",
                         help="how many runs (default: 3)")  # fmt: skip
     parser.add_argument("--seed", type=int, default=0, help="the first of them (default: 0)")
@@ -44,7 +42,7 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser.add_argument("--format", choices=("table", "json"), default="table")
     parser.add_argument("--samples", type=int, metavar="N",
                         help="of stacked_mnist (default: 26,000, as published)")  # fmt: skip
-    parser.add_argument("--device", default="auto", help="auto, cpu, gpu or gpu:N")
+    add_device(parser)
     parser.add_argument("--data-dir", metavar="DIR", help="where MNIST lies, for stacked_mnist")
     parser.add_argument("--offline", action="store_true", help="never use the network")
     parser.set_defaults(run=_run)
@@ -53,8 +51,7 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
 def _run(options: argparse.Namespace) -> int:
     if not 1 <= options.seeds <= 1000:
         raise ConfigError(f"--seeds {options.seeds}: give 1 to 1000")
-    if options.seed < 0:
-        raise ConfigError(f"--seed {options.seed}: give 0 or more")
+    check_seed(options.seed)
     if options.samples is not None and options.test != "stacked_mnist":
         raise ConfigError(f"--samples: {options.test} takes 2,500, as published; leave it out")
     if options.samples is not None and not 1 <= options.samples <= 1_000_000:

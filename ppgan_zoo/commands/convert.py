@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 
 from ppgan_zoo import runtime
+from ppgan_zoo.commands.arguments import add_overrides
 from ppgan_zoo.errors import ConfigError
 from ppgan_zoo.registry import REGISTRY
 
@@ -20,10 +21,7 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     model = parser.add_mutually_exclusive_group(required=True)
     model.add_argument("--model", metavar="NAME", help="the model, with its default arguments")
     model.add_argument("-c", "--config", metavar="RECIPE", help="a recipe of the model")
-    parser.add_argument(
-        "-o", dest="overrides", metavar="KEY=VALUE", action="append", default=[],
-        help="override any key of the recipe; repeatable",
-    )  # fmt: skip
+    add_overrides(parser, "the recipe")
     parser.add_argument("--output", type=Path, required=True, metavar="DIR")
     parser.set_defaults(run=_run)
 

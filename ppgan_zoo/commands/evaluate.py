@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from ppgan_zoo import runtime
+from ppgan_zoo.commands.arguments import add_device, check_model
 from ppgan_zoo.errors import ConfigError
 from ppgan_zoo.files import to_json, write_atomically
 
@@ -42,7 +43,7 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
                         help="leave out the figures of real images")  # fmt: skip
     parser.add_argument("--output", type=Path, metavar="FILE", help="write the result as JSON")
     parser.add_argument("--format", choices=("text", "json"), default="text")
-    parser.add_argument("--device", default="auto", help="auto, cpu, gpu or gpu:N")
+    add_device(parser)
     parser.set_defaults(run=_run)
 
 
@@ -55,8 +56,7 @@ def _run(options: argparse.Namespace) -> int:
     output: Path | None = options.output
     if output is not None and (output.suffix != ".json" or not output.parent.is_dir()):
         raise ConfigError(f"--output {output}: give a name that ends in .json, in a folder")
-    if not options.model.is_dir():
-        raise ConfigError(f"{options.model}: no such directory; give a run or an exported model")
+    check_model(options.model)
     runtime.start(options.device)
     from ppgan_zoo.evaluation import Protocol, evaluate
     from ppgan_zoo.metrics.table import format_result

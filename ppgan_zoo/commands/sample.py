@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import os
 from pathlib import Path
 
 from ppgan_zoo import runtime
+from ppgan_zoo.commands.arguments import add_device, check_model, check_seed
 from ppgan_zoo.errors import ConfigError
-from ppgan_zoo.pickles import refuse_pickle
 
 
 def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -21,20 +20,17 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser.add_argument("--output", type=Path, default=Path("samples.png"), metavar="FILE",
                         help=".png for a grid, .npy for uint8 [N, C, H, W]")  # fmt: skip
     parser.add_argument("--best", action="store_true", help="a run's best checkpoint")
-    parser.add_argument("--device", default="auto", help="auto, cpu, gpu or gpu:N")
+    add_device(parser)
     parser.set_defaults(run=_run)
 
 
 def _run(options: argparse.Namespace) -> int:
     if not 1 <= options.count <= 1_000_000:
         raise ConfigError(f"-n {options.count}: give 1 to 1000000")
-    if options.seed < 0:
-        raise ConfigError(f"--seed {options.seed}: give 0 or more")
+    check_seed(options.seed)
     if options.output.suffix not in {".png", ".npy"}:
         raise ConfigError(f"--output {options.output}: the name must end in .png or .npy")
-    refuse_pickle(options.model)
-    if not os.path.isdir(options.model):
-        raise ConfigError(f"{options.model}: no such directory; give a run or an exported model")
+    check_model(options.model)
     runtime.start(options.device)
     from ppgan_zoo.sampling import open_sampler, write_images
 

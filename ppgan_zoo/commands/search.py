@@ -6,6 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
+from ppgan_zoo.commands.arguments import add_device
 from ppgan_zoo.errors import ConfigError
 
 
@@ -22,7 +23,7 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     )  # fmt: skip
     parser.add_argument("--data-dir", metavar="DIR", help="where the data set lies")
     parser.add_argument("--offline", action="store_true", help="never use the network")
-    parser.add_argument("--device", help="auto, cpu, gpu or gpu:N")
+    add_device(parser, default=None)
     parser.add_argument(
         "--jobs", type=int, default=1, metavar="N",
         help="runs at the same time, each with its part of the threads (default: 1)",

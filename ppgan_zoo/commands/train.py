@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ppgan_zoo.commands.arguments import add_device, add_overrides
 from ppgan_zoo.errors import ConfigError
 from ppgan_zoo.registry import REGISTRY
 
@@ -22,10 +23,7 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the command to the parser."""
     parser = commands.add_parser("train", help="train a recipe, or resume a run")
     parser.add_argument("-c", "--config", metavar="RECIPE", help="a .yml file or a shipped name")
-    parser.add_argument(
-        "-o", dest="overrides", metavar="KEY=VALUE", action="append", default=[],
-        help="override any key of the recipe, such as -o data.batch_size=64; repeatable",
-    )  # fmt: skip
+    add_overrides(parser, "the recipe, such as -o data.batch_size=64")
     parser.add_argument(
         "--output", type=Path, metavar="DIR", help="the run directory (default: output/RECIPE)"
     )
@@ -33,7 +31,7 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         "--resume", nargs="?", const="", metavar="RUN",
         help="go on with a run (default: the newest one under --output, or under output)",
     )  # fmt: skip
-    parser.add_argument("--device", help="auto, cpu, gpu or gpu:N")
+    add_device(parser, default=None)
     parser.add_argument("--seed", help="of everything random in the run")
     parser.add_argument("--data-dir", metavar="DIR", help="where the data set lies")
     parser.add_argument("--offline", action="store_true", help="never use the network")
@@ -112,14 +110,14 @@ def _report(outcome: object) -> int:
 
 
 def _trouble_line(outcome: Outcome) -> str:
-    from ppgan_zoo.checkpoint import checkpoint_name, list_checkpoints
+    from ppgan_zoo.checkpoint import list_checkpoints
 
     line = f"stopped at iteration {outcome.iteration} by health.stop_on: {outcome.trouble}"
     good = [
         checkpoint.path
         for checkpoint in list_checkpoints(outcome.run.checkpoints)
-        if checkpoint.path.name <= checkpoint_name(outcome.good_until or 0)
+        if checkpoint.iteration <= (outcome.good_until or 0)
     ]
     if not good:
         return f"{line}; no checkpoint is older than the trouble"
-    return f"{line}; the last good checkpoint is {max(good)}"
+    return f"{line}; the last good checkpoint is {good[-1]}"

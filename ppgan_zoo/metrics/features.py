@@ -22,6 +22,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load
 
 from ppgan_zoo.errors import ConfigError, UnknownNameError
+from ppgan_zoo.files import read_regular
 
 SHIPPED = {
     "digits-v1": "27bde3a29a4c9dad90276c490f79689858cb3a3b3dfa09f7b9bd81e9e37e9bdb",
@@ -198,7 +199,7 @@ def _open_inception(name: str, weights: Path) -> FeatureNetwork:
             "code it holds; docs/features.md says how to convert it"
         )
     try:
-        content = weights.read_bytes()
+        content = read_regular(weights)
     except OSError as error:
         raise ConfigError(f"{weights}: cannot be read ({error.strerror})") from None
     arrays = _arrays(content, str(weights))
