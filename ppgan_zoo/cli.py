@@ -1,4 +1,4 @@
-"""The command line: ``ppgan-zoo`` and the scripts under ``tools/``.
+"""The command line: ``ppgan-zoo``, ``python -m ppgan_zoo`` and the scripts under ``tools/``.
 
 Every command is a module of :mod:`ppgan_zoo.commands`: a few lines onto a function that a
 program can call too. Paddle is imported by the commands that need it, after the arguments
@@ -97,7 +97,3 @@ def _refuse(message: str) -> int:
         line = f"{line[: LONGEST_LINE // 2]} ... {line[-LONGEST_LINE // 2 :]}"
     print(f"ppgan-zoo: {line}", file=sys.stderr)
     return 2
-
-
-if __name__ == "__main__":
-    sys.exit(main())

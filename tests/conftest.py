@@ -25,7 +25,7 @@ def cli():
 
     def run(*arguments, cwd=None, timeout=120, env=None):
         return subprocess.run(
-            [sys.executable, "-m", "ppgan_zoo.cli", *map(str, arguments)],
+            [sys.executable, "-m", "ppgan_zoo", *map(str, arguments)],
             capture_output=True, text=True, timeout=timeout, cwd=cwd,
             env={**os.environ, **(env or {})}, check=False,
         )  # fmt: skip

@@ -70,7 +70,7 @@ class Fresh:
 
     def __init__(self, arguments: Sequence[str]) -> None:
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "ppgan_zoo.cli", *arguments],
+            [sys.executable, "-m", "ppgan_zoo", *arguments],
             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         )  # fmt: skip
 

@@ -24,7 +24,7 @@ from ppgan_zoo.search.plan import Run, Search
 from ppgan_zoo.search.results import Failure, Result, SearchDirectory, Training, read_times
 from ppgan_zoo.visualdl_log import read_scalar_times
 
-ZOO = (sys.executable, "-m", "ppgan_zoo.cli")
+ZOO = (sys.executable, "-m", "ppgan_zoo")
 POLL_SECONDS = 0.1
 START_SECONDS = 900  # to import Paddle, read the data and build the model, on a busy machine
 SAVE_SECONDS = 300  # to finish an iteration and save after SIGTERM
