@@ -30,7 +30,6 @@ def plain_convolve(geometry: Geometry, x: Tensor, weight: Tensor, bias: Tensor |
 def convolve(geometry: Geometry, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     """Return the same in the fastest way that Paddle's operations allow."""
     if winograd.cost(geometry) < HIGHEST_COST:
-        maps = winograd.convolve(geometry, x, weight)
-    else:
-        maps = plain_convolve(geometry, x, weight, None)
+        return winograd.convolve(geometry, x, weight, bias)
+    maps = plain_convolve(geometry, x, weight, None)
     return maps if bias is None else add_bias(maps, bias)

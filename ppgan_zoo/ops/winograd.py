@@ -24,6 +24,7 @@ import paddle
 from numpy.typing import NDArray
 from paddle import Tensor
 
+from ppgan_zoo.ops.bias import add_bias
 from ppgan_zoo.ops.geometry import Geometry
 
 # By a search among small fractions: those that let rounding errors grow least.
@@ -78,8 +79,8 @@ class Axis:
         return self.points * self.tiles
 
 
-def convolve(geometry: Geometry, x: Tensor, weight: Tensor) -> Tensor:
-    """Return the convolution of `x` ``[N, C, H, W]``, without a bias.
+def convolve(geometry: Geometry, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    """Return the convolution of `x` ``[N, C, H, W]``.
 
     Needs a geometry whose :func:`cost` is finite.
     """
@@ -95,7 +96,8 @@ def convolve(geometry: Geometry, x: Tensor, weight: Tensor) -> Tensor:
     maps = products.reshape([across.products, down.products, -1])
     maps = paddle.matmul(maps, down.result, transpose_x=True)
     maps = paddle.matmul(maps.reshape([across.products, -1]), across.result, transpose_x=True)
-    return maps.reshape(list(geometry.target))
+    maps = maps.reshape(list(geometry.target))
+    return maps if bias is None else add_bias(maps, bias)
 
 
 def _to_points(across: Tensor, down: Tensor, maps: Tensor) -> Tensor:
