@@ -85,27 +85,26 @@ def convolve(geometry: Geometry, x: Tensor, weight: Tensor, bias: Tensor | None)
     Needs a geometry whose :func:`cost` is finite.
     """
     down, across = _axes(geometry)
-    batch, channels = geometry.source[:2]
-    values = _to_points(across.signal, down.signal, x).reshape(
-        [across.points, across.tiles, down.points, down.tiles * batch, channels]
-    )
-    filters = _to_points(across.taps, down.taps, weight).reshape(
-        [across.points, 1, down.points, *geometry.weight[:2]]
-    )
+    points = across.points * down.points
+    values = _to_points(across.signal, down.signal, x, across.tiles)
+    values = values.reshape([points, -1, geometry.source[1]])
+    filters = _to_points(across.taps, down.taps, weight, 1)
+    filters = filters.reshape([points, *geometry.weight[:2]])
     products = paddle.matmul(values, filters, transpose_y=not geometry.transposed)
-    maps = products.reshape([across.products, down.products, -1])
+    maps = products.reshape([across.points, down.products, -1])
     maps = paddle.matmul(maps, down.result, transpose_x=True)
     maps = paddle.matmul(maps.reshape([across.products, -1]), across.result, transpose_x=True)
     maps = maps.reshape(list(geometry.target))
     return maps if bias is None else add_bias(maps, bias)
 
 
-def _to_points(across: Tensor, down: Tensor, maps: Tensor) -> Tensor:
-    """Return ``[points across, points down, ...]`` of maps ``[..., H, W]``."""
+def _to_points(across: Tensor, down: Tensor, maps: Tensor, tiles: int) -> Tensor:
+    """Return ``[points across, points down, tiles down, tiles across, ...]`` of ``[..., H, W]``."""
     height, width = maps.shape[2:]
     # Each product takes the last axis and brings it to the front, transformed.
     values = paddle.matmul(across, maps.reshape([-1, width]), transpose_y=True)
-    return paddle.matmul(down, values.reshape([across.shape[0], -1, height]), transpose_y=True)
+    values = values.reshape([across.shape[0] // tiles, -1, height])
+    return paddle.matmul(down, values, transpose_y=True)
 
 
 @functools.lru_cache(maxsize=256)
