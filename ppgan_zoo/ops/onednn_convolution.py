@@ -39,7 +39,7 @@ from ppgan_zoo.ops.onednn import (
 )
 
 FEW_CHANNELS = 4
-HIGHEST_COST = 0.9
+HIGHEST_COST = 1.0
 """Up to what :func:`ppgan_zoo.ops.winograd.cost` it is faster than oneDNN, which comes near the
 full speed."""
 _ALIGNMENT = 64
