@@ -9,7 +9,7 @@ import numpy as np
 import paddle
 import pytest
 
-from ppgan_zoo.ops import paddle_convolution, winograd
+from ppgan_zoo.ops import onednn_convolution, paddle_convolution, winograd
 from ppgan_zoo.ops.geometry import Geometry
 from ppgan_zoo.ops.paddle_convolution import plain_convolve
 
@@ -61,6 +61,13 @@ def test_few_channels_small_batches_and_long_filters_stay_direct(monkeypatch):
     for geometry in (to_an_image, single, long):
         x, weight = paddle.zeros(geometry.source), paddle.zeros(geometry.weight)
         assert paddle_convolution.convolve(geometry, x, weight, None).shape == [*geometry.target]
+
+
+def test_onednn_leaves_to_it_what_it_makes_faster(monkeypatch):
+    monkeypatch.setattr(winograd, "convolve", lambda *_: "winograd")
+    for geometry in (BOOKS_UP1, BOOKS_CONV2, DROPOUTS_UP1, KERAS_CONV4):
+        assert onednn_convolution.convolve(None, geometry, None, None, None) == "winograd"
+    assert winograd.cost(FASHIONS_CONV2) > onednn_convolution.HIGHEST_COST
 
 
 @pytest.mark.parametrize(
