@@ -1,6 +1,8 @@
 """The accelerated convolutions against Paddle's own, everywhere that the zoo uses them."""
 
 import copy
+import math
+import os
 import threading
 
 import numpy as np
@@ -11,13 +13,13 @@ from paddle import nn
 import ppgan_zoo
 from ppgan_zoo import ops
 from ppgan_zoo.errors import ConfigError
-from ppgan_zoo.ops import onednn_convolution
+from ppgan_zoo.ops import onednn_convolution, paddle_convolution
 from ppgan_zoo.ops.bias import add_bias
 from ppgan_zoo.ops.onednn import Library, OneDNNError
 from ppgan_zoo.penalties import squared_gradient_norms
 from ppgan_zoo.trainer import Trainer
 
-WAYS = ("auto", "paddle")
+WAYS = ("auto", "paddle", "winograd")  # the last: wherever it can be, fast or not
 SMALL = {
     "dcgan": ({"hidden_units": 32, "channels": 8}, {"channels": (8, 12), "hidden_units": 16}),
     "dcgan_fashion": ({"channels": 8}, {"channels": 8}),
@@ -34,7 +36,9 @@ def one_kind_of_seed():
 
 @pytest.fixture(params=WAYS)
 def way(request, monkeypatch):
-    monkeypatch.setenv(ops.SWITCH, request.param)
+    monkeypatch.setenv(ops.SWITCH, "auto" if request.param == "auto" else "paddle")
+    if request.param == "winograd":
+        monkeypatch.setattr(paddle_convolution, "HIGHEST_COST", math.inf)
     if request.param == "auto" and ops.library() is None:
         pytest.skip(ops.describe())
     return request.param
@@ -172,7 +176,7 @@ def forbid(monkeypatch):
         raise AssertionError("an accelerated convolution was used")
 
     monkeypatch.setattr(onednn_convolution, "convolve", used)
-    monkeypatch.setattr("ppgan_zoo.ops.paddle_convolution.convolve", used)
+    monkeypatch.setattr(paddle_convolution, "convolve", used)
 
 
 def test_eval_mode_and_native_are_paddles_own(way, monkeypatch):
@@ -189,10 +193,12 @@ def test_eval_mode_and_native_are_paddles_own(way, monkeypatch):
         layer(x)
 
 
-def test_a_whole_step_is_equal(way, monkeypatch):
+@pytest.mark.usefixtures("way")
+def test_a_whole_step_is_equal(monkeypatch):
+    chosen = os.environ[ops.SWITCH]
     for name in MODELS:
         states = []
-        for switch in ("off", way):
+        for switch in ("off", chosen):
             monkeypatch.setenv(ops.SWITCH, switch)
             paddle.seed(3)
             gan = small(name)

@@ -2,8 +2,9 @@
 
 Paddle's wheel for CPUs brings oneDNN and uses it in inference alone. Where it is found and
 computes what Paddle computes (a self-test at its first use), :func:`accelerate` switches
-the convolutions of a net over to it; elsewhere to Paddle's convolution with a faster
-addition of the bias. In eval mode, on a GPU and in an export all is Paddle's own.
+the convolutions of a net over to it; elsewhere to faster ones of Paddle's operations. In
+either case Winograd's algorithm takes those whose multiplications it saves. In eval mode, on
+a GPU and in an export all is Paddle's own.
 
 ``PPGAN_ZOO_OPS`` in the environment chooses: ``auto`` as above, ``paddle`` for Paddle's
 operations alone, ``off`` for Paddle's layers as they are.

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from paddle import Tensor
 from paddle.autograd import PyLayer
 
-from ppgan_zoo.ops import differentiation, paddle_convolution
+from ppgan_zoo.ops import differentiation, paddle_convolution, winograd
 from ppgan_zoo.ops.geometry import Geometry
 from ppgan_zoo.ops.onednn import (
     BIAS,
@@ -39,6 +39,9 @@ from ppgan_zoo.ops.onednn import (
 )
 
 FEW_CHANNELS = 4
+HIGHEST_COST = 1.0
+"""Up to what :func:`ppgan_zoo.ops.winograd.cost` it is faster than oneDNN, which comes near the
+full speed."""
 _ALIGNMENT = 64
 _OUTPUTS = frozenset({DST, DIFF_SRC, DIFF_WEIGHTS, DIFF_BIAS})
 _lock = threading.Lock()
@@ -46,6 +49,8 @@ _lock = threading.Lock()
 
 def convolve(library: Library, geometry: Geometry, x: Tensor, weight: Tensor, bias: Any) -> Tensor:
     """Return the convolution of `x` ``[N, C, H, W]``, with gradients to all three."""
+    if winograd.cost(geometry) < HIGHEST_COST:
+        return winograd.convolve(geometry, x, weight, bias)
     learns = [t is not None and not t.stop_gradient for t in (x, weight, bias)]
     if not (paddle.is_grad_enabled() and any(learns)):
         return _forward(library, geometry, x, weight, bias)
