@@ -368,3 +368,55 @@ def test_the_bias_and_its_gradient():
     (y * paddle.to_tensor(weights)).sum().backward()
     np.testing.assert_array_equal(maps.grad.numpy(), weights)
     np.testing.assert_allclose(bias.grad.numpy(), weights.sum((0, 2, 3)), rtol=1e-5, atol=1e-5)
+
+
+@pytest.fixture
+def onednn(monkeypatch):
+    monkeypatch.setenv(ops.SWITCH, "auto")
+    if ops.library() is None:
+        pytest.skip(ops.describe())
+
+
+@pytest.mark.parametrize(
+    ("rows", "fan_in", "fan_out"),
+    [(1, 7, 3), (64, 100, 128), (5, 1, 1), (16, 256, 1), (16, 1, 256), (1, 1, 9)],
+)
+@pytest.mark.parametrize("bias", [True, False])
+def test_dense_layers_are_equal(rows, fan_in, fan_out, bias, onednn):
+    layer = nn.Linear(fan_in, fan_out, bias_attr=None if bias else False)
+    assert_equal(*accelerated_and_plain(layer, draw((rows, fan_in))))
+
+
+def test_dense_layers_of_the_zoo_are_equal(onednn):
+    for name in ("gan_mlp", "gan_mlp_bn"):
+        gan = ppgan_zoo.create(name)
+        for net in (gan.generator, gan.discriminator):
+            for layer in net.sublayers():
+                if isinstance(layer, nn.Linear):
+                    array = draw((16, layer.weight.shape[0]))
+                    assert_equal(*accelerated_and_plain(layer, array))
+
+
+def test_dense_layers_of_more_axes_stay_paddles(onednn, monkeypatch):
+    layer = nn.Linear(4, 3)
+    ops.accelerate(layer)
+    monkeypatch.setattr("ppgan_zoo.ops.onednn_linear.linear", None)
+    assert layer(paddle.randn([2, 5, 4])).shape == [2, 5, 3]
+
+
+def test_double_gradients_of_a_dense_discriminator_are_equal(onednn):
+    discriminator = ppgan_zoo.create(
+        "gan_mlp", discriminator={"hidden_units": (16, 8)}
+    ).discriminator
+    images = paddle.to_tensor(np.tanh(draw((4, 1, 28, 28))))
+
+    def gradients():
+        squared_gradient_norms(discriminator, images).mean().backward()
+        found = [p.grad.numpy() for p in discriminator.parameters() if p.grad is not None]
+        discriminator.clear_gradients()
+        return [array for array in found if array.any()]
+
+    wanted = gradients()
+    ops.accelerate(discriminator)
+    assert len(wanted) == 3
+    assert_equal(gradients(), wanted)

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import paddle
 from numpy.typing import NDArray
+from paddle.nn import functional as F
 
 from ppgan_zoo.ops import paddle_convolution
 from ppgan_zoo.ops.geometry import Geometry
 from ppgan_zoo.ops.onednn import Library
 from ppgan_zoo.ops.onednn_convolution import convolve
+from ppgan_zoo.ops.onednn_linear import linear
 
 # Small, and of every kind: padding at one end alone, strides, a cut end, one channel.
 CASES = (
@@ -35,7 +39,24 @@ def largest_error(library: Library) -> float:
             float(np.abs(one - other).max() / np.abs(other).max())
             for one, other in zip(found, wanted, strict=True)
         ]
+    errors += _errors_of_linear(library)
     return max(errors) if all(np.isfinite(errors)) else float("inf")
+
+
+def _errors_of_linear(library: Library) -> list[float]:
+    rng = np.random.default_rng(0)
+    drawn = [rng.standard_normal(shape).astype(np.float32) for shape in ((3, 5), (5, 4), (4,))]
+    results = []
+    for function in (partial(linear, library), F.linear):
+        tensors = [paddle.to_tensor(array, stop_gradient=False) for array in drawn]
+        with paddle.enable_grad():
+            y = function(*tensors)
+            y.square().sum().backward()
+        results.append([y.numpy(), *(tensor.grad.numpy() for tensor in tensors)])
+    return [
+        float(np.abs(one - other).max() / np.abs(other).max())
+        for one, other in zip(*results, strict=True)
+    ]
 
 
 def _results(library: Library | None, geometry: Geometry, drawn: Arrays) -> Arrays:
