@@ -54,7 +54,8 @@ def results(layer, array):
     x = paddle.to_tensor(array, stop_gradient=False)
     y = layer(x)
     (y * paddle.to_tensor(draw(y.shape, 2))).sum().backward()
-    found = [tensor.numpy() for tensor in (y, x.grad, *(p.grad for p in layer.parameters()))]
+    gradients = [p.grad for p in layer.parameters() if not p.stop_gradient]
+    found = [tensor.numpy() for tensor in (y, x.grad, *gradients)]
     layer.clear_gradients()  # to zeros, in place
     return found
 
@@ -397,11 +398,87 @@ def test_dense_layers_of_the_zoo_are_equal(onednn):
                     assert_equal(*accelerated_and_plain(layer, array))
 
 
+RUNS = {
+    "activations": lambda: [nn.Linear(6, 5), nn.LeakyReLU(0.2), nn.Linear(5, 3), nn.ReLU()],
+    "no activation": lambda: [nn.Linear(6, 5), nn.Linear(5, 1)],
+    "norms between": lambda: [
+        nn.Linear(6, 5), nn.ReLU(), nn.BatchNorm1D(5), nn.Linear(5, 4, bias_attr=False),
+        nn.LeakyReLU(0.3), nn.Tanh(), nn.Linear(4, 2),
+    ],
+    "unlike slopes": lambda: [nn.Linear(6, 5), nn.LeakyReLU(-0.2), nn.Linear(5, 3), nn.ELU()],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", RUNS)
+def test_runs_of_dense_layers_are_equal(kind, onednn):
+    net = nn.Sequential(*RUNS[kind]())
+    array = draw((7, 6))
+    wanted = results(net, array)
+    ops.accelerate(net)
+    found = results(net, array)
+    assert_equal(found, wanted)
+
+
+def test_a_run_is_one_operation(onednn, monkeypatch):
+    lengths = []
+    monkeypatch.setattr(
+        "ppgan_zoo.ops.onednn_dense.dense",
+        lambda library, x, run: lengths.append(len(run)) or paddle.zeros([2, 4]),
+    )
+    net = nn.Sequential(
+        nn.Linear(4, 4), nn.ReLU(), nn.Linear(4, 4), nn.LeakyReLU(0.2), nn.BatchNorm1D(4),
+        nn.Linear(4, 4),
+    )  # fmt: skip
+    ops.accelerate(net)
+    net(paddle.zeros([2, 4]))
+    assert lengths == [2, 1]
+    lengths.clear()
+    net.eval()
+    net(paddle.zeros([2, 4]))
+    with ops.native():
+        net.train()
+        net(paddle.zeros([2, 4]))
+    assert lengths == []
+
+
+def test_a_watched_layer_is_called_by_itself(onednn):
+    net = nn.Sequential(nn.Linear(4, 3), nn.ReLU(), nn.Linear(3, 2))
+    seen = []
+    net[1].register_forward_post_hook(lambda layer, inputs, output: seen.append(output.shape))
+    ops.accelerate(net)
+    net(paddle.randn([2, 4]))
+    assert len(seen) == 1
+
+
+def test_a_frozen_part_of_a_run_gets_no_gradient(onednn):
+    net = nn.Sequential(nn.Linear(4, 3), nn.ReLU(), nn.Linear(3, 2))
+    ops.accelerate(net)
+    for parameter in net[0].parameters():
+        parameter.stop_gradient = True
+    net(paddle.randn([5, 4])).sum().backward()
+    assert net[0].weight.grad is None
+    assert net[2].weight.grad is not None
+    assert net[2].bias.grad.numpy() == pytest.approx(5.0)
+
+
+def test_an_input_of_the_wrong_width_is_paddles_error(onednn):
+    for net in (nn.Linear(4, 3), nn.Sequential(nn.Linear(4, 3), nn.Linear(4, 2))):
+        ops.accelerate(net)
+        with pytest.raises(ValueError, match="mismatch|must be|equal"):
+            net(paddle.randn([2, 5 if isinstance(net, nn.Linear) else 4]))
+
+
 def test_dense_layers_of_more_axes_stay_paddles(onednn, monkeypatch):
     layer = nn.Linear(4, 3)
     ops.accelerate(layer)
-    monkeypatch.setattr("ppgan_zoo.ops.onednn_linear.linear", None)
+
+    def used(*_):
+        raise AssertionError("an accelerated dense layer was used")
+
+    monkeypatch.setattr("ppgan_zoo.ops.onednn_dense.dense", used)
     assert layer(paddle.randn([2, 5, 4])).shape == [2, 5, 3]
+    with pytest.raises(AssertionError, match="was used"):
+        layer(paddle.randn([2, 4]))
 
 
 def test_double_gradients_of_a_dense_discriminator_are_equal(onednn):

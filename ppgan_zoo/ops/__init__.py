@@ -24,7 +24,8 @@ from ppgan_zoo.errors import ConfigError
 if TYPE_CHECKING:
     from paddle import nn
 
-    from ppgan_zoo.ops.layers import Convolve, Linear
+    from ppgan_zoo.ops.dense import Compute
+    from ppgan_zoo.ops.layers import Convolve
     from ppgan_zoo.ops.onednn import Library
 
 SWITCH = "PPGAN_ZOO_OPS"
@@ -130,7 +131,7 @@ TOLERANCE = 1e-4
 def _classes() -> dict[Any, Any]:
     from ppgan_zoo.ops.layers import accelerated_classes
 
-    return accelerated_classes(_chosen, _chosen_linear)
+    return accelerated_classes(_chosen, _chosen_dense)
 
 
 def _chosen() -> Convolve | None:
@@ -146,13 +147,13 @@ def _chosen() -> Convolve | None:
     )
 
 
-def _chosen_linear() -> Linear | None:
+def _chosen_dense() -> Compute | None:
     found = None if _native.get() else library()
     if found is None:
         return None
-    from ppgan_zoo.ops.onednn_linear import linear
+    from ppgan_zoo.ops.onednn_dense import dense
 
-    return functools.partial(linear, found)
+    return functools.partial(dense, found)
 
 
 @contextlib.contextmanager

@@ -5,17 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import paddle
 from paddle import Tensor, nn
 
+from ppgan_zoo.ops.dense import Compute, Dense, fits, through
 from ppgan_zoo.ops.geometry import Geometry
 
 Convolve = Callable[[Geometry, Tensor, Tensor, Any], Tensor]
-Linear = Callable[[Tensor, Tensor, Any], Tensor]
 
 
 def accelerated_classes(
     chosen: Callable[[], Convolve | None],
-    chosen_linear: Callable[[], Linear | None],
+    chosen_dense: Callable[[], Compute | None],
 ) -> dict[type[nn.Layer], type[nn.Layer]]:
     """Return, for each of Paddle's layers that can be accelerated, its accelerated class.
 
@@ -23,7 +24,7 @@ def accelerated_classes(
 
     Args:
         chosen: Says how to compute convolutions at the moment; None as Paddle does.
-        chosen_linear: Says the same of dense layers.
+        chosen_dense: Says the same of dense layers.
     """
 
     # Each forward is as plain as can be: Paddle 2 exports by rewriting its source.
@@ -51,11 +52,24 @@ def accelerated_classes(
                 return dense_in_training(self, x)
             return nn.Linear.forward(self, x)
 
+    class Sequential(nn.Sequential):  # type: ignore[misc]
+        """``nn.Sequential``, with dense layers and their activations at once in train mode."""
+
+        def forward(self, x: Tensor) -> Tensor:
+            if self.training:
+                return sequence_in_training(self, x)
+            return nn.Sequential.forward(self, x)
+
     def dense_in_training(layer: nn.Linear, x: Tensor) -> Tensor:
-        plain = x.ndim == 2 and min(x.shape) > 0 and _is_float32_on_cpu(layer, x)
-        if plain and (linear := chosen_linear()):
-            return linear(x, layer.weight, layer.bias)
+        alone = [Dense(layer.weight, layer.bias)]
+        if (compute := chosen_dense()) and fits(x, alone):
+            return compute(x, alone)
         return nn.Linear.forward(layer, x)
+
+    def sequence_in_training(sequence: nn.Sequential, x: Tensor) -> Tensor:
+        if compute := chosen_dense():
+            return through(list(sequence._sub_layers.values()), x, DenseLayer, compute)
+        return nn.Sequential.forward(sequence, x)
 
     def in_training(layer: nn.Conv2D, x: Tensor) -> Tensor:
         if (convolve := chosen()) and (geometry := _geometry(layer, x)):
@@ -67,7 +81,12 @@ def accelerated_classes(
             return convolve(geometry, x, layer.weight, layer.bias)
         return nn.Conv2DTranspose.forward(layer, x)
 
-    return {nn.Conv2D: Conv2D, nn.Conv2DTranspose: Conv2DTranspose, nn.Linear: DenseLayer}
+    return {
+        nn.Conv2D: Conv2D,
+        nn.Conv2DTranspose: Conv2DTranspose,
+        nn.Linear: DenseLayer,
+        nn.Sequential: Sequential,
+    }
 
 
 def _geometry(layer: nn.Conv2D, x: Tensor) -> Geometry | None:
@@ -139,7 +158,7 @@ def _is_float32_on_cpu(layer: Any, x: Tensor) -> bool:
 
 
 def _is_float32(tensor: Tensor) -> bool:
-    return bool(str(tensor.dtype) == "paddle.float32")
+    return bool(tensor.dtype == paddle.float32)
 
 
 def _ends(layer: Any, axis: int, side: int, kernel: int, stride: int) -> tuple[int, int] | None:

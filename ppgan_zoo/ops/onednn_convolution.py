@@ -31,7 +31,7 @@ from ppgan_zoo.ops.onednn import (
     row_major,
     spatial,
 )
-from ppgan_zoo.ops.plan import Plan, contiguous
+from ppgan_zoo.ops.plan import Plan, contiguous, empty
 
 FEW_CHANNELS = 4
 
@@ -72,7 +72,7 @@ def _forward(
 ) -> Tensor:
     if _is_better_natively(geometry):
         return paddle_convolution.convolve(geometry, x, weight, bias)
-    y = paddle.empty(geometry.target, "float32")
+    y = empty(geometry.target)
     arrays = {SRC: contiguous(x), WEIGHTS: contiguous(weight), DST: y}
     if bias is not None:
         arrays[BIAS] = contiguous(bias)
@@ -91,15 +91,15 @@ def _backward(
     if learns[0] and _is_better_natively(geometry.reversed()):
         dx = paddle_convolution.convolve(geometry.reversed(), dy, weight, None)
     elif learns[0]:
-        dx = paddle.empty(geometry.source, "float32")
+        dx = empty(geometry.source)
         _plan(library, geometry, "backward_data").run(
             {WEIGHTS: contiguous(weight), DIFF_DST: dy, DIFF_SRC: dx}
         )
     if learns[1] or learns[2]:
-        dweight = paddle.empty(geometry.weight, "float32")
+        dweight = empty(geometry.weight)
         arrays = {SRC: contiguous(x), DIFF_DST: dy, DIFF_WEIGHTS: dweight}
         if geometry.bias:
-            dbias = paddle.empty([geometry.target[1]], "float32")
+            dbias = empty([geometry.target[1]])
             arrays[DIFF_BIAS] = dbias
         _plan(library, geometry, "backward_weights").run(arrays)
     return dx, dweight if learns[1] else None, dbias if learns[2] else None
