@@ -28,6 +28,7 @@ from ppgan_zoo.nets import (
     generate,
     layer_arrays,
     load_arrays,
+    sees_images_alone,
     set_stop_gradient,
 )
 from ppgan_zoo.objectives import LabelSmoothing, Objective, get_objective
@@ -190,6 +191,11 @@ class Trainer:
                     generator_optimizer, generator_schedule),
         ]  # fmt: skip
         self.updates: Sequence[Update] = updates if first == "discriminator" else updates[::-1]
+        channels, *sides = gan.image_shape
+        # One batch is faster than two; where it comes to the same, D gets one.
+        self._sees_images_alone = sees_images_alone(
+            self.discriminator, (channels * self.view.packing, *sides)
+        )
         if self.accelerated or (self.accelerated is None and self._has_known_losses()):
             ops.accelerate(self.generator, self.discriminator)
 
@@ -209,9 +215,9 @@ class Trainer:
         with paddle.no_grad():
             fake = self._shown(self.generator(z))
         real = self._shown(real)
-        if self.concatenate:
+        if self.concatenate or self._sees_images_alone:
             logits = self.discriminator(paddle.concat([real, fake]))
-            real_logits, fake_logits = logits[: real.shape[0]], logits[real.shape[0] :]
+            real_logits, fake_logits = logits.split([real.shape[0], fake.shape[0]])
         else:
             real_logits, fake_logits = self.discriminator(real), self.discriminator(fake)
         if learn == "real":
@@ -274,7 +280,7 @@ class Trainer:
         course = self._course()
         paddle.seed(_paddle_seed(course, self.iteration))
         self.rng = np.random.default_rng((course, CONSTRAINT_DRAW, self.iteration))
-        batches = paddle.to_tensor(real).split(self.discriminator_steps)
+        batches = _split(paddle.to_tensor(real), self.discriminator_steps)
         scalars: Scalars = {}
         draw = 0
         for update in self.updates:
@@ -448,13 +454,17 @@ class Trainer:
                 f"into {parts}; change data.batch_size"
             )
         means: Scalars = {}
-        for real_part, z_part in zip(real.split(parts), z.split(parts), strict=True):
+        for real_part, z_part in zip(_split(real, parts), _split(z, parts), strict=True):
             if net == "discriminator":
                 loss, scalars = self.discriminator_loss(real_part, z_part, **learn)
             else:
                 loss, scalars = self.generator_loss(real_part, z_part)
+            scalars = {f"loss/{net}": loss.detach(), **scalars}
+            if parts == 1:
+                loss.backward()
+                return scalars
             (loss / parts).backward()
-            for key, value in {f"loss/{net}": loss.detach(), **scalars}.items():
+            for key, value in scalars.items():
                 means[key] = means[key] + value / parts if key in means else value / parts
         return means
 
@@ -474,6 +484,10 @@ class Trainer:
         buffers = zip(self.ema_generator.buffers(), self.generator.buffers(), strict=True)
         for average, buffer in buffers:
             paddle.assign(buffer, average)
+
+
+def _split(batch: Tensor, parts: int) -> list[Tensor]:
+    return [batch] if parts == 1 else list(batch.split(parts))  # split(1) would copy it
 
 
 def _update(
