@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import paddle
 from numpy.typing import NDArray
-from paddle import nn
+from paddle import Tensor, nn
 
 from ppgan_zoo.errors import CheckpointError
 from ppgan_zoo.optimizers import Arrays, trainable_parameters
@@ -115,27 +115,26 @@ def layer_state(layer: nn.Layer) -> Iterator[None]:
             paddle.assign(value, tensor)
 
 
-def sees_images_alone(discriminator: nn.Layer, image_shape: tuple[int, ...]) -> bool:
-    """Whether D's logit of an image depends on that image, and not on its batch nor on chance.
+def acts_row_by_row(net: nn.Layer, rows: Tensor) -> bool:
+    """Whether each row of a net's output depends on that row of its input alone.
 
-    Then real and fake images may pass through D in one batch or in two, to the same effect.
-    Found by trial, in D's own mode; what the trial changes is put back.
+    Not on the others of its batch, as with batch norm, nor on chance or on the calls before.
+    Then two batches may pass through the net as one, to the same effect. Found by trial, in
+    the net's own mode; what the trial changes is put back.
 
     Args:
-        discriminator: Maps images to logits.
-        image_shape: Channels, height and width of what it is shown.
+        net: Takes batches of any even size, or the answer is no.
+        rows: Four rows to try it with.
     """
-    drawn = np.random.default_rng(0).uniform(-1.0, 1.0, (4, *image_shape)).astype(np.float32)
-    images = paddle.to_tensor(drawn)
     random_state = paddle.get_rng_state()
-    before = layer_arrays(discriminator)
+    before = layer_arrays(net)
     try:
-        with layer_state(discriminator), paddle.no_grad():
-            together = discriminator(images).numpy()
-            apart = [discriminator(half).numpy() for half in images.split(2)]
-            after = layer_arrays(discriminator)
+        with layer_state(net), paddle.no_grad():
+            together = net(rows).numpy()
+            apart = [net(half).numpy() for half in rows.split(2)]
+            after = layer_arrays(net)
     except (AttributeError, IndexError, OSError, RuntimeError, TypeError, ValueError):
-        return False  # such as a D for another dtype, or for batches of one size
+        return False  # such as a net for another dtype, or for batches of one size
     finally:
         paddle.set_rng_state(random_state)
     return all(np.array_equal(before[name], after[name]) for name in before) and np.allclose(

@@ -227,6 +227,36 @@ def test_a_d_to_which_one_batch_is_as_good_as_two_gets_one():
     assert batches_of_a_step(normalised) == [4, 4, 4, 4]
 
 
+class NormalizedGenerator(LinearGenerator):
+    def __init__(self):
+        super().__init__()
+        self.norm = nn.BatchNorm1D(LATENT)
+
+    def forward(self, z):
+        return super().forward(self.norm(z))
+
+
+@pytest.mark.parametrize(
+    ("kind", "options", "batches"),
+    [
+        (LinearGenerator, {}, [12, 4]),
+        (LinearGenerator, {"alternate": True}, [12, 4]),
+        (LinearGenerator, {"first": "generator"}, [4, 12]),
+        (LinearGenerator, {"accumulate_steps": 2}, [2] * 8),
+        (NormalizedGenerator, {}, [4, 4, 4, 4]),
+    ],
+)
+def test_images_for_all_steps_of_d_are_made_at_once_if_g_allows(kind, options, batches):
+    gan = Gan(SPEC, kind(), LinearDiscriminator())
+    trainer = sgd_trainer(gan, discriminator_steps=3, generator_steps=1, **options)
+    gan.generator.seen.clear()
+    trainer.step(real_images(12))
+    assert [len(z) for z in gan.generator.seen] == batches
+    if kind is LinearGenerator:
+        z = np.concatenate(drawn(trainer, 0, range(4)))
+        np.testing.assert_allclose(np.concatenate(gan.generator.seen), z, rtol=1e-6)
+
+
 @pytest.mark.parametrize("kind", [NormalizedDiscriminator, DropoutDiscriminator])
 def test_making_a_trainer_leaves_nets_and_random_numbers_as_they_were(kind):
     gan = Gan(SPEC, LinearGenerator(), kind())
