@@ -1,4 +1,4 @@
-"""The accelerated convolutions against Paddle's own, everywhere that the zoo uses them."""
+"""The accelerated layers against Paddle's own, everywhere that the zoo uses them."""
 
 import copy
 import threading
@@ -25,6 +25,10 @@ SMALL = {
     "dcgan_keras": ({"channels": (12, 8, 6)}, {"channels": (6, 8, 12, 16)}),
 }
 MODELS = sorted(SMALL)
+SMALL_DENSE = {
+    "gan_mlp": ({"hidden_units": (12, 16)}, {"hidden_units": (16, 8)}),
+    "gan_mlp_bn": ({"hidden_units": (12, 16)}, {"hidden_units": (16, 8)}),
+}
 
 
 @pytest.fixture(autouse=True)
@@ -41,7 +45,7 @@ def way(request, monkeypatch):
 
 
 def small(name, **arguments):
-    generator, discriminator = SMALL[name]
+    generator, discriminator = {**SMALL, **SMALL_DENSE}[name]
     return ppgan_zoo.create(name, generator=generator, discriminator=discriminator, **arguments)
 
 
@@ -191,7 +195,7 @@ def test_eval_mode_and_native_are_paddles_own(way, monkeypatch):
 
 
 def test_a_whole_step_is_equal(way, monkeypatch):
-    for name in MODELS:
+    for name in (*MODELS, *SMALL_DENSE):
         states = []
         for switch in ("off", way):
             monkeypatch.setenv(ops.SWITCH, switch)

@@ -2,7 +2,7 @@
 
 Paddle's wheel for CPUs brings oneDNN and uses it in inference alone. Where it is found and
 computes what Paddle computes (a self-test at its first use), :func:`accelerate` switches
-the convolutions and dense layers of a net over to it; elsewhere convolutions to Paddle's
+the convolutions and dense layers of a net over to it; elsewhere convolutions go to Paddle's
 own with a faster addition of the bias. In eval mode, on a GPU and in an export all is Paddle's own.
 
 ``PPGAN_ZOO_OPS`` in the environment chooses: ``auto`` as above, ``paddle`` for Paddle's
@@ -39,8 +39,8 @@ def accelerate(*nets: nn.Layer) -> None:
 
     A layer is accelerated if its class is Paddle's ``Linear``, ``Conv2D`` or
     ``Conv2DTranspose`` itself (a subclass may compute something else), and then only in train
-    mode, in float32 on the CPU; a dense layer of ``[N, in]``; a convolution in NCHW with one
-    group, no dilation and zero padding.
+    mode, in float32 on the CPU; a dense layer of ``[N, in]``, with those next to it in a
+    ``Sequential``; a convolution in NCHW with one group, no dilation and zero padding.
 
     Raises:
         ConfigError: ``PPGAN_ZOO_OPS`` is none of its values.

@@ -150,7 +150,7 @@ def _activation_gradient(
 
 @functools.cache  # a program meets few batch sizes
 def _ones(count: int) -> Tensor:
-    return paddle.ones([count])
+    return paddle.ones([count], "float32")
 
 
 @functools.cache  # and few shapes
