@@ -91,7 +91,7 @@ class Trainer:
         discriminator_steps: Updates of D in an iteration, each on its own real images.
         first: The net that is updated first.
         concatenate: Show D real and fake images in one batch (batch norm sees both
-            together) and not in two.
+            together) and not in two; if it is all the same to D, it gets one anyway.
         alternate: Split each update of D in two optimizer steps: one on the loss of the
             real images, then one on the loss of the fake ones.
         penalties: Terms of D's loss: names of :data:`ppgan_zoo.penalties.PENALTIES`, or
