@@ -101,7 +101,7 @@ def has_spectral_norm(layer: nn.Layer) -> bool:
 def clip_weights(layer: nn.Layer, limit: float) -> None:
     """Clip every weight that learns to ``[-limit, limit]`` (Arjovsky et al. 2017)."""
     for parameter in trainable_parameters(layer):
-        paddle.assign(parameter.clip(-limit, limit), parameter)
+        parameter.clip_(-limit, limit)
 
 
 def check_combination(

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import paddle
 from numpy.typing import NDArray
-from paddle import nn
+from paddle import Tensor, nn
 
 from ppgan_zoo.errors import CheckpointError
 from ppgan_zoo.optimizers import Arrays, trainable_parameters
@@ -113,3 +113,30 @@ def layer_state(layer: nn.Layer) -> Iterator[None]:
     finally:
         for tensor, value in zip(tensors, before, strict=True):
             paddle.assign(value, tensor)
+
+
+def acts_row_by_row(net: nn.Layer, rows: Tensor) -> bool:
+    """Whether each row of a net's output depends on that row of its input alone.
+
+    Not on the others of its batch, as with batch norm, nor on chance or on the calls before.
+    Then two batches may pass through the net as one, to the same effect. Found by trial, in
+    the net's own mode; what the trial changes is put back.
+
+    Args:
+        net: Takes batches of any even size, or the answer is no.
+        rows: Four rows to try it with.
+    """
+    random_state = paddle.get_rng_state()
+    before = layer_arrays(net)
+    try:
+        with layer_state(net), paddle.no_grad():
+            together = net(rows).numpy()
+            apart = [net(half).numpy() for half in rows.split(2)]
+            after = layer_arrays(net)
+    except (AttributeError, IndexError, OSError, RuntimeError, TypeError, ValueError):
+        return False  # such as a net for another dtype, or for batches of one size
+    finally:
+        paddle.set_rng_state(random_state)
+    return all(np.array_equal(before[name], after[name]) for name in before) and np.allclose(
+        together, np.concatenate(apart), rtol=1e-5, atol=1e-5 * float(np.abs(together).max())
+    )

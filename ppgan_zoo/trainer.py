@@ -8,6 +8,7 @@ what it would have done, and its state is weights and optimizer moments alone.
 from __future__ import annotations
 
 import contextlib
+import itertools
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
@@ -24,6 +25,7 @@ from ppgan_zoo.constraints import View, check_combination, clip_weights
 from ppgan_zoo.errors import CheckpointError, ConfigError
 from ppgan_zoo.latent import Latent
 from ppgan_zoo.nets import (
+    acts_row_by_row,
     frozen_copy,
     generate,
     layer_arrays,
@@ -89,7 +91,7 @@ class Trainer:
         discriminator_steps: Updates of D in an iteration, each on its own real images.
         first: The net that is updated first.
         concatenate: Show D real and fake images in one batch (batch norm sees both
-            together) and not in two.
+            together) and not in two; if it is all the same to D, it gets one anyway.
         alternate: Split each update of D in two optimizer steps: one on the loss of the
             real images, then one on the loss of the fake ones.
         penalties: Terms of D's loss: names of :data:`ppgan_zoo.penalties.PENALTIES`, or
@@ -190,6 +192,8 @@ class Trainer:
                     generator_optimizer, generator_schedule),
         ]  # fmt: skip
         self.updates: Sequence[Update] = updates if first == "discriminator" else updates[::-1]
+        self._find_what_one_batch_serves()
+        self._ready: dict[int, Tensor] = {}  # G's images, by the id of their z
         if self.accelerated or (self.accelerated is None and self._has_known_losses()):
             ops.accelerate(self.generator, self.discriminator)
 
@@ -206,12 +210,11 @@ class Trainer:
         """
         if learn != "both" and self._halves_stand_alone():
             return self._half_of_discriminator_loss(real, z, learn)
-        with paddle.no_grad():
-            fake = self._shown(self.generator(z))
+        fake = self._shown(self._images(z))
         real = self._shown(real)
-        if self.concatenate:
+        if self._one_batch_for_discriminator:
             logits = self.discriminator(paddle.concat([real, fake]))
-            real_logits, fake_logits = logits[: real.shape[0]], logits[real.shape[0] :]
+            real_logits, fake_logits = logits.split([real.shape[0], fake.shape[0]])
         else:
             real_logits, fake_logits = self.discriminator(real), self.discriminator(fake)
         if learn == "real":
@@ -243,9 +246,7 @@ class Trainer:
             logits = self.discriminator(self._shown(real))
             half = self.objective.halves[0]
         else:
-            with paddle.no_grad():
-                fake = self._shown(self.generator(z))
-            logits = self.discriminator(fake)
+            logits = self.discriminator(self._shown(self._images(z)))
             half = self.objective.halves[1]
         with paddle.no_grad():
             score = self.objective.score(logits)
@@ -274,15 +275,15 @@ class Trainer:
         course = self._course()
         paddle.seed(_paddle_seed(course, self.iteration))
         self.rng = np.random.default_rng((course, CONSTRAINT_DRAW, self.iteration))
-        batches = paddle.to_tensor(real).split(self.discriminator_steps)
+        batches = _split(paddle.to_tensor(real), self.discriminator_steps)
         scalars: Scalars = {}
-        draw = 0
+        draws = itertools.repeat(0) if self.shared_latent else itertools.count()
         for update in self.updates:
             update.optimizer.set_lr(update.schedule(self.iteration))
-            for step in range(update.steps):
+            zs = [self._draw_z(batches[0].shape[0], next(draws)) for _ in range(update.steps)]
+            self._ready = self._images_at_once(update, zs)
+            for step, z in enumerate(zs):
                 batch = batches[step] if update.net == "discriminator" else batches[-1]
-                z = self._draw_z(batch.shape[0], draw)
-                draw += 0 if self.shared_latent else 1
                 scalars.update(self._apply(update, batch, z))
         if self.ema_generator is not None:
             self._update_ema()
@@ -408,6 +409,36 @@ class Trainer:
         z = self.latent.sample(count, self._course(), TRAINING_DRAW, self.iteration, draw)
         return paddle.to_tensor(z)
 
+    def _find_what_one_batch_serves(self) -> None:
+        """Find out where one batch does for several: larger products, fewer calls."""
+        channels, *sides = self.gan.image_shape
+        drawn = np.random.default_rng(0)
+        images = drawn.uniform(-1.0, 1.0, (4, channels * self.view.packing, *sides))
+        self._one_batch_for_discriminator = self.concatenate or acts_row_by_row(
+            self.discriminator, paddle.to_tensor(images, "float32")
+        )
+        z = drawn.standard_normal((4, self.latent.dim))
+        self._one_batch_for_generator = (
+            self.discriminator_steps > 1
+            and self.accumulate_steps == 1
+            and type(self).discriminator_loss is Trainer.discriminator_loss
+            and acts_row_by_row(self.generator, paddle.to_tensor(z, "float32"))
+        )
+
+    def _images_at_once(self, update: Update, zs: Sequence[Tensor]) -> dict[int, Tensor]:
+        """Return G's images of each z for all updates of D, where one batch does for them."""
+        if update.net == "generator" or not self._one_batch_for_generator:
+            return {}
+        with paddle.no_grad():
+            images = self.generator(paddle.concat(zs)).split(len(zs))
+        return {id(z): part for z, part in zip(zs, images, strict=True)}
+
+    @paddle.no_grad()
+    def _images(self, z: Tensor) -> Tensor:
+        """Return G's images of z without a graph."""
+        ready = self._ready.get(id(z))
+        return self.generator(z) if ready is None else ready
+
     def _shown(self, images: Tensor) -> Tensor:
         return self.view(images, self.iteration, self.rng)
 
@@ -448,13 +479,17 @@ class Trainer:
                 f"into {parts}; change data.batch_size"
             )
         means: Scalars = {}
-        for real_part, z_part in zip(real.split(parts), z.split(parts), strict=True):
+        for real_part, z_part in zip(_split(real, parts), _split(z, parts), strict=True):
             if net == "discriminator":
                 loss, scalars = self.discriminator_loss(real_part, z_part, **learn)
             else:
                 loss, scalars = self.generator_loss(real_part, z_part)
+            scalars = {f"loss/{net}": loss.detach(), **scalars}
+            if parts == 1:
+                loss.backward()
+                return scalars
             (loss / parts).backward()
-            for key, value in {f"loss/{net}": loss.detach(), **scalars}.items():
+            for key, value in scalars.items():
                 means[key] = means[key] + value / parts if key in means else value / parts
         return means
 
@@ -474,6 +509,10 @@ class Trainer:
         buffers = zip(self.ema_generator.buffers(), self.generator.buffers(), strict=True)
         for average, buffer in buffers:
             paddle.assign(buffer, average)
+
+
+def _split(batch: Tensor, parts: int) -> list[Tensor]:
+    return [batch] if parts == 1 else list(batch.split(parts))  # split(1) would copy it
 
 
 def _update(

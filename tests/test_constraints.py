@@ -97,12 +97,14 @@ def test_weights_of_d_are_clipped_and_running_statistics_are_not():
 def test_real_and_fake_reach_d_alike_through_the_view():
     view = View(augment=("cutout",), noise_std=0.5)
     trainer = sgd_trainer(view=view, objective="relativistic_pairing")
+    trainer.discriminator.seen.clear()
     trainer.step(real_images())
     # D: fake, real; G: real, fake. Each draws on its own, in the order in which it is made.
     rng = np.random.default_rng((0, CONSTRAINT_DRAW, 0))
     view(paddle.zeros([8, 1, 4, 4]), 0, rng)
     wanted = view(paddle.to_tensor(real_images()), 0, rng).numpy()
-    real, fake, real_again, fake_again = trainer.discriminator.seen
+    both, real_again, fake_again = trainer.discriminator.seen
+    real, fake = np.split(both, 2)
     np.testing.assert_array_equal(real, wanted)
     assert not np.array_equal(real, real_again)
     assert not np.array_equal(fake, fake_again)
@@ -141,12 +143,13 @@ def test_packing_stacks_neighbours_along_the_channels():
 def test_accumulated_parts_make_the_whole_batch_s_update(objective):
     whole = sgd_trainer(objective=objective, penalties=["r1"])
     parts = sgd_trainer(objective=objective, penalties=["r1"], accumulate_steps=4)
+    parts.discriminator.seen.clear()
     for seed in range(3):
         of_whole, of_parts = (t.step(real_images(seed=seed)) for t in (whole, parts))
         assert of_whole.keys() == of_parts.keys()
         for key in of_whole:
             assert float(of_whole[key]) == pytest.approx(float(of_parts[key]), abs=1e-5), key
-    assert parts.discriminator.seen[0].shape[0] == 2
+    assert parts.discriminator.seen[0].shape[0] == 2 + 2  # real and fake
     for net in ("generator", "discriminator"):
         left, right = (getattr(t, net).layer.weight.numpy() for t in (whole, parts))
         np.testing.assert_allclose(left, right, atol=1e-6)

@@ -1,4 +1,4 @@
-"""The accelerated convolutions against Paddle's own, everywhere that the zoo uses them."""
+"""The accelerated layers against Paddle's own, everywhere that the zoo uses them."""
 
 import copy
 import math
@@ -27,6 +27,10 @@ SMALL = {
     "dcgan_keras": ({"channels": (12, 8, 6)}, {"channels": (6, 8, 12, 16)}),
 }
 MODELS = sorted(SMALL)
+SMALL_DENSE = {
+    "gan_mlp": ({"hidden_units": (12, 16)}, {"hidden_units": (16, 8)}),
+    "gan_mlp_bn": ({"hidden_units": (12, 16)}, {"hidden_units": (16, 8)}),
+}
 
 
 @pytest.fixture(autouse=True)
@@ -45,7 +49,7 @@ def way(request, monkeypatch):
 
 
 def small(name, **arguments):
-    generator, discriminator = SMALL[name]
+    generator, discriminator = {**SMALL, **SMALL_DENSE}[name]
     return ppgan_zoo.create(name, generator=generator, discriminator=discriminator, **arguments)
 
 
@@ -58,7 +62,8 @@ def results(layer, array):
     x = paddle.to_tensor(array, stop_gradient=False)
     y = layer(x)
     (y * paddle.to_tensor(draw(y.shape, 2))).sum().backward()
-    found = [tensor.numpy() for tensor in (y, x.grad, *(p.grad for p in layer.parameters()))]
+    gradients = [p.grad for p in layer.parameters() if not p.stop_gradient]
+    found = [tensor.numpy() for tensor in (y, x.grad, *gradients)]
     layer.clear_gradients()  # to zeros, in place
     return found
 
@@ -196,7 +201,7 @@ def test_eval_mode_and_native_are_paddles_own(way, monkeypatch):
 @pytest.mark.usefixtures("way")
 def test_a_whole_step_is_equal(monkeypatch):
     chosen = os.environ[ops.SWITCH]
-    for name in MODELS:
+    for name in (*MODELS, *SMALL_DENSE):
         states = []
         for switch in ("off", chosen):
             monkeypatch.setenv(ops.SWITCH, switch)
@@ -374,3 +379,131 @@ def test_the_bias_and_its_gradient():
     (y * paddle.to_tensor(weights)).sum().backward()
     np.testing.assert_array_equal(maps.grad.numpy(), weights)
     np.testing.assert_allclose(bias.grad.numpy(), weights.sum((0, 2, 3)), rtol=1e-5, atol=1e-5)
+
+
+@pytest.fixture
+def onednn(monkeypatch):
+    monkeypatch.setenv(ops.SWITCH, "auto")
+    if ops.library() is None:
+        pytest.skip(ops.describe())
+
+
+@pytest.mark.parametrize(
+    ("rows", "fan_in", "fan_out"),
+    [(1, 7, 3), (64, 100, 128), (5, 1, 1), (16, 256, 1), (16, 1, 256), (1, 1, 9)],
+)
+@pytest.mark.parametrize("bias", [True, False])
+def test_dense_layers_are_equal(rows, fan_in, fan_out, bias, onednn):
+    layer = nn.Linear(fan_in, fan_out, bias_attr=None if bias else False)
+    assert_equal(*accelerated_and_plain(layer, draw((rows, fan_in))))
+
+
+def test_dense_layers_of_the_zoo_are_equal(onednn):
+    for name in ("gan_mlp", "gan_mlp_bn"):
+        gan = ppgan_zoo.create(name)
+        for net in (gan.generator, gan.discriminator):
+            for layer in net.sublayers():
+                if isinstance(layer, nn.Linear):
+                    array = draw((16, layer.weight.shape[0]))
+                    assert_equal(*accelerated_and_plain(layer, array))
+
+
+RUNS = {
+    "activations": lambda: [nn.Linear(6, 5), nn.LeakyReLU(0.2), nn.Linear(5, 3), nn.ReLU()],
+    "no activation": lambda: [nn.Linear(6, 5), nn.Linear(5, 1)],
+    "norms between": lambda: [
+        nn.Linear(6, 5), nn.ReLU(), nn.BatchNorm1D(5), nn.Linear(5, 4, bias_attr=False),
+        nn.LeakyReLU(0.3), nn.Tanh(), nn.Linear(4, 2),
+    ],
+    "unlike slopes": lambda: [nn.Linear(6, 5), nn.LeakyReLU(-0.2), nn.Linear(5, 3), nn.ELU()],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", RUNS)
+def test_runs_of_dense_layers_are_equal(kind, onednn):
+    net = nn.Sequential(*RUNS[kind]())
+    array = draw((7, 6))
+    wanted = results(net, array)
+    ops.accelerate(net)
+    found = results(net, array)
+    assert_equal(found, wanted)
+
+
+def test_a_run_is_one_operation(onednn, monkeypatch):
+    lengths = []
+    monkeypatch.setattr(
+        "ppgan_zoo.ops.onednn_dense.dense",
+        lambda library, x, run: lengths.append(len(run)) or paddle.zeros([2, 4]),
+    )
+    net = nn.Sequential(
+        nn.Linear(4, 4), nn.ReLU(), nn.Linear(4, 4), nn.LeakyReLU(0.2), nn.BatchNorm1D(4),
+        nn.Linear(4, 4),
+    )  # fmt: skip
+    ops.accelerate(net)
+    net(paddle.zeros([2, 4]))
+    assert lengths == [2, 1]
+    lengths.clear()
+    net.eval()
+    net(paddle.zeros([2, 4]))
+    with ops.native():
+        net.train()
+        net(paddle.zeros([2, 4]))
+    assert lengths == []
+
+
+def test_a_watched_layer_is_called_by_itself(onednn):
+    net = nn.Sequential(nn.Linear(4, 3), nn.ReLU(), nn.Linear(3, 2))
+    seen = []
+    net[1].register_forward_post_hook(lambda layer, inputs, output: seen.append(output.shape))
+    ops.accelerate(net)
+    net(paddle.randn([2, 4]))
+    assert len(seen) == 1
+
+
+def test_a_frozen_part_of_a_run_gets_no_gradient(onednn):
+    net = nn.Sequential(nn.Linear(4, 3), nn.ReLU(), nn.Linear(3, 2))
+    ops.accelerate(net)
+    for parameter in net[0].parameters():
+        parameter.stop_gradient = True
+    net(paddle.randn([5, 4])).sum().backward()
+    assert net[0].weight.grad is None
+    assert net[2].weight.grad is not None
+    assert net[2].bias.grad.numpy() == pytest.approx(5.0)
+
+
+def test_an_input_of_the_wrong_width_is_paddles_error(onednn):
+    for net in (nn.Linear(4, 3), nn.Sequential(nn.Linear(4, 3), nn.Linear(4, 2))):
+        ops.accelerate(net)
+        with pytest.raises(ValueError, match="mismatch|must be|equal"):
+            net(paddle.randn([2, 5 if isinstance(net, nn.Linear) else 4]))
+
+
+def test_dense_layers_of_more_axes_stay_paddles(onednn, monkeypatch):
+    layer = nn.Linear(4, 3)
+    ops.accelerate(layer)
+
+    def used(*_):
+        raise AssertionError("an accelerated dense layer was used")
+
+    monkeypatch.setattr("ppgan_zoo.ops.onednn_dense.dense", used)
+    assert layer(paddle.randn([2, 5, 4])).shape == [2, 5, 3]
+    with pytest.raises(AssertionError, match="was used"):
+        layer(paddle.randn([2, 4]))
+
+
+def test_double_gradients_of_a_dense_discriminator_are_equal(onednn):
+    discriminator = ppgan_zoo.create(
+        "gan_mlp", discriminator={"hidden_units": (16, 8)}
+    ).discriminator
+    images = paddle.to_tensor(np.tanh(draw((4, 1, 28, 28))))
+
+    def gradients():
+        squared_gradient_norms(discriminator, images).mean().backward()
+        found = [p.grad.numpy() for p in discriminator.parameters() if p.grad is not None]
+        discriminator.clear_gradients()
+        return [array for array in found if array.any()]
+
+    wanted = gradients()
+    ops.accelerate(discriminator)
+    assert len(wanted) == 3
+    assert_equal(gradients(), wanted)

@@ -161,7 +161,9 @@ def test_three_iterations(name):
     """In float32, which is noise where a gradient is zero in exact arithmetic.
 
     A bias in front of a batch norm has no gradient; Adam and RMSprop still move it, at
-    random, by up to a few learning rates, and the norm's running mean with it.
+    random, by up to a few learning rates, and the norm's running mean with it. Likewise the
+    last bias of a Wasserstein D, which real and fake images push in opposite directions, and
+    the bias of a unit that is active for all of them.
     """
     trainer = after_three_iterations(name, "float32")
     for net in NETS:
@@ -169,8 +171,9 @@ def test_three_iterations(name):
         gradients = recorded(name, "gradients", net, layer)
         for key, wanted in recorded(name, "after", net, layer).items():
             off = np.abs(layer.state_dict()[key].numpy() - wanted)
-            idle = key in gradients and np.abs(gradients[key]).max() < 1e-12
-            if not idle and not key.endswith(("_mean", "_variance")):
+            if key in gradients:
+                off = off[np.abs(gradients[key]) >= 1e-12]
+            if off.size and not key.endswith(("_mean", "_variance")):
                 assert np.mean(off <= 1e-5) >= 0.995 and off.max() <= 1e-4, (key, off.max())
 
 

@@ -169,19 +169,105 @@ def test_scalars_are_the_losses_and_mean_scores():
 
 def test_no_work_is_wasted():
     gan = linear_gan()
-    sgd_trainer(gan).step(real_images())
+    trainer = sgd_trainer(gan)
+    gan.discriminator.frozen.clear()
+    trainer.step(real_images())
     assert gan.generator.graphs == [False, True, True]  # no graph for G in D's update
-    assert gan.discriminator.frozen == [False, False, True, True]  # no D gradients in G's
+    assert gan.discriminator.frozen == [False, True, True]  # no D gradients in G's
     assert all(gradient is None for gradient in gan.discriminator.gradients)
     assert not gan.discriminator.layer.weight.stop_gradient  # and thawed again
 
 
+class NormalizedDiscriminator(LinearDiscriminator):
+    def __init__(self):
+        super().__init__()
+        self.norm = nn.BatchNorm2D(1)
+
+    def forward(self, images):
+        return super().forward(self.norm(images))
+
+
+class MeanDiscriminator(LinearDiscriminator):
+    """Sees the images of a batch together, without a layer that says so."""
+
+    def forward(self, images):
+        return super().forward(images - images.mean(axis=0))
+
+
+class DropoutDiscriminator(LinearDiscriminator):
+    def forward(self, images):
+        return super().forward(F.dropout(images, 0.5))
+
+
+class PickyDiscriminator(LinearDiscriminator):
+    def forward(self, images):
+        return super().forward(images.reshape([4, 1, 2, 2]))
+
+
+def batches_of_a_step(discriminator, **options):
+    trainer = sgd_trainer(Gan(SPEC, LinearGenerator(), discriminator), **options)
+    discriminator.batches.clear()
+    trainer.step(real_images())
+    return discriminator.batches
+
+
 def test_separate_and_concatenated_batches_reach_d_as_such():
-    separate, together = linear_gan(), linear_gan()
-    sgd_trainer(separate).step(real_images())
-    sgd_trainer(together, concatenate=True).step(real_images())
-    assert separate.discriminator.batches == [4, 4, 4, 4]
-    assert together.discriminator.batches == [8, 4, 4]
+    assert batches_of_a_step(NormalizedDiscriminator()) == [4, 4, 4, 4]
+    assert batches_of_a_step(NormalizedDiscriminator(), concatenate=True) == [8, 4, 4]
+
+
+def test_a_d_to_which_one_batch_is_as_good_as_two_gets_one():
+    assert batches_of_a_step(LinearDiscriminator()) == [8, 4, 4]
+    assert batches_of_a_step(MeanDiscriminator()) == [4, 4, 4, 4]
+    assert batches_of_a_step(DropoutDiscriminator()) == [4, 4, 4, 4]
+    assert batches_of_a_step(PickyDiscriminator()) == [4, 4, 4, 4]
+    normalised = LinearDiscriminator()
+    nn.utils.spectral_norm(normalised.layer)  # a power iteration with every batch
+    paddle.seed(3)
+    assert batches_of_a_step(normalised) == [4, 4, 4, 4]
+
+
+class NormalizedGenerator(LinearGenerator):
+    def __init__(self):
+        super().__init__()
+        self.norm = nn.BatchNorm1D(LATENT)
+
+    def forward(self, z):
+        return super().forward(self.norm(z))
+
+
+@pytest.mark.parametrize(
+    ("kind", "options", "batches"),
+    [
+        (LinearGenerator, {}, [12, 4]),
+        (LinearGenerator, {"alternate": True}, [12, 4]),
+        (LinearGenerator, {"first": "generator"}, [4, 12]),
+        (LinearGenerator, {"accumulate_steps": 2}, [2] * 8),
+        (NormalizedGenerator, {}, [4, 4, 4, 4]),
+    ],
+)
+def test_images_for_all_steps_of_d_are_made_at_once_if_g_allows(kind, options, batches):
+    gan = Gan(SPEC, kind(), LinearDiscriminator())
+    trainer = sgd_trainer(gan, discriminator_steps=3, generator_steps=1, **options)
+    gan.generator.seen.clear()
+    trainer.step(real_images(12))
+    assert [len(z) for z in gan.generator.seen] == batches
+    if kind is LinearGenerator:
+        z = np.concatenate(drawn(trainer, 0, range(4)))
+        np.testing.assert_allclose(np.concatenate(gan.generator.seen), z, rtol=1e-6)
+
+
+@pytest.mark.parametrize("kind", [NormalizedDiscriminator, DropoutDiscriminator])
+def test_making_a_trainer_leaves_nets_and_random_numbers_as_they_were(kind):
+    gan = Gan(SPEC, LinearGenerator(), kind())
+    paddle.seed(5)
+    wanted = paddle.rand([3]).numpy()
+    before = {name: array.numpy() for name, array in gan.discriminator.state_dict().items()}
+    paddle.seed(5)
+    sgd_trainer(gan)
+    np.testing.assert_array_equal(paddle.rand([3]).numpy(), wanted)
+    for name, array in gan.discriminator.state_dict().items():
+        np.testing.assert_array_equal(array.numpy(), before[name])
 
 
 def test_every_generator_update_draws_fresh_z():

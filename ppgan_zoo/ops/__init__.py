@@ -1,10 +1,10 @@
-"""Faster convolutions for a training step, without a compiler; Paddle's own stay the reference.
+"""A training step's products, faster and without a compiler; Paddle's own stay the reference.
 
 Paddle's wheel for CPUs brings oneDNN and uses it in inference alone. Where it is found and
 computes what Paddle computes (a self-test at its first use), :func:`accelerate` switches
-the convolutions of a net over to it; elsewhere to faster ones of Paddle's operations. In
-either case Winograd's algorithm takes those whose multiplications it saves. In eval mode, on
-a GPU and in an export all is Paddle's own.
+the convolutions and dense layers of a net over to it; elsewhere convolutions go to faster
+ones of Paddle's operations. In either case Winograd's algorithm takes those whose
+multiplications it saves. In eval mode, on a GPU and in an export all is Paddle's own.
 
 ``PPGAN_ZOO_OPS`` in the environment chooses: ``auto`` as above, ``paddle`` for Paddle's
 operations alone, ``off`` for Paddle's layers as they are.
@@ -25,6 +25,7 @@ from ppgan_zoo.errors import ConfigError
 if TYPE_CHECKING:
     from paddle import nn
 
+    from ppgan_zoo.ops.dense import Compute
     from ppgan_zoo.ops.layers import Convolve
     from ppgan_zoo.ops.onednn import Library
 
@@ -35,11 +36,12 @@ _native: ContextVar[bool] = ContextVar("native", default=False)
 
 
 def accelerate(*nets: nn.Layer) -> None:
-    """Let the convolutions of `nets` be computed in the fastest way while they train.
+    """Let dense layers and convolutions be computed in the fastest way while they train.
 
-    A layer is accelerated if its class is Paddle's ``Conv2D`` or ``Conv2DTranspose`` itself
-    (a subclass may compute something else), and then only in train mode, in float32 on the
-    CPU, NCHW, with one group, no dilation and zero padding.
+    A layer is accelerated if its class is Paddle's ``Linear``, ``Conv2D`` or
+    ``Conv2DTranspose`` itself (a subclass may compute something else), and then only in train
+    mode, in float32 on the CPU; a dense layer of ``[N, in]``, with those next to it in a
+    ``Sequential``; a convolution in NCHW with one group, no dilation and zero padding.
 
     Raises:
         ConfigError: ``PPGAN_ZOO_OPS`` is none of its values.
@@ -88,7 +90,7 @@ def library() -> Library | None:
 
 
 def describe() -> str:
-    """Return what convolutions are trained by, and why, for a manifest."""
+    """Return what products are trained by, and why, for a manifest."""
     if _switch() != "auto":
         return f"Paddle ({SWITCH}={_switch()})"
     found, reason = _library()
@@ -130,7 +132,7 @@ TOLERANCE = 1e-4
 def _classes() -> dict[Any, Any]:
     from ppgan_zoo.ops.layers import accelerated_classes
 
-    return accelerated_classes(_chosen)
+    return accelerated_classes(_chosen, _chosen_dense)
 
 
 def _chosen() -> Convolve | None:
@@ -144,6 +146,15 @@ def _chosen() -> Convolve | None:
         if found
         else paddle_convolution.convolve
     )
+
+
+def _chosen_dense() -> Compute | None:
+    found = None if _native.get() else library()
+    if found is None:
+        return None
+    from ppgan_zoo.ops.onednn_dense import dense
+
+    return functools.partial(dense, found)
 
 
 @contextlib.contextmanager

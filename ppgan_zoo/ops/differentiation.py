@@ -27,7 +27,7 @@ def check_of_input_alone() -> None:
     """
     if not _of_input_alone.get():
         raise NotImplementedError(
-            "a gradient that is to be differentiated again, through an accelerated convolution: "
+            "a gradient that is to be differentiated again, through an accelerated layer: "
             "call paddle.grad inside ppgan_zoo.ops.input_gradients() if it asks for gradients of "
             "images alone, inside ppgan_zoo.ops.native() (with the forward) otherwise"
         )

@@ -1,7 +1,7 @@
 """A thin ctypes binding of the oneDNN library that Paddle's CPU wheel brings.
 
 Paddle uses it for inference alone; its convolutions are several times faster than the
-ones that Paddle trains with. Only what :mod:`ppgan_zoo.ops.onednn_convolution` calls is bound,
+ones that Paddle trains with. Only what the zoo's products call is bound,
 by the C interface that oneDNN keeps stable within major version 3 (oneDNN Developer
 Guide, https://uxlfoundation.github.io/oneDNN).
 """
@@ -11,7 +11,7 @@ from __future__ import annotations
 import ctypes
 import math
 from collections.abc import Mapping, Sequence
-from ctypes import POINTER, byref, c_char_p, c_int, c_int64, c_size_t, c_uint, c_void_p
+from ctypes import POINTER, byref, c_char_p, c_float, c_int, c_int64, c_size_t, c_uint, c_void_p
 from itertools import starmap
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ FORMAT_ANY = 1
 FORWARD_TRAINING = 64
 CONVOLUTION_DIRECT = 0x1
 DECONVOLUTION_DIRECT = 0xA
+_ELTWISE_RELU = 0x20
 SRC, WEIGHTS, BIAS, DST = 1, 33, 41, 17
 DIFF_SRC, DIFF_WEIGHTS, DIFF_BIAS, DIFF_DST = 129, 161, 169, 145
 # What dnnl_primitive_desc_query_md is asked by, for each of these arguments but biases,
@@ -55,6 +56,7 @@ class _Argument(ctypes.Structure):
 
 
 Sizes = Sequence[int]
+Arguments = Any  # ctypes has no type for an array of a length known at run time
 
 
 class Library:
@@ -83,6 +85,10 @@ class Library:
             raise OneDNNError(f"version {self.version} is not of the {_VERSION}.x that is known")
         if version.cpu_runtime != _OPENMP:  # another pool of threads would fight Paddle's
             raise OneDNNError(f"version {self.version} was built without OpenMP")
+        self._point = _with_types(self._library.dnnl_memory_set_data_handle, c_void_p, c_void_p)
+        self._execute = _with_types(
+            self._library.dnnl_primitive_execute, c_void_p, c_void_p, c_int, c_void_p
+        )
         self._engine = c_void_p()
         self.call("dnnl_engine_create", byref(self._engine), c_int(_CPU), c_size_t(0))
         self._stream = c_void_p()
@@ -94,8 +100,7 @@ class Library:
         Raises:
             OneDNNError: The status is not success.
         """
-        status = getattr(self._library, function)(*arguments)
-        if status:
+        if status := getattr(self._library, function)(*arguments):
             raise OneDNNError(f"{function} returned status {status}")
 
     def any_layout(self, shape: Sizes) -> c_void_p:
@@ -123,6 +128,30 @@ class Library:
         self.call(create, byref(descriptor), self._engine, *arguments)
         return descriptor
 
+    def followed_by_relu(self, slope: float) -> c_void_p:
+        """Return an attribute of primitives: LeakyReLU of the result (ReLU with slope 0)."""
+        operations, attribute = c_void_p(), c_void_p()
+        self.call("dnnl_post_ops_create", byref(operations))
+        self.call(
+            "dnnl_post_ops_append_eltwise",
+            operations, c_int(_ELTWISE_RELU), c_float(slope), c_float(0.0),
+        )  # fmt: skip
+        self.call("dnnl_primitive_attr_create", byref(attribute))
+        self.call("dnnl_primitive_attr_set_post_ops", attribute, operations)
+        return attribute
+
+    def relu_gradient(self, layout: c_void_p, slope: float) -> c_void_p:
+        """Return the descriptor of LeakyReLU's backward; it needs input or output."""
+        kind, numbers = c_int(_ELTWISE_RELU), (c_float(slope), c_float(0.0))
+        forward = self.primitive_descriptor(
+            "dnnl_eltwise_forward_primitive_desc_create",
+            c_int(FORWARD_TRAINING), kind, layout, layout, *numbers, None,
+        )  # fmt: skip
+        return self.primitive_descriptor(
+            "dnnl_eltwise_backward_primitive_desc_create",
+            kind, layout, layout, layout, *numbers, forward, None,
+        )  # fmt: skip
+
     def chosen_layout(self, descriptor: c_void_p, argument: int) -> c_void_p:
         """Return the layout that a primitive wants one of its arguments in."""
         query = self._library.dnnl_primitive_desc_query_md
@@ -147,7 +176,8 @@ class Library:
 
     def point(self, memory: c_void_p, address: int) -> None:
         """Let a memory object stand for the data at `address`."""
-        self.call("dnnl_memory_set_data_handle", memory, c_void_p(address))
+        if status := self._point(memory, address):
+            raise OneDNNError(f"dnnl_memory_set_data_handle returned status {status}")
 
     def primitive(self, descriptor: c_void_p) -> c_void_p:
         """Return the primitive, with its machine code made."""
@@ -164,11 +194,20 @@ class Library:
         )  # fmt: skip
         return self.primitive(descriptor)
 
-    def execute(self, primitive: c_void_p, arguments: Mapping[int, c_void_p]) -> None:
-        """Run a primitive and wait for it."""
-        array = (_Argument * len(arguments))(*starmap(_Argument, arguments.items()))
-        self.call("dnnl_primitive_execute", primitive, self._stream, c_int(len(array)), array)
-        self.call("dnnl_stream_wait", self._stream)
+    def arguments(self, memories: Mapping[int, c_void_p]) -> Arguments:
+        """Return the arguments of a primitive, by index, as :meth:`execute` takes them."""
+        return (_Argument * len(memories))(*starmap(_Argument, memories.items()))
+
+    def execute(self, primitive: c_void_p, arguments: Arguments) -> None:
+        """Run a primitive; on a CPU with OpenMP it is done when the call returns."""
+        if status := self._execute(primitive, self._stream, len(arguments), byref(arguments)):
+            raise OneDNNError(f"dnnl_primitive_execute returned status {status}")
+
+
+def _with_types(function: Any, *types: Any) -> Any:
+    """Declare a function's arguments, so that plain integers may be given for addresses."""
+    function.argtypes = types
+    return function
 
 
 def row_major(shape: Sizes) -> list[int]:

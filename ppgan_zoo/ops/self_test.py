@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from functools import partial
+
 import numpy as np
 import paddle
 from numpy.typing import NDArray
+from paddle import Tensor
+from paddle.nn import functional as F
 
 from ppgan_zoo.ops import paddle_convolution
+from ppgan_zoo.ops.dense import Dense
 from ppgan_zoo.ops.geometry import Geometry
 from ppgan_zoo.ops.onednn import Library
 from ppgan_zoo.ops.onednn_convolution import convolve
+from ppgan_zoo.ops.onednn_dense import dense
 
 # Small, and of every kind: padding at one end alone, strides, a cut end, one channel.
 CASES = (
@@ -35,7 +42,32 @@ def largest_error(library: Library) -> float:
             float(np.abs(one - other).max() / np.abs(other).max())
             for one, other in zip(found, wanted, strict=True)
         ]
+    errors += _errors_of_dense(library)
     return max(errors) if all(np.isfinite(errors)) else float("inf")
+
+
+def _errors_of_dense(library: Library) -> list[float]:
+    rng = np.random.default_rng(0)
+    shapes = ((3, 5), (5, 4), (4,), (4, 1), (1,))
+    drawn = [rng.standard_normal(shape).astype(np.float32) for shape in shapes]
+
+    def plain(x: Tensor, run: Sequence[Dense]) -> Tensor:
+        for weight, bias, slope in run:
+            x = F.leaky_relu(F.linear(x, weight, bias), slope)
+        return x
+
+    results = []
+    for compute in (partial(dense, library), plain):
+        given = [paddle.to_tensor(array, stop_gradient=False) for array in drawn]
+        x, w1, b1, w2, b2 = given
+        with paddle.enable_grad():
+            y = compute(x, [Dense(w1, b1, 0.2), Dense(w2, b2, 0.5)])
+            y.square().sum().backward()
+        results.append([y.numpy(), *(tensor.grad.numpy() for tensor in given)])
+    return [
+        float(np.abs(one - other).max() / np.abs(other).max())
+        for one, other in zip(*results, strict=True)
+    ]
 
 
 def _results(library: Library | None, geometry: Geometry, drawn: Arrays) -> Arrays:
