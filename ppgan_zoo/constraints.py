@@ -17,7 +17,7 @@ from paddle import Tensor, nn
 
 from ppgan_zoo.augment import augment, constant
 from ppgan_zoo.errors import ConfigError
-from ppgan_zoo.nets import in_eval_mode
+from ppgan_zoo.nets import BATCH_NORMS, in_eval_mode
 from ppgan_zoo.objectives import Objective
 from ppgan_zoo.optimizers import trainable_parameters
 from ppgan_zoo.penalties import Penalty, Shown
@@ -27,7 +27,6 @@ NORMALISED = (
     nn.Linear, nn.Conv1D, nn.Conv2D, nn.Conv3D,
     nn.Conv1DTranspose, nn.Conv2DTranspose, nn.Conv3DTranspose,
 )  # fmt: skip
-BATCH_NORMS = (nn.BatchNorm, nn.BatchNorm1D, nn.BatchNorm2D, nn.BatchNorm3D, nn.SyncBatchNorm)
 # Functions with bounded values, by the nodes that Paddle's graph has for them.
 BOUNDED = {"sigmoid", "tanh", "softmax", "softsign", "hardsigmoid", "hardtanh", "clip"}
 SAME_VALUES = ("Reshape", "Squeeze", "Unsqueeze", "Flatten")

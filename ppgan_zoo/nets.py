@@ -15,6 +15,8 @@ from paddle import Tensor, nn
 from ppgan_zoo.errors import CheckpointError
 from ppgan_zoo.optimizers import Arrays, trainable_parameters
 
+BATCH_NORMS = (nn.BatchNorm, nn.BatchNorm1D, nn.BatchNorm2D, nn.BatchNorm3D, nn.SyncBatchNorm)
+
 
 def generate(
     generator: nn.Layer, z: NDArray[np.float32], batch_size: int = 128
@@ -113,6 +115,32 @@ def layer_state(layer: nn.Layer) -> Iterator[None]:
     finally:
         for tensor, value in zip(tensors, before, strict=True):
             paddle.assign(value, tensor)
+
+
+def take_statistics(net: nn.Layer, batches: Iterable[Tensor]) -> None:
+    """Give each batch norm of `net` the mean of its statistics over `batches`.
+
+    For weights that no batch has passed through in training, such as an average's: the
+    statistics of other weights do not fit them. "Standing statistics" in BigGAN (Brock et al.
+    2019, section 4.1), ``update_bn`` of Izmailov et al. 2018. Leaves `net` in its mode.
+    """
+    norms = [layer for layer in net.sublayers(include_self=True) if isinstance(layer, BATCH_NORMS)]
+    if not norms:
+        return
+    momenta = [norm._momentum for norm in norms]
+    training = net.training
+    net.train()
+    try:
+        with paddle.no_grad():
+            for index, batch in enumerate(batches):
+                for norm in norms:  # the share of what is there: this makes a mean of all
+                    norm._momentum = index / (index + 1.0)
+                net(batch)
+    finally:
+        for norm, momentum in zip(norms, momenta, strict=True):
+            norm._momentum = momentum
+        if not training:
+            net.eval()
 
 
 def acts_row_by_row(net: nn.Layer, rows: Tensor) -> bool:

@@ -31,6 +31,7 @@ from ppgan_zoo.nets import (
     layer_arrays,
     load_arrays,
     set_stop_gradient,
+    take_statistics,
 )
 from ppgan_zoo.objectives import LabelSmoothing, Objective, get_objective
 from ppgan_zoo.optimizers import (
@@ -50,7 +51,8 @@ Learn = Literal["both", "real", "fake"]
 Scalars = dict[str, Tensor]
 
 # Told apart in the key of a draw, so that no two purposes share random numbers.
-TRAINING_DRAW, DISPLAY_DRAW, CONSTRAINT_DRAW, COURSE_DRAW = 1, 2, 3, 4
+TRAINING_DRAW, DISPLAY_DRAW, CONSTRAINT_DRAW, COURSE_DRAW, STATISTICS_DRAW = 1, 2, 3, 4, 5
+STATISTICS_BATCHES = 16
 
 
 class BatchSource(Protocol):
@@ -177,9 +179,8 @@ class Trainer:
         )
         self.discriminator_steps = discriminator_steps
         self.ema_decay = ema_decay
-        self.ema_generator: nn.Layer | None = (
-            None if ema_decay is None else frozen_copy(self.generator)
-        )
+        self._ema: nn.Layer | None = None if ema_decay is None else frozen_copy(self.generator)
+        self._ema_batch_size = 0  # for statistics that it lacks; 0: it has them
         self.seed = seed
         self.rng = np.random.default_rng((seed, CONSTRAINT_DRAW, 0))
         self.iteration = 0
@@ -285,8 +286,8 @@ class Trainer:
             for step, z in enumerate(zs):
                 batch = batches[step] if update.net == "discriminator" else batches[-1]
                 scalars.update(self._apply(update, batch, z))
-        if self.ema_generator is not None:
-            self._update_ema()
+        if self._ema is not None:
+            self._update_ema(self._ema, batches[0].shape[0] // self.accumulate_steps)
         self.iteration += 1
         return scalars
 
@@ -340,6 +341,22 @@ class Trainer:
                     ends.callback(callback.on_train_end, self, error)
         return self
 
+    @property
+    def ema_generator(self) -> nn.Layer | None:
+        """G with the moving average of its weights, in eval mode; None without an average.
+
+        Its batch norms have statistics of its own, of `STATISTICS_BATCHES` constant batches of
+        the training's size: those of G do not fit other weights. They are taken when it is
+        first asked for after an update.
+        """
+        if self._ema is not None and self._ema_batch_size:
+            count = STATISTICS_BATCHES * self._ema_batch_size
+            z = self.latent.sample(count, self.seed, STATISTICS_DRAW)
+            paddle.seed(_paddle_seed(self.seed, self.iteration))  # for dropout
+            take_statistics(self._ema, paddle.to_tensor(z).split(STATISTICS_BATCHES))
+            self._ema_batch_size = 0
+        return self._ema
+
     def samples(self, count: int) -> NDArray[np.float32]:
         """Return images ``[count, C, H, W]`` of a constant z, from the EMA where there is one."""
         z = self.latent.sample(count, self.seed, DISPLAY_DRAW)
@@ -353,8 +370,8 @@ class Trainer:
             "generator": layer_arrays(self.generator),
             "discriminator": layer_arrays(self.discriminator),
         }
-        if self.ema_generator is not None:
-            arrays["ema"] = layer_arrays(self.ema_generator)
+        if (average := self.ema_generator) is not None:
+            arrays["ema"] = layer_arrays(average)
         arrays.update(self.penalties.state())
         for update in self.updates:
             layer = self.discriminator if update.net == "discriminator" else self.generator
@@ -368,7 +385,7 @@ class Trainer:
             CheckpointError: The state is of another model or configuration.
         """
         expected = {"generator", "discriminator", *(f"{u.net}_optimizer" for u in self.updates)}
-        if self.ema_generator is not None:
+        if self._ema is not None:
             expected.add("ema")
         expected.update(self.penalties.state())
         if set(arrays) != expected:
@@ -383,8 +400,9 @@ class Trainer:
                 load_optimizer_arrays(update.optimizer, layer, arrays[f"{update.net}_optimizer"])
         load_arrays(self.generator, arrays["generator"])
         load_arrays(self.discriminator, arrays["discriminator"])
-        if self.ema_generator is not None:
-            load_arrays(self.ema_generator, arrays["ema"])
+        if self._ema is not None:
+            load_arrays(self._ema, arrays["ema"])
+            self._ema_batch_size = 0
         if "penalties" in expected:
             self.penalties.load_state(arrays["penalties"])
         self.iteration = iteration
@@ -494,21 +512,21 @@ class Trainer:
         return means
 
     @paddle.no_grad()
-    def _update_ema(self) -> None:
-        assert self.ema_generator is not None and self.ema_decay is not None
+    def _update_ema(self, ema: nn.Layer, batch_size: int) -> None:
+        assert self.ema_decay is not None
         # The warm-up of TensorFlow's ExponentialMovingAverage: early weights soon forgotten.
         decay = min(self.ema_decay, (1.0 + self.iteration) / (10.0 + self.iteration))
-        pairs = zip(self.ema_generator.parameters(), self.generator.parameters(), strict=True)
+        pairs = zip(ema.parameters(), self.generator.parameters(), strict=True)
         for average, parameter in pairs:
-            if parameter.stop_gradient:  # running statistics are averages already
+            if parameter.stop_gradient:  # statistics of norms other than batch norm
                 paddle.assign(parameter, average)
             else:
                 average.scale_(decay)
                 average.add_(parameter * (1.0 - decay))
         # Such as the vectors of spectral norm, which follow the weights on their own.
-        buffers = zip(self.ema_generator.buffers(), self.generator.buffers(), strict=True)
-        for average, buffer in buffers:
+        for average, buffer in zip(ema.buffers(), self.generator.buffers(), strict=True):
             paddle.assign(buffer, average)
+        self._ema_batch_size = batch_size
 
 
 def _split(batch: Tensor, parts: int) -> list[Tensor]:

@@ -9,10 +9,11 @@ from paddle.nn import functional as F
 import ppgan_zoo
 from ppgan_zoo.errors import CheckpointError, ConfigError
 from ppgan_zoo.latent import Latent
+from ppgan_zoo.layers import Dropout
 from ppgan_zoo.objectives import OBJECTIVES, LabelSmoothing
 from ppgan_zoo.optimizers import linear, make_optimizer
 from ppgan_zoo.registry import Gan, GanSpec
-from ppgan_zoo.trainer import TRAINING_DRAW, Trainer
+from ppgan_zoo.trainer import STATISTICS_BATCHES, STATISTICS_DRAW, TRAINING_DRAW, Trainer
 
 LATENT, PIXELS, RATE = 3, 4, 0.1
 
@@ -296,6 +297,50 @@ def test_ema_follows_its_formula():
         decay = min(0.5, (1 + iteration) / (10 + iteration))
         average = decay * average + (1 - decay) * weights(gan)[0]
     np.testing.assert_allclose(trainer.ema_generator.layer.weight.numpy(), average, atol=1e-6)
+
+
+class NormGenerator(LinearGenerator):
+    def __init__(self):
+        super().__init__()
+        self.norm = nn.BatchNorm1D(PIXELS, momentum=0.7)
+        self.dropout = Dropout(0.25)
+
+    def forward(self, z):
+        return self.dropout(F.relu(self.norm(self.layer(z)))).reshape([-1, 1, 2, 2])
+
+
+def norm_trainer(**options):
+    paddle.seed(0)
+    return sgd_trainer(Gan(SPEC, NormGenerator(), LinearDiscriminator()), **options)
+
+
+def test_the_average_has_batch_statistics_of_its_own():
+    trainer = norm_trainer(ema_decay=0.9, seed=7)
+    for _ in range(5):
+        trainer.step(real_images(6))
+    average = trainer.ema_generator
+    z = trainer.latent.sample(STATISTICS_BATCHES * 6, 7, STATISTICS_DRAW)
+    into_norm = z @ average.layer.weight.numpy() + average.layer.bias.numpy()
+    batches = into_norm.reshape(STATISTICS_BATCHES, 6, PIXELS).astype(np.float64)
+    wanted = {"_mean": batches.mean(1).mean(0), "_variance": batches.var(1).mean(0)}
+    for name, values in wanted.items():
+        np.testing.assert_allclose(getattr(average.norm, name).numpy(), values, atol=1e-5)
+        of_generator = getattr(trainer.generator.norm, name).numpy()
+        assert np.abs(of_generator - values).max() > 1e-2
+    assert not average.training
+    assert average.norm._momentum == 0.7
+
+
+def test_the_statistics_of_the_average_do_not_disturb_training():
+    watched, alone = (norm_trainer(ema_decay=0.9) for _ in range(2))
+    for _ in range(3):
+        for trainer in (watched, alone):
+            trainer.step(real_images(6))
+        before = watched.samples(4)
+        np.testing.assert_array_equal(watched.samples(4), before)
+    for name, arrays in alone.state().items():
+        for key, values in arrays.items():
+            np.testing.assert_array_equal(watched.state()[name][key], values, err_msg=key)
 
 
 def test_schedule_sets_the_rate_of_each_net():
