@@ -56,7 +56,13 @@ _POINTS = {
     "latent": {"dim": 2},
     "objective": {"name": "non_saturating"},
     "optimizer": {
-        net: {"name": "adam", "learning_rate": 1e-3, "beta1": 0.5, "beta2": 0.999}
+        net: {
+            "name": "adam",
+            "learning_rate": 1e-3,
+            "beta1": 0.5,
+            "beta2": 0.999,
+            "schedule": {"name": "linear"},
+        }
         for net in ("generator", "discriminator")
     },
     "training": {"iterations": 3000, "generator_steps": 1},
