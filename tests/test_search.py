@@ -85,6 +85,21 @@ def test_the_example_of_the_page_is_a_search(tmp_path):
 
 
 @pytest.mark.parametrize(
+    "path", sorted((ROOT / "docs/results").glob("*.yml")), ids=lambda p: p.stem
+)
+def test_the_recorded_searches_are_those_of_their_figures(path):
+    planned = {(run.setting, run.seed): run for run in load_search(path).runs}
+    done = json.loads(path.with_suffix(".json").read_text())["runs"]
+    assert {(run["setting"], run["seed"]) for run in done} == set(planned)
+    for run in done:
+        recipe = planned[run["setting"], run["seed"]].recipe
+        assert run["training"]["iterations"] == recipe.training.iterations
+        assert (
+            f"{run['evaluation']['metrics']['fid']:.2f}" in (ROOT / "docs/results.md").read_text()
+        )
+
+
+@pytest.mark.parametrize(
     ("old", "new", "message"),
     [
         ("minutes: 5", "minuets: 5", r"s.yml:2: minuets: unknown key \(did you mean 'minutes'\?\)"),
