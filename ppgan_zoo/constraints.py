@@ -17,7 +17,7 @@ from paddle import Tensor, nn
 
 from ppgan_zoo.augment import augment, constant
 from ppgan_zoo.errors import ConfigError
-from ppgan_zoo.nets import BATCH_NORMS, in_eval_mode
+from ppgan_zoo.nets import BATCH_NORMS, in_mode
 from ppgan_zoo.objectives import Objective
 from ppgan_zoo.optimizers import trainable_parameters
 from ppgan_zoo.penalties import Penalty, Shown
@@ -168,7 +168,7 @@ def check_output(gan: Gan, objective: Objective, packing: int = 1) -> list[str]:
     Raises:
         ConfigError: The objective takes logits of any size.
     """
-    with in_eval_mode(gan.discriminator):  # running statistics must stay as they are
+    with in_mode(gan.discriminator, training=False):  # running statistics must stay as they are
         node = gan.discriminator(_noise(gan, packing)).grad_fn
     while node is not None and node.name().startswith(SAME_VALUES) and node.next_functions:
         node = node.next_functions[0]

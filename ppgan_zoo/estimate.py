@@ -11,7 +11,7 @@ import paddle
 from paddle import Tensor, nn
 
 from ppgan_zoo.errors import ConfigError
-from ppgan_zoo.nets import generate, hooked, in_eval_mode
+from ppgan_zoo.nets import generate, hooked, in_mode
 from ppgan_zoo.optimizers import trainable_parameters
 from ppgan_zoo.registry import Gan, GanSpec
 from ppgan_zoo.runtime import available_memory
@@ -161,7 +161,7 @@ def _shapes_of_one_image(gan: Gan, packing: int = 1) -> list[list[LeafShapes]]:
     with (
         hooked(leaves_of(generator), note_in(found[0])),
         hooked(leaves_of(discriminator), note_in(found[1])),
-        in_eval_mode(discriminator),
+        in_mode(discriminator, training=False),
         paddle.no_grad(),
     ):
         images = generate(generator, np.zeros((1, gan.latent_dim), np.float32))

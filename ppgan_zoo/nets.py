@@ -25,7 +25,7 @@ def generate(
 
     Leaves the generator in the mode that it was in.
     """
-    with in_eval_mode(generator), paddle.no_grad():
+    with in_mode(generator, training=False), paddle.no_grad():
         parts = [
             generator(paddle.to_tensor(z[start : start + batch_size])).numpy()
             for start in range(0, len(z), batch_size)
@@ -34,15 +34,22 @@ def generate(
 
 
 @contextlib.contextmanager
-def in_eval_mode(layer: nn.Layer) -> Iterator[None]:
-    """Put `layer` into eval mode, and at the end back into the mode that it was in."""
-    was_training = layer.training
-    layer.eval()
+def in_mode(layer: nn.Layer, *, training: bool) -> Iterator[None]:
+    """Put `layer` into train or eval mode, and at the end back into the mode that it was in."""
+    before = layer.training
+    _set_mode(layer, training)
     try:
         yield
     finally:
-        if was_training:
-            layer.train()
+        if before != training:
+            _set_mode(layer, before)
+
+
+def _set_mode(layer: nn.Layer, training: bool) -> None:
+    if training:
+        layer.train()
+    else:
+        layer.eval()
 
 
 @contextlib.contextmanager
@@ -128,10 +135,8 @@ def take_statistics(net: nn.Layer, batches: Iterable[Tensor]) -> None:
     if not norms:
         return
     momenta = [norm._momentum for norm in norms]
-    training = net.training
-    net.train()
     try:
-        with paddle.no_grad():
+        with in_mode(net, training=True), paddle.no_grad():
             for index, batch in enumerate(batches):
                 for norm in norms:  # the share of what is there: this makes a mean of all
                     norm._momentum = index / (index + 1.0)
@@ -139,8 +144,6 @@ def take_statistics(net: nn.Layer, batches: Iterable[Tensor]) -> None:
     finally:
         for norm, momentum in zip(norms, momenta, strict=True):
             norm._momentum = momentum
-        if not training:
-            net.eval()
 
 
 def acts_row_by_row(net: nn.Layer, rows: Tensor) -> bool:

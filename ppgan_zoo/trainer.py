@@ -236,8 +236,11 @@ class Trainer:
 
     def _halves_stand_alone(self) -> bool:
         """Whether the loss of one half needs nothing of the other: not if a class overrides it."""
-        own = type(self).discriminator_loss is Trainer.discriminator_loss
-        return own and self.objective.halves is not None and not self.penalties.terms
+        return (
+            self._has_known_discriminator_loss()
+            and self.objective.halves is not None
+            and not self.penalties.terms
+        )
 
     def _half_of_discriminator_loss(
         self, real: Tensor, z: Tensor, learn: Learn
@@ -410,11 +413,12 @@ class Trainer:
     # Parts of a step.
 
     @classmethod
+    def _has_known_discriminator_loss(cls) -> bool:
+        return cls.discriminator_loss is Trainer.discriminator_loss
+
+    @classmethod
     def _has_known_losses(cls) -> bool:
-        return (cls.discriminator_loss, cls.generator_loss) == (
-            Trainer.discriminator_loss,
-            Trainer.generator_loss,
-        )
+        return cls._has_known_discriminator_loss() and cls.generator_loss is Trainer.generator_loss
 
     def _course(self) -> int:
         """Return the seed of what is random in an iteration: another after each rollback."""
@@ -439,7 +443,7 @@ class Trainer:
         self._one_batch_for_generator = (
             self.discriminator_steps > 1
             and self.accumulate_steps == 1
-            and type(self).discriminator_loss is Trainer.discriminator_loss
+            and self._has_known_discriminator_loss()
             and acts_row_by_row(self.generator, paddle.to_tensor(z, "float32"))
         )
 

@@ -149,16 +149,9 @@ def _is_plain(layer: Any, x: Tensor) -> bool:
         and layer._groups == 1
         and list(layer._dilation) == [1, 1]
         and layer._data_format == "NCHW"
-        and _is_float32_on_cpu(layer, x)
+        and x.dtype == layer.weight.dtype == paddle.float32
+        and x.place.is_cpu_place()
     )
-
-
-def _is_float32_on_cpu(layer: Any, x: Tensor) -> bool:
-    return _is_float32(x) and _is_float32(layer.weight) and bool(x.place.is_cpu_place())
-
-
-def _is_float32(tensor: Tensor) -> bool:
-    return bool(tensor.dtype == paddle.float32)
 
 
 def _ends(layer: Any, axis: int, side: int, kernel: int, stride: int) -> tuple[int, int] | None:

@@ -38,10 +38,7 @@ def largest_error(library: Library) -> float:
         drawn = [rng.standard_normal(shape).astype(np.float32) for shape in shapes]
         wanted = _results(None, geometry, drawn)
         found = _results(library, geometry, drawn)
-        errors += [
-            float(np.abs(one - other).max() / np.abs(other).max())
-            for one, other in zip(found, wanted, strict=True)
-        ]
+        errors += _relative_errors(found, wanted)
     errors += _errors_of_dense(library)
     return max(errors) if all(np.isfinite(errors)) else float("inf")
 
@@ -64,9 +61,14 @@ def _errors_of_dense(library: Library) -> list[float]:
             y = compute(x, [Dense(w1, b1, 0.2), Dense(w2, b2, 0.5)])
             y.square().sum().backward()
         results.append([y.numpy(), *(tensor.grad.numpy() for tensor in given)])
+    return _relative_errors(*results)
+
+
+def _relative_errors(found: Arrays, wanted: Arrays) -> list[float]:
+    """Return the largest difference of each pair over the largest wanted value."""
     return [
         float(np.abs(one - other).max() / np.abs(other).max())
-        for one, other in zip(*results, strict=True)
+        for one, other in zip(found, wanted, strict=True)
     ]
 
 
