@@ -29,6 +29,9 @@ NORMALISED = (
 )  # fmt: skip
 # Functions with bounded values, by the nodes that Paddle's graph has for them.
 BOUNDED = {"sigmoid", "tanh", "softmax", "softsign", "hardsigmoid", "hardtanh", "clip"}
+WITHOUT_BATCH_NORM = (
+    "one without it: gan_mlp's, or dcgan_fashion's with model.discriminator.batch_norm false"
+)
 SAME_VALUES = ("Reshape", "Squeeze", "Unsqueeze", "Flatten")
 
 
@@ -144,10 +147,9 @@ def check_combination(
             )
             if penalty.of_single_images:
                 raise ConfigError(
-                    f"{line}use a model whose discriminator has none, such as gan_mlp, or "
-                    "spectral_norm in place of the penalty"
+                    f"{line}use {WITHOUT_BATCH_NORM}, or spectral_norm in place of the penalty"
                 )
-            warnings.append(f"{line}better a model without it, such as gan_mlp")
+            warnings.append(f"{line}better use {WITHOUT_BATCH_NORM}")
     if of_gradient:
         _check_double_gradient(gan, of_gradient, packing)
     if objective.name == "wasserstein" and not (weight_clip or of_gradient or normalised):

@@ -263,6 +263,16 @@ def test_gradient_penalties_over_batch_norm_are_refused_or_warned_of():
     np.testing.assert_array_equal(nets.discriminator.norm2._mean.numpy(), before)
 
 
+def test_a_convolutional_d_without_batch_norm_takes_every_gradient_penalty():
+    sizes = {"channels": 4, "batch_norm": False}
+    for name in ("wgan_gp", "one_sided_gp", "zero_centered_gp", "dragan", "r1", "r2"):
+        nets = ppgan_zoo.create("dcgan_fashion", generator={"channels": 4}, discriminator=sizes)
+        trainer = Trainer(nets, penalties=[name])
+        assert not trainer.warnings
+        images = np.random.default_rng(0).uniform(-1, 1, (4, 1, 28, 28)).astype(np.float32)
+        assert np.isfinite(float(trainer.step(images)["loss/discriminator"]))
+
+
 def test_wasserstein_with_nothing_to_bound_d_is_warned_of():
     (warning,) = sgd_trainer(objective="wasserstein").warnings
     assert "wasserstein needs a D of bounded slope" in warning

@@ -78,6 +78,16 @@ def test_parameters_by_layer(name):
         assert sum(found) == total
 
 
+def test_a_strided_discriminator_without_batch_norm_has_a_bias_in_its_place():
+    gan = ppgan_zoo.create("dcgan_fashion", discriminator={"batch_norm": False})
+    sizes = [int(np.prod(parameter.shape)) for parameter in gan.discriminator.parameters()]
+    assert sizes == [64 * 16, 64, 64 * 128 * 16, 128, 128 * 7 * 7, 1]
+    images = paddle.to_tensor(np.random.default_rng(0).uniform(-1, 1, (4, 1, 28, 28)), "float32")
+    whole = gan.discriminator(images).numpy()
+    alone = gan.discriminator(images[:1]).numpy()  # an image's logit is its own
+    np.testing.assert_allclose(whole[:1], alone, atol=1e-6)
+
+
 def test_published_activations():
     # LeakyReLU of slope 0.2 in gan_mlp, of 0.02 in dcgan's D, by a net that is one number deep.
     gan = ppgan_zoo.create("gan_mlp", image_shape=(1, 1, 1), discriminator={"hidden_units": (1,)})

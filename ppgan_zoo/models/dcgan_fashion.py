@@ -64,6 +64,8 @@ class StridedDiscriminator(nn.Layer):
     Args:
         image_shape: Channels, height and width of an image; both sides multiples of 4.
         channels: Feature maps of the first convolution; the second has twice as many.
+        batch_norm: False leaves out the batch norm, which mixes the images of a batch: for
+            penalties of D's gradient at single images, such as ``wgan_gp`` and ``r1``.
 
     Raises:
         ConfigError: A side of the image is not a multiple of 4.
@@ -74,13 +76,14 @@ class StridedDiscriminator(nn.Layer):
         *,
         image_shape: tuple[int, int, int] = (1, 28, 28),
         channels: int = 64,
+        batch_norm: bool = True,
     ) -> None:
         super().__init__()
         image_channels, height, width = check_quarters("dcgan_fashion", image_shape)
         halve: dict[str, Any] = {"kernel_size": 4, "stride": 2, "padding": 1}
         self.conv1 = nn.Conv2D(image_channels, channels, **halve, **_initial(bias=True))
-        self.conv2 = nn.Conv2D(channels, 2 * channels, **halve, **_initial(bias=False))
-        self.norm2 = _batch_norm(2 * channels)
+        self.conv2 = nn.Conv2D(channels, 2 * channels, **halve, **_initial(bias=not batch_norm))
+        self.norm2 = _batch_norm(2 * channels) if batch_norm else nn.Identity()
         self.score = nn.Linear(
             2 * channels * (height // 4) * (width // 4), 1, **_initial(bias=True)
         )
