@@ -19,7 +19,7 @@ from ppgan_zoo.nets import hooked, layer_state, set_stop_gradient
 from ppgan_zoo.optimizers import trainable_parameters
 from ppgan_zoo.trainer import Trainer
 
-HEALTH_DRAW = 4  # in the key of z; the trainer has 1 to 3
+HEALTH_DRAW = 6  # in the key of z; the trainer has 1 to 5
 EPSILON = 1e-12
 CHUNK_IMAGES = 1000  # what is turned to floats at once in a search for neighbours
 
