@@ -29,10 +29,10 @@ NORMALISED = (
 )  # fmt: skip
 # Functions with bounded values, by the nodes that Paddle's graph has for them.
 BOUNDED = {"sigmoid", "tanh", "softmax", "softsign", "hardsigmoid", "hardtanh", "clip"}
+SAME_VALUES = ("Reshape", "Squeeze", "Unsqueeze", "Flatten")
 WITHOUT_BATCH_NORM = (
     "one without it: gan_mlp's, or dcgan_fashion's with model.discriminator.batch_norm false"
 )
-SAME_VALUES = ("Reshape", "Squeeze", "Unsqueeze", "Flatten")
 
 
 @dataclass(frozen=True)

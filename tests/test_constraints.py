@@ -265,11 +265,11 @@ def test_gradient_penalties_over_batch_norm_are_refused_or_warned_of():
 
 def test_a_convolutional_d_without_batch_norm_takes_every_gradient_penalty():
     sizes = {"channels": 4, "batch_norm": False}
+    images = np.random.default_rng(0).uniform(-1, 1, (4, 1, 28, 28)).astype(np.float32)
     for name in ("wgan_gp", "one_sided_gp", "zero_centered_gp", "dragan", "r1", "r2"):
         nets = ppgan_zoo.create("dcgan_fashion", generator={"channels": 4}, discriminator=sizes)
         trainer = Trainer(nets, penalties=[name])
         assert not trainer.warnings
-        images = np.random.default_rng(0).uniform(-1, 1, (4, 1, 28, 28)).astype(np.float32)
         assert np.isfinite(float(trainer.step(images)["loss/discriminator"]))
 
 

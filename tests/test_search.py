@@ -90,13 +90,12 @@ def test_the_example_of_the_page_is_a_search(tmp_path):
 def test_the_recorded_searches_are_those_of_their_figures(path):
     planned = {(run.setting, run.seed): run for run in load_search(path).runs}
     done = json.loads(path.with_suffix(".json").read_text())["runs"]
+    page = (ROOT / "docs/results.md").read_text()
     assert {(run["setting"], run["seed"]) for run in done} == set(planned)
     for run in done:
         recipe = planned[run["setting"], run["seed"]].recipe
         assert run["training"]["iterations"] == recipe.training.iterations
-        assert (
-            f"{run['evaluation']['metrics']['fid']:.2f}" in (ROOT / "docs/results.md").read_text()
-        )
+        assert f"{run['evaluation']['metrics']['fid']:.2f}" in page
 
 
 @pytest.mark.parametrize(
