@@ -219,6 +219,7 @@ def build_trainer(recipe: Recipe, gan: Gan, iterations: int) -> Trainer:
         weight_clip=recipe.constraints.weight_clip,
         view=_build_view(recipe),
         ema_decay=recipe.ema.decay,
+        ema_warmup=recipe.ema.warmup,
         seed=recipe.seed,
         **nets,
     )

@@ -244,9 +244,13 @@ class Training(Section):
 
 
 class Ema(Section):
-    """The moving average of G's weights; `decay` per iteration, None for none."""
+    """The moving average of G's weights; `decay` per iteration, None for none.
+
+    In iteration t the decay is no more than ``(1 + t) / (warmup + t)``.
+    """
 
     decay: Fraction | None = None
+    warmup: Annotated[float, Field(ge=2.0, le=1000.0, allow_inf_nan=False)] = 10.0
 
 
 class Samples(Section):

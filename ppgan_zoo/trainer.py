@@ -107,6 +107,9 @@ class Trainer:
         generator_schedule: G's learning rate by iteration; None keeps it constant.
         discriminator_schedule: D's, likewise.
         ema_decay: Decay per iteration of the moving average of G's weights; None for none.
+        ema_warmup: The decay in iteration t is at most ``(1 + t) / (ema_warmup + t)``: the
+            weights of iteration s count in proportion to ``(s / t) ** (ema_warmup - 2)`` as
+            long as that holds. 2 makes the mean of all so far; TensorFlow has 10.
         seed: Of everything random in training.
 
     Attributes:
@@ -118,8 +121,8 @@ class Trainer:
         rng: Of this iteration, for all that is random beside z and what Paddle draws.
 
     Raises:
-        ConfigError: Counts below 1, an unknown objective or penalty, smoothing without
-            labels, or what makes no sense together.
+        ConfigError: Counts below 1, `ema_warmup` below 2, an unknown objective or penalty,
+            smoothing without labels, or what makes no sense together.
     """
 
     accelerated: bool | None = None
@@ -146,6 +149,7 @@ class Trainer:
         generator_schedule: Schedule | None = None,
         discriminator_schedule: Schedule | None = None,
         ema_decay: float | None = None,
+        ema_warmup: float = 10.0,
         seed: int = 0,
     ) -> None:
         if generator_steps < 1 or discriminator_steps < 1:
@@ -157,6 +161,8 @@ class Trainer:
             raise ConfigError(
                 f"training: accumulate_steps must be at least 1, found {accumulate_steps}"
             )
+        if not ema_warmup >= 2.0:
+            raise ConfigError(f"ema: warmup must be at least 2, found {ema_warmup}")
         self.gan = gan
         self.generator: nn.Layer = gan.generator
         self.discriminator: nn.Layer = gan.discriminator
@@ -179,6 +185,7 @@ class Trainer:
         )
         self.discriminator_steps = discriminator_steps
         self.ema_decay = ema_decay
+        self.ema_warmup = ema_warmup
         self._ema: nn.Layer | None = None if ema_decay is None else frozen_copy(self.generator)
         self._ema_batch_size = 0  # for statistics that it lacks; 0: it has them
         self.seed = seed
@@ -519,7 +526,8 @@ class Trainer:
     def _update_ema(self, ema: nn.Layer, batch_size: int) -> None:
         assert self.ema_decay is not None
         # The warm-up of TensorFlow's ExponentialMovingAverage: early weights soon forgotten.
-        decay = min(self.ema_decay, (1.0 + self.iteration) / (10.0 + self.iteration))
+        ramp = (1.0 + self.iteration) / (self.ema_warmup + self.iteration)
+        decay = min(self.ema_decay, ramp)
         pairs = zip(ema.parameters(), self.generator.parameters(), strict=True)
         for average, parameter in pairs:
             if parameter.stop_gradient:  # statistics of norms other than batch norm

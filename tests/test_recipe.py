@@ -163,6 +163,7 @@ REFUSED = [
     ("device: 'gpu:'", "device: found 'gpu:'"),
     ("ema: {decay: fast}", "ema.decay: found 'fast'; input should be a valid number"),
     ("ema: {decay: true}", "ema.decay: found True; input should be a valid number"),
+    ("ema: {warmup: 1}", "ema.warmup: found 1; input should be greater than or equal to 2"),
     ("ema: {decay: 1}", "ema.decay: found 1; input should be less than 1"),
     ("ema: {decay: -0.1}", "ema.decay: found -0.1; input should be greater than or equal to 0"),
     ("ema: 5", "ema: found 5; allowed: a section of decay"),
@@ -311,6 +312,7 @@ def test_plain_data_is_checked_as_strictly():
          lambda recipe: recipe.optimizer.generator.learning_rate == 0.00002),
         ("samples.grid=[2, 3]", lambda recipe: recipe.samples.grid == (2, 3)),
         ("ema={decay: 0.5}", lambda recipe: recipe.ema.decay == 0.5),
+        ("ema.warmup=4", lambda recipe: recipe.ema.warmup == 4.0),
         ("model.generator.text=a=b", lambda recipe: recipe.model.generator == {"text": "a=b"}),
     ],
 )  # fmt: skip

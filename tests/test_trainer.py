@@ -288,15 +288,30 @@ def test_d_is_thawed_even_if_g_fails():
     assert not gan.discriminator.layer.weight.stop_gradient
 
 
-def test_ema_follows_its_formula():
+@pytest.mark.parametrize("warmup", [10.0, 4.0])
+def test_ema_follows_its_formula(warmup):
     gan = linear_gan()
-    trainer = sgd_trainer(gan, ema_decay=0.5)
+    options = {} if warmup == 10.0 else {"ema_warmup": warmup}
+    trainer = sgd_trainer(gan, ema_decay=0.5, **options)
     average = weights(gan)[0]
     for iteration in range(4):
         trainer.step(real_images())
-        decay = min(0.5, (1 + iteration) / (10 + iteration))
+        decay = min(0.5, (1 + iteration) / (warmup + iteration))
         average = decay * average + (1 - decay) * weights(gan)[0]
     np.testing.assert_allclose(trainer.ema_generator.layer.weight.numpy(), average, atol=1e-6)
+
+
+def test_a_warmup_of_2_makes_the_mean_of_all_iterations():
+    gan = linear_gan()
+    trainer = sgd_trainer(gan, ema_decay=0.999, ema_warmup=2)
+    seen = [weights(gan)[0]]
+    for _ in range(4):
+        trainer.step(real_images())
+        seen.append(weights(gan)[0])
+    mean = np.mean(seen, axis=0)
+    np.testing.assert_allclose(trainer.ema_generator.layer.weight.numpy(), mean, atol=1e-6)
+    with pytest.raises(ConfigError, match="ema: warmup must be at least 2, found 1.5"):
+        sgd_trainer(gan, ema_decay=0.9, ema_warmup=1.5)
 
 
 class NormGenerator(LinearGenerator):
