@@ -1,5 +1,6 @@
 """Runs that stop and go on: resume, signals, the lock, VisualDL's curves."""
 
+import shutil
 import signal
 import subprocess
 import sys
@@ -124,6 +125,20 @@ def test_a_finished_run_can_be_trained_further(recipe, whole, tmp_path):
     train.resume(run, ["training.epochs=3"], offline=True)
     assert weights(run) == weights(whole)
     assert load_recipe(run.recipe).training.epochs == 3
+
+
+def test_a_kill_between_the_last_checkpoint_and_the_note_of_the_best_is_made_good(whole, tmp_path):
+    run = RunDirectory(shutil.copytree(whole.path, tmp_path / "run"))
+    (run.checkpoints / "best.json").unlink()
+    (records,) = run.visualdl.iterdir()
+    with records.open("ab") as file:
+        file.write(b"\x20\0\0\0\0\0\0\0cut short")
+    train.resume(run, offline=True)
+    for part in ("checkpoints", "samples"):
+        assert tree_bytes(run.path / part) == tree_bytes(whole.path / part)
+    (kept,) = whole.visualdl.iterdir()
+    assert records.read_bytes().startswith(kept.read_bytes())
+    assert b"cut short" not in records.read_bytes()
 
 
 @pytest.mark.parametrize(

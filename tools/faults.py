@@ -163,22 +163,26 @@ class FaultRun:
         run = self.folder / f"run{self.tally.runs}"
         process: Process = self.start(self._arguments(run))
         since = self.tally.kills
-        wrong = 0
+        wrong: list[str] = []
         left: set[str] = set()
         while self.tally.kills < kills and self._kill_somewhere(process, run, left):
             self.tally.kills += 1
             self.tally.in_a_write += bool(scratch(run) - left)
             left = scratch(run)
-            wrong += self._count_wrong(run)
+            wrong += self._wrong_checkpoints(run)
             process = self.start(["train", "--offline", "--resume", str(run)])
         self._finish(process)
-        wrong += self._count_wrong(run)
+        wrong += self._wrong_checkpoints(run)
+        if number(seen(run)) != number(seen(self.whole)):
+            wrong.append("the number of iterations")
         best = "checkpoints/best.json"
-        wrong += number(seen(run)) != number(seen(self.whole))
-        wrong += (run / best).read_bytes() != (self.whole / best).read_bytes()
+        if (run / best).read_bytes() != (self.whole / best).read_bytes():
+            wrong.append(best)
         self.tally.runs += 1
-        self.tally.faults += wrong
-        if not wrong:
+        self.tally.faults += len(wrong)
+        if wrong:
+            print(f"{self.recipe.stem}, {run.name}: not as in the whole run: {', '.join(wrong)}")
+        else:
             self.tally.good += self.tally.kills - since
             shutil.rmtree(run)  # a run that went wrong is kept to look at
 
@@ -206,11 +210,11 @@ class FaultRun:
         while process.poll() is None and not happened():
             time.sleep(0.001)
 
-    def _count_wrong(self, run: Path) -> int:
-        """Return how many of the visible checkpoints are not those of the whole run."""
+    def _wrong_checkpoints(self, run: Path) -> list[str]:
+        """Return the names of the visible checkpoints that are not those of the whole run."""
         found = seen(run)
         self.tally.checkpoints += len(found)
-        return sum(digest(path) != self.digests.get(path.name) for path in found)
+        return [path.name for path in found if digest(path) != self.digests.get(path.name)]
 
     def _arguments(self, run: Path, *more: str) -> list[str]:
         return ["train", "-c", str(self.recipe), "--output", str(run), "--offline", *more]

@@ -52,6 +52,11 @@ class SampleGrid(Callback):
         self.guard = guard
         self.drawn_at = -1
 
+    def on_train_begin(self, trainer: Trainer) -> None:
+        """Look whether a resumed run has drawn the grid of its last iteration."""
+        if self._path(trainer.iteration).is_file():
+            self.drawn_at = trainer.iteration
+
     def on_step_end(self, trainer: Trainer, scalars: dict[str, Any]) -> None:
         """Draw, if it is time to."""
         if self.every_steps and trainer.iteration % self.every_steps == 0:
@@ -78,7 +83,10 @@ class SampleGrid(Callback):
         caption = f"iteration {trainer.iteration}  {losses}" if self.real is not None else ""
         picture = image_grid(images, self.columns, above=self.real, caption=caption)
         with self.guard("sample grids"):
-            save_png(self.folder / f"step-{trainer.iteration:08d}.png", picture)
+            save_png(self._path(trainer.iteration), picture)
         if self.log is not None:
             self.log.image(TAG, picture, trainer.iteration)
         self.drawn_at = trainer.iteration
+
+    def _path(self, iteration: int) -> Path:
+        return self.folder / f"step-{iteration:08d}.png"
