@@ -220,6 +220,7 @@ def build_trainer(recipe: Recipe, gan: Gan, iterations: int) -> Trainer:
         view=_build_view(recipe),
         ema_decay=recipe.ema.decay,
         ema_warmup=recipe.ema.warmup,
+        ema_statistics_batches=recipe.ema.statistics_batches,
         seed=recipe.seed,
         **nets,
     )

@@ -246,11 +246,13 @@ class Training(Section):
 class Ema(Section):
     """The moving average of G's weights; `decay` per iteration, None for none.
 
-    In iteration t the decay is no more than ``(1 + t) / (warmup + t)``.
+    In iteration t the decay is no more than ``(1 + t) / (warmup + t)``. Its batch norms have
+    statistics of their own, of `statistics_batches` batches of z.
     """
 
     decay: Fraction | None = None
     warmup: Annotated[float, Field(ge=2.0, le=1000.0, allow_inf_nan=False)] = 10.0
+    statistics_batches: Annotated[int, Field(ge=1, le=1000)] = 16
 
 
 class Samples(Section):

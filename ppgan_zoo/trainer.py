@@ -52,7 +52,6 @@ Scalars = dict[str, Tensor]
 
 # Told apart in the key of a draw, so that no two purposes share random numbers.
 TRAINING_DRAW, DISPLAY_DRAW, CONSTRAINT_DRAW, COURSE_DRAW, STATISTICS_DRAW = 1, 2, 3, 4, 5
-STATISTICS_BATCHES = 16
 
 
 class BatchSource(Protocol):
@@ -110,6 +109,8 @@ class Trainer:
         ema_warmup: The decay in iteration t is at most ``(1 + t) / (ema_warmup + t)``: the
             weights of iteration s count in proportion to ``(s / t) ** (ema_warmup - 2)`` as
             long as that holds. 2 makes the mean of all so far; TensorFlow has 10.
+        ema_statistics_batches: Batches of z that the statistics of its batch norms are the
+            mean of; see :attr:`ema_generator`.
         seed: Of everything random in training.
 
     Attributes:
@@ -150,6 +151,7 @@ class Trainer:
         discriminator_schedule: Schedule | None = None,
         ema_decay: float | None = None,
         ema_warmup: float = 10.0,
+        ema_statistics_batches: int = 16,
         seed: int = 0,
     ) -> None:
         if generator_steps < 1 or discriminator_steps < 1:
@@ -163,6 +165,10 @@ class Trainer:
             )
         if not ema_warmup >= 2.0:
             raise ConfigError(f"ema: warmup must be at least 2, found {ema_warmup}")
+        if ema_statistics_batches < 1:
+            raise ConfigError(
+                f"ema: statistics_batches must be at least 1, found {ema_statistics_batches}"
+            )
         self.gan = gan
         self.generator: nn.Layer = gan.generator
         self.discriminator: nn.Layer = gan.discriminator
@@ -186,6 +192,7 @@ class Trainer:
         self.discriminator_steps = discriminator_steps
         self.ema_decay = ema_decay
         self.ema_warmup = ema_warmup
+        self.ema_statistics_batches = ema_statistics_batches
         self._ema: nn.Layer | None = None if ema_decay is None else frozen_copy(self.generator)
         self._ema_batch_size = 0  # for statistics that it lacks; 0: it has them
         self.seed = seed
@@ -355,15 +362,15 @@ class Trainer:
     def ema_generator(self) -> nn.Layer | None:
         """G with the moving average of its weights, in eval mode; None without an average.
 
-        Its batch norms have statistics of its own, of `STATISTICS_BATCHES` constant batches of
-        the training's size: those of G do not fit other weights. They are taken when it is
+        Its batch norms have statistics of its own, of `ema_statistics_batches` constant batches
+        of the training's size: those of G do not fit other weights. They are taken when it is
         first asked for after an update.
         """
         if self._ema is not None and self._ema_batch_size:
-            count = STATISTICS_BATCHES * self._ema_batch_size
-            z = self.latent.sample(count, self.seed, STATISTICS_DRAW)
+            count = self.ema_statistics_batches
+            z = self.latent.sample(count * self._ema_batch_size, self.seed, STATISTICS_DRAW)
             paddle.seed(_paddle_seed(self.seed, self.iteration))  # for dropout
-            take_statistics(self._ema, paddle.to_tensor(z).split(STATISTICS_BATCHES))
+            take_statistics(self._ema, paddle.to_tensor(z).split(count))
             self._ema_batch_size = 0
         return self._ema
 

@@ -164,6 +164,7 @@ REFUSED = [
     ("ema: {decay: fast}", "ema.decay: found 'fast'; input should be a valid number"),
     ("ema: {decay: true}", "ema.decay: found True; input should be a valid number"),
     ("ema: {warmup: 1}", "ema.warmup: found 1; input should be greater than or equal to 2"),
+    ("ema: {statistics_batches: 0}", "ema.statistics_batches: found 0; input should be greater"),
     ("ema: {decay: 1}", "ema.decay: found 1; input should be less than 1"),
     ("ema: {decay: -0.1}", "ema.decay: found -0.1; input should be greater than or equal to 0"),
     ("ema: 5", "ema: found 5; allowed: a section of decay"),

@@ -13,7 +13,7 @@ from ppgan_zoo.layers import Dropout
 from ppgan_zoo.objectives import OBJECTIVES, LabelSmoothing
 from ppgan_zoo.optimizers import linear, make_optimizer
 from ppgan_zoo.registry import Gan, GanSpec
-from ppgan_zoo.trainer import STATISTICS_BATCHES, STATISTICS_DRAW, TRAINING_DRAW, Trainer
+from ppgan_zoo.trainer import STATISTICS_DRAW, TRAINING_DRAW, Trainer
 
 LATENT, PIXELS, RATE = 3, 4, 0.1
 
@@ -311,6 +311,8 @@ def test_a_warmup_of_2_makes_the_mean_of_all_iterations():
     np.testing.assert_allclose(trainer.ema_generator.layer.weight.numpy(), mean, atol=1e-6)
     with pytest.raises(ConfigError, match="ema: warmup must be at least 2, found 1.5"):
         sgd_trainer(gan, ema_decay=0.9, ema_warmup=1.5)
+    with pytest.raises(ConfigError, match="ema: statistics_batches must be at least 1, found 0"):
+        sgd_trainer(gan, ema_decay=0.9, ema_statistics_batches=0)
 
 
 class NormGenerator(LinearGenerator):
@@ -328,14 +330,15 @@ def norm_trainer(**options):
     return sgd_trainer(Gan(SPEC, NormGenerator(), LinearDiscriminator()), **options)
 
 
-def test_the_average_has_batch_statistics_of_its_own():
-    trainer = norm_trainer(ema_decay=0.9, seed=7)
+@pytest.mark.parametrize(("options", "count"), [({}, 16), ({"ema_statistics_batches": 3}, 3)])
+def test_the_average_has_batch_statistics_of_its_own(options, count):
+    trainer = norm_trainer(ema_decay=0.9, seed=7, **options)
     for _ in range(5):
         trainer.step(real_images(6))
     average = trainer.ema_generator
-    z = trainer.latent.sample(STATISTICS_BATCHES * 6, 7, STATISTICS_DRAW)
+    z = trainer.latent.sample(count * 6, 7, STATISTICS_DRAW)
     into_norm = z @ average.layer.weight.numpy() + average.layer.bias.numpy()
-    batches = into_norm.reshape(STATISTICS_BATCHES, 6, PIXELS).astype(np.float64)
+    batches = into_norm.reshape(count, 6, PIXELS).astype(np.float64)
     wanted = {"_mean": batches.mean(1).mean(0), "_variance": batches.var(1).mean(0)}
     for name, values in wanted.items():
         np.testing.assert_allclose(getattr(average.norm, name).numpy(), values, atol=1e-5)
