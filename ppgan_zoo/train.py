@@ -233,10 +233,10 @@ def _fit(job: Job, run: RunDirectory, watchers: Iterable[Callback], *, resume: b
     try:
         trainer = _begin(job, run, logger, resume)
         if trainer.iteration >= job.iterations:
-            # But to mend what a kill just after the last checkpoint has left undone.
             logger.info(
                 "nothing to do: %d of %d iterations are done", trainer.iteration, job.iterations
             )
+            # But for what a kill just after the last checkpoint left undone: callbacks mend it.
         while True:
             stop, watch = StopOnSignal(), watch_over(job, trainer, run, logger)
             callbacks = [*watch.callbacks, *watchers, stop]

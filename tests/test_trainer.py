@@ -309,10 +309,18 @@ def test_a_warmup_of_2_makes_the_mean_of_all_iterations():
         seen.append(weights(gan)[0])
     mean = np.mean(seen, axis=0)
     np.testing.assert_allclose(trainer.ema_generator.layer.weight.numpy(), mean, atol=1e-6)
-    with pytest.raises(ConfigError, match="ema: warmup must be at least 2, found 1.5"):
-        sgd_trainer(gan, ema_decay=0.9, ema_warmup=1.5)
-    with pytest.raises(ConfigError, match="ema: statistics_batches must be at least 1, found 0"):
-        sgd_trainer(gan, ema_decay=0.9, ema_statistics_batches=0)
+
+
+@pytest.mark.parametrize(
+    ("options", "line"),
+    [
+        ({"ema_warmup": 1.5}, "ema: warmup must be at least 2, found 1.5"),
+        ({"ema_statistics_batches": 0}, "ema: statistics_batches must be at least 1, found 0"),
+    ],
+)
+def test_an_average_that_cannot_be_taken_is_refused(options, line):
+    with pytest.raises(ConfigError, match=line):
+        sgd_trainer(ema_decay=0.9, **options)
 
 
 class NormGenerator(LinearGenerator):
