@@ -88,6 +88,30 @@ def test_a_strided_discriminator_without_batch_norm_has_a_bias_in_its_place():
     np.testing.assert_allclose(whole[:1], alone, atol=1e-6)
 
 
+def test_a_padded_discriminator_of_the_book_sees_the_corner_of_an_image():
+    images = paddle.to_tensor(np.random.default_rng(0).uniform(-1, 1, (4, 1, 28, 28)), "float32")
+    corners = {}
+    for padding in (0, 2):
+        gan = ppgan_zoo.create("dcgan", discriminator={"channels": (4, 8), "padding": padding})
+        convolution = gan.discriminator.conv1
+        convolution.weight.set_value(paddle.ones_like(convolution.weight))
+        images.stop_gradient = False
+        (gradient,) = paddle.grad(convolution(images).sum(), images)
+        corners[padding] = float(gradient[0, 0, 0, 0])
+    assert corners == {0: 4 * 1, 2: 4 * 9}  # places of a filter that meet it, in four maps
+    sides = {padding: ppgan_zoo.create("dcgan", discriminator={"padding": padding})
+             .discriminator.dense3.weight.shape[0] for padding in (0, 2)}  # fmt: skip
+    assert sides == {0: 128 * 4 * 4, 2: 128 * 7 * 7}
+    small = ppgan_zoo.create("dcgan", image_shape=(1, 4, 4), discriminator={"padding": 2})
+    assert small.discriminator(images[:, :, :4, :4]).shape == [4, 1]
+
+
+@pytest.mark.parametrize("padding", [-1, 5])
+def test_a_padding_beyond_the_filter_is_refused(padding):
+    with pytest.raises(ConfigError, match=f"padding of the discriminator is {padding}; give 0"):
+        ppgan_zoo.create("dcgan", discriminator={"padding": padding})
+
+
 def test_published_activations():
     # LeakyReLU of slope 0.2 in gan_mlp, of 0.02 in dcgan's D, by a net that is one number deep.
     gan = ppgan_zoo.create("gan_mlp", image_shape=(1, 1, 1), discriminator={"hidden_units": (1,)})

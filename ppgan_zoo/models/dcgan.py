@@ -63,15 +63,19 @@ class DCGANGenerator(nn.Layer):
 
 
 class DCGANDiscriminator(nn.Layer):
-    """Two convolutions, each with max-pooling, then two dense layers to a logit.
+    """Two 5x5 convolutions, each with max-pooling, then two dense layers to a logit.
 
     Args:
-        image_shape: Channels, height and width of an image, each side at least 16.
+        image_shape: Channels, height and width of an image, each side at least 16 without
+            padding and 4 with a padding of 2.
         channels: Feature maps of the two convolutions.
         hidden_units: Width of the dense layer.
+        padding: Pixels of zeros on each side before each convolution, 0 to 4. The book has
+            none, and its D hardly sees the frame of an image; with 2 it sees all of it.
 
     Raises:
-        ConfigError: The image is too small for two unpadded 5x5 convolutions.
+        ConfigError: The image is too small for the two convolutions, or `padding` is none of
+            these.
     """
 
     def __init__(
@@ -80,17 +84,21 @@ class DCGANDiscriminator(nn.Layer):
         image_shape: tuple[int, int, int] = (1, 28, 28),
         channels: tuple[int, int] = (64, 128),
         hidden_units: int = 1024,
+        padding: int = 0,
     ) -> None:
         super().__init__()
         image_channels, height, width = image_shape
-        rows, columns = (((side - 4) // 2 - 4) // 2 for side in (height, width))
+        if not 0 <= padding <= 4:
+            raise ConfigError(f"dcgan: padding of the discriminator is {padding}; give 0 to 4")
+        rows, columns = (_after_one(_after_one(side, padding), padding) for side in (height, width))
         if rows < 1 or columns < 1:
             raise ConfigError(
                 f"dcgan: image_shape {tuple(image_shape)} is too small for two 5x5 convolutions "
-                "with pooling; set data.image_size to 16 or more"
+                "with pooling; set data.image_size to 16 or more, or the discriminator's padding "
+                "to 2"
             )
-        self.conv1 = nn.Conv2D(image_channels, channels[0], 5)
-        self.conv2 = nn.Conv2D(channels[0], channels[1], 5)
+        self.conv1 = nn.Conv2D(image_channels, channels[0], 5, padding=padding)
+        self.conv2 = nn.Conv2D(channels[0], channels[1], 5, padding=padding)
         self.norm2 = nn.BatchNorm2D(channels[1])
         self.dense3 = nn.Linear(channels[1] * rows * columns, hidden_units)
         self.norm3 = nn.BatchNorm1D(hidden_units)
@@ -103,6 +111,11 @@ class DCGANDiscriminator(nn.Layer):
         x = x.reshape([x.shape[0], -1])
         x = F.leaky_relu(self.norm3(self.dense3(x)), LEAKY_SLOPE)
         return self.dense4(x)
+
+
+def _after_one(side: int, padding: int) -> int:
+    """Return the side of a map after a 5x5 convolution and pooling."""
+    return (side + 2 * padding - 4) // 2
 
 
 def _max_pool(x: Tensor) -> Tensor:
