@@ -225,6 +225,7 @@ def build_trainer(recipe: Recipe, gan: Gan, iterations: int) -> Trainer:
         **nets,
     )
     trainer.warnings += check_output(gan, trainer.objective, trainer.view.packing)
+    trainer.warnings += _keys_without_effect(recipe)
     return trainer
 
 
@@ -266,6 +267,18 @@ def build_evaluator(recipe: Recipe, images: ImageSet, held_out: ImageSet | None)
         num_samples=section.num_samples,
         trained_on=images if "memorisation" in metrics else None,
     )
+
+
+def _keys_without_effect(recipe: Recipe) -> list[str]:
+    """Return a line for each key of the average that is set where there is none."""
+    if recipe.ema.decay is not None:
+        return []
+    unset = type(recipe.ema)()
+    return [
+        f"ema.{key}: has no effect without ema.decay; set that one, or leave {key} out"
+        for key in ("warmup", "statistics_batches")
+        if getattr(recipe.ema, key) != getattr(unset, key)
+    ]
 
 
 def _build_penalties(recipe: Recipe) -> list[Penalty]:

@@ -15,7 +15,7 @@ from ppgan_zoo.cli import main
 from ppgan_zoo.collapse.mixtures import MIXTURES, MixtureBatches
 from ppgan_zoo.collapse.modes import count_modes, reverse_kl
 from ppgan_zoo.collapse.recipes import BASES, collapse_recipe
-from ppgan_zoo.collapse.report import picture
+from ppgan_zoo.collapse.report import picture, table_head
 from ppgan_zoo.collapse.stacked_mnist import (
     StackedBatches,
     StackedDigits,
@@ -187,12 +187,29 @@ def test_mean_and_deviation_over_the_seeds_that_have_a_figure():
     assert result.std()["reverse_kl"] is None
 
 
+def test_the_head_of_the_table_names_all_that_makes_the_setting():
+    recipe = collapse_recipe(
+        "ring",
+        [
+            "objective.name=relativistic_pairing",
+            "constraints.penalties=[{name: r1, weight: 0.01}, {name: lecam}]",
+            "constraints.packing=2",
+            "ema.decay=0.99",
+            "ema.warmup=4",
+        ],
+    )
+    assert table_head("ring", recipe, 8).splitlines()[0] == (
+        "ring: gan_mlp, relativistic_pairing + 0.01 r1 + 0.01 lecam + packing 2 "
+        "+ ema 0.99 (warmup 4); 3,000 iterations of batch 256; 8 modes"
+    )
+
+
 def test_the_command_writes_table_json_and_picture(tmp_path, capsys):
     flags = ["--iterations", "2", "--seeds", "1", "-o", "data.batch_size=8"]
     options = ["collapse", "ring", *flags, "--penalty", "r1:0.5", "--objective", "hinge"]
     assert main([*options, "--output", str(tmp_path / "out")]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert "hinge + r1; 2 iterations of batch 8; 8 modes" in lines[0]
+    assert "hinge + 0.5 r1; 2 iterations of batch 8; 8 modes" in lines[0]
     assert [line.split()[0] for line in lines[1:6]] == ["seed", "0", "mean", "std", "real"]
     data = json.loads((tmp_path / "out" / "result.json").read_text())
     assert data["recipe"]["constraints"]["penalties"] == [

@@ -90,6 +90,18 @@ def test_recipes_without_constraints_build_what_they_built(tiny_recipe):
     assert recipe_from(data).constraints.packing == 1
 
 
+def test_keys_of_an_average_that_is_not_there_are_warned_of(tiny_recipe):
+    keys = ("ema.warmup=4", "ema.statistics_batches=64")
+    none = "ema.decay=null"
+    assert built(tiny_recipe, none, *keys).warnings == [
+        "ema.warmup: has no effect without ema.decay; set that one, or leave warmup out",
+        "ema.statistics_batches: has no effect without ema.decay; set that one, or leave "
+        "statistics_batches out",
+    ]
+    assert built(tiny_recipe, *keys).warnings == []
+    assert built(tiny_recipe, none, "ema.warmup=10", "ema.statistics_batches=16").warnings == []
+
+
 def test_warnings_are_told_at_load_and_in_the_log(tiny_recipe, tmp_path, cli):
     wasserstein = ("objective.name=wasserstein", "training.epochs=1")
     dry = cli("train", "-c", tiny_recipe, "--offline", "--dry-run", *options(wasserstein))

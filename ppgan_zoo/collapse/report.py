@@ -12,6 +12,7 @@ from ppgan_zoo.collapse.mixtures import WITHIN_STDS
 from ppgan_zoo.collapse.suite import MixtureModes, SeedResult, SettingResult, StackedMnistModes
 from ppgan_zoo.data import to_uint8
 from ppgan_zoo.grid import image_grid
+from ppgan_zoo.penalties import get_penalty
 
 HEADER = ("seed", "modes", "high quality", "reverse KL", "seconds")
 SHOWN_IMAGES, GRID_COLUMNS = 64, 8
@@ -19,12 +20,12 @@ SHOWN_IMAGES, GRID_COLUMNS = 64, 8
 
 def table_head(test: str, recipe: Any, modes: int) -> str:
     """Return what is run, in one line, and the head of the table."""
-    constraints = recipe.constraints
+    constraints, ema = recipe.constraints, recipe.ema
     parts = [
         f"{test}: {recipe.model.name}, {recipe.objective.name or 'the objective of the model'}",
-        *(f"{term.name}" for term in constraints.penalties),
+        *(f"{get_penalty(t.name, t.weight).weight:g} {t.name}" for t in constraints.penalties),
         *([f"packing {constraints.packing}"] if constraints.packing > 1 else []),
-        *([f"ema {recipe.ema.decay}"] if recipe.ema.decay is not None else []),
+        *([f"ema {ema.decay:g} (warmup {ema.warmup:g})"] if ema.decay is not None else []),
     ]
     line = (
         f"{' + '.join(parts)}; {recipe.training.iterations:,} iterations of batch "
