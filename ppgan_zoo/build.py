@@ -26,7 +26,7 @@ from ppgan_zoo.metrics.sliced_wasserstein import sliced_wasserstein
 from ppgan_zoo.objectives import LabelSmoothing
 from ppgan_zoo.optimizers import Schedule
 from ppgan_zoo.penalties import Penalty, get_penalty
-from ppgan_zoo.recipe import OptimizerSection, Recipe, lists_to_tuples
+from ppgan_zoo.recipe import Ema, OptimizerSection, Recipe, lists_to_tuples
 from ppgan_zoo.registry import REGISTRY, Gan, GanSpec, build_gan, constructor_arguments
 from ppgan_zoo.trainer import Net, Trainer
 
@@ -273,11 +273,11 @@ def _keys_without_effect(recipe: Recipe) -> list[str]:
     """Return a line for each key of the average that is set where there is none."""
     if recipe.ema.decay is not None:
         return []
-    unset = type(recipe.ema)()
+    unset = Ema()
     return [
         f"ema.{key}: has no effect without ema.decay; set that one, or leave {key} out"
-        for key in ("warmup", "statistics_batches")
-        if getattr(recipe.ema, key) != getattr(unset, key)
+        for key, value in recipe.ema
+        if value != getattr(unset, key)
     ]
 
 

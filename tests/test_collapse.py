@@ -187,7 +187,7 @@ def test_mean_and_deviation_over_the_seeds_that_have_a_figure():
     assert result.std()["reverse_kl"] is None
 
 
-def test_the_head_of_the_table_names_all_that_makes_the_setting():
+def test_the_head_of_the_table_has_weights_packing_and_warm_up():
     recipe = collapse_recipe(
         "ring",
         [
