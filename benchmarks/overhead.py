@@ -14,9 +14,9 @@ from collections import Counter
 from pathlib import Path
 
 from ppgan_zoo import runtime
-from ppgan_zoo.bench import table
+from ppgan_zoo.bench.driver import table
 from ppgan_zoo.errors import ZooError
-from ppgan_zoo.recipe import find_recipe, load_recipe
+from ppgan_zoo.recipe.load import find_recipe, load_recipe
 
 COLUMNS = {
     "recipe": "{recipe}",
@@ -54,8 +54,8 @@ class Clocked:
 
 def measure(name, iterations, overrides, clock):
     """Return a row for each part of a run of the recipe."""
-    from ppgan_zoo.train import train
-    from ppgan_zoo.trainer import Trainer
+    from ppgan_zoo.run.train import train
+    from ppgan_zoo.training.trainer import Trainer
 
     recipe = load_recipe(
         find_recipe(name), [*overrides, f"training.iterations={iterations}", "training.epochs=null"]

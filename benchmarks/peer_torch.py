@@ -15,9 +15,9 @@ from pathlib import Path
 from statistics import median
 
 from ppgan_zoo import runtime
-from ppgan_zoo.bench import bench, table
+from ppgan_zoo.bench.driver import bench, table
 from ppgan_zoo.errors import ZooError
-from ppgan_zoo.recipe import find_recipe, load_recipe, shipped_recipes
+from ppgan_zoo.recipe.load import find_recipe, load_recipe, shipped_recipes
 
 HERE = Path(__file__).resolve().parent
 COLUMNS = {

@@ -15,12 +15,12 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from ppgan_zoo.errors import ZooError
     from ppgan_zoo.registry import Gan, GanSpec, create, list_models, register
-    from ppgan_zoo.trainer import Trainer
+    from ppgan_zoo.training.trainer import Trainer
 
 _HOMES = {
     "Gan": "ppgan_zoo.registry",
     "GanSpec": "ppgan_zoo.registry",
-    "Trainer": "ppgan_zoo.trainer",
+    "Trainer": "ppgan_zoo.training.trainer",
     "ZooError": "ppgan_zoo.errors",
     "create": "ppgan_zoo.registry",
     "list_models": "ppgan_zoo.registry",

@@ -13,11 +13,11 @@ import paddle
 from numpy.typing import NDArray
 from paddle import nn
 
-from ppgan_zoo.latent import Latent
-from ppgan_zoo.nets import generate
-from ppgan_zoo.optimizers import Arrays, make_optimizer
+from ppgan_zoo.models.latent import Latent
+from ppgan_zoo.models.nets import generate
 from ppgan_zoo.registry import REGISTRY, Gan, GanSpec, build_gan, constructor_arguments
-from ppgan_zoo.trainer import Trainer
+from ppgan_zoo.training.optimizers import Arrays, make_optimizer
+from ppgan_zoo.training.trainer import Trainer
 
 SEED = 7
 

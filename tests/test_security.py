@@ -35,13 +35,22 @@ ALLOWED = {
     ("__init__.py", "importlib.import_module"): "the package's own names, from a table",
     ("cli.py", "importlib.import_module"): "the commands, from a tuple in the same file",
     ("registry.py", "importlib.import_module"): "models by a table, and plugins: installed code",
-    ("run.py", "subprocess"): "git describe of the zoo's own checkout; a list, no shell",
-    ("pickles.py", "subprocess"): "starts untrusted_pickle.py; a list, no shell, no environment",
-    ("untrusted_pickle.py", "pickle"): "an Unpickler whose find_class admits a table of names",
+    (
+        "storage/run_directory.py",
+        "subprocess",
+    ): "git describe of the zoo's own checkout; a list, no shell",
+    (
+        "storage/pickles.py",
+        "subprocess",
+    ): "starts untrusted_pickle.py; a list, no shell, no environment",
+    (
+        "storage/untrusted_pickle.py",
+        "pickle",
+    ): "an Unpickler whose find_class admits a table of names",
     ("runtime.py", "ctypes"): "tells the C library to keep freed memory",
     ("ops/onednn.py", "ctypes"): "the oneDNN of Paddle's own wheel",
     ("ops/onednn_convolution.py", "ctypes"): "types of its arguments",
-    ("bench.py", "subprocess"): "starts this package in other processes; a list, no shell",
+    ("bench/driver.py", "subprocess"): "starts this package in other processes; a list, no shell",
     ("tools/faults.py", "os.fork"): "kills what it forks; it is there for that",
     ("tools/faults.py", "subprocess"): "starts the zoo's own command; a list, no shell",
     ("search/running.py", "subprocess"): "starts this package's own commands; a list, no shell",
@@ -153,8 +162,8 @@ def test_every_mirror_and_file_of_a_download_has_a_checksum():
 
 def test_nothing_of_a_run_lies_outside_its_directory(tiny_recipe, tmp_path, monkeypatch):
     """The names that a recipe gives (of model, data, figure) make no path."""
-    from ppgan_zoo.recipe import load_recipe
-    from ppgan_zoo.train import train
+    from ppgan_zoo.recipe.load import load_recipe
+    from ppgan_zoo.run.train import train
 
     (tmp_path / "work").mkdir()
     monkeypatch.chdir(tmp_path / "work")
@@ -187,7 +196,7 @@ def test_no_link_inside_a_folder_of_pictures_is_followed_to_other_folders(tmp_pa
 )  # fmt: skip
 def test_operators_with_side_effects_are_refused(operator, tmp_path):
     from ppgan_zoo.errors import ExportError
-    from ppgan_zoo.program import check_program
+    from ppgan_zoo.export.program import check_program
 
     block = {"ops": [{"#": operator}, {"#": "1.fetch"}]}
     program = {"program": {"regions": [{"blocks": [{"ops": [{"#": "0.if", "regions": [
@@ -202,7 +211,7 @@ def test_a_program_of_paddle_2_with_such_an_operator_is_refused(tmp_path):
     from paddle.base.proto import framework_pb2
 
     from ppgan_zoo.errors import ExportError
-    from ppgan_zoo.program import check_program
+    from ppgan_zoo.export.program import check_program
 
     program = framework_pb2.ProgramDesc()
     block = program.blocks.add(idx=0, parent_idx=-1)
@@ -216,7 +225,7 @@ def test_a_program_of_paddle_2_with_such_an_operator_is_refused(tmp_path):
 @given(content=st.binary(max_size=80) | st.binary(max_size=40).map(lambda raw: HEAD + raw))
 @settings(max_examples=300, deadline=None)
 def test_any_bytes_as_weights_are_shapes_or_one_error(content):
-    from ppgan_zoo.program import _tensors
+    from ppgan_zoo.export.program import _tensors
 
     try:
         assert all(isinstance(shape, tuple) for shape in _tensors(content))
@@ -228,7 +237,7 @@ def test_any_bytes_as_weights_are_shapes_or_one_error(content):
 @settings(max_examples=300, deadline=None)
 def test_the_unpickler_knows_a_table_of_names(content):
     """Through the unpickler itself, in this process: it admits a table of names and no other."""
-    from ppgan_zoo.untrusted_pickle import ALLOWED, _ArraysOnly, _Refused
+    from ppgan_zoo.storage.untrusted_pickle import ALLOWED, _ArraysOnly, _Refused
 
     reader = _ArraysOnly(io.BytesIO(content))
     for module, name in ALLOWED:

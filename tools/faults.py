@@ -24,9 +24,9 @@ from pathlib import Path
 from typing import Protocol
 
 from ppgan_zoo import runtime
-from ppgan_zoo.checkpoint import checkpoint_folders, open_checkpoint
 from ppgan_zoo.cli import main as command_line
 from ppgan_zoo.errors import CheckpointError
+from ppgan_zoo.storage.checkpoint import checkpoint_folders, open_checkpoint
 
 # Dropout, shuffling, EMA, lazy and remembering penalties, schedules, the best by a figure.
 COMMON = """\
@@ -262,7 +262,7 @@ def main() -> int:
     parser.add_argument("--folder", type=Path, help="where the runs go (default: a temporary one)")
     options = parser.parse_args()
     runtime.start("cpu")
-    import ppgan_zoo.train  # noqa: F401  # Paddle, once for all forks
+    import ppgan_zoo.run.train  # noqa: F401  # Paddle, once for all forks
 
     if len(os.listdir("/proc/self/task")) != 1:
         options.fresh = True  # a fork would copy one thread of several, and maybe held locks

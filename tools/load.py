@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from ppgan_zoo import runtime
-from ppgan_zoo.recipe import Recipe, load_recipe
+from ppgan_zoo.recipe.load import Recipe, load_recipe
 
 RECIPE = """\
 model: {name: gan_mlp, generator: {hidden_units: [64, 128]}, discriminator: {hidden_units: [64]}}
@@ -53,9 +53,9 @@ def read_usage(iteration: int) -> Reading:
 
 def watch(recipe: Recipe, run: Path, every_steps: int) -> list[Reading]:
     """Train and return a reading every so many iterations."""
-    from ppgan_zoo import train
     from ppgan_zoo.callbacks.base import Callback
-    from ppgan_zoo.trainer import Trainer
+    from ppgan_zoo.run import train
+    from ppgan_zoo.training.trainer import Trainer
 
     readings: list[Reading] = []
 

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from ppgan_zoo import runtime
-from ppgan_zoo.recipe import load_recipe, shipped_recipes
+from ppgan_zoo.recipe.load import load_recipe, shipped_recipes
 from ppgan_zoo.registry import BUILT_IN, create
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -22,7 +22,7 @@ MARKED = re.compile(r"(<!-- models -->\n).*?(<!-- /models -->)", re.DOTALL)
 def table(header: str) -> str:
     """Return the table in Markdown, a row per built-in model."""
     runtime.start("cpu")
-    from ppgan_zoo.estimate import count_parameters, multiply_adds
+    from ppgan_zoo.models.cost import count_parameters, multiply_adds
 
     recipes: dict[str, list[str]] = {name: [] for name in BUILT_IN}
     for recipe, path in shipped_recipes().items():

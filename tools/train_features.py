@@ -10,7 +10,7 @@ from pathlib import Path
 from ppgan_zoo import runtime
 from ppgan_zoo.data import ImageSet, load_image_set
 from ppgan_zoo.errors import ConfigError, ZooError
-from ppgan_zoo.files import sha256_file, write_atomically
+from ppgan_zoo.storage.files import sha256_file, write_atomically
 
 
 def main() -> int:
@@ -52,7 +52,7 @@ def _train(options: argparse.Namespace) -> None:
     from safetensors.numpy import save
 
     from ppgan_zoo.metrics import classifier_training as training
-    from ppgan_zoo.nets import layer_arrays
+    from ppgan_zoo.models.nets import layer_arrays
 
     schedule = replace(training.SCHEDULES[options.name], seed=options.seed)
     if options.epochs is not None:

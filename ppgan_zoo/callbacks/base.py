@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from ppgan_zoo.trainer import Trainer
+    from ppgan_zoo.training.trainer import Trainer
 
 
 class Callback:

@@ -10,7 +10,8 @@ from typing import Any
 
 from ppgan_zoo.callbacks.base import Callback
 from ppgan_zoo.callbacks.finite import FiniteCheck, NonFinite, NonFiniteError
-from ppgan_zoo.checkpoint import (
+from ppgan_zoo.errors import TrainingError
+from ppgan_zoo.storage.checkpoint import (
     list_checkpoints,
     prune_checkpoints,
     read_best,
@@ -18,9 +19,8 @@ from ppgan_zoo.checkpoint import (
     remove_abandoned,
     save_checkpoint,
 )
-from ppgan_zoo.errors import TrainingError
-from ppgan_zoo.tolerance import reason
-from ppgan_zoo.trainer import Trainer
+from ppgan_zoo.storage.tolerance import reason
+from ppgan_zoo.training.trainer import Trainer
 
 Figure = Callable[[Trainer], float]
 """How good the trainer's samples are; lower is better."""

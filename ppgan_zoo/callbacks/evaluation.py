@@ -7,8 +7,8 @@ from collections.abc import Callable
 from typing import Any
 
 from ppgan_zoo.callbacks.base import Callback
-from ppgan_zoo.trainer import Trainer
-from ppgan_zoo.visualdl_log import VisualDLLog
+from ppgan_zoo.storage.visualdl_log import VisualDLLog
+from ppgan_zoo.training.trainer import Trainer
 
 
 class Evaluation(Callback):

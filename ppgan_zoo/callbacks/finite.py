@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from ppgan_zoo.callbacks.base import Callback
-from ppgan_zoo.checkpoint import first_non_finite
 from ppgan_zoo.errors import TrainingError
-from ppgan_zoo.optimizers import Arrays
-from ppgan_zoo.trainer import Trainer
+from ppgan_zoo.storage.checkpoint import first_non_finite
+from ppgan_zoo.training.optimizers import Arrays
+from ppgan_zoo.training.trainer import Trainer
 
 
 @dataclass(frozen=True)

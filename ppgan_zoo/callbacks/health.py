@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ppgan_zoo.callbacks.base import Callback
-from ppgan_zoo.health import measure, memorisation
-from ppgan_zoo.trainer import BatchSource, Trainer
-from ppgan_zoo.visualdl_log import VisualDLLog
+from ppgan_zoo.storage.visualdl_log import VisualDLLog
+from ppgan_zoo.training.signals import measure, memorisation
+from ppgan_zoo.training.trainer import BatchSource, Trainer
 
 MEMORY_EVERY_CHECKS = 10  # a search for neighbours costs as much as several checks
 MEMORY_BYTES = 4 << 20  # of training images that are searched

@@ -10,7 +10,7 @@ from typing import Any
 from tqdm import tqdm
 
 from ppgan_zoo.callbacks.base import Callback
-from ppgan_zoo.trainer import Trainer
+from ppgan_zoo.training.trainer import Trainer
 
 LOSSES = {"loss/discriminator": "D", "loss/generator": "G"}
 AVERAGED = (*LOSSES, "score/real", "score/fake")

@@ -10,7 +10,7 @@ from types import FrameType
 from typing import Any
 
 from ppgan_zoo.callbacks.base import Callback
-from ppgan_zoo.trainer import Trainer
+from ppgan_zoo.training.trainer import Trainer
 
 
 class StopOnSignal(Callback):

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from ppgan_zoo.callbacks.base import Callback
-from ppgan_zoo.optimizers import trainable_parameters
-from ppgan_zoo.trainer import Trainer
-from ppgan_zoo.visualdl_log import VisualDLLog
+from ppgan_zoo.storage.visualdl_log import VisualDLLog
+from ppgan_zoo.training.optimizers import trainable_parameters
+from ppgan_zoo.training.trainer import Trainer
 
 METRICS = ("loss/discriminator", "loss/generator")
 

@@ -1,6 +1,6 @@
 """What the collapse suite trains: one base recipe a test, of which any key can be overridden.
 
-Pure data, like :mod:`ppgan_zoo.recipe`: importing it imports no Paddle.
+Pure data, like :mod:`ppgan_zoo.recipe.load`: importing it imports no Paddle.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Any, Literal
 from pydantic import model_validator
 
 from ppgan_zoo.errors import UnknownNameError
-from ppgan_zoo.recipe import Positive, Recipe, Section, recipe_from
+from ppgan_zoo.recipe.load import Positive, Recipe, Section, recipe_from
 
 
 class CollapseData(Section):

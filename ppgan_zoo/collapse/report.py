@@ -11,8 +11,8 @@ import numpy as np
 from ppgan_zoo.collapse.mixtures import WITHIN_STDS
 from ppgan_zoo.collapse.suite import MixtureModes, SeedResult, SettingResult, StackedMnistModes
 from ppgan_zoo.data import to_uint8
-from ppgan_zoo.grid import image_grid
-from ppgan_zoo.penalties import get_penalty
+from ppgan_zoo.game.penalties import get_penalty
+from ppgan_zoo.storage.pictures import image_grid
 
 HEADER = ("seed", "modes", "high quality", "reverse KL", "seconds")
 SHOWN_IMAGES, GRID_COLUMNS = 64, 8

@@ -14,7 +14,6 @@ import paddle
 from numpy.typing import NDArray
 
 from ppgan_zoo import __version__
-from ppgan_zoo.build import build_model, build_trainer, model_facts
 from ppgan_zoo.callbacks.progress import ProgressBar
 from ppgan_zoo.collapse.mixtures import MIXTURES, REAL_DRAW, Mixture, MixtureBatches
 from ppgan_zoo.collapse.modes import ModeCount
@@ -28,7 +27,8 @@ from ppgan_zoo.collapse.stacked_mnist import (
     score_real,
 )
 from ppgan_zoo.data import ImageSet
-from ppgan_zoo.trainer import BatchSource
+from ppgan_zoo.run.build import build_model, build_trainer, model_facts
+from ppgan_zoo.training.trainer import BatchSource
 
 if TYPE_CHECKING:
     from ppgan_zoo.metrics.features import FeatureNetwork

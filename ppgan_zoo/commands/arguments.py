@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 
 from ppgan_zoo.errors import ConfigError
-from ppgan_zoo.pickles import refuse_pickle
+from ppgan_zoo.storage.pickles import refuse_pickle
 
 
 def add_overrides(parser: argparse.ArgumentParser, what: str) -> None:

@@ -43,8 +43,8 @@ def _run(options: argparse.Namespace) -> int:
         raise ConfigError(f"--seconds {options.seconds}: give 0 or more")
     if options.profile and options.sample:
         raise ConfigError("--profile is of training: leave out --sample")
-    from ppgan_zoo.bench import bench
-    from ppgan_zoo.recipe import shipped_recipes
+    from ppgan_zoo.bench.driver import bench
+    from ppgan_zoo.recipe.load import shipped_recipes
 
     rows = []
     for recipe in options.recipes or shipped_recipes():
@@ -69,7 +69,7 @@ def _print(rows: list[dict[str, Any]], options: argparse.Namespace) -> None:
     if options.format == "json":
         print(json.dumps(rows[0] if len(rows) == 1 else rows, indent=2))
         return
-    from ppgan_zoo.bench import COLUMNS, PROFILE_COLUMNS, SAMPLE_COLUMNS, table
+    from ppgan_zoo.bench.driver import COLUMNS, PROFILE_COLUMNS, SAMPLE_COLUMNS, table
 
     markdown = options.format == "markdown"
     print(table(rows, SAMPLE_COLUMNS if options.sample else COLUMNS, markdown=markdown))

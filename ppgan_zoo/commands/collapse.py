@@ -65,7 +65,7 @@ def _run(options: argparse.Namespace) -> int:
     runtime.start(options.device)
     from ppgan_zoo.collapse import report
     from ppgan_zoo.collapse.suite import run_setting
-    from ppgan_zoo.files import write_atomically
+    from ppgan_zoo.storage.files import write_atomically
 
     test = _open_test(recipe, options)
     table = options.format == "table"

@@ -32,12 +32,12 @@ def _run(options: argparse.Namespace) -> int:
     if options.model is not None:
         REGISTRY.check_name(options.model, where="--model")
     else:
-        from ppgan_zoo.recipe import find_recipe, load_recipe
+        from ppgan_zoo.recipe.load import find_recipe, load_recipe
 
         recipe = load_recipe(find_recipe(options.config), options.overrides)
         REGISTRY.check_name(recipe.model.name, where=f"{options.config}: model.name")
     runtime.start("cpu")
-    from ppgan_zoo.convert import convert, facts_of_model, facts_of_recipe
+    from ppgan_zoo.convert.converter import convert, facts_of_model, facts_of_recipe
 
     facts = facts_of_recipe(recipe) if options.model is None else facts_of_model(options.model)
     convert(options.file, facts, options.output, trust=options.trust)

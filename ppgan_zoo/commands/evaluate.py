@@ -9,7 +9,7 @@ from pathlib import Path
 from ppgan_zoo import runtime
 from ppgan_zoo.commands.arguments import add_device, check_model
 from ppgan_zoo.errors import ConfigError
-from ppgan_zoo.files import to_json, write_atomically
+from ppgan_zoo.storage.files import to_json, write_atomically
 
 
 def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -58,7 +58,7 @@ def _run(options: argparse.Namespace) -> int:
         raise ConfigError(f"--output {output}: give a name that ends in .json, in a folder")
     check_model(options.model)
     runtime.start(options.device)
-    from ppgan_zoo.evaluation import Protocol, evaluate
+    from ppgan_zoo.evaluation.protocol import Protocol, evaluate
     from ppgan_zoo.metrics.table import format_result
 
     protocol = Protocol(

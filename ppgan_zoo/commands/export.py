@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from ppgan_zoo import runtime
 
 if TYPE_CHECKING:
-    from ppgan_zoo.inference import Trial
+    from ppgan_zoo.export.predictor import Trial
 
 
 def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -29,11 +29,11 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
 
 
 def _run(options: argparse.Namespace) -> int:
-    from ppgan_zoo.sampling import find_checkpoint
+    from ppgan_zoo.evaluation.sampler import find_checkpoint
 
     checkpoint = find_checkpoint(options.checkpoint, best=options.best)
     runtime.start("cpu")  # the same graph serves a GPU
-    from ppgan_zoo.export import export
+    from ppgan_zoo.export.exporter import export
 
     trials: list[Trial] = []
     description = export(

@@ -22,7 +22,7 @@ def _run(options: argparse.Namespace) -> int:
     source = REGISTRY.check_name(options.name)
     runtime.start("cpu")
     spec = REGISTRY.get(options.name)
-    from ppgan_zoo.estimate import count_parameters
+    from ppgan_zoo.models.cost import count_parameters
     from ppgan_zoo.registry import build_gan
 
     gan = build_gan(spec, {}, {})

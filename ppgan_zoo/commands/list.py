@@ -19,7 +19,7 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
 
 
 def _run(options: argparse.Namespace) -> int:
-    from ppgan_zoo.recipe import shipped_recipes
+    from ppgan_zoo.recipe.load import shipped_recipes
 
     models = [
         {"name": name, "summary": _summary(source), "from": source.owner, "spec": source.target}

@@ -32,7 +32,7 @@ def _run(options: argparse.Namespace) -> int:
         raise ConfigError(f"--output {options.output}: the name must end in .png or .npy")
     check_model(options.model)
     runtime.start(options.device)
-    from ppgan_zoo.sampling import open_sampler, write_images
+    from ppgan_zoo.evaluation.sampler import open_sampler, write_images
 
     sampler = open_sampler(options.model, best=options.best)
     write_images(sampler.sample(options.count, options.seed), options.output)

@@ -13,7 +13,7 @@ from ppgan_zoo.errors import ConfigError
 from ppgan_zoo.registry import REGISTRY
 
 if TYPE_CHECKING:
-    from ppgan_zoo.train import Outcome
+    from ppgan_zoo.run.train import Outcome
 
 INTERRUPTED = 128  # plus the number of the signal, as shells count
 STOPPED_BY_HEALTH = 3
@@ -54,13 +54,13 @@ def _run(options: argparse.Namespace) -> int:
         return _resume(options, overrides)
     if options.config is None:
         raise ConfigError("train needs -c RECIPE, or --resume RUN to go on with a run")
-    from ppgan_zoo.recipe import find_recipe, load_recipe
+    from ppgan_zoo.recipe.load import find_recipe, load_recipe
 
     path = find_recipe(options.config)
     recipe = load_recipe(path, overrides)
     REGISTRY.check_name(recipe.model.name, where=f"{path}: model.name")
     output = options.output or Path("output") / path.stem
-    from ppgan_zoo import train
+    from ppgan_zoo.run import train
 
     if options.dry_run:
         print(train.dry_run(recipe, offline=options.offline, source=path))
@@ -71,7 +71,7 @@ def _run(options: argparse.Namespace) -> int:
 def _resume(options: argparse.Namespace, overrides: list[str]) -> int:
     if options.config is not None or options.dry_run:
         raise ConfigError("--resume takes the run's own recipe: leave out -c and --dry-run")
-    from ppgan_zoo.run import RunDirectory, newest_run
+    from ppgan_zoo.storage.run_directory import RunDirectory, newest_run
 
     if options.resume and options.output:
         raise ConfigError("--resume RUN goes on inside RUN: leave out --output")
@@ -81,13 +81,13 @@ def _resume(options: argparse.Namespace, overrides: list[str]) -> int:
         else newest_run(options.output or Path("output"))
     )
     run.check()
-    from ppgan_zoo import train
+    from ppgan_zoo.run import train
 
     return _report(train.resume(run, overrides, offline=options.offline))
 
 
 def _report(outcome: object) -> int:
-    from ppgan_zoo.train import Outcome
+    from ppgan_zoo.run.train import Outcome
 
     assert isinstance(outcome, Outcome)
     run = outcome.run.path
@@ -110,7 +110,7 @@ def _report(outcome: object) -> int:
 
 
 def _trouble_line(outcome: Outcome) -> str:
-    from ppgan_zoo.checkpoint import list_checkpoints
+    from ppgan_zoo.storage.checkpoint import list_checkpoints
 
     line = f"stopped at iteration {outcome.iteration} by health.stop_on: {outcome.trouble}"
     good = [

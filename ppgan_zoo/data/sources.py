@@ -23,7 +23,7 @@ from ppgan_zoo.data.idx import idx_sha256, read_idx, read_idx_stream
 from ppgan_zoo.data.images import ImageSet, check_form
 from ppgan_zoo.data.official import IMAGE_SHAPE, OFFICIAL_SETS, OfficialFile, OfficialSet, Split
 from ppgan_zoo.errors import ConfigError, DataError, UnknownNameError
-from ppgan_zoo.files import user_cache
+from ppgan_zoo.storage.files import user_cache
 
 DATA_VARIABLE = "PPGAN_ZOO_DATA"
 """The environment variable that names the user's data directory."""

@@ -17,8 +17,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from ppgan_zoo.data import ImageSet
-from ppgan_zoo.files import user_cache, write_atomically
 from ppgan_zoo.metrics.features import FeatureNetwork, FeatureSet
+from ppgan_zoo.storage.files import user_cache, write_atomically
 
 _FORMAT = "1"
 

@@ -22,7 +22,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load
 
 from ppgan_zoo.errors import ConfigError, UnknownNameError
-from ppgan_zoo.files import read_regular
+from ppgan_zoo.storage.files import read_regular
 
 SHIPPED = {
     "digits-v1": "27bde3a29a4c9dad90276c490f79689858cb3a3b3dfa09f7b9bd81e9e37e9bdb",
@@ -181,7 +181,7 @@ def _open_shipped(name: str) -> FeatureNetwork:
         )
 
     from ppgan_zoo.metrics.classifier import CLASSES, FEATURES, IMAGE_SIZE, Classifier
-    from ppgan_zoo.nets import load_arrays
+    from ppgan_zoo.models.nets import load_arrays
 
     network = Classifier()
     load_arrays(network, _arrays(content, str(file)))
@@ -205,7 +205,7 @@ def _open_inception(name: str, weights: Path) -> FeatureNetwork:
     arrays = _arrays(content, str(weights))
 
     from ppgan_zoo.metrics.inception import CLASSES, FEATURES, Inception, fold
-    from ppgan_zoo.nets import load_arrays
+    from ppgan_zoo.models.nets import load_arrays
 
     network = Inception()
     folded = fold(arrays, network, str(weights))

@@ -12,7 +12,7 @@ from typing import Any
 from paddle import Tensor, nn
 from paddle.nn import functional as F
 
-from ppgan_zoo.layers import check_quarters
+from ppgan_zoo.models.layers import check_quarters
 from ppgan_zoo.registry import GanSpec
 
 

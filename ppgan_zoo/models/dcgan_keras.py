@@ -12,7 +12,7 @@ from __future__ import annotations
 from paddle import Tensor, nn
 from paddle.nn import functional as F
 
-from ppgan_zoo.layers import check_quarters, same_crop, same_size, tensorflow_batch_norm
+from ppgan_zoo.models.layers import check_quarters, same_crop, same_size, tensorflow_batch_norm
 from ppgan_zoo.registry import GanSpec
 
 LEAKY_SLOPE = 0.2

@@ -13,13 +13,13 @@ from pathlib import Path
 from ppgan_zoo.data import ImageSet, load_image_set
 from ppgan_zoo.data.sources import print_to_stderr
 from ppgan_zoo.errors import ConfigError, ZooError
-from ppgan_zoo.files import to_json, write_atomically
-from ppgan_zoo.recipe import Data
-from ppgan_zoo.run import RunDirectory
+from ppgan_zoo.recipe.load import Data
 from ppgan_zoo.search.plan import Run, Search
 from ppgan_zoo.search.results import Result, SearchDirectory
 from ppgan_zoo.search.running import Conditions, Runner, complete, is_done
 from ppgan_zoo.search.summary import as_json, report, table
+from ppgan_zoo.storage.files import to_json, write_atomically
+from ppgan_zoo.storage.run_directory import RunDirectory
 
 INTERRUPTED = 128  # plus the number of the signal, as shells count
 
@@ -90,7 +90,7 @@ def check(search: Search, runs: list[Run], conditions: Conditions) -> None:
         return
     from ppgan_zoo.metrics.network import open_network
     from ppgan_zoo.metrics.suite import check_metrics
-    from ppgan_zoo.train import prepare
+    from ppgan_zoo.run.train import prepare
 
     settings = search.file.evaluate
     weights = None if settings.weights is None else Path(settings.weights)

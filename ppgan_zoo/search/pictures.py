@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ppgan_zoo.errors import CheckpointError
-from ppgan_zoo.grid import BACKGROUND, image_grid, save_png
 from ppgan_zoo.search.plan import Run, Search
 from ppgan_zoo.search.results import Result, SearchDirectory
 from ppgan_zoo.search.summary import floor_of, summarise
+from ppgan_zoo.storage.pictures import BACKGROUND, image_grid, save_png
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -89,7 +89,7 @@ def draw_samples(
     Returns:
         ``uint8 [height, width, 3]``; None if there is no run to draw.
     """
-    from ppgan_zoo.sampling import open_sampler
+    from ppgan_zoo.evaluation.sampler import open_sampler
 
     order = [row.setting for row in summarise(search, results)]
     rows = []

@@ -14,10 +14,10 @@ from pydantic import Field, ValidationError, field_validator
 
 from ppgan_zoo.errors import ConfigError, ZooError
 from ppgan_zoo.metrics.suite import FEWEST
-from ppgan_zoo.recipe import Metric, Recipe, Section, find_recipe, lists_to_tuples, load_recipe
-from ppgan_zoo.recipe_errors import explain, kind_of
+from ppgan_zoo.recipe.explain import explain, kind_of
+from ppgan_zoo.recipe.load import Metric, Recipe, Section, find_recipe, lists_to_tuples, load_recipe
+from ppgan_zoo.recipe.strict_yaml import Document, read_yaml
 from ppgan_zoo.registry import REGISTRY
-from ppgan_zoo.strict_yaml import Document, read_yaml
 
 SETTING_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")  # becomes the name of a folder
 SET_BY_THE_SEARCH = {"seed": "the key seeds", "data.directory": "--data-dir"}

@@ -11,10 +11,10 @@ from typing import Any, Literal, NamedTuple
 from pydantic import ValidationError
 
 from ppgan_zoo.errors import ConfigError
-from ppgan_zoo.files import to_json, write_atomically
-from ppgan_zoo.recipe import Section
-from ppgan_zoo.run import RunDirectory
+from ppgan_zoo.recipe.load import Section
 from ppgan_zoo.search.plan import Run, Search
+from ppgan_zoo.storage.files import to_json, write_atomically
+from ppgan_zoo.storage.run_directory import RunDirectory
 
 _LINE = re.compile(r"^(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3}) [A-Z]+ ", re.MULTILINE)
 _BEGIN = re.compile(_LINE.pattern + r".* (\d+) iterations of batch \d+$", re.MULTILINE)

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from ppgan_zoo.metrics.table import ROWS, SCALES
-from ppgan_zoo.run import command_line
 from ppgan_zoo.search.plan import Run, Search
 from ppgan_zoo.search.results import Result
 from ppgan_zoo.search.running import exit_text
+from ppgan_zoo.storage.run_directory import command_line
 
 FORMAT = 1
 COLLAPSED_SHARE = 0.75

@@ -13,8 +13,8 @@ import atheris
 with atheris.instrument_imports(include=["ppgan_zoo", "yaml"]):
     from ppgan_zoo.data.idx import idx_sha256, read_idx_stream
     from ppgan_zoo.errors import ConfigError, DataError
-    from ppgan_zoo.recipe import Recipe, recipe_from
-    from ppgan_zoo.strict_yaml import parse_yaml
+    from ppgan_zoo.recipe.load import Recipe, recipe_from
+    from ppgan_zoo.recipe.strict_yaml import parse_yaml
 
 
 def idx(content: bytes) -> None:

@@ -34,9 +34,9 @@ def serve() -> None:
 
     runtime.start("cpu")
     import ppgan_zoo.commands.convert
-    import ppgan_zoo.export
-    import ppgan_zoo.sampling
-    import ppgan_zoo.train  # noqa: F401
+    import ppgan_zoo.evaluation.sampler
+    import ppgan_zoo.export.exporter
+    import ppgan_zoo.run.train  # noqa: F401
     from ppgan_zoo.cli import main
 
     threads = os.listdir("/proc/self/task")

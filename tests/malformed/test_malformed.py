@@ -17,7 +17,7 @@ from conftest import TINY
 from data_cases import write_small_mnist
 from harness import Done, ForkServer, Stock, judge, snapshot
 
-from ppgan_zoo.recipe import load_recipe
+from ppgan_zoo.recipe.load import load_recipe
 
 MODULES = (
     recipe_cases, command_cases, data_cases, picture_cases, checkpoint_cases, export_cases,
@@ -40,9 +40,9 @@ def server(stock):
 @pytest.fixture(scope="module")
 def stock(tmp_path_factory):
     """A short run, one of its checkpoints and its export."""
-    from ppgan_zoo.export import export
-    from ppgan_zoo.sampling import find_checkpoint
-    from ppgan_zoo.train import train
+    from ppgan_zoo.evaluation.sampler import find_checkpoint
+    from ppgan_zoo.export.exporter import export
+    from ppgan_zoo.run.train import train
 
     folder = tmp_path_factory.mktemp("stock")
     write_small_mnist(folder / "data")

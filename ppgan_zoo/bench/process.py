@@ -1,0 +1,256 @@
+"""What one recipe costs, measured in this process: the other half of :mod:`ppgan_zoo.bench.driver`.
+
+Run as a module it takes a request as JSON and prints the answer as one line of JSON: peak
+memory and the time to the first step are facts of a process, so each recipe gets its own.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import quantiles
+from typing import Any
+
+from ppgan_zoo import runtime
+from ppgan_zoo.errors import ConfigError, ZooError
+from ppgan_zoo.recipe.load import load_recipe
+
+MATRIX_SIDE = 2048
+MATRIX_SECONDS = 2.0
+SAMPLE_BATCH = 128
+DEAREST = 10
+
+
+@dataclass(frozen=True)
+class Request:
+    """What to measure.
+
+    Attributes:
+        recipe: Path of the recipe.
+        overrides: ``key=value`` texts for it.
+        warmup: Iterations that are not timed, at least 1.
+        iterations: Fewest iterations to time.
+        seconds: Shortest time to spend on them.
+        launched: ``time.time()`` just before the process was started.
+        profile: Name the dearest operations.
+        sample: Measure sampling from the exported generator, and not training.
+    """
+
+    recipe: str
+    overrides: list[str] = field(default_factory=list)
+    warmup: int = 3
+    iterations: int = 20
+    seconds: float = 3.0
+    launched: float = 0.0
+    profile: bool = False
+    sample: bool = False
+
+
+def measure(request: Request) -> dict[str, Any]:
+    """Train the recipe for a while and return the figures.
+
+    Every iteration is timed from asking for its batch to having its losses' kernels done,
+    as :meth:`Trainer.fit` runs it without callbacks.
+
+    Raises:
+        ZooError: Whatever is wrong with recipe or data.
+    """
+    recipe = load_recipe(request.recipe, request.overrides)
+    from ppgan_zoo.run.train import prepare
+
+    job = prepare(recipe, offline=True)
+    if request.sample:
+        return _measure_sampling(request, job)
+    trainer, batches = job.trainer, job.batches
+
+    def iterate() -> None:
+        trainer.step(batches[trainer.iteration])
+        _synchronize()
+
+    iterate()
+    first_step_seconds = time.time() - request.launched
+    for _ in range(request.warmup - 1):
+        iterate()
+    resident = _memory("VmRSS")
+    milliseconds = _time(iterate, request.iterations, request.seconds)
+    growth, peak = _memory("VmRSS") - resident, _memory("VmHWM")
+    result = _figures(milliseconds)
+    images = recipe.data.batch_size * recipe.training.discriminator_steps
+    flop = _flop(job)
+    ceiling = matrix_product_ceiling()
+    result.update(
+        images_per_second=1e3 * images / result["ms_per_iteration"],
+        first_step_seconds=first_step_seconds,
+        peak_memory_mib=peak,
+        memory_growth_mib=growth,
+        parameters=_parameters(job),
+        gflop_per_iteration=flop / 1e9,
+        ceiling_gflop_per_second=ceiling,
+        share_of_ceiling=flop / 1e6 / result["ms_per_iteration"] / ceiling,
+        runtime=job.machine.describe(),
+    )
+    if request.profile:
+        result["dearest_operations"] = dearest_operations(iterate)
+    return result
+
+
+def matrix_product_ceiling() -> float:
+    """Return the best float32 matrix product of this process, in GFLOP/s.
+
+    Two square matrices, again and again for a few seconds; the best is the least disturbed.
+    """
+    import paddle
+
+    a, b = (paddle.rand([MATRIX_SIDE, MATRIX_SIDE]) for _ in range(2))
+
+    def multiply() -> None:
+        paddle.matmul(a, b)
+        _synchronize()
+
+    multiply()
+    return 2e-6 * MATRIX_SIDE**3 / min(_time(multiply, 5, MATRIX_SECONDS))
+
+
+def dearest_operations(iterate: Callable[[], None], iterations: int = 3) -> list[dict[str, Any]]:
+    """Return Paddle's dearest operations by total time: name, calls and ms per iteration.
+
+    Raises:
+        ConfigError: Paddle's profiler does not start (its GPU build, on a machine without).
+    """
+    from paddle import profiler
+    from paddle.profiler.profiler_statistic import StatisticData
+
+    recorder = profiler.Profiler(
+        targets=[profiler.ProfilerTarget.CPU], on_trace_ready=lambda _: None
+    )
+    try:
+        recorder.start()
+    except OSError as error:
+        reason = str(error).strip().splitlines()[0]
+        raise ConfigError(
+            f"--profile: Paddle's profiler does not start here: {reason}; use the CPU build"
+        ) from None
+    for _ in range(iterations):
+        iterate()
+        recorder.step()
+    recorder.stop()
+    recorded = recorder.profiler_result
+    statistics = StatisticData(recorded.get_data(), recorded.get_extra_info())
+    items = sorted(statistics.event_summary.items.values(), key=lambda item: -item.cpu_time)
+    return [
+        {
+            # "conv2d dygraph" forward, "Global_Conv2dGradNode" backward
+            "operation": item.name.removeprefix("Global_").removesuffix(" dygraph"),
+            "calls": item.call / iterations,
+            "ms": item.cpu_time / 1e6 / iterations,
+        }
+        for item in items[:DEAREST]
+    ]
+
+
+def _measure_sampling(request: Request, job: Any) -> dict[str, Any]:
+    """Export the untrained generator and time it through Paddle Inference."""
+    from ppgan_zoo.export.exported import open_exported
+    from ppgan_zoo.export.exporter import export
+    from ppgan_zoo.storage.checkpoint import save_checkpoint
+
+    with tempfile.TemporaryDirectory() as folder:
+        checkpoint = save_checkpoint(Path(folder), job.trainer.state(), 0, job.facts.to_json())
+        export(checkpoint, Path(folder) / "exported")
+        model = open_exported(Path(folder) / "exported")
+    z = job.facts.latent.sample(SAMPLE_BATCH, 0)
+    for _ in range(request.warmup):
+        model.generate(z)
+    result = _figures(_time(lambda: model.generate(z), request.iterations, request.seconds))
+    median = result.pop("ms_per_iteration")
+    return {
+        "ms_per_batch": median,
+        **result,
+        "batch_size": SAMPLE_BATCH,
+        "parameters": _parameters(job),
+        "samples_per_second": 1e3 * SAMPLE_BATCH / median,
+        "runtime": job.machine.describe(),
+    }
+
+
+def _parameters(job: Any) -> list[int]:
+    from ppgan_zoo.models.cost import count_parameters
+
+    gan = job.trainer.gan
+    return [count_parameters(net) for net in (gan.generator, gan.discriminator)]
+
+
+def _flop(job: Any) -> int:
+    from ppgan_zoo.models.cost import iteration_flop
+
+    recipe, trainer = job.recipe, job.trainer
+    return iteration_flop(
+        trainer.gan,
+        recipe.data.batch_size,
+        discriminator_steps=recipe.training.discriminator_steps,
+        generator_steps=recipe.training.generator_steps,
+        relativistic=trainer.objective.relativistic,
+        packing=recipe.constraints.packing,
+    )
+
+
+def _time(run: Callable[[], Any], fewest: int, seconds: float) -> list[float]:
+    """Return the milliseconds of each call: at least `fewest`, for at least `seconds`."""
+    milliseconds: list[float] = []
+    end = time.perf_counter() + seconds
+    while len(milliseconds) < fewest or time.perf_counter() < end:
+        start = time.perf_counter()
+        run()
+        milliseconds.append(1e3 * (time.perf_counter() - start))
+    return milliseconds
+
+
+def _figures(milliseconds: list[float]) -> dict[str, Any]:
+    if len(milliseconds) == 1:
+        milliseconds = milliseconds * 2
+    lower, median, upper = quantiles(milliseconds, n=4, method="inclusive")
+    return {
+        "ms_per_iteration": median,
+        "ms_quartiles": [lower, upper],
+        "iterations": len(milliseconds),
+    }
+
+
+def _synchronize() -> None:
+    """Wait for the device: on a GPU, kernels run on after the call that started them."""
+    import paddle
+
+    if paddle.get_device() != "cpu":
+        paddle.device.synchronize()
+
+
+def _memory(entry: str) -> float:
+    """Return ``VmRSS`` (resident now) or ``VmHWM`` (at its peak) of this process, in MiB."""
+    try:
+        for line in Path("/proc/self/status").read_text().splitlines():
+            if line.startswith(f"{entry}:"):
+                return int(line.split()[1]) / 1024
+    except OSError:
+        pass  # not Linux
+    return float("nan")
+
+
+def main() -> int:
+    """Read a request from the one argument and print the answer, a line of JSON."""
+    request = Request(**json.loads(sys.argv[1]))
+    try:
+        answer = measure(request)
+    except ZooError as error:
+        answer = {"error": " ".join(str(error).split())}
+    print(json.dumps(answer))
+    return 0
+
+
+if __name__ == "__main__":
+    runtime.prepare()
+    sys.exit(main())

@@ -1,0 +1,4 @@
+"""Weights from elsewhere.
+
+Read ``converter``, then ``porting``.
+"""

@@ -1,0 +1,91 @@
+"""From weights that the zoo did not write to a checkpoint that it can use."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ppgan_zoo.convert.porting import read_weights
+from ppgan_zoo.errors import CheckpointError, ConfigError
+from ppgan_zoo.models.nets import layer_arrays, load_arrays
+from ppgan_zoo.recipe.load import Recipe, recipe_from
+from ppgan_zoo.registry import create
+from ppgan_zoo.run.build import ModelFacts, build_model, model_facts
+from ppgan_zoo.storage.checkpoint import Checkpoint, save_checkpoint
+from ppgan_zoo.storage.files import sha256_file
+from ppgan_zoo.storage.pickles import SUFFIXES, read_trusted_pickle
+from ppgan_zoo.training.optimizers import Arrays
+
+SET_SHAPE = (1, 28, 28)  # of MNIST and Fashion-MNIST
+
+
+def convert(path: Path, facts: ModelFacts, output: Path, *, trust: bool = False) -> Checkpoint:
+    """Write a checkpoint with the generator's weights from `path`.
+
+    Args:
+        path: A ``.safetensors`` or ``.npz`` file, or a pickle of ``paddle.save``. It holds
+            the ``state_dict`` of a generator, or a section ``generator`` with it.
+        facts: The model that the weights are of.
+        output: The directory to make; it can be sampled and exported as a run can.
+        trust: Read a pickle.
+
+    Raises:
+        CheckpointError: The file is damaged, not trusted, or of another model.
+        ConfigError: `output` is there already.
+    """
+    if output.exists():
+        raise ConfigError(f"--output {output}: is there already; give another --output")
+    if path.suffix.lower() not in SUFFIXES:
+        arrays = read_weights(path)
+    elif trust:
+        arrays = read_trusted_pickle(path)
+    else:
+        raise CheckpointError(
+            f"{path}: {path.suffix} files are pickles, and reading a pickle can run anything; "
+            "give --trust if you trust the file"
+        )
+    generator = build_model(facts).generator
+    try:
+        load_arrays(generator, _of_generator(arrays))
+    except CheckpointError as error:
+        raise CheckpointError(f"{path}: {error}") from None
+    return save_checkpoint(
+        output / "checkpoints",
+        {"generator": layer_arrays(generator)},
+        iteration=0,
+        model=facts.to_json(),
+        converted_from={"file": path.name, "sha256": sha256_file(path)},
+    )
+
+
+def facts_of_model(name: str) -> ModelFacts:
+    """Return what rebuilds a model with all its default arguments."""
+    gan = create(name)
+    channels, height, _ = gan.image_shape
+    recipe: Recipe = recipe_from(
+        {
+            "model": {"name": name},
+            "latent": {"dim": gan.latent_dim},
+            "data": {"name": "mnist", "batch_size": 1, "image_size": height, "channels": channels},
+            "training": {"iterations": 1},
+        }
+    )
+    return model_facts(recipe, gan.image_shape)
+
+
+def facts_of_recipe(recipe: Recipe) -> ModelFacts:
+    """Return what rebuilds a recipe's model, without its data."""
+    data = recipe.data
+    default = (3, 32, 32) if data.name == "folder" else SET_SHAPE
+    size = data.image_size or default[1]
+    return model_facts(recipe, (data.channels or default[0], size, size))
+
+
+def _of_generator(arrays: Arrays) -> Arrays:
+    """Return the section ``generator`` where there is one, and everything otherwise."""
+    prefix = "generator."
+    section = {
+        name.removeprefix(prefix): array
+        for name, array in arrays.items()
+        if name.startswith(prefix)
+    }
+    return section or arrays

@@ -1,0 +1,66 @@
+"""Metrics of a model that is being trained."""
+
+from __future__ import annotations
+
+from functools import cached_property
+
+from ppgan_zoo.data import ImageSet, to_uint8
+from ppgan_zoo.errors import ConfigError
+from ppgan_zoo.evaluation.real_images import REAL_IMAGES, choose
+from ppgan_zoo.metrics.feature_cache import cached_features
+from ppgan_zoo.metrics.features import FeatureNetwork
+from ppgan_zoo.metrics.suite import FEWEST, RealFeatures, check_metrics, measure
+from ppgan_zoo.training.trainer import Trainer
+
+
+class Evaluator:
+    """Takes the metrics of a trainer's samples: always of the same z, from the EMA if any.
+
+    Draws nothing from a random state and leaves the trainer as it was.
+
+    Args:
+        network: The feature network.
+        real: What samples are compared with; at most 10,000 of them are used.
+        metrics: Names out of :data:`ppgan_zoo.metrics.suite.METRICS`.
+        num_samples: How many images are generated each time.
+        trained_on: The training images, for memorisation.
+
+    Raises:
+        ConfigError: Too few images, images that the network does not take, or a metric that
+            it does not allow.
+    """
+
+    def __init__(
+        self,
+        network: FeatureNetwork,
+        real: ImageSet,
+        metrics: tuple[str, ...],
+        *,
+        num_samples: int,
+        trained_on: ImageSet | None = None,
+    ) -> None:
+        if len(real) < FEWEST:
+            raise ConfigError(
+                f"evaluation: {len(real)} real images of {real.name} ({real.location}); metrics "
+                f"need {FEWEST}"
+            )
+        check_metrics(metrics, classes=network.classes is not None)
+        network(real.images[:1])  # a misfit is refused here, not after an hour of training
+        self.network = network
+        self.metrics = metrics
+        self.num_samples = num_samples
+        self._compared = choose(real, REAL_IMAGES)
+        self._trained_on = trained_on
+
+    @cached_property
+    def real(self) -> RealFeatures:
+        """The features of the real images, worked out at the first evaluation."""
+        features = cached_features(self._compared, self.network)
+        if self._trained_on is None:
+            return RealFeatures(features)
+        return RealFeatures(features, cached_features(self._trained_on, self.network).features)
+
+    def __call__(self, trainer: Trainer) -> dict[str, float]:
+        """Return the figures of the trainer's weights as they are."""
+        samples = to_uint8(trainer.samples(self.num_samples), trainer.gan.image_range)
+        return measure(self.network(samples), self.real, self.metrics)

@@ -1,0 +1,238 @@
+"""The evaluation protocol: from a trained model to figures that can be checked and compared.
+
+Everything that a figure depends on is in the result: the model, the real images and the
+feature network by their SHA-256, and every setting.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ppgan_zoo.data import ImageSet
+from ppgan_zoo.data.sources import print_to_stderr
+from ppgan_zoo.errors import ConfigError, DataError
+from ppgan_zoo.evaluation.real_images import REAL_IMAGES, RealImages, find_data
+from ppgan_zoo.evaluation.sampler import Sampler, open_sampler
+from ppgan_zoo.metrics.feature_cache import cached_features
+from ppgan_zoo.metrics.features import FeatureNetwork
+from ppgan_zoo.metrics.network import DEFAULT_FEATURES, open_network
+from ppgan_zoo.metrics.suite import (
+    FEWEST,
+    METRICS,
+    NEEDS_CLASSES,
+    RealFeatures,
+    check_metrics,
+    measure,
+)
+from ppgan_zoo.storage.run_directory import command_line, start_facts
+
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """All that is free in an evaluation, besides model and data.
+
+    Attributes:
+        features: Name of the feature network; None for the data set's own.
+        weights: The network's weights, for one that the zoo does not ship.
+        num_samples: How many images are generated.
+        split: Real images to compare with: ``"test"``, or ``"train"``.
+        seed: Of z.
+        ema: Whether the EMA's weights are taken; None for them where there are any.
+        resize: Height and width that both sides are brought to (Lanczos); None for the
+            model's own.
+        metrics: Names out of :data:`ppgan_zoo.metrics.suite.METRICS`; None for all that
+            the network and the split allow.
+        floor: Whether real images are measured in the place of samples, too.
+    """
+
+    features: str | None = None
+    weights: Path | None = None
+    num_samples: int = 10_000
+    split: str = "test"
+    seed: int = 0
+    ema: bool | None = None
+    resize: int | None = None
+    metrics: tuple[str, ...] | None = None
+    floor: bool = True
+
+    def __post_init__(self) -> None:
+        """Refuse what no evaluation can be made with."""
+        if not FEWEST <= self.num_samples <= 1_000_000:
+            raise ConfigError(f"--num-samples {self.num_samples}: give {FEWEST} to 1000000")
+        if self.seed < 0:
+            raise ConfigError(f"--seed {self.seed}: give 0 or more")
+        if self.resize is not None and not 4 <= self.resize <= 1024:
+            raise ConfigError(f"--resize {self.resize}: give 4 to 1024 pixels")
+        if self.split == "train" and "memorisation" in (self.metrics or ()):
+            raise ConfigError(
+                "--metrics memorisation: compares with held-out images; leave out --split train"
+            )
+
+
+def evaluate(
+    path: Path,
+    protocol: Protocol,
+    *,
+    best: bool = False,
+    data: str | None = None,
+    directory: str | None = None,
+    offline: bool = False,
+    notify: Callable[[str], None] = print_to_stderr,
+) -> dict[str, Any]:
+    """Evaluate a run, a checkpoint or an exported model.
+
+    Args:
+        path: Its directory; a run stands for its newest valid checkpoint.
+        protocol: How.
+        best: Take a run's best checkpoint.
+        data: Name of the image set; None for the run's own.
+        directory: Where the data are, see :func:`ppgan_zoo.evaluation.real_images.find_data`.
+        offline: Whether to leave the network alone.
+        notify: Called with a line of text for whatever the user should know.
+
+    Returns:
+        The result, as plain JSON values.
+
+    Raises:
+        ConfigError: Something is asked for that cannot be done.
+        CheckpointError: No such model, or a damaged one.
+        DataError: The real images are not there.
+    """
+    started = time.monotonic()
+    sampler = open_sampler(path, best=best, ema=protocol.ema)
+    source = find_data(path, data, directory)
+    network = open_network(source.name, protocol.features, protocol.weights)
+    metrics = _metrics(protocol, network)
+    channels, height, width = sampler.image_shape
+    size = (protocol.resize or height, protocol.resize or width)
+    images = RealImages(source, (channels, *size), protocol.split, offline, notify)
+    # The real side first: from the cache it takes no time, and a misfit shows at once.
+    real = RealFeatures(cached_features(images.compared, network))
+    if "memorisation" in metrics:
+        real.training = cached_features(images.trained_on, network).features
+    made = sampler.sample(protocol.num_samples, protocol.seed)
+    figures = measure(network(_resized(made, protocol.resize)), real, metrics)
+    floor = _floor(images, network, real, metrics, protocol) if protocol.floor else None
+    return {
+        "format": FORMAT,
+        "model": dict(sampler.origin),
+        "features": {
+            "name": network.name, "sha256": network.sha256, "dim": network.dim,
+            "accuracy": network.accuracy,
+        },
+        "real": {
+            **images.compared.describe(), "split": protocol.split,
+            "split_count": len(images.whole), "split_sha256": images.whole.sha256,
+            "seen_in_training": protocol.split == "train",
+        },
+        "settings": _settings(protocol, metrics, sampler),
+        "metrics": _plain(figures),
+        "floor": floor,
+        "notes": _notes(images, protocol, metrics),
+        **_facts(started),
+    }  # fmt: skip
+
+
+def _metrics(protocol: Protocol, network: FeatureNetwork) -> list[str]:
+    """Return the metrics to take, after refusing what cannot be taken."""
+    if protocol.metrics is not None:
+        return check_metrics(protocol.metrics, classes=network.classes is not None)
+    refused = set() if network.classes is not None else set(NEEDS_CLASSES)
+    # All of the training images through Inception would take a CPU hours.
+    if protocol.split == "train" or network.name not in DEFAULT_FEATURES.values():
+        refused.add("memorisation")
+    return [name for name in METRICS if name not in refused]
+
+
+def _resized(images: NDArray[np.uint8], size: int | None) -> NDArray[np.uint8]:
+    if size is None:
+        return images
+    made = ImageSet.of("samples", images, source="generator", location="samples")
+    return made.resized(size, images.shape[1]).images
+
+
+def _floor(
+    images: RealImages,
+    network: FeatureNetwork,
+    real: RealFeatures,
+    metrics: list[str],
+    protocol: Protocol,
+) -> dict[str, Any] | None:
+    """Measure real images in the place of samples; None where there are none."""
+    try:
+        others = images.in_place_of_samples(protocol.num_samples)
+    except (ConfigError, DataError) as error:
+        images.notify(f"no floor: {error}")
+        return None
+    if len(others) < FEWEST:
+        images.notify(f"no floor: only {len(others)} images of the other split")
+        return None
+    # Training images are at distance 0 from the training set: memorisation has no floor.
+    names = [name for name in metrics if name != "memorisation"]
+    figures = measure(cached_features(others, network), real, names)
+    split = "train" if protocol.split == "test" else "test"
+    return {"real": {**others.describe(), "split": split}, "metrics": _plain(figures)}
+
+
+def _notes(images: RealImages, protocol: Protocol, metrics: list[str]) -> list[str]:
+    """Return what a reader of the figures must know."""
+    notes = []
+    real, count = len(images.compared), protocol.num_samples
+    if protocol.split == "train":
+        notes.append(
+            "compared with TRAINING images, which a model that copies them matches: not to be "
+            "put beside figures against a test set"
+        )
+    if images.source.best_on_test and protocol.split == "test":
+        notes.append(
+            "the run chose its best checkpoint by these test images (evaluation.split: test): of "
+            "that checkpoint the figures flatter"
+        )
+    if real < min(count, REAL_IMAGES):
+        notes.append(
+            f"only {real:,} real images for {count:,} samples: the bias of FID depends on both "
+            "counts, so compare with figures of the same counts only"
+        )
+    if "memorisation" in metrics and not images.is_known_to_be_trained_on():
+        known = images.trained_on
+        notes.append(
+            f"memorisation is against {len(known):,} training images ({known.source}) that may "
+            "not be those the model was trained on"
+        )
+    return notes
+
+
+def _settings(protocol: Protocol, metrics: list[str], sampler: Sampler) -> dict[str, Any]:
+    return {
+        **asdict(protocol),
+        "weights": None if protocol.weights is None else str(protocol.weights),
+        "ema": sampler.origin["weights"] == "ema",
+        "metrics": metrics,
+        "image_shape": list(sampler.image_shape),
+    }
+
+
+def _facts(started: float) -> dict[str, Any]:
+    import paddle
+
+    return start_facts(
+        command_line(),
+        paddle=str(paddle.__version__),
+        device=str(paddle.get_device()),
+        seconds=round(time.monotonic() - started, 1),
+    )
+
+
+def _plain(figures: Mapping[str, float]) -> dict[str, float | None]:
+    """Return the figures as JSON has them: null for one that is not defined."""
+    return {name: value if math.isfinite(value) else None for name, value in figures.items()}

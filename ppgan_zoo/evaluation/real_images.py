@@ -1,0 +1,174 @@
+"""The real images of an evaluation: which set, which split, which of its images."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ppgan_zoo.data import ImageSet, load_image_set
+from ppgan_zoo.errors import ConfigError, DataError
+from ppgan_zoo.metrics.suite import FEWEST
+from ppgan_zoo.recipe.load import load_recipe
+from ppgan_zoo.storage.run_directory import RunDirectory
+
+REAL_IMAGES = 10_000
+"""The most real images that samples are compared with: as many as the test sets have."""
+
+
+@dataclass(frozen=True)
+class DataSource:
+    """The image set of an evaluation.
+
+    Attributes:
+        name: ``"mnist"``, ``"fashion_mnist"`` or ``"folder"``.
+        train_directory: Where its training split is; None for the known places.
+        test_directory: Where its test split is; None for the known places.
+        trained_on: What the run's manifest says of its images; None if there is no run.
+        best_on_test: Whether the run chose its best checkpoint by the test images.
+    """
+
+    name: str
+    train_directory: str | None
+    test_directory: str | None
+    trained_on: Mapping[str, Any] | None = None
+    best_on_test: bool = False
+
+
+def find_data(path: Path, name: str | None = None, directory: str | None = None) -> DataSource:
+    """Return the image set for a model: that of its run, unless another is named.
+
+    Args:
+        path: The run, checkpoint or exported model.
+        name: Of the image set; None for the run's.
+        directory: A data directory with both splits; for ``"folder"`` the pictures that are
+            held out, since a folder has no splits.
+
+    Raises:
+        ConfigError: There is no run to ask, and no set is named.
+    """
+    run = next(
+        (RunDirectory(at) for at in (path, path.parent.parent) if (at / "recipe.yml").is_file()),
+        None,
+    )
+    recipe = load_recipe(run.recipe) if run else None
+    if run is None or recipe is None or name not in (None, recipe.data.name):
+        if name is None:
+            raise ConfigError(
+                f"{path}: is not in a run, whose recipe would name the data; give --data mnist or "
+                "another set"
+            )
+        return DataSource(name, None if name == "folder" else directory, directory)
+    own = recipe.data.directory
+    is_folder = recipe.data.name == "folder"
+    starts = run.starts()
+    return DataSource(
+        recipe.data.name,
+        train_directory=own if is_folder else directory or own,
+        test_directory=directory if is_folder else directory or own,
+        trained_on=starts[0]["data"] if starts else None,
+        best_on_test=recipe.checkpoint.best_by == "fid" and recipe.evaluation.split == "test",
+    )
+
+
+@dataclass(eq=False)
+class RealImages:
+    """The real images that an evaluation needs, each set loaded when it is asked for.
+
+    Attributes:
+        source: The image set.
+        image_shape: Channels, height and width that all images are brought to.
+        split: What samples are compared with: ``"test"`` or ``"train"``.
+        offline: Whether to leave the network alone.
+        notify: Called with a line of text for whatever the user should know.
+    """
+
+    source: DataSource
+    image_shape: tuple[int, int, int]
+    split: str
+    offline: bool
+    notify: Callable[[str], None]
+
+    @cached_property
+    def train(self) -> ImageSet:
+        """The whole training split."""
+        return self._load("train", self.source.train_directory)
+
+    @cached_property
+    def test(self) -> ImageSet:
+        """The whole test split."""
+        directory = self.source.test_directory
+        if self.source.name == "folder" and directory is not None:
+            return self._load("train", directory)
+        try:
+            return self._load("test", directory)
+        except (ConfigError, DataError) as error:
+            raise DataError(
+                f"{error}; or compare with the training images, which proves less: --split train"
+            ) from None
+
+    def _load(self, split: str, directory: str | None) -> ImageSet:
+        channels, height, _ = self.image_shape
+        return load_image_set(
+            self.source.name,
+            directory=directory,
+            split=split,
+            offline=self.offline,
+            image_size=height,
+            channels=channels,
+            notify=self.notify,
+        )
+
+    @property
+    def whole(self) -> ImageSet:
+        """The split that samples are compared with."""
+        return self.test if self.split == "test" else self.train
+
+    @cached_property
+    def compared(self) -> ImageSet:
+        """The images of it that samples are compared with.
+
+        Raises:
+            DataError: There are too few.
+        """
+        if len(self.whole) < FEWEST:
+            raise DataError(
+                f"{self.whole.location}: {len(self.whole)} images; metrics need {FEWEST}"
+            )
+        return choose(self.whole, REAL_IMAGES)
+
+    @cached_property
+    def trained_on(self) -> ImageSet:
+        """What the run was trained on: the training split, or the start of it."""
+        known = self.source.trained_on
+        return self.train if known is None else self.train.limit(int(known["count"]))
+
+    def is_known_to_be_trained_on(self) -> bool:
+        """Tell whether :attr:`trained_on` has the SHA-256 that the run's manifest states."""
+        known = self.source.trained_on
+        if known is None:
+            return False
+        if list(known["image_shape"]) != list(self.image_shape):  # resized: by count alone
+            return int(known["count"]) == len(self.trained_on)
+        return bool(known["sha256"] == self.trained_on.sha256)
+
+    def in_place_of_samples(self, count: int) -> ImageSet:
+        """Return real images of the other split, to be measured as if they were samples."""
+        return choose(self.train if self.split == "test" else self.test, count)
+
+
+def choose(images: ImageSet, count: int) -> ImageSet:
+    """Return `count` images (all, if there are fewer) in a fixed random order.
+
+    The order matters to figures that are taken of parts, since data sets are sorted in
+    some way; made from raw draws it is the same with every version of NumPy.
+    """
+    order = np.argsort(np.random.PCG64(0).random_raw(len(images)), kind="stable")[:count]
+    labels = None if images.labels is None else images.labels[order]
+    return ImageSet.of(
+        images.name, images.images[order], labels, source=images.source, location=images.location
+    )

@@ -1,0 +1,178 @@
+"""An exported model on disk: ``model.yml`` and the files that Paddle Inference reads.
+
+Hashes are checked before any of Paddle's native loaders sees a file: those abort the
+process, or take all memory, on a damaged one.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+
+from ppgan_zoo.errors import ConfigError, ExportError
+from ppgan_zoo.export.predictor import InferenceSettings, make_predictor, run_predictor
+from ppgan_zoo.export.program import check_program
+from ppgan_zoo.models.latent import Latent, Prior
+from ppgan_zoo.recipe.strict_yaml import read_yaml
+from ppgan_zoo.storage.files import sha256_file
+
+MODEL_FILE = "model.yml"
+FORMAT = 2
+
+
+Side = Annotated[int, Field(ge=1, le=2**16)]
+
+
+def _from_low_to_high(image_range: tuple[float, float]) -> tuple[float, float]:
+    low, high = image_range
+    if not (math.isfinite(low) and math.isfinite(high) and low < high):
+        raise ValueError("give finite numbers, low before high")
+    return image_range
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class LatentFacts(_Strict):
+    """The prior that z must come from."""
+
+    dim: Annotated[int, Field(ge=1, le=2**20)]
+    prior: Prior
+
+
+class Versions(_Strict):
+    """What the model was exported with."""
+
+    ppgan_zoo: str
+    paddle: str
+
+
+class Origin(_Strict):
+    """The checkpoint that the weights come from."""
+
+    iteration: int
+    weights: str
+
+
+class Differences(_Strict):
+    """Largest absolute difference of the same z's images from the trained generator's."""
+
+    static_graph: float
+    paddle_inference: float
+    tolerance: float
+    samples: int
+
+
+class Description(_Strict):
+    """What ``model.yml`` says."""
+
+    format: int
+    name: str
+    versions: Versions
+    origin: Origin
+    latent: LatentFacts
+    image_shape: tuple[Side, Side, Side]
+    image_range: Annotated[tuple[float, float], AfterValidator(_from_low_to_high)]
+    program: str
+    parameters: str
+    inference: InferenceSettings
+    largest_difference: Differences
+    sha256: dict[str, str]
+
+
+@dataclass(frozen=True)
+class ExportedModel:
+    """An exported model whose files have been checked, ready to make images."""
+
+    path: Path
+    description: Description
+    predictor: Any
+
+    @property
+    def latent(self) -> Latent:
+        """The prior of z."""
+        return Latent(self.description.latent.dim, self.description.latent.prior)
+
+    @property
+    def image_range(self) -> tuple[float, float]:
+        """Lowest and highest pixel value."""
+        return self.description.image_range
+
+    def generate(self, z: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return images ``[N, C, H, W]`` of z ``[N, latent_dim]``, through Paddle Inference."""
+        return run_predictor(self.predictor, z)
+
+
+def open_exported(path: Path) -> ExportedModel:
+    """Check an exported model's files and load it.
+
+    Raises:
+        ExportError: A file is missing, changed or not what it should be.
+    """
+    description = read_description(path)
+    for name, wanted in description.sha256.items():
+        file = path / name
+        try:
+            found = sha256_file(file)
+        except OSError as error:
+            raise ExportError(f"{file}: cannot be read: {error.strerror}; export again") from None
+        if found != wanted:
+            raise ExportError(
+                f"{file}: its SHA-256 is {found[:12]}..., and {MODEL_FILE} says {wanted[:12]}...; "
+                "the file is damaged or was changed: export again"
+            )
+    _check_version(path, description)
+    check_program(path / description.program, path / description.parameters)
+    predictor = make_predictor(
+        path / description.program, path / description.parameters, description.inference
+    )
+    return ExportedModel(path, description, predictor)
+
+
+def _check_version(path: Path, description: Description) -> None:
+    """Paddle 2 crashes on the program of Paddle 3; Paddle 3 reads both."""
+    import paddle
+
+    if description.program.endswith(".json") and int(paddle.__version__.split(".")[0]) == 2:
+        raise ExportError(
+            f"{path / description.program}: written by Paddle {description.versions.paddle}, which "
+            f"Paddle {paddle.__version__} cannot read; install Paddle 3, or export with Paddle 2"
+        )
+
+
+def read_description(path: Path) -> Description:
+    """Read ``model.yml``.
+
+    Raises:
+        ExportError: It is missing or does not describe a model.
+    """
+    file = path / MODEL_FILE
+    try:
+        data = read_yaml(file).data
+        if isinstance(data, dict) and data.get("format", FORMAT) != FORMAT:
+            raise ExportError(
+                f"{file}: format: found {data['format']!r}, and this ppgan_zoo reads {FORMAT}; "
+                "export again"
+            )
+        description = Description.model_validate(data)
+    except ConfigError as error:
+        raise ExportError(str(error)) from None
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"])
+        found = repr(first["input"])[:60]
+        raise ExportError(f"{file}: {key}: found {found}; {first['msg']}; export again") from None
+    for name in (*description.sha256, description.program, description.parameters):
+        if Path(name).name != name:
+            raise ExportError(f"{file}: file name {name!r} leaves the folder; export again")
+    for name in (description.program, description.parameters):
+        if name not in description.sha256:
+            raise ExportError(f"{file}: sha256 has no entry for {name!r}; export again")
+    return description

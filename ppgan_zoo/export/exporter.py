@@ -1,0 +1,194 @@
+"""From a checkpoint to a static-graph model for Paddle Inference, proven equal."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import paddle
+import yaml
+from numpy.typing import NDArray
+from paddle import nn
+from paddle.static import InputSpec
+
+from ppgan_zoo import __version__
+from ppgan_zoo.errors import ExportError
+from ppgan_zoo.evaluation.sampler import load_generator
+from ppgan_zoo.export.exported import (
+    FORMAT,
+    MODEL_FILE,
+    Description,
+    Differences,
+    LatentFacts,
+    Origin,
+    Versions,
+    open_exported,
+)
+from ppgan_zoo.export.folding import fold
+from ppgan_zoo.export.predictor import Trial, choose_settings
+from ppgan_zoo.storage.checkpoint import Checkpoint
+from ppgan_zoo.storage.files import atomic_folder, sha256_file
+
+PREFIX = "generator"
+TOLERANCE = 1e-5
+CHECKED_SAMPLES = 64
+
+
+def export(
+    checkpoint: Checkpoint,
+    output: Path,
+    *,
+    tolerance: float = TOLERANCE,
+    timed: bool = True,
+    notify: Callable[[Trial], None] | None = None,
+) -> Description:
+    """Write the checkpoint's generator as an inference model, whole or not at all.
+
+    The folder gets the program and its parameters in the form of this Paddle, and
+    ``model.yml``, which says how to feed it and how far its images are from the trained
+    generator's on the same z. Batches of any size can be fed.
+
+    Args:
+        checkpoint: What to export; the EMA's weights where there are any.
+        output: The folder to make; an earlier export there is replaced.
+        tolerance: Largest difference allowed, in the units of the image range.
+        timed: Measure which of Paddle Inference's settings is the fastest here, which may
+            differ from one export to the next; otherwise take the first that is right.
+        notify: Called with every trial of such settings.
+
+    Returns:
+        What ``model.yml`` says.
+
+    Raises:
+        ExportError: `output` holds something else, or a difference is above `tolerance`.
+        CheckpointError: The checkpoint is damaged.
+    """
+    _check_output(output)
+    generator, facts = load_generator(checkpoint)
+    z = facts.latent.sample(CHECKED_SAMPLES, checkpoint.iteration)
+    # This forward also brings spectral norm's stored weight up to date before it is saved.
+    with paddle.no_grad():
+        wanted = generator(paddle.to_tensor(z)).numpy()
+    folded = _fold(load_generator(checkpoint)[0], z, wanted, tolerance)
+    with atomic_folder(output) as folder:
+        program, parameters = _save_static(folded or generator, facts.latent.dim, folder)
+        of_graph = _largest(_run_static_graph(folder, z), wanted)
+        choice, trials = choose_settings(
+            program,
+            parameters,
+            z,
+            # A batch of one first: the batch size must be free.
+            lambda run: max(_largest(run(z[:n]), wanted[:n]) for n in (1, len(z))),
+            tolerance,
+            timed=timed,
+        )
+        if notify is not None:
+            for trial in trials:
+                notify(trial)
+        of_inference = choice.difference
+        worst = max(of_graph, of_inference)
+        if not worst <= tolerance:  # not: NaN fails too
+            raise ExportError(
+                f"{output}: not exported: the largest difference from the trained generator is "
+                f"{of_graph:.2e} for the static graph and {of_inference:.2e} for Paddle "
+                f"Inference, above {tolerance:.0e}; the architecture uses an operation that "
+                "Paddle does not export faithfully"
+            )
+        description = Description(
+            format=FORMAT,
+            name=facts.name,
+            versions=Versions(ppgan_zoo=__version__, paddle=paddle.__version__),
+            origin=Origin(
+                iteration=checkpoint.iteration,
+                weights="ema" if checkpoint.has("ema") else "generator",
+            ),
+            latent=LatentFacts(dim=facts.latent.dim, prior=facts.latent.prior),
+            image_shape=facts.image_shape,
+            image_range=facts.image_range,
+            program=program.name,
+            parameters=parameters.name,
+            inference=choice.settings,
+            largest_difference=Differences(
+                static_graph=of_graph,
+                paddle_inference=of_inference,
+                tolerance=tolerance,
+                samples=len(z),
+            ),
+            sha256={path.name: sha256_file(path) for path in (program, parameters)},
+        )
+        text = yaml.safe_dump(description.model_dump(mode="json"), sort_keys=False)
+        (folder / MODEL_FILE).write_text(text, encoding="utf-8")
+        open_exported(folder)  # what a user will do first must work
+    return description
+
+
+def _fold(
+    generator: nn.Layer, z: NDArray[np.float32], wanted: NDArray[Any], tolerance: float
+) -> nn.Layer | None:
+    """Return the generator in its faster form, or None if it makes other images in that."""
+    try:
+        fold(generator, z)
+        with paddle.no_grad():
+            images = generator(paddle.to_tensor(z)).numpy()
+    except (AttributeError, TypeError, ValueError, RuntimeError):
+        return None  # the model's own code reaches into its layers, as to a weight's shape
+    right = images.shape == wanted.shape and _largest(images, wanted) <= tolerance
+    return generator if right else None
+
+
+def _check_output(output: Path) -> None:
+    """Replace nothing but an earlier export."""
+    if not output.exists():
+        return
+    ours = (output / MODEL_FILE).is_file() and len(list(output.iterdir())) <= 3
+    if not output.is_dir() or (any(output.iterdir()) and not ours):
+        raise ExportError(
+            f"--output {output}: is there already and is no earlier export; give another folder"
+        )
+
+
+def _save_static(generator: nn.Layer, latent_dim: int, folder: Path) -> tuple[Path, Path]:
+    """Trace and save; Paddle 3 writes a ``.json`` program, Paddle 2 a ``.pdmodel``."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        paddle.jit.save(
+            generator,
+            str(folder / PREFIX),
+            input_spec=[InputSpec([None, latent_dim], "float32", name="z")],
+        )
+    # Paddle 2 adds a pickle that only its training side reads: it must not be shipped.
+    (folder / f"{PREFIX}.pdiparams.info").unlink(missing_ok=True)
+    programs = [folder / f"{PREFIX}{suffix}" for suffix in (".json", ".pdmodel")]
+    program = next((path for path in programs if path.is_file()), None)
+    parameters = folder / f"{PREFIX}.pdiparams"
+    if program is None or not parameters.is_file():
+        raise ExportError(f"Paddle {paddle.__version__} wrote no program and parameters")
+    return program, parameters
+
+
+def _run_static_graph(folder: Path, z: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Reload the saved graph and run it by Paddle's own executor.
+
+    By ``load_inference_model``, since ``jit.load`` of Paddle 2 executes a pickle.
+    """
+    paddle.enable_static()
+    try:
+        with paddle.static.scope_guard(paddle.static.Scope()):
+            executor = paddle.static.Executor(paddle.CPUPlace())
+            program, feeds, fetches = paddle.static.load_inference_model(
+                str(folder / PREFIX), executor
+            )
+            (images,) = executor.run(program, feed={feeds[0]: z}, fetch_list=fetches)
+            result: NDArray[np.float32] = images
+            return result
+    finally:
+        paddle.disable_static()
+
+
+def _largest(images: NDArray[Any], wanted: NDArray[Any]) -> float:
+    if images.shape != wanted.shape:
+        raise ExportError(f"the exported model makes images {images.shape}, not {wanted.shape}")
+    return float(np.max(np.abs(images.astype(np.float64) - wanted)))

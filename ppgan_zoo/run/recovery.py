@@ -1,0 +1,158 @@
+"""What a run does when its numbers are no longer finite: find out why and stop, or go back."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import paddle
+from paddle import Tensor, nn
+
+from ppgan_zoo.callbacks.finite import NonFinite, NonFiniteError, raise_if_not_finite
+from ppgan_zoo.errors import CheckpointError, TrainingError
+from ppgan_zoo.storage.checkpoint import Checkpoint, checkpoint_folders, load_newest
+from ppgan_zoo.training.trainer import BatchSource, Trainer, Update
+
+FreshTrainer = Callable[[], Trainer]
+"""Builds the run's trainer as it was before the first iteration."""
+
+
+def restore(trainer: Trainer, folder: Path, notify: Callable[[str], object]) -> Checkpoint:
+    """Bring a fresh trainer to where the newest valid checkpoint was.
+
+    Args:
+        trainer: Of the run, as yet without an iteration.
+        folder: The run's ``checkpoints`` folder.
+        notify: Called with one line for each damaged checkpoint that is passed over.
+
+    Raises:
+        CheckpointError: There is none, or it is of another model.
+    """
+    checkpoint, arrays = load_newest(folder, notify)
+    trainer.load_state(arrays, checkpoint.iteration)
+    trainer.rollbacks = checkpoint.rollbacks
+    return checkpoint
+
+
+def roll_back(
+    error: NonFiniteError, rollbacks: int, fresh: FreshTrainer, folder: Path, logger: logging.Logger
+) -> Trainer:
+    """Return a trainer at the last good checkpoint, or at the beginning, on another course.
+
+    The course is a function of seed and number of rollbacks, and checkpoints hold that
+    number: a run killed after this does again what it did.
+
+    Args:
+        error: What made it necessary.
+        rollbacks: How many there were before.
+        fresh: Builds the trainer.
+        folder: The run's ``checkpoints`` folder.
+        logger: Gets a line.
+    """
+    trainer = fresh()
+    try:
+        where = restore(trainer, folder, logger.warning).path.name
+    except CheckpointError:
+        if checkpoint_folders(folder):
+            raise
+        where = "the beginning"
+    trainer.rollbacks = rollbacks + 1
+    logger.warning("%s; rollback %d: back to %s", error, trainer.rollbacks, where)
+    return trainer
+
+
+def stopped(
+    error: NonFiniteError,
+    fresh: FreshTrainer,
+    batches: BatchSource,
+    folder: Path,
+    logger: logging.Logger,
+) -> TrainingError:
+    """Return the error to end the run with: what was the first to go wrong, and what to do.
+
+    Training looks at losses alone, which the other net's bad weights can spoil. So the
+    iterations since the last good checkpoint are repeated with every number looked at.
+
+    Args:
+        error: What training saw.
+        fresh: Builds the trainer.
+        batches: The data.
+        folder: The run's ``checkpoints`` folder.
+        logger: Gets a line.
+    """
+    trainer = fresh()
+    good = "none was saved yet"
+    try:
+        good = str(restore(trainer, folder, logger.warning).path)
+    except CheckpointError:
+        if checkpoint_folders(folder):
+            return TrainingError(f"{error}; {folder}: no valid checkpoint")
+    seen = error.found.iteration
+    logger.warning(
+        "%s; repeating iterations %d to %d to find the cause", error, trainer.iteration + 1, seen
+    )
+    first = first_cause(trainer, batches, seen) or error.found
+    return TrainingError(
+        f"{first}; last good checkpoint: {good}; lower the learning rates, or set "
+        "recovery.non_finite=rollback to go on from there on another random course"
+    )
+
+
+def first_cause(trainer: Trainer, batches: BatchSource, until: int) -> NonFinite | None:
+    """Train up to iteration `until` and return the first number that is not finite.
+
+    Every loss, gradient, weight and moment of every update is looked at, in the order in
+    which they come about. The trainer is of no use afterwards.
+
+    Returns:
+        None if all were finite (the first course met with something that is no function of
+        the checkpoint, such as a fault of the machine).
+    """
+    _watch_losses(trainer)
+    for update in trainer.updates:
+        _watch_step(trainer, update)
+    try:
+        while trainer.iteration < until:
+            scalars = trainer.step(batches[trainer.iteration])
+            raise_if_not_finite(trainer.iteration, scalars)
+    except NonFiniteError as error:
+        return error.found
+    return None
+
+
+def _watch_losses(trainer: Trainer) -> None:
+    for net in ("discriminator", "generator"):
+        loss_of = getattr(trainer, f"{net}_loss")
+
+        def watched(
+            *arguments: Any, _net: str = net, _loss_of: Any = loss_of, **options: Any
+        ) -> tuple[Tensor, dict[str, Tensor]]:
+            loss, scalars = _loss_of(*arguments, **options)
+            # What the loss is made of comes first: a penalty is the cause of its sum.
+            raise_if_not_finite(trainer.iteration + 1, {**scalars, f"loss/{_net}": loss})
+            return loss, scalars
+
+        setattr(trainer, f"{net}_loss", watched)
+
+
+def _watch_step(trainer: Trainer, update: Update) -> None:
+    layer: nn.Layer = getattr(trainer, update.net)
+    optimizer_step = update.optimizer.step
+
+    def watched() -> None:
+        parameters = list(layer.named_parameters())
+        gradients = ((name, p.grad) for name, p in parameters if p.grad is not None)
+        _raise_at(trainer, update, "gradient of", gradients)
+        optimizer_step()
+        _raise_at(trainer, update, "weight", parameters)
+        _raise_at(trainer, update, "optimizer state", update.optimizer.state_dict().items())
+
+    update.optimizer.step = watched
+
+
+def _raise_at(trainer: Trainer, update: Update, kind: str, tensors: Any) -> None:
+    for name, tensor in tensors:
+        if isinstance(tensor, paddle.Tensor) and not bool(paddle.isfinite(tensor).all()):
+            raise NonFiniteError(NonFinite(trainer.iteration + 1, update.net, f"{kind} {name}"))

@@ -1,0 +1,220 @@
+"""A run directory: the recipe, a manifest, the log, VisualDL records, samples, checkpoints.
+
+One process at a time owns it, by a lock that the system frees when that process ends,
+however it ends.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import fcntl
+import json
+import os
+import platform
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ppgan_zoo import __version__
+from ppgan_zoo.errors import CheckpointError, ConfigError, DataError
+from ppgan_zoo.storage.files import to_json, write_atomically
+from ppgan_zoo.storage.pickles import refuse_pickle
+
+
+@dataclass(frozen=True)
+class RunDirectory:
+    """The paths inside one run directory."""
+
+    path: Path
+
+    @property
+    def recipe(self) -> Path:
+        """The resolved recipe."""
+        return self.path / "recipe.yml"
+
+    @property
+    def manifest(self) -> Path:
+        """Versions, seed, device, data, commit and command of every start."""
+        return self.path / "manifest.json"
+
+    @property
+    def log(self) -> Path:
+        """The plain log."""
+        return self.path / "train.log"
+
+    @property
+    def visualdl(self) -> Path:
+        """The VisualDL records."""
+        return self.path / "visualdl"
+
+    @property
+    def samples(self) -> Path:
+        """The sample grids."""
+        return self.path / "samples"
+
+    @property
+    def checkpoints(self) -> Path:
+        """The checkpoints."""
+        return self.path / "checkpoints"
+
+    def check_free(self) -> None:
+        """Make sure that a new run can go here.
+
+        Raises:
+            ConfigError: Something is there already.
+        """
+        if self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir())):
+            what = "already holds a run" if self.recipe.exists() else "is not empty"
+            raise ConfigError(
+                f"--output {self.path}: {what}; go on with it by --resume {self.path}, or give "
+                "another --output"
+            )
+
+    def create(self) -> None:
+        """Make the folders of a new run.
+
+        Raises:
+            ConfigError: They cannot be made.
+        """
+        try:
+            for folder in (self.path, self.samples, self.checkpoints):
+                folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise ConfigError(
+                f"--output {self.path}: cannot be made: {error.strerror}; give another --output"
+            ) from None
+
+    def check(self) -> None:
+        """Make sure that this is a run.
+
+        Raises:
+            CheckpointError: It is not.
+        """
+        refuse_pickle(self.path)
+        if not os.path.isfile(self.recipe):
+            raise CheckpointError(
+                f"{self.path}: not a run (it has no {self.recipe.name}); give the directory that "
+                "'ppgan-zoo train --output' made"
+            )
+
+    def clear_scratch(self) -> None:
+        """Delete the half-written files that a killed owner left behind."""
+        for folder in (self.path, self.samples):
+            for path in folder.glob(".*-*"):
+                if path.is_file():
+                    path.unlink()
+
+    @contextlib.contextmanager
+    def lock(self) -> Iterator[None]:
+        """Own the run for a block; the system frees it when the process dies inside.
+
+        Raises:
+            CheckpointError: Another process owns it.
+        """
+        descriptor = os.open(self.path / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            owner = os.read(descriptor, 32).decode(errors="replace").strip() or "unknown"
+            os.close(descriptor)
+            raise CheckpointError(
+                f"{self.path}: process {owner} is training this run; stop it first, or train "
+                "into another --output"
+            ) from None
+        try:
+            os.ftruncate(descriptor, 0)
+            os.pwrite(descriptor, str(os.getpid()).encode(), 0)
+            yield
+        finally:
+            os.close(descriptor)
+
+    def starts(self) -> list[dict[str, Any]]:
+        """Return what the manifest records of every start, oldest first.
+
+        Raises:
+            CheckpointError: The manifest cannot be read.
+        """
+        try:
+            return list(json.loads(self.manifest.read_bytes())["starts"])
+        except FileNotFoundError:
+            return []
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise CheckpointError(f"{self.manifest}: cannot be read: {error}") from None
+
+    def record_start(self, facts: dict[str, Any]) -> None:
+        """Add one start (a fresh one or a resume) to the manifest."""
+        write_atomically(self.manifest, to_json({"starts": [*self.starts(), facts]}))
+
+    def check_data(self, data: dict[str, Any]) -> None:
+        """Make sure that the data are those the run was started on.
+
+        Raises:
+            DataError: They are not.
+        """
+        starts = self.starts()
+        if not starts:
+            return
+        before = starts[0]["data"]
+        if before["sha256"] != data["sha256"]:
+            raise DataError(
+                f"{self.path}: was started on {before['count']:,} images of {before['name']} from "
+                f"{before['source']} ({before['location']}), and found {data['count']:,} others "
+                f"from {data['source']} ({data['location']}); give the same ones by --data-dir"
+            )
+
+
+def newest_run(root: Path) -> RunDirectory:
+    """Return the run under `root` (or `root` itself) that was written to last.
+
+    Raises:
+        CheckpointError: There is none.
+    """
+    runs = [recipe.parent for recipe in (*root.glob("recipe.yml"), *root.glob("*/recipe.yml"))]
+    if not runs:
+        raise CheckpointError(f"{root}: holds no run to resume; name one: --resume RUN")
+    return RunDirectory(max(runs, key=lambda run: (run / "recipe.yml").stat().st_mtime))
+
+
+def start_facts(command: list[str], **facts: Any) -> dict[str, Any]:
+    """Return what a manifest records of one start: time, versions, commit, command."""
+    from importlib.metadata import PackageNotFoundError, version
+
+    versions: dict[str, str | None] = {}
+    for package in ("numpy", "safetensors", "pillow", "visualdl", "pydantic"):
+        try:
+            versions[package] = version(package)
+        except PackageNotFoundError:
+            versions[package] = None
+    return {
+        "started": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
+        "command": command,
+        "ppgan_zoo": __version__,
+        "git_commit": _git_commit(),
+        "python": platform.python_version(),
+        "versions": versions,
+        **facts,
+    }
+
+
+def _git_commit() -> str | None:
+    """Return the commit of the zoo's own checkout, or None when it is an installed package."""
+    root = Path(__file__).resolve().parents[2]
+    if not (root / ".git").exists():
+        return None
+    try:
+        answer = subprocess.run(
+            ["git", "-C", str(root), "describe", "--always", "--dirty", "--abbrev=40"],
+            capture_output=True, text=True, timeout=5, check=True,
+        )  # fmt: skip
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return answer.stdout.strip() or None
+
+
+def command_line() -> list[str]:
+    """Return the command that started this process, program name without its folder."""
+    return [Path(sys.argv[0]).name, *sys.argv[1:]]

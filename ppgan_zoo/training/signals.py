@@ -1,0 +1,158 @@
+"""What a training run looks like from outside: figures that tell trouble from health.
+
+Each is free of units, so that one threshold fits every model and data set: distances are
+relative to those between real images, and D is judged by how it ranks images and not by
+the size of its logits. Measuring changes nothing that training depends on.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import paddle
+from numpy.typing import NDArray
+from paddle import Tensor, nn
+
+from ppgan_zoo.models.nets import hooked, layer_state, set_stop_gradient
+from ppgan_zoo.training.optimizers import trainable_parameters
+from ppgan_zoo.training.trainer import Trainer
+
+HEALTH_DRAW = 6  # in the key of z; the trainer has 1 to 5
+EPSILON = 1e-12
+CHUNK_IMAGES = 1000  # what is turned to floats at once in a search for neighbours
+
+
+@dataclass(frozen=True)
+class Signals:
+    """The figures of one check.
+
+    Attributes:
+        samples: G's images ``float32 [N, C, H, W]`` of this iteration's z, in train mode.
+        ranking: Share of the pairs (real, sample) in which D scores the real image higher:
+            1 for a D that tells all apart, 0.5 for one that guesses (the AUC of D).
+        sample_distance: Mean distance of two samples over that of two real images.
+        generator_gradient: How much G's loss changes, to first order, when a sample moves
+            as far as two real images lie apart.
+    """
+
+    samples: NDArray[np.float32]
+    ranking: float
+    sample_distance: float
+    generator_gradient: float
+
+
+def measure(trainer: Trainer, real: NDArray[np.float32], count: int = 64) -> Signals:
+    """Take the figures of a trainer as it stands.
+
+    Costs one forward of G and two of D, and one backward through D to the samples. Leaves
+    weights, running statistics, gradients and the trainer's random numbers as they were.
+
+    Args:
+        trainer: Between two iterations.
+        real: Images ``[M, C, H, W]`` in the model's range, M at least ``view.packing``.
+        count: The most images of each kind to look at.
+    """
+    packing = trainer.view.packing
+    count = min(count, len(real)) // packing * packing
+    real = real[:count]
+    shown = paddle.to_tensor(real)
+    z = trainer.latent.sample(count, trainer.seed, HEALTH_DRAW, trainer.iteration)
+    rng, trainer.rng = trainer.rng, np.random.default_rng((trainer.seed, HEALTH_DRAW))
+    try:
+        with layer_state(trainer.generator), layer_state(trainer.discriminator):
+            fake, gradient = _gradient_to_samples(trainer, shown, paddle.to_tensor(z))
+            with paddle.no_grad():
+                real_scores, fake_scores = (
+                    trainer.discriminator(trainer.view(images, trainer.iteration, trainer.rng))
+                    for images in (shown, fake)
+                )
+    finally:
+        trainer.rng = rng
+    samples: NDArray[np.float32] = fake.numpy()
+    apart = max(mean_distance(real), EPSILON)
+    slope = float(np.linalg.norm(gradient.numpy().reshape(count, -1), axis=1).sum())
+    return Signals(
+        samples=samples,
+        ranking=ranking(real_scores.numpy(), fake_scores.numpy()),
+        sample_distance=mean_distance(samples) / apart,
+        generator_gradient=slope * apart,
+    )
+
+
+def mean_distance(images: NDArray[np.floating]) -> float:
+    """Return the mean Euclidean distance of two of the images ``[N, ...]``, N at least 2."""
+    squares = _squared_distances(images, images)
+    return float(np.sqrt(squares).sum() / (len(images) * (len(images) - 1)))
+
+
+def ranking(real_scores: NDArray[np.floating], fake_scores: NDArray[np.floating]) -> float:
+    """Return the share of pairs in which the real score is higher; ties count one half."""
+    gaps = real_scores.reshape(-1, 1) - fake_scores.reshape(1, -1)
+    return float((gaps > 0).mean() + 0.5 * (gaps == 0).mean())
+
+
+def memorisation(
+    samples: NDArray[np.float32],
+    training: NDArray[np.uint8],
+    image_range: tuple[float, float],
+) -> float:
+    """Return how near samples lie to training images, against how near those lie to others.
+
+    The median over the samples of the distance to the nearest training image, over the
+    median over as many training images of the distance to the nearest other one: about 1
+    for new images, near 0 for copies.
+
+    Args:
+        samples: ``float32 [N, C, H, W]`` in `image_range`.
+        training: ``uint8 [M, C, H, W]``, M above 1.
+        image_range: What pixel values 0 and 255 become.
+    """
+    low, high = image_range
+    queries = (samples.reshape(len(samples), -1) - low) * (255.0 / (high - low))
+    chosen = np.linspace(0, len(training) - 1, min(len(samples), len(training))).astype(int)
+    others = training[chosen].reshape(len(chosen), -1).astype(np.float32)
+    of_samples = np.full(len(queries), np.inf)
+    of_others = np.full(len(others), np.inf)
+    for start in range(0, len(training), CHUNK_IMAGES):
+        chunk = training[start : start + CHUNK_IMAGES].astype(np.float32)
+        chunk = chunk.reshape(len(chunk), -1)
+        of_samples = np.minimum(of_samples, _squared_distances(queries, chunk).min(axis=1))
+        squares = _squared_distances(others, chunk)
+        inside = (chosen >= start) & (chosen < start + len(chunk))
+        squares[np.flatnonzero(inside), chosen[inside] - start] = np.inf  # not to itself
+        of_others = np.minimum(of_others, squares.min(axis=1))
+    nearest = float(np.median(np.sqrt(of_samples)))
+    return nearest / max(float(np.median(np.sqrt(of_others))), EPSILON)
+
+
+def _gradient_to_samples(trainer: Trainer, real: Tensor, z: Tensor) -> tuple[Tensor, Tensor]:
+    """Return G's samples of z and the gradient of G's loss to them.
+
+    A trainer may compute its loss as it likes: the samples are what G last returned.
+    """
+    returned: list[Tensor] = []
+
+    def keep(layer: nn.Layer, inputs: Any, output: Tensor) -> None:
+        returned.append(output)
+
+    frozen = trainable_parameters(trainer.discriminator)
+    set_stop_gradient(frozen, True)  # as in G's own updates
+    try:
+        with hooked([trainer.generator], keep):
+            loss, _ = trainer.generator_loss(real, z)
+        fake = returned[-1]
+        (gradient,) = paddle.grad(loss, fake)
+    finally:
+        set_stop_gradient(frozen, False)
+    return fake.detach(), gradient
+
+
+def _squared_distances(a: NDArray[np.floating], b: NDArray[np.floating]) -> NDArray[np.floating]:
+    a, b = a.reshape(len(a), -1), b.reshape(len(b), -1)
+    squares = (a * a).sum(axis=1)[:, None] - 2.0 * (a @ b.T) + (b * b).sum(axis=1)[None, :]
+    # Rounding leaves a little, on both sides of 0, of a distance that is 0.
+    if a is b:
+        np.fill_diagonal(squares, 0.0)
+    return np.maximum(squares, 0.0)

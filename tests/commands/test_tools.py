@@ -1,0 +1,44 @@
+"""The fault run and the load run, in short."""
+
+import importlib.util
+import os
+import subprocess
+import sys
+
+import pytest
+from conftest import ROOT
+
+from ppgan_zoo.recipe.load import load_recipe
+
+
+def load_tool(name):
+    spec = importlib.util.spec_from_file_location(name.removesuffix(".py"), ROOT / "tools" / name)
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # where dataclasses look
+    spec.loader.exec_module(module)
+    return module
+
+
+def tool(name, *arguments):
+    return subprocess.run(
+        [sys.executable, ROOT / "tools" / name, *arguments],
+        capture_output=True, text=True, timeout=900, check=False,
+        env={**os.environ, "PPGAN_ZOO_THREADS": "1", "OMP_NUM_THREADS": "1"},
+    )  # fmt: skip
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/task"), reason="needs /proc")
+def test_kills_at_random_moments_change_no_byte():
+    ended = tool("faults.py", "--kills", "6", "--seed", "1")
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    assert "6 of 6 kills: resumed to the bytes of the run that nothing stopped" in ended.stdout
+
+
+def test_open_files_and_threads_stay_constant(tmp_path):
+    # Memory has not settled yet after so few iterations: the long run looks at it.
+    load = load_tool("load.py")
+    (tmp_path / "load.yml").write_text(load.RECIPE)
+    recipe = load_recipe(tmp_path / "load.yml", ["training.iterations=300"])
+    readings = load.watch(recipe, tmp_path / "run", 50)
+    assert [reading.iteration for reading in readings] == [50, 100, 150, 200, 250, 300]
+    assert len({(reading.files, reading.threads) for reading in readings[1:]}) == 1

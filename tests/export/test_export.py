@@ -1,0 +1,315 @@
+"""Exports: equal to the trained generator, and refused when damaged."""
+
+import hashlib
+import subprocess
+import sys
+
+import numpy as np
+import paddle
+import pytest
+import yaml
+from paddle import nn
+
+import ppgan_zoo
+from ppgan_zoo.errors import ExportError
+from ppgan_zoo.evaluation.sampler import open_sampler
+from ppgan_zoo.export.exported import open_exported
+from ppgan_zoo.export.exporter import export
+from ppgan_zoo.models.latent import Latent
+from ppgan_zoo.models.nets import generate
+from ppgan_zoo.registry import REGISTRY, GanSpec, constructor_arguments
+from ppgan_zoo.run.build import ModelFacts
+from ppgan_zoo.storage.checkpoint import save_checkpoint
+from ppgan_zoo.training.trainer import Trainer
+
+
+def checkpoint_of(name, folder, ema=None, **arguments):
+    """A checkpoint after two iterations on noise."""
+    spec = REGISTRY.get(name)
+    paddle.seed(7)
+    gan = ppgan_zoo.create(name, **arguments)
+    trainer = Trainer(gan, ema_decay=ema)
+    noise = np.random.default_rng(0).uniform(-1, 1, (8, *gan.image_shape)).astype(np.float32)
+    for _ in range(2):
+        trainer.step(noise)
+    resolved = {
+        role: {
+            key: arguments.get(role, {}).get(key, arguments.get(key, parameter.default))
+            for key, parameter in constructor_arguments(getattr(spec, role)).items()
+        }
+        for role in ("generator", "discriminator")
+    }
+    facts = ModelFacts(
+        name=name, image_shape=gan.image_shape, image_range=spec.image_range,
+        latent=Latent(gan.latent_dim, spec.latent_prior), **resolved,
+    )  # fmt: skip
+    return save_checkpoint(folder, trainer.state(), 2, facts.to_json()), trainer
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("export")
+    checkpoint, trainer = checkpoint_of("gan_mlp", folder, generator={"hidden_units": (16,)})
+    export(checkpoint, folder / "model", timed=False)  # timed, the settings are a matter of luck
+    return folder / "model", trainer
+
+
+@pytest.mark.parametrize("name", ppgan_zoo.list_models())
+def test_every_model_exports_what_it_trained(name, tmp_path):
+    checkpoint, trainer = checkpoint_of(name, tmp_path, ema=0.5)
+    description = export(checkpoint, tmp_path / "out")
+    assert description.origin.weights == "ema"
+    assert 0 <= description.largest_difference.paddle_inference <= 1e-5
+    z = Latent(trainer.gan.latent_dim).sample(5, 1)
+    model = open_exported(tmp_path / "out")
+    for count in (1, 5):
+        images = model.generate(z[:count])
+        wanted = generate(trainer.ema_generator, z[:count])
+        assert images.shape == (count, *trainer.gan.image_shape)
+        np.testing.assert_allclose(images, wanted, atol=1e-5)
+    # The EMA's weights, not the raw ones.
+    assert np.abs(images - generate(trainer.generator, z)).max() > 1e-4
+
+
+def test_model_yml_says_all_that_a_server_needs(exported):
+    folder, _ = exported
+    model = yaml.safe_load((folder / "model.yml").read_text())
+    assert model["name"] == "gan_mlp"
+    assert model["versions"] == {
+        "ppgan_zoo": ppgan_zoo.__version__, "paddle": paddle.__version__,
+    }  # fmt: skip
+    assert model["latent"] == {"dim": 100, "prior": "normal"}
+    assert (model["image_shape"], model["image_range"]) == ([1, 28, 28], [-1.0, 1.0])
+    for name, digest in model["sha256"].items():
+        assert hashlib.sha256((folder / name).read_bytes()).hexdigest() == digest
+    assert {p.name for p in folder.iterdir()} == {"model.yml", *model["sha256"]}
+
+
+def test_the_export_runs_without_the_zoo(exported):
+    folder, trainer = exported
+    z = Latent(100).sample(3, 0)
+    script = f"""
+import sys, yaml, numpy as np
+from paddle import inference
+model = yaml.safe_load(open(sys.argv[1] + "/model.yml"))
+config = inference.Config(*(sys.argv[1] + "/" + model[key] for key in ("program", "parameters")))
+config.disable_glog_info()
+predictor = inference.create_predictor(config)
+predictor.get_input_handle(predictor.get_input_names()[0]).copy_from_cpu(
+    np.frombuffer(bytes.fromhex("{z.tobytes().hex()}"), "float32").reshape(3, 100))
+predictor.run()
+images = predictor.get_output_handle(predictor.get_output_names()[0]).copy_to_cpu()
+assert "ppgan_zoo" not in sys.modules
+print(images.tobytes().hex())
+"""
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", script, str(folder)],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    images = np.frombuffer(bytes.fromhex(done.stdout.split()[-1]), "float32")
+    np.testing.assert_allclose(
+        images.reshape(3, 1, 28, 28), generate(trainer.generator, z), atol=1e-5
+    )
+
+
+@pytest.mark.parametrize("victim", ["program", "parameters"])
+def test_a_flipped_byte_is_refused_before_paddle_sees_it(victim, exported, tmp_path):
+    import shutil
+
+    folder = tmp_path / "copy"
+    shutil.copytree(exported[0], folder)
+    model = yaml.safe_load((folder / "model.yml").read_text())
+    file = folder / model[victim]
+    content = bytearray(file.read_bytes())
+    content[len(content) // 3] ^= 4
+    file.write_bytes(content)
+    with pytest.raises(ExportError, match=r"SHA-256.*damaged or was changed"):
+        open_sampler(folder)
+    file.unlink()
+    with pytest.raises(ExportError, match="cannot be read"):
+        open_sampler(folder)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("name: gan_mlp", "name: [1]", "name"),
+        ("program: ", "program: ../", "leaves the folder"),
+        ("dim: 100", "dim: many", "latent.dim"),
+        ("format: 2", "format: 2\nextra: 2", "extra"),
+        ("format: 2", "format: 2\nformat: 2", "stands twice"),
+        ("format: 2", "format: 1", "format: found 1, and this ppgan_zoo reads 2; export again"),
+        ("  onednn: ", "  onednn: maybe", "inference.onednn"),
+    ],
+)
+def test_a_changed_model_yml_is_refused(old, new, said, exported, tmp_path):
+    import shutil
+
+    folder = tmp_path / "copy"
+    shutil.copytree(exported[0], folder)
+    text = (folder / "model.yml").read_text()
+    (folder / "model.yml").write_text(text.replace(old, new, 1))
+    with pytest.raises(ExportError, match=said):
+        open_exported(folder)
+
+
+class Unfaithful(nn.Layer):
+    """Differs between eager and static: the loop runs once while it is traced."""
+
+    def __init__(self, *, latent_dim=4, image_shape=(1, 2, 2)):
+        super().__init__()
+        self.latent_dim, self.image_shape = latent_dim, image_shape
+        self.layer = nn.Linear(latent_dim, 4)
+        self.calls = 0
+
+    def forward(self, z):
+        self.calls += 1
+        return (self.layer(z) * self.calls).reshape([-1, 1, 2, 2])
+
+
+class Flat(nn.Layer):
+    def __init__(self, *, image_shape=(1, 2, 2)):
+        super().__init__()
+        self.layer = nn.Linear(4, 1)
+
+    def forward(self, images):
+        return self.layer(images.reshape([-1, 4]))
+
+
+def test_an_export_that_differs_fails_and_leaves_nothing(tmp_path, monkeypatch):
+    spec = GanSpec(name="unfaithful", generator=Unfaithful, discriminator=Flat, paper="none")
+    monkeypatch.setitem(REGISTRY._specs, "unfaithful", spec)
+    checkpoint, _ = checkpoint_of("unfaithful", tmp_path)
+    with pytest.raises(ExportError, match=r"not exported: the largest difference"):
+        export(checkpoint, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+    assert not list(tmp_path.glob(".out*"))
+
+
+def test_an_export_replaces_only_an_export(tmp_path):
+    checkpoint, _ = checkpoint_of("gan_mlp", tmp_path, generator={"hidden_units": (8,)})
+    export(checkpoint, tmp_path / "out")
+    export(checkpoint, tmp_path / "out")
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.txt").write_text("years of work")
+    with pytest.raises(ExportError, match="no earlier export"):
+        export(checkpoint, tmp_path / "mine")
+    assert (tmp_path / "mine" / "thesis.txt").read_text() == "years of work"
+
+
+def test_a_program_of_paddle_3_is_not_given_to_paddle_2(exported, monkeypatch):
+    # Paddle 2 would end the process with a segmentation fault.
+    from ppgan_zoo.export import exported as module
+
+    description = module.read_description(exported[0])
+    monkeypatch.setattr(paddle, "__version__", "2.6.2")
+    for program, refused in (("generator.json", True), ("generator.pdmodel", False)):
+        other = description.model_copy(update={"program": program})
+        if refused:
+            with pytest.raises(ExportError, match=r"which Paddle 2\.6\.2 cannot read"):
+                module._check_version(exported[0], other)
+        else:
+            module._check_version(exported[0], other)
+
+
+def test_the_fastest_right_settings_are_taken_only_if_clearly_faster():
+    from ppgan_zoo.export.predictor import CANDIDATES, Trial, fastest
+
+    def chosen(*seconds):
+        trials = [Trial(s, 0.0, t) for s, t in zip(CANDIDATES, seconds, strict=False)]
+        return trials.index(fastest(trials))
+
+    assert chosen(1.0, 0.91, 2.0) == 0  # noise is no reason to leave the usual choice
+    assert chosen(1.0, 0.95, 0.5, 0.51) == 2
+    assert chosen(1.0) == 0
+
+
+@pytest.mark.parametrize("timed", [True, False])
+def test_wrong_settings_are_never_chosen(timed, monkeypatch, tmp_path):
+    from ppgan_zoo.export import predictor as inference
+
+    checkpoint, _ = checkpoint_of("gan_mlp", tmp_path, generator={"hidden_units": (8,)})
+    run = inference.run_predictor
+    onednn = set()
+
+    def make(program, parameters, settings):
+        predictor = inference_make(program, parameters, settings)
+        if settings.onednn:
+            onednn.add(id(predictor))
+        return predictor
+
+    inference_make = inference.make_predictor
+    monkeypatch.setattr(inference, "make_predictor", make)
+    # An operation that oneDNN gets wrong, and which it would be the fastest at.
+    monkeypatch.setattr(
+        inference, "run_predictor", lambda p, z: run(p, z) + np.float32(id(p) in onednn)
+    )
+    monkeypatch.setattr(inference, "TIMED_SECONDS", 0.0)
+    trials = []
+    description = export(checkpoint, tmp_path / "out", timed=timed, notify=trials.append)
+    assert not description.inference.onednn
+    assert trials[0].difference == pytest.approx(1.0, abs=1e-5)
+    assert trials[0].samples_per_second is None
+    assert (trials[1].samples_per_second is not None) == timed
+    assert len(trials) == (4 if timed else 2)
+
+
+def test_an_untimed_export_says_the_same_every_time(tmp_path):
+    checkpoint, _ = checkpoint_of("gan_mlp", tmp_path, generator={"hidden_units": (8,)})
+    first, second = (export(checkpoint, tmp_path / name, timed=False) for name in "ab")
+    assert first.inference == second.inference
+    assert first.inference.onednn
+
+
+class Reaching(nn.Layer):
+    """Looks at a norm that an export would fold away."""
+
+    def __init__(self, *, latent_dim=4, image_shape=(1, 2, 2)):
+        super().__init__()
+        self.latent_dim, self.image_shape = latent_dim, image_shape
+        self.layer, self.norm = nn.Linear(latent_dim, 4), nn.BatchNorm1D(4)
+
+    def forward(self, z):
+        return (self.norm(self.layer(z)) * self.norm.weight).reshape([-1, 1, 2, 2])
+
+
+class Branching(Reaching):
+    """Uses the layer before the norm a second time."""
+
+    def forward(self, z):
+        x = self.layer(z)
+        return (self.norm(x) + x).reshape([-1, 1, 2, 2])
+
+
+class Leaky(nn.Layer):
+    """A convolution and LeakyReLU, which Paddle 3.3.1 ends the process for fusing."""
+
+    def __init__(self, *, latent_dim=4, image_shape=(1, 2, 2)):
+        super().__init__()
+        self.latent_dim, self.image_shape = latent_dim, image_shape
+        self.layer, self.conv = nn.Linear(latent_dim, 4), nn.Conv2D(1, 1, 3, padding=1)
+
+    def forward(self, z):
+        return nn.functional.leaky_relu(self.conv(self.layer(z).reshape([-1, 1, 2, 2])), 0.2)
+
+
+@pytest.mark.parametrize("generator", [Reaching, Branching, Leaky])
+def test_a_model_that_is_not_to_be_rewritten_is_exported_as_it_is(generator, tmp_path, monkeypatch):
+    spec = GanSpec(name="odd", generator=generator, discriminator=Flat, paper="none")
+    monkeypatch.setitem(REGISTRY._specs, "odd", spec)
+    checkpoint, trainer = checkpoint_of("odd", tmp_path)
+    description = export(checkpoint, tmp_path / "out")
+    assert description.largest_difference.paddle_inference <= 1e-5
+    z = Latent(4).sample(5, 1)
+    np.testing.assert_allclose(
+        open_exported(tmp_path / "out").generate(z), generate(trainer.generator, z), atol=1e-5
+    )
+
+
+def test_the_program_of_an_export_is_the_rewritten_one(tmp_path):
+    checkpoint, _ = checkpoint_of(
+        "dcgan_fashion", tmp_path, generator={"channels": 4}, discriminator={"channels": 4}
+    )
+    description = export(checkpoint, tmp_path / "out", timed=False)
+    assert b"pixel_shuffle" in (tmp_path / "out" / description.program).read_bytes()

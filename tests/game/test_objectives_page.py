@@ -1,0 +1,60 @@
+"""docs/objectives.md names everything there is, and its examples work as they stand."""
+
+import re
+import typing
+
+import pytest
+from conftest import ROOT
+
+from ppgan_zoo.game.augmentation import AUGMENTATIONS
+from ppgan_zoo.game.objectives import OBJECTIVES
+from ppgan_zoo.game.penalties import PENALTIES
+from ppgan_zoo.recipe.load import (
+    Constraints,
+    ObjectiveSection,
+    PenaltySection,
+    lists_to_tuples,
+    recipe_from,
+)
+from ppgan_zoo.recipe.strict_yaml import parse_yaml
+from ppgan_zoo.run.build import build_model, build_trainer, model_facts
+
+PAGE = (ROOT / "docs" / "objectives.md").read_text(encoding="utf-8")
+EXAMPLES = re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
+
+
+def literals(section, key):
+    annotation = section.model_fields[key].annotation
+    nested = typing.get_args(annotation)
+    while not all(isinstance(value, str) for value in nested):
+        nested = typing.get_args(nested[0])
+    return list(nested)
+
+
+def test_recipe_and_tables_know_the_same_names():
+    assert literals(ObjectiveSection, "name") == list(OBJECTIVES)
+    assert literals(PenaltySection, "name") == list(PENALTIES)
+    assert literals(Constraints, "augment") == list(AUGMENTATIONS)
+
+
+def test_every_name_and_key_is_on_the_page():
+    for name in (*OBJECTIVES, *PENALTIES):
+        assert re.search(rf"^\| `{name}` \|", PAGE, re.MULTILINE), name
+    for name in (*Constraints.model_fields, *AUGMENTATIONS):
+        assert f"`{name}" in PAGE, name
+    for name, penalty in PENALTIES.items():
+        assert re.search(rf"^\| `{name}` .*\| {penalty.weight:g} \|", PAGE, re.MULTILINE), name
+
+
+@pytest.mark.parametrize("example", EXAMPLES)
+def test_examples_build_without_a_warning(example):
+    base = {"model": {"name": "gan_mlp"}, "data": {"name": "mnist", "batch_size": 64}}
+    recipe = recipe_from({**base, **lists_to_tuples(parse_yaml(example, "page").data)})
+    trainer = build_trainer(recipe, build_model(model_facts(recipe, (1, 28, 28))), 10)
+    assert trainer.warnings == []
+
+
+def test_the_python_example_runs(capsys):
+    (code,) = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
+    exec(compile(code, "page", "exec"), {})
+    assert capsys.readouterr().out == "[]\n"

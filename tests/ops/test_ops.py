@@ -1,0 +1,509 @@
+"""The accelerated layers against Paddle's own, everywhere that the zoo uses them."""
+
+import copy
+import math
+import os
+import threading
+
+import numpy as np
+import paddle
+import pytest
+from paddle import nn
+
+import ppgan_zoo
+from ppgan_zoo import ops
+from ppgan_zoo.errors import ConfigError
+from ppgan_zoo.game.penalties import squared_gradient_norms
+from ppgan_zoo.ops import onednn_convolution, paddle_convolution
+from ppgan_zoo.ops.bias import add_bias
+from ppgan_zoo.ops.onednn import Library, OneDNNError
+from ppgan_zoo.training.trainer import Trainer
+
+WAYS = ("auto", "paddle", "winograd")  # the last: wherever it can be, fast or not
+SMALL = {
+    "dcgan": ({"hidden_units": 32, "channels": 8}, {"channels": (8, 12), "hidden_units": 16}),
+    "dcgan_fashion": ({"channels": 8}, {"channels": 8}),
+    "dcgan_dropout": ({"channels": (12, 8, 6)}, {"channels": (6, 8, 12)}),
+    "dcgan_keras": ({"channels": (12, 8, 6)}, {"channels": (6, 8, 12, 16)}),
+}
+MODELS = sorted(SMALL)
+SMALL_DENSE = {
+    "gan_mlp": ({"hidden_units": (12, 16)}, {"hidden_units": (16, 8)}),
+    "gan_mlp_bn": ({"hidden_units": (12, 16)}, {"hidden_units": (16, 8)}),
+}
+
+
+@pytest.fixture(autouse=True)
+def one_kind_of_seed():
+    paddle.seed(0)
+
+
+@pytest.fixture(params=WAYS)
+def way(request, monkeypatch):
+    monkeypatch.setenv(ops.SWITCH, "auto" if request.param == "auto" else "paddle")
+    if request.param == "winograd":
+        monkeypatch.setattr(paddle_convolution, "HIGHEST_COST", math.inf)
+    if request.param == "auto" and ops.library() is None:
+        pytest.skip(ops.describe())
+    return request.param
+
+
+def small(name, **arguments):
+    generator, discriminator = {**SMALL, **SMALL_DENSE}[name]
+    return ppgan_zoo.create(name, generator=generator, discriminator=discriminator, **arguments)
+
+
+def draw(shape, seed=1):
+    return np.random.default_rng(seed).standard_normal(shape).astype(np.float32)
+
+
+def results(layer, array):
+    """Return the output and all gradients of a layer, for a fixed weighting of the output."""
+    x = paddle.to_tensor(array, stop_gradient=False)
+    y = layer(x)
+    (y * paddle.to_tensor(draw(y.shape, 2))).sum().backward()
+    gradients = [p.grad for p in layer.parameters() if not p.stop_gradient]
+    found = [tensor.numpy() for tensor in (y, x.grad, *gradients)]
+    layer.clear_gradients()  # to zeros, in place
+    return found
+
+
+def assert_equal(found, wanted, tolerance=1e-5):
+    assert len(found) == len(wanted)
+    # A gradient that is zero but for rounding is as large as the others' rounding.
+    rounding = max(np.abs(other).max() for other in wanted) / 100
+    for one, other in zip(found, wanted, strict=True):
+        assert other.any()
+        assert np.abs(one - other).max() <= tolerance * max(np.abs(other).max(), rounding)
+
+
+def accelerated_and_plain(layer, array):
+    wanted = results(layer, array)
+    plain_class = type(layer)
+    ops.accelerate(layer)
+    assert type(layer) is not plain_class
+    found = results(layer, array)
+    ops.restore(layer)
+    assert type(layer) is plain_class
+    return found, wanted
+
+
+def convolutions_of(name):
+    """Return every convolution of a model in full width, with the shape of its input."""
+    gan = ppgan_zoo.create(name)
+    seen = []
+    for net in (gan.generator, gan.discriminator):
+        for layer in net.sublayers():
+            if isinstance(layer, (nn.Conv2D, nn.Conv2DTranspose)):
+                layer.register_forward_pre_hook(
+                    lambda layer, inputs: seen.append((layer, tuple(inputs[0].shape)))
+                )
+    with paddle.no_grad():
+        gan.discriminator(gan.generator(paddle.randn([2, gan.latent_dim])))
+    return seen
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_every_convolution_of_the_zoo_is_equal(name, way):
+    seen = convolutions_of(name)
+    assert len(seen) >= 4
+    for layer, shape in seen:
+        layer._forward_pre_hooks.clear()
+        assert_equal(*accelerated_and_plain(layer, draw(shape)))
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"padding": "SAME", "stride": 2},
+        {"padding": "VALID", "stride": 3},
+        {"padding": 2},
+        {"padding": [1, 0]},
+        {"padding": [0, 1, 2, 0], "stride": [2, 1]},
+        {"padding": 1, "bias_attr": False},
+        {"kernel_size": [3, 1], "stride": [3, 2]},
+        {"kernel_size": 1, "stride": 2},
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("size", [(7, 7), (8, 6), (5, 9)])
+def test_convolutions_of_other_shapes(arguments, size, way):
+    layer = nn.Conv2D(3, 5, **{"kernel_size": 3, **arguments})
+    assert_equal(*accelerated_and_plain(layer, draw((2, 3, *size))))
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"stride": 2, "padding": 1, "output_padding": 1},
+        {"stride": 3, "padding": 0, "output_padding": 2},
+        {"stride": 2, "padding": [0, 1, 0, 1]},
+        {"stride": [1, 2], "padding": [1, 0]},
+        {"kernel_size": 5, "stride": 2, "padding": 2, "bias_attr": False},
+        {"kernel_size": 2, "stride": 2},
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("channels", [1, 3, 6])
+def test_transposed_convolutions_of_other_shapes(arguments, channels, way):
+    layer = nn.Conv2DTranspose(4, channels, **{"kernel_size": 3, **arguments})
+    assert_equal(*accelerated_and_plain(layer, draw((2, 4, 4, 5))))
+
+
+class OwnConvolution(nn.Conv2D):
+    def forward(self, x):
+        return super().forward(x) + 1.0
+
+
+@pytest.mark.parametrize(
+    ("layer", "dtype"),
+    [
+        (nn.Conv2D(4, 4, 3, groups=2), "float32"),
+        (nn.Conv2D(4, 4, 3, dilation=2), "float32"),
+        (nn.Conv2D(4, 4, 3, padding=1, padding_mode="reflect"), "float32"),
+        (nn.Conv2D(4, 4, 3).to(dtype="float64"), "float64"),
+        (OwnConvolution(4, 4, 3), "float32"),
+    ],
+    ids=["groups", "dilation", "reflect", "float64", "subclass"],
+)
+def test_what_is_not_accelerated_stays_as_it_is(layer, dtype, way, monkeypatch):
+    x = paddle.to_tensor(draw((2, 4, 8, 8)).astype(dtype))
+    wanted = layer(x)
+    ops.accelerate(layer)
+    forbid(monkeypatch)
+    assert (layer(x) == wanted).all()
+
+
+def forbid(monkeypatch):
+    """Let any use of an accelerated convolution fail."""
+
+    def used(*_):
+        raise AssertionError("an accelerated convolution was used")
+
+    monkeypatch.setattr(onednn_convolution, "convolve", used)
+    monkeypatch.setattr(paddle_convolution, "convolve", used)
+
+
+def test_eval_mode_and_native_are_paddles_own(way, monkeypatch):
+    layer = nn.Conv2D(3, 4, 3)
+    ops.accelerate(layer)
+    x = paddle.randn([2, 3, 8, 8])
+    forbid(monkeypatch)
+    with ops.native():
+        layer(x)
+    layer.eval()
+    layer(x)
+    layer.train()
+    with pytest.raises(AssertionError, match="was used"):
+        layer(x)
+
+
+@pytest.mark.usefixtures("way")
+def test_a_whole_step_is_equal(monkeypatch):
+    chosen = os.environ[ops.SWITCH]
+    for name in (*MODELS, *SMALL_DENSE):
+        states = []
+        for switch in ("off", chosen):
+            monkeypatch.setenv(ops.SWITCH, switch)
+            paddle.seed(3)
+            gan = small(name)
+            nets = (gan.generator, gan.discriminator)
+            # Not Adam, which makes as much of a rounding error as of a gradient; and slowly,
+            # as a ReLU or a maximum that tips over is a difference of its own.
+            rates = [paddle.optimizer.SGD(2e-4, parameters=net.parameters()) for net in nets]
+            trainer = Trainer(
+                gan, generator_optimizer=rates[0], discriminator_optimizer=rates[1], ema_decay=0.9
+            )
+            for iteration in range(20):
+                scalars = trainer.step(np.tanh(draw((4, *gan.image_shape), iteration)))
+            arrays = {key: value.numpy() for key, value in scalars.items()}
+            for file in ("generator", "discriminator", "ema"):
+                arrays.update({f"{file}.{k}": v for k, v in trainer.state()[file].items()})
+            states.append(arrays)
+        for key, wanted in states[0].items():
+            np.testing.assert_allclose(states[1][key], wanted, rtol=1e-5, atol=1e-5, err_msg=key)
+
+
+@pytest.mark.parametrize("name", ["dcgan_fashion", "dcgan_dropout", "dcgan_keras"])
+def test_double_gradients_are_equal(name, way):
+    discriminator = small(name).discriminator
+    images = paddle.to_tensor(np.tanh(draw((4, 1, 28, 28))))
+
+    def gradients():
+        paddle.seed(5)  # dropout
+        squared_gradient_norms(discriminator, images).mean().backward()
+        found = [p.grad.numpy() for p in discriminator.parameters() if p.grad is not None]
+        discriminator.clear_gradients()
+        return found
+
+    wanted = gradients()
+    ops.accelerate(discriminator)
+    found = gradients()
+    assert len(wanted) > 2
+    # A bias has no second gradient: it may be given as zeros or not at all.
+    assert_equal([a for a in found if a.any()], [a for a in wanted if a.any()], tolerance=2e-5)
+
+
+def test_a_double_gradient_that_was_not_promised_is_refused(way):
+    layer = nn.Conv2D(1, 2, 3)
+    ops.accelerate(layer)
+    x = paddle.randn([2, 1, 6, 6])
+    x.stop_gradient = False
+    with pytest.raises((NotImplementedError, OSError), match="input_gradients"):
+        paddle.grad(layer(x).sum(), [x, layer.weight, layer.bias], create_graph=True)
+
+
+def test_frozen_weights_get_no_gradient(way):
+    layer = nn.Conv2D(3, 4, 3)
+    ops.accelerate(layer)
+    for parameter in layer.parameters():
+        parameter.stop_gradient = True
+    x = paddle.randn([2, 3, 8, 8])
+    x.stop_gradient = False
+    layer(x).sum().backward()
+    assert layer.weight.grad is None
+    assert layer.bias.grad is None
+    assert x.grad is not None
+
+
+def test_a_trainer_with_losses_of_its_own_keeps_paddles_layers():
+    class Own(Trainer):
+        def generator_loss(self, real, z):
+            return super().generator_loss(real, z)
+
+    class Told(Own):
+        accelerated = True
+
+    kinds = {}
+    for trainer_class in (Trainer, Own, Told):
+        gan = small("dcgan_fashion")
+        trainer_class(gan)
+        kinds[trainer_class] = type(gan.discriminator.conv1) is nn.Conv2D
+    assert kinds == {Trainer: False, Own: True, Told: False}
+
+
+def test_copies_and_state_are_those_of_the_plain_layer(way):
+    net = small("dcgan_fashion").generator
+    names = list(net.state_dict())
+    ops.accelerate(net)
+    twin = copy.deepcopy(net)
+    assert list(twin.state_dict()) == names
+    z = paddle.randn([2, 100])
+    assert (twin(z) == net(z)).all()
+
+
+@pytest.mark.filterwarnings("ignore:full_graph=False")
+def test_a_trained_generator_exports_as_plain_layers(way, tmp_path):
+    net = small("dcgan_fashion").generator
+    ops.accelerate(net)
+    z = paddle.randn([2, 100])
+    net(z)
+    net.eval()
+    wanted = net(z)
+    spec = [paddle.static.InputSpec([None, 100], "float32")]
+    paddle.jit.save(paddle.jit.to_static(net, input_spec=spec), str(tmp_path / "g"))
+    exported = paddle.jit.load(str(tmp_path / "g"))
+    assert np.abs(exported(z).numpy() - wanted.numpy()).max() < 1e-6
+
+
+def test_threads_do_not_disturb_each_other(way):
+    layers = [nn.Conv2D(3, 8, 3, stride=s) for s in (1, 2)]
+    arrays = [draw((4, 3, 20, 20), seed) for seed in (1, 2)]
+    pairs = list(zip(layers, arrays, strict=True))
+    wanted = [results(layer, array) for layer, array in pairs]
+    ops.accelerate(*layers)
+    wrong = []
+
+    def work(index):
+        for _ in range(20):
+            found = results(*pairs[index])
+            if any(np.abs(a - b).max() > 1e-3 for a, b in zip(found, wanted[index], strict=True)):
+                wrong.append(index)
+
+    threads = [threading.Thread(target=work, args=(index,)) for index in (0, 1)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not wrong
+
+
+def test_the_switch(monkeypatch):
+    monkeypatch.setenv(ops.SWITCH, "off")
+    layer = nn.Conv2D(1, 1, 3)
+    ops.accelerate(layer)
+    assert type(layer) is nn.Conv2D
+    assert ops.describe() == "Paddle (PPGAN_ZOO_OPS=off)"
+    monkeypatch.setenv(ops.SWITCH, "fast")
+    with pytest.raises(ConfigError, match="'fast': must be one of auto, paddle, off"):
+        ops.describe()
+
+
+@pytest.fixture
+def fresh_search():
+    ops._library.cache_clear()
+    yield
+    ops._library.cache_clear()
+
+
+def test_without_onednn_paddle_computes(fresh_search, monkeypatch):
+    monkeypatch.delenv(ops.SWITCH, raising=False)
+    monkeypatch.setattr(ops.Path, "glob", lambda *_: iter([]))
+    assert ops.library() is None
+    assert ops.describe() == "Paddle (no oneDNN beside this Paddle)"
+    layer = nn.Conv2D(3, 4, 3)
+    assert_equal(*accelerated_and_plain(layer, draw((2, 3, 8, 8))))
+
+
+def test_a_library_that_computes_something_else_is_not_used(fresh_search, monkeypatch):
+    monkeypatch.delenv(ops.SWITCH, raising=False)
+    monkeypatch.setattr("ppgan_zoo.ops.self_test.largest_error", lambda _: 0.5)
+    assert ops.library() is None
+    assert "differs from it by 5.0e-01" in ops.describe() or "no oneDNN" in ops.describe()
+
+
+def test_a_file_that_is_no_onednn_is_an_error_of_the_library(tmp_path):
+    (tmp_path / "libdnnl.so.3").write_bytes(b"not a library")
+    with pytest.raises(OneDNNError, match="cannot be loaded"):
+        Library(tmp_path / "libdnnl.so.3")
+
+
+def test_the_bias_and_its_gradient():
+    maps = paddle.to_tensor(draw((3, 4, 5, 6)), stop_gradient=False)
+    bias = paddle.to_tensor(draw((4,), 3), stop_gradient=False)
+    y = add_bias(maps, bias)
+    np.testing.assert_allclose(
+        y.numpy(), maps.numpy() + bias.numpy()[:, None, None], rtol=1e-6, atol=1e-6
+    )
+    weights = draw((3, 4, 5, 6), 4)
+    (y * paddle.to_tensor(weights)).sum().backward()
+    np.testing.assert_array_equal(maps.grad.numpy(), weights)
+    np.testing.assert_allclose(bias.grad.numpy(), weights.sum((0, 2, 3)), rtol=1e-5, atol=1e-5)
+
+
+@pytest.fixture
+def onednn(monkeypatch):
+    monkeypatch.setenv(ops.SWITCH, "auto")
+    if ops.library() is None:
+        pytest.skip(ops.describe())
+
+
+@pytest.mark.parametrize(
+    ("rows", "fan_in", "fan_out"),
+    [(1, 7, 3), (64, 100, 128), (5, 1, 1), (16, 256, 1), (16, 1, 256), (1, 1, 9)],
+)
+@pytest.mark.parametrize("bias", [True, False])
+def test_dense_layers_are_equal(rows, fan_in, fan_out, bias, onednn):
+    layer = nn.Linear(fan_in, fan_out, bias_attr=None if bias else False)
+    assert_equal(*accelerated_and_plain(layer, draw((rows, fan_in))))
+
+
+def test_dense_layers_of_the_zoo_are_equal(onednn):
+    for name in ("gan_mlp", "gan_mlp_bn"):
+        gan = ppgan_zoo.create(name)
+        for net in (gan.generator, gan.discriminator):
+            for layer in net.sublayers():
+                if isinstance(layer, nn.Linear):
+                    array = draw((16, layer.weight.shape[0]))
+                    assert_equal(*accelerated_and_plain(layer, array))
+
+
+RUNS = {
+    "activations": lambda: [nn.Linear(6, 5), nn.LeakyReLU(0.2), nn.Linear(5, 3), nn.ReLU()],
+    "no activation": lambda: [nn.Linear(6, 5), nn.Linear(5, 1)],
+    "norms between": lambda: [
+        nn.Linear(6, 5), nn.ReLU(), nn.BatchNorm1D(5), nn.Linear(5, 4, bias_attr=False),
+        nn.LeakyReLU(0.3), nn.Tanh(), nn.Linear(4, 2),
+    ],
+    "unlike slopes": lambda: [nn.Linear(6, 5), nn.LeakyReLU(-0.2), nn.Linear(5, 3), nn.ELU()],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", RUNS)
+def test_runs_of_dense_layers_are_equal(kind, onednn):
+    net = nn.Sequential(*RUNS[kind]())
+    array = draw((7, 6))
+    wanted = results(net, array)
+    ops.accelerate(net)
+    found = results(net, array)
+    assert_equal(found, wanted)
+
+
+def test_a_run_is_one_operation(onednn, monkeypatch):
+    lengths = []
+    monkeypatch.setattr(
+        "ppgan_zoo.ops.onednn_dense.dense",
+        lambda library, x, run: lengths.append(len(run)) or paddle.zeros([2, 4]),
+    )
+    net = nn.Sequential(
+        nn.Linear(4, 4), nn.ReLU(), nn.Linear(4, 4), nn.LeakyReLU(0.2), nn.BatchNorm1D(4),
+        nn.Linear(4, 4),
+    )  # fmt: skip
+    ops.accelerate(net)
+    net(paddle.zeros([2, 4]))
+    assert lengths == [2, 1]
+    lengths.clear()
+    net.eval()
+    net(paddle.zeros([2, 4]))
+    with ops.native():
+        net.train()
+        net(paddle.zeros([2, 4]))
+    assert lengths == []
+
+
+def test_a_watched_layer_is_called_by_itself(onednn):
+    net = nn.Sequential(nn.Linear(4, 3), nn.ReLU(), nn.Linear(3, 2))
+    seen = []
+    net[1].register_forward_post_hook(lambda layer, inputs, output: seen.append(output.shape))
+    ops.accelerate(net)
+    net(paddle.randn([2, 4]))
+    assert len(seen) == 1
+
+
+def test_a_frozen_part_of_a_run_gets_no_gradient(onednn):
+    net = nn.Sequential(nn.Linear(4, 3), nn.ReLU(), nn.Linear(3, 2))
+    ops.accelerate(net)
+    for parameter in net[0].parameters():
+        parameter.stop_gradient = True
+    net(paddle.randn([5, 4])).sum().backward()
+    assert net[0].weight.grad is None
+    assert net[2].weight.grad is not None
+    assert net[2].bias.grad.numpy() == pytest.approx(5.0)
+
+
+def test_an_input_of_the_wrong_width_is_paddles_error(onednn):
+    for net in (nn.Linear(4, 3), nn.Sequential(nn.Linear(4, 3), nn.Linear(4, 2))):
+        ops.accelerate(net)
+        with pytest.raises(ValueError, match="mismatch|must be|equal"):
+            net(paddle.randn([2, 5 if isinstance(net, nn.Linear) else 4]))
+
+
+def test_dense_layers_of_more_axes_stay_paddles(onednn, monkeypatch):
+    layer = nn.Linear(4, 3)
+    ops.accelerate(layer)
+
+    def used(*_):
+        raise AssertionError("an accelerated dense layer was used")
+
+    monkeypatch.setattr("ppgan_zoo.ops.onednn_dense.dense", used)
+    assert layer(paddle.randn([2, 5, 4])).shape == [2, 5, 3]
+    with pytest.raises(AssertionError, match="was used"):
+        layer(paddle.randn([2, 4]))
+
+
+def test_double_gradients_of_a_dense_discriminator_are_equal(onednn):
+    discriminator = ppgan_zoo.create(
+        "gan_mlp", discriminator={"hidden_units": (16, 8)}
+    ).discriminator
+    images = paddle.to_tensor(np.tanh(draw((4, 1, 28, 28))))
+
+    def gradients():
+        squared_gradient_norms(discriminator, images).mean().backward()
+        found = [p.grad.numpy() for p in discriminator.parameters() if p.grad is not None]
+        discriminator.clear_gradients()
+        return [array for array in found if array.any()]
+
+    wanted = gradients()
+    ops.accelerate(discriminator)
+    assert len(wanted) == 3
+    assert_equal(gradients(), wanted)

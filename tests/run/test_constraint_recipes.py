@@ -1,0 +1,157 @@
+"""Constraints from the YAML: what is refused, what is warned of, and whole runs."""
+
+import pytest
+
+from ppgan_zoo.errors import ConfigError
+from ppgan_zoo.recipe.load import load_recipe, recipe_from
+from ppgan_zoo.run.build import build_model, build_trainer, model_facts
+from tests.conftest import tree_bytes
+
+SHAPE = (1, 28, 28)
+ALL = (
+    "constraints.penalties=[{name: r1, weight: 1, every_steps: 2}, {name: lecam}]",
+    "constraints.spectral_norm={discriminator: true, generator: true}",
+    "constraints.instance_noise={std: 0.1, until_step: 8}",
+    "constraints.packing=2",
+    "constraints.augment=[color, translation, cutout]",
+    "training.accumulate_steps=2",
+    "objective.name=relativistic_pairing",
+    "samples.every_steps=null",
+    "samples.real_rows=0",
+)
+
+
+def options(overrides):
+    return [part for override in overrides for part in ("-o", override)]
+
+
+@pytest.mark.parametrize(
+    ("override", "said"),
+    [
+        ("constraints.wieght_clip=1", "unknown key (did you mean 'weight_clip'?)"),
+        ("constraints.weight_clip=-1", "constraints.weight_clip: found -1"),
+        ("constraints.penalties=[{name: r3}]", "constraints.penalties.0.name: found 'r3'"),
+        ("constraints.penalties=[{name: r1, wait: 1}]", "did you mean 'weight'"),
+        ("constraints.penalties=[r1]", "allowed: a section of name, weight, every_steps"),
+        ("constraints.penalties=[{weight: 1}]", "this key is needed and missing"),
+        ("constraints.augment=[colour]", "did you mean 'color'"),
+        ("constraints.packing=3", "data.batch_size: 32 is no multiple of 3, the product of"),
+        ("training.accumulate_steps=5", "data.batch_size: 32 is no multiple of 5, the product of"),
+        ("objective.name=relativistic", "did you mean 'relativistic_"),
+    ],
+)
+def test_mistakes_in_a_recipe_are_one_line(override, said, tiny_recipe):
+    with pytest.raises(ConfigError) as caught:
+        load_recipe(tiny_recipe, [override])
+    assert said in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_a_mistake_in_a_list_names_its_line(tiny_recipe):
+    text = tiny_recipe.read_text()
+    tiny_recipe.write_text(
+        text + "constraints:\n  penalties:\n    - name: r1\n      weight: heavy\n"
+    )
+    line = len(text.splitlines()) + 4
+    with pytest.raises(ConfigError, match=rf"tiny\.yml:{line}: constraints\.penalties\.0\.weight"):
+        load_recipe(tiny_recipe)
+
+
+def built(tiny_recipe, *overrides):
+    recipe = load_recipe(tiny_recipe, overrides)
+    gan = build_model(model_facts(recipe, SHAPE))
+    return build_trainer(recipe, gan, 10)
+
+
+def test_every_key_reaches_the_trainer(tiny_recipe):
+    trainer = built(tiny_recipe, *ALL)
+    assert [(t.name, t.weight, t.every_steps) for t in trainer.penalties.terms] == [
+        ("r1", 1.0, 2), ("lecam", 0.01, 1),
+    ]  # fmt: skip
+    assert trainer.view.augment == ("color", "translation", "cutout")
+    assert (trainer.view.noise_std, trainer.view.noise_until, trainer.view.packing) == (0.1, 8, 2)
+    assert trainer.accumulate_steps == 2 and trainer.weight_clip is None
+    names = [name for name, _ in trainer.discriminator.named_parameters()]
+    assert "layers.0.weight_orig" in names
+    assert trainer.discriminator.layers[0].weight_orig.shape == [2 * 784, 32]
+    assert built(tiny_recipe, "constraints.weight_clip=0.5").weight_clip == 0.5
+
+
+def test_a_recipe_with_constraints_reads_back_equal(tiny_recipe, tmp_path):
+    recipe = load_recipe(tiny_recipe, ALL)
+    (tmp_path / "again.yml").write_text(recipe.to_yaml())
+    assert load_recipe(tmp_path / "again.yml") == recipe
+
+
+def test_recipes_without_constraints_build_what_they_built(tiny_recipe):
+    trainer = built(tiny_recipe)
+    assert trainer.penalties.terms == () and trainer.warnings == []
+    data = {"model": {"name": "gan_mlp"}, "data": {"name": "mnist", "batch_size": 4},
+            "training": {"epochs": 1}}  # fmt: skip
+    assert recipe_from(data).constraints.packing == 1
+
+
+def test_keys_of_an_average_that_is_not_there_are_warned_of(tiny_recipe):
+    keys = ("ema.warmup=4", "ema.statistics_batches=64")
+    none = "ema.decay=null"
+    assert built(tiny_recipe, none, *keys).warnings == [
+        "ema.warmup: has no effect without ema.decay; set that one, or leave warmup out",
+        "ema.statistics_batches: has no effect without ema.decay; set that one, or leave "
+        "statistics_batches out",
+    ]
+    assert built(tiny_recipe, *keys).warnings == []
+    assert built(tiny_recipe, none, "ema.warmup=10", "ema.statistics_batches=16").warnings == []
+
+
+def test_warnings_are_told_at_load_and_in_the_log(tiny_recipe, tmp_path, cli):
+    wasserstein = ("objective.name=wasserstein", "training.epochs=1")
+    dry = cli("train", "-c", tiny_recipe, "--offline", "--dry-run", *options(wasserstein))
+    assert dry.returncode == 0, dry.stderr
+    assert "warning: objective.name: wasserstein needs a D of bounded slope" in dry.stdout
+    done = cli(
+        "train", "-c", tiny_recipe, "--offline", "--output", tmp_path / "run",
+        *options(wasserstein),
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "WARNING objective.name: wasserstein needs" in (tmp_path / "run/train.log").read_text()
+
+
+def test_the_resolved_recipe_of_a_dry_run_builds_the_same_packed_model(tiny_recipe, tmp_path, cli):
+    done = cli("train", "-c", tiny_recipe, "--offline", "--dry-run", *options(ALL))
+    assert done.returncode == 0, done.stderr
+    resolved = tmp_path / "resolved.yml"
+    resolved.write_text(done.stdout.partition("\n---\n")[0])
+    left, right = load_recipe(tiny_recipe, ALL), load_recipe(resolved)
+    assert right.model.discriminator["image_shape"] == (2, 28, 28)
+    assert model_facts(left, SHAPE) == model_facts(right, SHAPE)
+
+
+def test_nonsense_is_refused_from_the_command_line_and_leaves_nothing(tiny_recipe, tmp_path, cli):
+    done = cli(
+        "train", "-c", tiny_recipe, "--offline", "--output", tmp_path / "run",
+        "-o", "constraints.weight_clip=0.01", "-o", "constraints.penalties=[{name: wgan_gp}]",
+    )  # fmt: skip
+    assert done.returncode == 2
+    line = done.stderr.splitlines()[-1]  # after the note on where the data come from
+    assert "clipping and the gradient penalty wgan_gp do the same job" in line
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_run_under_all_constraints_resumes_to_the_same_bytes_and_exports(
+    tiny_recipe, tmp_path, cli
+):
+    whole, halves = tmp_path / "whole", tmp_path / "halves"
+    train = ("train", "-c", tiny_recipe, "--offline", *options(ALL))
+    for arguments in (
+        (*train, "--output", whole, "-o", "training.epochs=2"),
+        (*train, "--output", halves, "-o", "training.epochs=1"),
+        ("train", "--resume", halves, "--offline", "-o", "training.epochs=2"),
+    ):
+        done = cli(*arguments)
+        assert done.returncode == 0, done.stderr
+    last = sorted((whole / "checkpoints").glob("step-*"))[-1].name
+    left, right = (tree_bytes(run / "checkpoints" / last) for run in (whole, halves))
+    assert "penalties.safetensors" in left
+    assert left == right
+    # Export compares the written program with the trained generator, spectral norm and all.
+    done = cli("export", "--checkpoint", whole, "--output", tmp_path / "exported")
+    assert done.returncode == 0, done.stderr

@@ -1,0 +1,319 @@
+"""Full disks, failing writers, a run directory that goes away: one line, nothing lost."""
+
+import errno
+import os
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from conftest import tree_bytes
+
+from ppgan_zoo.errors import TrainingError
+from ppgan_zoo.recipe.load import load_recipe
+from ppgan_zoo.run import train, watch
+from ppgan_zoo.storage.checkpoint import (
+    checkpoint_folders,
+    list_checkpoints,
+    newest_valid_checkpoint,
+    read_best,
+    save_checkpoint,
+)
+from ppgan_zoo.storage.files import write_atomically
+from ppgan_zoo.storage.run_directory import RunDirectory
+from ppgan_zoo.storage.visualdl_log import read_scalars
+from ppgan_zoo.training.trainer import Trainer
+
+
+def disk_full():
+    return OSError(errno.ENOSPC, "No space left on device")
+
+
+@pytest.fixture
+def run(tmp_path):
+    return RunDirectory(tmp_path / "run")
+
+
+@pytest.fixture
+def recipe(tiny_recipe):
+    return lambda *overrides: load_recipe(tiny_recipe, overrides)
+
+
+def failing_saves(patch, which):
+    """Let the writes of the checkpoints of these iterations fail, after a part of them."""
+    from ppgan_zoo.storage import checkpoint
+
+    original = checkpoint.to_json
+
+    def full(content):
+        if content.get("iteration") in which:
+            raise disk_full()
+        return original(content)
+
+    patch.setattr(checkpoint, "to_json", full)
+
+
+def iterations(run):
+    return [found.iteration for found in list_checkpoints(run.checkpoints)]
+
+
+def hidden(run):
+    return [path.name for path in run.checkpoints.iterdir() if path.name.startswith(".")]
+
+
+def at(patch, iteration, happen):
+    """Let something happen to the run before iteration `iteration` is over."""
+    step = Trainer.step
+
+    def stepping(self, real):
+        scalars = step(self, real)
+        if self.iteration == iteration:
+            happen()
+        return scalars
+
+    patch.setattr(Trainer, "step", stepping)
+
+
+def test_a_full_disk_stops_the_run_and_keeps_the_last_good_one(recipe, run, monkeypatch):
+    with monkeypatch.context() as patch:
+        failing_saves(patch, {8})
+        with pytest.raises(TrainingError) as caught:
+            train.train(recipe(), run.path, offline=True)
+    said = str(caught.value)
+    assert said.isprintable()
+    assert "iteration 8: checkpoint not saved: " in said
+    assert "No space left on device; last good checkpoint: " in said
+    assert str(run.checkpoints / "step-00000004") in said
+    assert iterations(run) == [4] and hidden(run) == []
+    assert said in run.log.read_text()
+    assert train.resume(run, offline=True).iteration == 12  # there is room again
+
+
+def test_by_configuration_it_goes_on(recipe, run, monkeypatch):
+    failing_saves(monkeypatch, {4, 8})
+    train.train(recipe("recovery.write_error=continue"), run.path, offline=True)
+    assert iterations(run) == [12] and hidden(run) == []
+    log = run.log.read_text()
+    assert "iteration 4: checkpoint not saved" in log and "iteration 8: checkpoint" in log
+    assert "last good checkpoint: none" in log and log.count("training goes on") == 2
+
+
+def test_the_last_checkpoint_must_be_written_all_the_same(recipe, run, monkeypatch):
+    failing_saves(monkeypatch, {10})
+    overrides = "recovery.write_error=continue", "training.epochs=null", "training.iterations=10"
+    with pytest.raises(TrainingError, match="iteration 10: checkpoint not saved"):
+        train.train(recipe(*overrides), run.path, offline=True)
+    assert iterations(run) == [4, 8]
+
+
+def test_grids_curves_and_log_lines_may_fail_and_it_is_said_once(recipe, run, monkeypatch, capfd):
+    """Every writer of what only watches fails, at every call."""
+    from visualdl import LogWriter
+
+    from ppgan_zoo.callbacks import samples
+    from ppgan_zoo.storage import run_log
+
+    def broken(*arguments, **options):
+        raise RuntimeError("broken\nwriter")
+
+    def full(*arguments, **options):
+        raise disk_full()
+
+    for name in ("scalar", "image", "histogram", "hparams"):
+        monkeypatch.setattr(LogWriter, f"add_{name}", broken)
+    monkeypatch.setattr(samples, "save_png", full)
+    outcome = train.train(recipe(), run.path, offline=True)
+    assert outcome.iteration == 12 and iterations(run)[-1] == 12
+    log = run.log.read_text()
+    assert log.count("VisualDL records: cannot be written: RuntimeError: broken writer") == 1
+    assert log.count("sample grids: cannot be written: No space left on device") == 1
+    assert "Traceback" not in capfd.readouterr().err
+    assert run_log.logging.getLogger("ppgan_zoo.run.train").handlers == []
+
+
+def test_a_visualdl_that_cannot_even_be_opened(recipe, run, monkeypatch):
+    def broken(*arguments, **options):
+        raise OSError(errno.EACCES, "Permission denied", "/home/.visualdl")
+
+    monkeypatch.setattr(watch, "VisualDLLog", broken)
+    assert train.train(recipe(), run.path, offline=True).iteration == 12
+    said = "VisualDL records: cannot be written: /home/.visualdl: Permission denied"
+    assert run.log.read_text().count(said) == 1
+
+
+def test_curves_go_on_when_there_is_room_again(recipe, run, monkeypatch):
+    from visualdl import LogWriter
+
+    add = LogWriter.add_scalar
+
+    def full_for_a_while(self, tag, value, step, *arguments, **options):
+        if step in (2, 3):
+            raise disk_full()
+        return add(self, tag, value, step, *arguments, **options)
+
+    monkeypatch.setattr(LogWriter, "add_scalar", full_for_a_while)
+    train.train(recipe(), run.path, offline=True)
+    steps = [step for step, _ in read_scalars(run.visualdl)["loss/generator"]]
+    assert steps == [1, *range(4, 13)]
+
+
+@pytest.mark.parametrize("write_error", ["stop", "continue"])
+def test_a_run_directory_that_goes_away_ends_the_run(
+    write_error, recipe, run, tmp_path, monkeypatch
+):
+    at(monkeypatch, 6, lambda: shutil.rmtree(run.path))
+    before = {path.name for path in tmp_path.iterdir()}
+    with pytest.raises(TrainingError, match="iteration 8: checkpoint not saved.*No such file"):
+        train.train(recipe(f"recovery.write_error={write_error}"), run.path, offline=True)
+    assert {path.name for path in tmp_path.iterdir()} == before  # nothing is made anew
+
+
+def test_a_read_only_run_directory_ends_the_run(recipe, run, monkeypatch):
+    from ppgan_zoo.storage import files
+
+    def read_only(*arguments, **options):
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    at(monkeypatch, 6, lambda: monkeypatch.setattr(files.tempfile, "mkdtemp", read_only))
+    with pytest.raises(TrainingError, match=r"iteration 8: .*step-00000008: Read-only file system"):
+        train.train(recipe(), run.path, offline=True)
+    assert iterations(run) == [4]
+
+
+def test_a_resume_clears_what_a_kill_left_half_written(recipe, run):
+    train.train(recipe(), run.path, offline=True)
+    for half in (".manifest.json-abc", ".recipe.yml-abc", "samples/.step-00000004.png-abc"):
+        (run.path / half).write_text("half")
+    train.resume(run, offline=True)
+    assert list(run.path.rglob("*-abc")) == []
+
+
+def test_an_error_of_a_write_names_the_file(tmp_path, monkeypatch):
+    def full(descriptor):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError) as caught:
+        write_atomically(tmp_path / "manifest.json", "x")
+    assert caught.value.filename == str(tmp_path / "manifest.json")
+
+
+def test_a_real_limit_on_file_sizes(recipe, run):
+    """The system refuses the write half-way: weights files are above 64 KiB."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2**16, before[1]))
+    try:
+        with pytest.raises(TrainingError, match=r"iteration 4: checkpoint not saved.*too large"):
+            train.train(recipe(), run.path, offline=True)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert list(run.checkpoints.iterdir()) == []
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A file system of 1 MiB."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    options = ["-t", "tmpfs", "-o", "size=1m", "tmpfs", folder]
+    if os.geteuid() or subprocess.run(["mount", *options], capture_output=True).returncode:
+        pytest.skip("cannot mount a file system here")
+    yield folder
+    subprocess.run(["umount", "-l", folder], check=True)
+
+
+@pytest.mark.parametrize(("write_error", "iteration"), [("stop", 8), ("continue", 12)])
+def test_a_real_full_disk(write_error, iteration, recipe, small_disk, capfd):
+    run = RunDirectory(small_disk / "run")
+    # Each checkpoint takes 0.6 MiB: the second does not fit beside the first.
+    said = rf"iteration {iteration}: checkpoint not saved: .*: No space left on device; last good"
+    with pytest.raises(TrainingError, match=said):
+        train.train(recipe(f"recovery.write_error={write_error}"), run.path, offline=True)
+    assert iterations(run) == [4] and hidden(run) == []
+    newest_valid_checkpoint(run.checkpoints, pytest.fail)
+    assert "Traceback" not in capfd.readouterr().err
+
+
+# Every call of the system, in turn.
+
+ARRAYS = {"generator": {"w": np.arange(6.0)}}
+EVENTS = {"open", "os.mkdir", "os.rename", "os.rmdir", "os.remove", "os.chmod", "os.listdir",
+          "os.scandir", "shutil.rmtree", "tempfile.mkdtemp", "tempfile.mkstemp"}  # fmt: skip
+
+
+def save_and_prune(folder):
+    """What a run does when it saves its third checkpoint."""
+    from ppgan_zoo.storage.checkpoint import prune_checkpoints, remember_best
+
+    checkpoint = save_checkpoint(folder, ARRAYS, 3, {"name": "x"})
+    remember_best(folder, checkpoint, "figure", 0.5)
+    prune_checkpoints(folder, 1, 3)
+
+
+def interrupted_at(folder, call, *, kill):
+    """Save in a child that is killed at (or has an error from) its n-th call; True if it ended.
+
+    Calls are those that Python's audit events tell of, and each fsync.
+    """
+    pid = os.fork()
+    if pid:
+        return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+    seen = 0
+
+    def count(event, arguments):
+        nonlocal seen
+        if event in EVENTS and str(arguments[0]).startswith(str(folder)):
+            tick()
+
+    def tick():
+        nonlocal seen
+        seen += 1
+        if seen == call:
+            if kill:
+                os.kill(os.getpid(), signal.SIGKILL)
+            raise disk_full()
+
+    fsync = os.fsync
+
+    def counted_fsync(descriptor):
+        tick()
+        fsync(descriptor)
+
+    code = 1
+    try:
+        os.fsync = counted_fsync
+        sys.addaudithook(count)
+        save_and_prune(folder)
+        code = 0 if seen < call else 1
+    finally:
+        os._exit(code)
+
+
+@pytest.mark.parametrize("kill", [True, False])
+def test_at_whichever_call_it_ends_a_reader_finds_the_newest_whole_one(kill, tmp_path):
+    call, ended, newest = 0, False, []
+    while not ended:
+        call += 1
+        folder = tmp_path / f"{kill}{call}"
+        for iteration in (1, 2):
+            save_checkpoint(folder, ARRAYS, iteration, {"name": "x"})
+        ended = interrupted_at(folder, call, kill=kill)
+        found = newest_valid_checkpoint(folder, pytest.fail)  # no damaged one is ever visible
+        newest.append(found.iteration)
+        assert len(checkpoint_folders(folder)) >= 1
+        best = read_best(folder)
+        assert best is None or (folder / best["checkpoint"]).is_dir()
+        if not kill and found.iteration == 2:  # an error was handled: nothing is left behind
+            assert [p.name for p in folder.iterdir() if p.name.startswith(".")] == []
+        save_and_prune(folder)  # the next start does it again
+        assert [p.name for p in sorted(folder.iterdir())] == ["best.json", "step-00000003"]
+        assert tree_bytes(folder / "step-00000003") == tree_bytes(
+            save_checkpoint(tmp_path / "twin", ARRAYS, 3, {"name": "x"}).path
+        )
+        assert call < 200
+    assert call > 15
+    assert set(newest) == {2, 3}
+    assert not kill or newest == sorted(newest)  # an error of a call may also be of no weight
