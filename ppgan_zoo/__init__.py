@@ -14,17 +14,18 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from ppgan_zoo.errors import ZooError
-    from ppgan_zoo.registry import Gan, GanSpec, create, list_models, register
+    from ppgan_zoo.models.gan import Gan, create, list_models, register
+    from ppgan_zoo.models.spec import GanSpec
     from ppgan_zoo.training.trainer import Trainer
 
 _HOMES = {
-    "Gan": "ppgan_zoo.registry",
-    "GanSpec": "ppgan_zoo.registry",
+    "Gan": "ppgan_zoo.models.gan",
+    "GanSpec": "ppgan_zoo.models.spec",
     "Trainer": "ppgan_zoo.training.trainer",
     "ZooError": "ppgan_zoo.errors",
-    "create": "ppgan_zoo.registry",
-    "list_models": "ppgan_zoo.registry",
-    "register": "ppgan_zoo.registry",
+    "create": "ppgan_zoo.models.gan",
+    "list_models": "ppgan_zoo.models.gan",
+    "register": "ppgan_zoo.models.gan",
 }
 
 __all__ = ["Gan", "GanSpec", "Trainer", "ZooError", "create", "list_models", "register"]

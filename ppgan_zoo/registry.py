@@ -1,92 +1,34 @@
-"""Names of architectures, and how a name becomes a generator and a discriminator.
+"""Names, and how a name becomes a thing: models, objectives, terms and all else that is open.
 
-Built-in names stand in a table of ``"module:SPEC"`` strings; installed packages add
-theirs through the entry-point group ``ppgan_zoo.models``; a notebook calls
-:func:`register`. A module is imported when its name is first asked for, so listing
-names imports no Paddle and a broken plugin hurts only whoever asks for it.
+Built-in names stand in tables of ``"module:ATTRIBUTE"`` strings; installed packages add
+theirs through entry points; a notebook calls :meth:`Registry.register`. A module is
+imported when its name is first asked for, so listing and checking names imports no Paddle,
+and a broken plugin hurts only whoever asks for it.
+
+The tables at the end of this file are the zoo's table of contents: an addition is one file
+and one line there.
 """
 
 from __future__ import annotations
 
 import importlib
 import importlib.metadata
-import inspect
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
-from typing import Any, NamedTuple
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from ppgan_zoo.errors import ConfigError, PluginError, UnknownNameError, did_you_mean
+from ppgan_zoo.errors import PluginError, UnknownNameError
 
-ENTRY_POINT_GROUP = "ppgan_zoo.models"
+if TYPE_CHECKING:
+    from ppgan_zoo.data.kinds import DataKind
+    from ppgan_zoo.game.augmentation import Augmentation
+    from ppgan_zoo.game.objectives import Objective
+    from ppgan_zoo.game.terms import Term
+    from ppgan_zoo.metrics.features import FeatureKind
+    from ppgan_zoo.metrics.suite import Metric
+    from ppgan_zoo.models.spec import GanSpec
 
-BUILT_IN = {
-    "gan_mlp": "ppgan_zoo.models.gan_mlp:SPEC",
-    "gan_mlp_bn": "ppgan_zoo.models.gan_mlp_bn:SPEC",
-    "dcgan": "ppgan_zoo.models.dcgan:SPEC",
-    "dcgan_fashion": "ppgan_zoo.models.dcgan_fashion:SPEC",
-    "dcgan_dropout": "ppgan_zoo.models.dcgan_dropout:SPEC",
-    "dcgan_keras": "ppgan_zoo.models.dcgan_keras:SPEC",
-}
-
-
-# What layers raise for numbers that cannot be: a width below 0, or above 64 bits.
-_REFUSALS = (AssertionError, OverflowError, SystemError, ValueError, ZeroDivisionError)
-
-
-@dataclass(frozen=True, kw_only=True)
-class GanSpec:
-    """Everything the zoo knows of one architecture.
-
-    Attributes:
-        name: Name in the registry: lower case, digits and underscores.
-        generator: A ``paddle.nn.Layer`` class, z ``[N, latent_dim]`` to images
-            ``[N, C, H, W]`` inside `image_range`. Its constructor takes keyword-only,
-            annotated arguments with defaults, and its instances have the attributes
-            ``latent_dim: int`` and ``image_shape: tuple[int, int, int]``.
-        discriminator: A ``paddle.nn.Layer`` class, images to logits ``[N, 1]``.
-        paper: Where it was published: authors, year, title.
-        trainer: The trainer class, or None for :class:`ppgan_zoo.Trainer`.
-        objective: Name of the objective used when a recipe gives none.
-        image_range: Lowest and highest pixel value of the generator's images; the
-            data are scaled to the same range.
-        latent_prior: Prior of z used when a recipe gives none.
-    """
-
-    name: str
-    generator: type
-    discriminator: type
-    paper: str
-    trainer: type | None = None
-    objective: str = "non_saturating"
-    image_range: tuple[float, float] = (-1.0, 1.0)
-    latent_prior: str = "normal"
-
-
-class Gan(NamedTuple):
-    """A generator and a discriminator, built, with the spec that they came from.
-
-    Unpacks as ``spec, generator, discriminator``.
-    """
-
-    spec: GanSpec
-    generator: Any
-    discriminator: Any
-
-    @property
-    def latent_dim(self) -> int:
-        """Size of one z."""
-        return int(self.generator.latent_dim)
-
-    @property
-    def image_shape(self) -> tuple[int, int, int]:
-        """Channels, height and width of one image."""
-        channels, height, width = self.generator.image_shape
-        return int(channels), int(height), int(width)
-
-    @property
-    def image_range(self) -> tuple[float, float]:
-        """Lowest and highest pixel value."""
-        return self.spec.image_range
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -101,23 +43,36 @@ class Source:
     rival: Source | None = None
 
 
-@dataclass
-class Registry:
-    """Looks names up in the built-in table, in installed packages and in `register`ed specs."""
+class Registry(Generic[T]):
+    """Looks names up in a built-in table, in installed packages and in what was registered.
 
-    built_in: Mapping[str, str] = field(default_factory=lambda: dict(BUILT_IN))
-    _specs: dict[str, GanSpec] = field(default_factory=dict)
+    Args:
+        kind: What a name stands for, in messages: ``"model"``.
+        group: The entry points of installed packages: ``"ppgan_zoo.models"``.
+        expected: ``"module:CLASS"`` of the things. They have a ``name``; if the class has a
+            method ``check(where)``, it is called once for each thing and raises PluginError.
+        built_in: The zoo's own names, as ``"module:ATTRIBUTE"``.
+    """
+
+    def __init__(
+        self, kind: str, group: str, expected: str, built_in: Mapping[str, str] | None = None
+    ) -> None:
+        self.kind = kind
+        self.group = group
+        self.expected = expected
+        self.built_in = dict(built_in or {})
+        self._registered: dict[str, T] = {}
 
     def sources(self) -> dict[str, Source]:
-        """Return every known name with its owner, without importing any model."""
+        """Return every known name with its owner, without importing any of them."""
         found = {name: Source("ppgan_zoo", target) for name, target in self.built_in.items()}
-        for point in importlib.metadata.entry_points(group=ENTRY_POINT_GROUP):
+        for point in importlib.metadata.entry_points(group=self.group):
             owner = point.dist.name if point.dist is not None else point.module
             source = Source(owner, point.value)
             first = found.setdefault(point.name, source)
             if (first.owner, first.target) != (source.owner, source.target):
                 found[point.name] = replace(first, rival=source)
-        for name in self._specs:
+        for name in self._registered:
             found[name] = Source("register()", name)
         return found
 
@@ -125,8 +80,8 @@ class Registry:
         """Return the known names, sorted."""
         return sorted(self.sources())
 
-    def get(self, name: str, *, where: str = "") -> GanSpec:
-        """Return the spec called `name`, importing its module if need be.
+    def get(self, name: str, *, where: str = "") -> T:
+        """Return what is called `name`, importing its module if need be.
 
         Args:
             name: A name of :meth:`names`.
@@ -135,10 +90,16 @@ class Registry:
         Raises:
             UnknownNameError: No such name.
             PluginError: Two owners claim it, or a plugin cannot be imported or does not
-                hold a `GanSpec`.
+                hold what it should.
         """
         source = self.check_name(name, where=where)
-        return self._specs[name] if name in self._specs else _import_spec(name, source)
+        if name in self._registered:
+            return self._registered[name]
+        return self._load(name, source)
+
+    def all(self) -> list[T]:
+        """Return all of the zoo's own, in the order of its table; plugins are left out."""
+        return [self.get(name) for name in self.built_in]
 
     def check_name(self, name: str, *, where: str = "") -> Source:
         """Return the source of `name` without importing it.
@@ -149,174 +110,167 @@ class Registry:
         """
         sources = self.sources()
         if name not in sources:
-            raise UnknownNameError("model", name, sources, where)
+            raise UnknownNameError(self.kind, name, sources, where)
         source = sources[name]
         if source.rival is not None:
             raise PluginError(
-                f"model {name!r} is claimed twice: by {source.owner} ({source.target}) and by "
-                f"{source.rival.owner} ({source.rival.target}); uninstall one of them or rename "
-                "its entry point"
+                f"{self.kind} {name!r} is claimed twice: by {source.owner} ({source.target}) and "
+                f"by {source.rival.owner} ({source.rival.target}); uninstall one of them or "
+                "rename its entry point"
             )
         return source
 
-    def register(self, spec: GanSpec) -> GanSpec:
-        """Add `spec` for the life of this process, and return it.
+    def register(self, thing: T) -> T:
+        """Add `thing` under its name for the life of this process, and return it.
 
         Raises:
-            PluginError: The name is taken by another spec.
+            PluginError: It is not of this registry's kind, or the name is taken.
         """
-        if not isinstance(spec, GanSpec):
-            raise PluginError(f"register() takes a GanSpec, found {type(spec).__name__}")
-        taken = self.sources().get(spec.name)
-        if taken is not None and self._specs.get(spec.name) != spec:
+        expected = _import(self.expected)
+        if not isinstance(thing, expected):
             raise PluginError(
-                f"model {spec.name!r} is already registered by {taken.owner} ({taken.target}); "
+                f"register() takes a {expected.__name__}, found {type(thing).__name__}"
+            )
+        name = str(thing.name)  # type: ignore[attr-defined]
+        taken = self.sources().get(name)
+        if taken is not None and self._registered.get(name) != thing:
+            raise PluginError(
+                f"{self.kind} {name!r} is already registered by {taken.owner} ({taken.target}); "
                 "choose another name"
             )
-        _check_spec(spec, f"register({spec.name!r})")
-        self._specs[spec.name] = spec
-        return spec
+        _check(thing, f"register({name!r})")
+        self._registered[name] = thing
+        return thing
 
-
-def _import_spec(name: str, source: Source) -> GanSpec:
-    module, _, attribute = source.target.partition(":")
-    try:
-        spec = getattr(importlib.import_module(module), attribute or "SPEC")
-    except Exception as error:  # a stranger's module can raise anything
-        raise PluginError(
-            f"model {name!r} of {source.owner} cannot be loaded from {source.target}: "
-            f"{type(error).__name__}: {' '.join(str(error).split())}; reinstall or repair that "
-            "package"
-        ) from error
-    if not isinstance(spec, GanSpec):
-        raise PluginError(
-            f"model {name!r} of {source.owner}: {source.target} is a {type(spec).__name__}, "
-            "and must be a ppgan_zoo.GanSpec"
-        )
-    if spec.name != name:
-        raise PluginError(
-            f"model {name!r} of {source.owner}: {source.target} calls itself {spec.name!r}; "
-            "the entry point and the spec must have one name"
-        )
-    _check_spec(spec, source.target)
-    return spec
-
-
-def _check_spec(spec: GanSpec, where: str) -> None:
-    low, high = spec.image_range
-    if not low < high:
-        raise PluginError(f"{where}: image_range {spec.image_range} must go from low to high")
-    for cls in (spec.generator, spec.discriminator):
-        for parameter in constructor_arguments(cls).values():
-            if parameter.default is parameter.empty:
-                raise PluginError(
-                    f"{where}: argument {parameter.name!r} of {cls.__name__} has no default; "
-                    "give every constructor argument one"
-                )
-
-
-def constructor_arguments(cls: type) -> dict[str, inspect.Parameter]:
-    """Return the keyword arguments that `cls` can be built with, by name.
-
-    Raises:
-        PluginError: The constructor takes arguments that are not keyword-only.
-    """
-    arguments: dict[str, inspect.Parameter] = {}
-    for parameter in inspect.signature(cls).parameters.values():
-        if parameter.kind is not parameter.KEYWORD_ONLY:
-            raise PluginError(
-                f"{cls.__module__}.{cls.__qualname__}: argument {parameter.name!r} must be "
-                "keyword-only (write a '*' before it): the signature is the schema of the YAML"
-            )
-        arguments[parameter.name] = parameter
-    return arguments
-
-
-def build_gan(
-    spec: GanSpec,
-    generator: Mapping[str, Any],
-    discriminator: Mapping[str, Any],
-) -> Gan:
-    """Build both nets of `spec` from exactly these constructor arguments.
-
-    Raises:
-        ConfigError: An unknown argument, or a value that the net refuses.
-    """
-    nets = []
-    for role, cls, arguments in (
-        ("generator", spec.generator, generator),
-        ("discriminator", spec.discriminator, discriminator),
-    ):
-        allowed = constructor_arguments(cls)
-        for key in arguments:
-            if key not in allowed:
-                raise ConfigError(
-                    f"{spec.name}: {role} has no argument {key!r}{did_you_mean(key, allowed)}; "
-                    f"allowed: {', '.join(allowed)}"
-                )
+    def _load(self, name: str, source: Source) -> T:
+        title = f"{self.kind} {name!r} of {source.owner}"
         try:
-            nets.append(cls(**arguments))
-        except _REFUSALS as error:
-            raise ConfigError(
-                f"model.{role}: {spec.name} cannot be built with "
-                f"{', '.join(f'{key}={value!r}' for key, value in arguments.items())}: "
-                f"{' '.join(str(error).split())[-200:]}; change these arguments"
+            thing = _import(source.target)
+        except Exception as error:  # a stranger's module can raise anything
+            raise PluginError(
+                f"{title} cannot be loaded from {source.target}: {type(error).__name__}: "
+                f"{' '.join(str(error).split())}; reinstall or repair that package"
             ) from error
-    return Gan(spec, *nets)
-
-
-def create(
-    name: str,
-    *,
-    generator: Mapping[str, Any] | None = None,
-    discriminator: Mapping[str, Any] | None = None,
-    **shared: Any,
-) -> Gan:
-    """Build the architecture called `name`.
-
-    Args:
-        name: A name of :func:`list_models`.
-        generator: Constructor arguments of the generator alone.
-        discriminator: Constructor arguments of the discriminator alone.
-        **shared: Arguments handed to whichever of the two nets takes them, such as
-            ``latent_dim=64`` or ``image_shape=(3, 32, 32)``.
-
-    Returns:
-        The two nets in train mode, with their spec.
-
-    Raises:
-        UnknownNameError: No such model.
-        ConfigError: An argument that neither net takes, or a value that one refuses.
-    """
-    spec = REGISTRY.get(name)
-    of_generator = constructor_arguments(spec.generator)
-    of_discriminator = constructor_arguments(spec.discriminator)
-    for key in shared:
-        if key not in of_generator and key not in of_discriminator:
-            known = sorted({*of_generator, *of_discriminator})
-            raise ConfigError(
-                f"{name}: no net has an argument {key!r}{did_you_mean(key, known)}; "
-                f"allowed: {', '.join(known)}"
+        expected = _import(self.expected)
+        if not isinstance(thing, expected):
+            raise PluginError(
+                f"{title}: {source.target} is a {type(thing).__name__}, and must be a "
+                f"{self.expected.replace(':', '.')}"
             )
-    return build_gan(
-        spec,
-        {**{k: v for k, v in shared.items() if k in of_generator}, **(generator or {})},
-        {**{k: v for k, v in shared.items() if k in of_discriminator}, **(discriminator or {})},
-    )
+        if thing.name != name:
+            raise PluginError(
+                f"{title}: {source.target} calls itself {thing.name!r}; the entry point and what "
+                "it names must have one name"
+            )
+        _check(thing, source.target)
+        return thing  # type: ignore[no-any-return]
 
 
-def list_models() -> list[str]:
-    """Return the names that :func:`create` accepts, sorted; imports no Paddle."""
-    return REGISTRY.names()
+def _import(target: str) -> Any:
+    module, _, attribute = target.partition(":")
+    return getattr(importlib.import_module(module), attribute or "SPEC")
 
 
-def register(spec: GanSpec) -> GanSpec:
-    """Add `spec` to the zoo for the life of this process, and return it.
-
-    Raises:
-        PluginError: The name is taken.
-    """
-    return REGISTRY.register(spec)
+def _check(thing: Any, where: str) -> None:
+    check = getattr(thing, "check", None)
+    if check is not None:
+        check(where)
 
 
-REGISTRY = Registry()
+MODELS: Registry[GanSpec] = Registry(
+    "model",
+    "ppgan_zoo.models",
+    "ppgan_zoo.models.spec:GanSpec",
+    {
+        name: f"ppgan_zoo.models.{name}:SPEC"
+        for name in (
+            "gan_mlp",
+            "gan_mlp_bn",
+            "dcgan",
+            "dcgan_fashion",
+            "dcgan_dropout",
+            "dcgan_keras",
+        )
+    },
+)
+
+OBJECTIVES: Registry[Objective] = Registry(
+    "objective",
+    "ppgan_zoo.objectives",
+    "ppgan_zoo.game.objectives:Objective",
+    {
+        name: f"ppgan_zoo.game.objectives:{name.upper()}"
+        for name in (
+            "non_saturating",
+            "minimax",
+            "least_squares",
+            "hinge",
+            "wasserstein",
+            "relativistic_average",
+            "relativistic_pairing",
+        )
+    },
+)
+
+TERMS: Registry[Term] = Registry(
+    "term",
+    "ppgan_zoo.terms",
+    "ppgan_zoo.game.terms:Term",
+    {
+        "wgan_gp": "ppgan_zoo.game.gradient_penalties:WGAN_GP",
+        "one_sided_gp": "ppgan_zoo.game.gradient_penalties:ONE_SIDED_GP",
+        "zero_centered_gp": "ppgan_zoo.game.gradient_penalties:ZERO_CENTERED_GP",
+        "dragan": "ppgan_zoo.game.gradient_penalties:DRAGAN",
+        "r1": "ppgan_zoo.game.gradient_penalties:R1",
+        "r2": "ppgan_zoo.game.gradient_penalties:R2",
+        "consistency": "ppgan_zoo.game.consistency:CONSISTENCY",
+        "lecam": "ppgan_zoo.game.lecam:LECAM",
+    },
+)
+
+AUGMENTATIONS: Registry[Augmentation] = Registry(
+    "augmentation",
+    "ppgan_zoo.augmentations",
+    "ppgan_zoo.game.augmentation:Augmentation",
+    {
+        name: f"ppgan_zoo.game.augmentation:{name.upper()}"
+        for name in ("color", "translation", "cutout")
+    },
+)
+
+METRICS: Registry[Metric] = Registry(
+    "metric",
+    "ppgan_zoo.metrics",
+    "ppgan_zoo.metrics.suite:Metric",
+    {
+        "fid": "ppgan_zoo.metrics.suite:FID",
+        "kid": "ppgan_zoo.metrics.suite:KID",
+        "class_score": "ppgan_zoo.metrics.suite:CLASS_SCORE",
+        "precision_recall": "ppgan_zoo.metrics.suite:PRECISION_RECALL",
+        "density_coverage": "ppgan_zoo.metrics.suite:DENSITY_COVERAGE",
+        "modes": "ppgan_zoo.metrics.suite:MODES",
+        "memorisation": "ppgan_zoo.metrics.suite:MEMORISATION",
+    },
+)
+
+DATA: Registry[DataKind] = Registry(
+    "kind of data",
+    "ppgan_zoo.data",
+    "ppgan_zoo.data.kinds:DataKind",
+    {
+        "mnist": "ppgan_zoo.data.mnist:MNIST",
+        "fashion_mnist": "ppgan_zoo.data.mnist:FASHION_MNIST",
+        "folder": "ppgan_zoo.data.folder:FOLDER",
+    },
+)
+
+FEATURES: Registry[FeatureKind] = Registry(
+    "feature network",
+    "ppgan_zoo.features",
+    "ppgan_zoo.metrics.features:FeatureKind",
+    {
+        "digits-v1": "ppgan_zoo.metrics.features:DIGITS_V1",
+        "fashion-v1": "ppgan_zoo.metrics.features:FASHION_V1",
+        "inception-v3": "ppgan_zoo.metrics.features:INCEPTION_V3",
+    },
+)

@@ -13,9 +13,11 @@ import paddle
 from numpy.typing import NDArray
 from paddle import nn
 
+from ppgan_zoo.models.gan import Gan, build_gan
 from ppgan_zoo.models.latent import Latent
 from ppgan_zoo.models.nets import generate
-from ppgan_zoo.registry import REGISTRY, Gan, GanSpec, build_gan, constructor_arguments
+from ppgan_zoo.models.spec import GanSpec, constructor_arguments
+from ppgan_zoo.registry import MODELS
 from ppgan_zoo.training.optimizers import Arrays, make_optimizer
 from ppgan_zoo.training.trainer import Trainer
 
@@ -41,7 +43,7 @@ def check_model(
         AssertionError: A promise is broken; the message says which and by which net.
         ZooError: The model cannot be found or built.
     """
-    spec = REGISTRY.get(model) if isinstance(model, str) else model
+    spec = MODELS.get(model) if isinstance(model, str) else model
     arguments = {"latent_dim": latent_dim, **arguments}
     _check_constructors(spec, arguments)
     gan = _build(spec, arguments)

@@ -8,16 +8,11 @@ import pytest
 from paddle import nn
 
 from ppgan_zoo.errors import ConfigError, PluginError, UnknownNameError, ZooError
-from ppgan_zoo.registry import (
-    ENTRY_POINT_GROUP,
-    Gan,
-    GanSpec,
-    Registry,
-    build_gan,
-    constructor_arguments,
-    create,
-    list_models,
-)
+from ppgan_zoo.models.gan import Gan, build_gan, create, list_models
+from ppgan_zoo.models.spec import GanSpec, constructor_arguments
+from ppgan_zoo.registry import MODELS, Registry
+
+ENTRY_POINT_GROUP = "ppgan_zoo.models"
 
 
 class TinyGenerator(nn.Layer):
@@ -37,9 +32,13 @@ def spec(name="tiny", **changes):
     return GanSpec(name=name, **{**facts, **changes})
 
 
+def models(built_in=None):
+    return Registry("model", ENTRY_POINT_GROUP, "ppgan_zoo.models.spec:GanSpec", built_in)
+
+
 @pytest.fixture
 def registry():
-    return Registry(built_in={})
+    return models()
 
 
 @pytest.fixture
@@ -48,7 +47,7 @@ def plug(monkeypatch):
     points = []
 
     def entry_points(*, group):
-        assert group == ENTRY_POINT_GROUP == "ppgan_zoo.models"
+        assert group == ENTRY_POINT_GROUP
         return importlib.metadata.EntryPoints(points)
 
     monkeypatch.setattr(importlib.metadata, "entry_points", entry_points)
@@ -74,7 +73,7 @@ def test_the_built_in_names():
 
 
 def test_create_hands_shared_arguments_to_whoever_takes_them(registry, monkeypatch):
-    monkeypatch.setattr("ppgan_zoo.registry.REGISTRY", registry)
+    monkeypatch.setattr("ppgan_zoo.models.gan.MODELS", registry)
     registry.register(spec())
     gan = create("tiny", latent_dim=7, image_shape=(3, 8, 8), slope=0.5)
     assert isinstance(gan, Gan)
@@ -86,7 +85,7 @@ def test_create_hands_shared_arguments_to_whoever_takes_them(registry, monkeypat
 
 
 def test_a_nets_own_arguments_win_over_shared_ones(registry, monkeypatch):
-    monkeypatch.setattr("ppgan_zoo.registry.REGISTRY", registry)
+    monkeypatch.setattr("ppgan_zoo.models.gan.MODELS", registry)
     registry.register(spec())
     gan = create("tiny", image_shape=(3, 8, 8), discriminator={"image_shape": (1, 9, 9)})
     assert gan.generator.image_shape == (3, 8, 8)
@@ -152,7 +151,7 @@ def test_register_refuses_a_taken_name(registry, plug):
     with pytest.raises(
         PluginError, match="'dcgan' is already registered by ppgan_zoo .*dcgan:SPEC"
     ):
-        Registry().register(spec("dcgan"))
+        models(MODELS.built_in).register(spec("dcgan"))
     plug("plugged", "plugged_module")
     with pytest.raises(PluginError, match="'plugged' is already registered by plugged_module"):
         registry.register(spec("plugged"))
@@ -166,7 +165,7 @@ def test_register_takes_specs_only(registry, thing):
 
 def test_one_registry_leaves_another_alone(registry):
     registry.register(spec())
-    assert Registry(built_in={}).names() == []
+    assert models().names() == []
     assert "tiny" not in list_models()
 
 
@@ -245,7 +244,10 @@ def test_a_plugin_is_listed_and_loaded(registry, plug):
     [
         (None, "cannot be loaded from broken_module:SPEC: ModuleNotFoundError: "),
         ({}, "cannot be loaded from broken_module:SPEC: AttributeError: "),
-        ({"SPEC": TinyGenerator}, "broken_module:SPEC is a type, and must be a ppgan_zoo.GanSpec"),
+        (
+            {"SPEC": TinyGenerator},
+            "broken_module:SPEC is a type, and must be a ppgan_zoo.models.spec.GanSpec",
+        ),
         ({"SPEC": spec("other")}, "broken_module:SPEC calls itself 'other'"),
         ({"SPEC": spec("broken", generator=Positional)}, "'latent_dim' must be keyword-only"),
         ({"SPEC": spec("broken", generator=NoDefault)}, "'latent_dim' of NoDefault has no default"),
@@ -282,7 +284,7 @@ def test_two_plugins_of_one_name(plug):
     plug("twice", "first_module", {"SPEC": spec("twice")})
     plug("twice", "second_module", {"SPEC": spec("twice")})
     with pytest.raises(PluginError) as caught:
-        Registry(built_in={}).get("twice")
+        models().get("twice")
     assert "'twice' is claimed twice" in str(caught.value)
     assert "first_module:SPEC" in str(caught.value) and "second_module:SPEC" in str(caught.value)
 
@@ -290,14 +292,14 @@ def test_two_plugins_of_one_name(plug):
 def test_a_plugin_cannot_take_a_built_in_name(plug):
     plug("dcgan", "rival_module", {"SPEC": spec("dcgan")})
     with pytest.raises(PluginError, match="'dcgan' is claimed twice: by ppgan_zoo .* rival_module"):
-        Registry().get("dcgan")
+        models(MODELS.built_in).get("dcgan")
 
 
 def test_a_name_claimed_twice_hurts_nobody_else(plug):
     plug("twice", "first_module", {"SPEC": spec("twice")})
     plug("twice", "second_module", {"SPEC": spec("twice")})
     plug("whole", "whole_module", {"SPEC": spec("whole")})
-    registry = Registry()
+    registry = models(MODELS.built_in)
     assert registry.get("whole").name == "whole"
     assert registry.get("dcgan").name == "dcgan"
     assert {"dcgan", "twice", "whole"} <= set(registry.names())
@@ -307,7 +309,7 @@ def test_the_same_entry_point_seen_twice_is_one(plug):
     # An editable install beside a wheel of the same package lists it twice.
     plug("plugged", "plugged_module", {"SPEC": spec("plugged")})
     plug("plugged", "plugged_module")
-    assert Registry(built_in={}).get("plugged").name == "plugged"
+    assert models().get("plugged").name == "plugged"
 
 
 def test_all_errors_are_zoo_errors():

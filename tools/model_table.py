@@ -6,8 +6,9 @@ import sys
 from pathlib import Path
 
 from ppgan_zoo import runtime
+from ppgan_zoo.models.gan import create
 from ppgan_zoo.recipe.load import load_recipe, shipped_recipes
-from ppgan_zoo.registry import BUILT_IN, create
+from ppgan_zoo.registry import MODELS
 
 ROOT = Path(__file__).resolve().parent.parent
 ENGLISH = "| model | paper | parameters G / D | multiply-adds per image G / D | recipes |"
@@ -24,11 +25,11 @@ def table(header: str) -> str:
     runtime.start("cpu")
     from ppgan_zoo.models.cost import count_parameters, multiply_adds
 
-    recipes: dict[str, list[str]] = {name: [] for name in BUILT_IN}
+    recipes: dict[str, list[str]] = {name: [] for name in MODELS.built_in}
     for recipe, path in shipped_recipes().items():
         recipes[load_recipe(path).model.name].append(f"`{recipe}`")
     rows = [header, "| --- | --- | --- | --- | --- |"]
-    for name in sorted(BUILT_IN):
+    for name in sorted(MODELS.built_in):
         gan = create(name)
         sizes = [count_parameters(net) for net in (gan.generator, gan.discriminator)]
         work = multiply_adds(gan)

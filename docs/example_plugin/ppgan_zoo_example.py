@@ -10,7 +10,7 @@ from paddle import Tensor, nn
 from paddle.nn import functional as F
 
 from ppgan_zoo.errors import ConfigError
-from ppgan_zoo.registry import GanSpec
+from ppgan_zoo.models.spec import GanSpec
 
 
 class ResizeGenerator(nn.Layer):

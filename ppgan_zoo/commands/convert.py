@@ -8,7 +8,7 @@ from pathlib import Path
 from ppgan_zoo import runtime
 from ppgan_zoo.commands.arguments import add_overrides
 from ppgan_zoo.errors import ConfigError
-from ppgan_zoo.registry import REGISTRY
+from ppgan_zoo.registry import MODELS
 
 
 def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -30,12 +30,12 @@ def _run(options: argparse.Namespace) -> int:
     if options.model is not None and options.overrides:
         raise ConfigError("-o overrides keys of a recipe: give -c RECIPE instead of --model")
     if options.model is not None:
-        REGISTRY.check_name(options.model, where="--model")
+        MODELS.check_name(options.model, where="--model")
     else:
         from ppgan_zoo.recipe.load import find_recipe, load_recipe
 
         recipe = load_recipe(find_recipe(options.config), options.overrides)
-        REGISTRY.check_name(recipe.model.name, where=f"{options.config}: model.name")
+        MODELS.check_name(recipe.model.name, where=f"{options.config}: model.name")
     runtime.start("cpu")
     from ppgan_zoo.convert.converter import convert, facts_of_model, facts_of_recipe
 

@@ -7,7 +7,8 @@ import inspect
 import json
 
 from ppgan_zoo import runtime
-from ppgan_zoo.registry import REGISTRY, constructor_arguments
+from ppgan_zoo.models.spec import constructor_arguments
+from ppgan_zoo.registry import MODELS
 
 
 def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -19,11 +20,11 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
 
 
 def _run(options: argparse.Namespace) -> int:
-    source = REGISTRY.check_name(options.name)
+    source = MODELS.check_name(options.name)
     runtime.start("cpu")
-    spec = REGISTRY.get(options.name)
+    spec = MODELS.get(options.name)
     from ppgan_zoo.models.cost import count_parameters
-    from ppgan_zoo.registry import build_gan
+    from ppgan_zoo.models.gan import build_gan
 
     gan = build_gan(spec, {}, {})
     facts = {

@@ -8,7 +8,7 @@ import importlib.util
 import json
 from pathlib import Path
 
-from ppgan_zoo.registry import REGISTRY, Source
+from ppgan_zoo.registry import MODELS, Source
 
 
 def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -23,7 +23,7 @@ def _run(options: argparse.Namespace) -> int:
 
     models = [
         {"name": name, "summary": _summary(source), "from": source.owner, "spec": source.target}
-        for name, source in sorted(REGISTRY.sources().items())
+        for name, source in sorted(MODELS.sources().items())
     ]
     recipes = list(shipped_recipes())
     if options.format == "json":

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from ppgan_zoo.commands.arguments import add_device, add_overrides
 from ppgan_zoo.errors import ConfigError
-from ppgan_zoo.registry import REGISTRY
+from ppgan_zoo.registry import MODELS
 
 if TYPE_CHECKING:
     from ppgan_zoo.run.train import Outcome
@@ -58,7 +58,7 @@ def _run(options: argparse.Namespace) -> int:
 
     path = find_recipe(options.config)
     recipe = load_recipe(path, overrides)
-    REGISTRY.check_name(recipe.model.name, where=f"{path}: model.name")
+    MODELS.check_name(recipe.model.name, where=f"{path}: model.name")
     output = options.output or Path("output") / path.stem
     from ppgan_zoo.run import train
 

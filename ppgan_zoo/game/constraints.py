@@ -19,8 +19,8 @@ from ppgan_zoo.errors import ConfigError
 from ppgan_zoo.game.augmentation import augment, constant
 from ppgan_zoo.game.objectives import Objective
 from ppgan_zoo.game.penalties import Penalty, Shown
+from ppgan_zoo.models.gan import Gan
 from ppgan_zoo.models.nets import BATCH_NORMS, in_mode
-from ppgan_zoo.registry import Gan
 from ppgan_zoo.training.optimizers import trainable_parameters
 
 NORMALISED = (

@@ -11,8 +11,9 @@ import paddle
 from paddle import Tensor, nn
 
 from ppgan_zoo.errors import ConfigError
+from ppgan_zoo.models.gan import Gan
 from ppgan_zoo.models.nets import generate, hooked, in_mode
-from ppgan_zoo.registry import Gan, GanSpec
+from ppgan_zoo.models.spec import GanSpec
 from ppgan_zoo.runtime import available_memory
 from ppgan_zoo.training.optimizers import trainable_parameters
 

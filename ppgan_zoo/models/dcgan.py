@@ -14,7 +14,7 @@ from paddle.nn import functional as F
 
 from ppgan_zoo.errors import ConfigError
 from ppgan_zoo.models.layers import check_quarters
-from ppgan_zoo.registry import GanSpec
+from ppgan_zoo.models.spec import GanSpec
 
 LEAKY_SLOPE = 0.02  # the default of fluid's leaky_relu
 

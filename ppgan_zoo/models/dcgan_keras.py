@@ -13,7 +13,7 @@ from paddle import Tensor, nn
 from paddle.nn import functional as F
 
 from ppgan_zoo.models.layers import check_quarters, same_crop, same_size, tensorflow_batch_norm
-from ppgan_zoo.registry import GanSpec
+from ppgan_zoo.models.spec import GanSpec
 
 LEAKY_SLOPE = 0.2
 

@@ -14,7 +14,7 @@ from typing import Literal
 
 from paddle import Tensor, nn
 
-from ppgan_zoo.registry import GanSpec
+from ppgan_zoo.models.spec import GanSpec
 
 Activation = Literal["leaky_relu", "relu"]
 

@@ -13,7 +13,7 @@ import math
 from paddle import Tensor, nn
 
 from ppgan_zoo.models.gan_mlp import MLPDiscriminator
-from ppgan_zoo.registry import GanSpec
+from ppgan_zoo.models.spec import GanSpec
 
 
 class NormalizedMLPGenerator(nn.Layer):

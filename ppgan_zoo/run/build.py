@@ -23,9 +23,11 @@ from ppgan_zoo.game.penalties import Penalty, get_penalty
 from ppgan_zoo.metrics.network import open_network
 from ppgan_zoo.metrics.sliced_wasserstein import sliced_wasserstein
 from ppgan_zoo.models.cost import check_size
+from ppgan_zoo.models.gan import Gan, build_gan
 from ppgan_zoo.models.latent import Latent, Prior
+from ppgan_zoo.models.spec import GanSpec, constructor_arguments
 from ppgan_zoo.recipe.load import Ema, OptimizerSection, Recipe, lists_to_tuples
-from ppgan_zoo.registry import REGISTRY, Gan, GanSpec, build_gan, constructor_arguments
+from ppgan_zoo.registry import MODELS
 from ppgan_zoo.training import optimizers
 from ppgan_zoo.training.optimizers import Schedule
 from ppgan_zoo.training.trainer import Net, Trainer
@@ -104,7 +106,7 @@ def model_facts(recipe: Recipe, image_shape: tuple[int, int, int]) -> ModelFacts
         UnknownNameError: No such model.
         ConfigError: An argument that the net does not take or of the wrong type.
     """
-    spec = REGISTRY.get(recipe.model.name, where="model.name")
+    spec = MODELS.get(recipe.model.name, where="model.name")
     channels, height, width = image_shape
     packed = (recipe.constraints.packing * channels, height, width)
     arguments = {
@@ -141,7 +143,7 @@ def build_model(facts: ModelFacts) -> Gan:
         UnknownNameError: The model is not in the registry (a plugin that is not installed).
         ConfigError: The nets refuse their arguments, or do not fit the data.
     """
-    spec = REGISTRY.get(facts.name, where="model.name")
+    spec = MODELS.get(facts.name, where="model.name")
     arguments = [
         _check_arguments(spec, role, lists_to_tuples(dict(getattr(facts, role))), {})
         for role in NETS

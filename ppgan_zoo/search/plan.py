@@ -17,7 +17,7 @@ from ppgan_zoo.metrics.suite import FEWEST
 from ppgan_zoo.recipe.explain import explain, kind_of
 from ppgan_zoo.recipe.load import Metric, Recipe, Section, find_recipe, lists_to_tuples, load_recipe
 from ppgan_zoo.recipe.strict_yaml import Document, read_yaml
-from ppgan_zoo.registry import REGISTRY
+from ppgan_zoo.registry import MODELS
 
 SETTING_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")  # becomes the name of a folder
 SET_BY_THE_SEARCH = {"seed": "the key seeds", "data.directory": "--data-dir"}
@@ -177,7 +177,7 @@ def _plan_run(
         # JSON is YAML, but for characters that JSON would write as two escapes.
         overrides.append(f"{key}={json.dumps(value, ensure_ascii=False)}")
     resolved = load_recipe(find_recipe(recipe), [*overrides, f"seed={seed}"])
-    REGISTRY.check_name(resolved.model.name, where=f"{recipe}: model.name")
+    MODELS.check_name(resolved.model.name, where=f"{recipe}: model.name")
     words = [word for override in overrides for word in ("-o", override)]
     return Run(name, seed, resolved, ("-c", recipe, *words, "--seed", str(seed)))
 

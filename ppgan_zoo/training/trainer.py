@@ -25,6 +25,7 @@ from ppgan_zoo.errors import CheckpointError, ConfigError
 from ppgan_zoo.game.constraints import View, check_combination, clip_weights
 from ppgan_zoo.game.objectives import LabelSmoothing, Objective, get_objective
 from ppgan_zoo.game.penalties import Penalties, Penalty, Shown
+from ppgan_zoo.models.gan import Gan
 from ppgan_zoo.models.latent import Latent
 from ppgan_zoo.models.nets import (
     acts_row_by_row,
@@ -35,7 +36,6 @@ from ppgan_zoo.models.nets import (
     set_stop_gradient,
     take_statistics,
 )
-from ppgan_zoo.registry import Gan
 from ppgan_zoo.training.optimizers import (
     Arrays,
     Schedule,

@@ -17,7 +17,8 @@ from ppgan_zoo.export.exported import open_exported
 from ppgan_zoo.export.exporter import export
 from ppgan_zoo.models.latent import Latent
 from ppgan_zoo.models.nets import generate
-from ppgan_zoo.registry import REGISTRY, GanSpec, constructor_arguments
+from ppgan_zoo.models.spec import GanSpec, constructor_arguments
+from ppgan_zoo.registry import MODELS
 from ppgan_zoo.run.build import ModelFacts
 from ppgan_zoo.storage.checkpoint import save_checkpoint
 from ppgan_zoo.training.trainer import Trainer
@@ -25,7 +26,7 @@ from ppgan_zoo.training.trainer import Trainer
 
 def checkpoint_of(name, folder, ema=None, **arguments):
     """A checkpoint after two iterations on noise."""
-    spec = REGISTRY.get(name)
+    spec = MODELS.get(name)
     paddle.seed(7)
     gan = ppgan_zoo.create(name, **arguments)
     trainer = Trainer(gan, ema_decay=ema)
@@ -179,7 +180,7 @@ class Flat(nn.Layer):
 
 def test_an_export_that_differs_fails_and_leaves_nothing(tmp_path, monkeypatch):
     spec = GanSpec(name="unfaithful", generator=Unfaithful, discriminator=Flat, paper="none")
-    monkeypatch.setitem(REGISTRY._specs, "unfaithful", spec)
+    monkeypatch.setitem(MODELS._specs, "unfaithful", spec)
     checkpoint, _ = checkpoint_of("unfaithful", tmp_path)
     with pytest.raises(ExportError, match=r"not exported: the largest difference"):
         export(checkpoint, tmp_path / "out")
@@ -297,7 +298,7 @@ class Leaky(nn.Layer):
 @pytest.mark.parametrize("generator", [Reaching, Branching, Leaky])
 def test_a_model_that_is_not_to_be_rewritten_is_exported_as_it_is(generator, tmp_path, monkeypatch):
     spec = GanSpec(name="odd", generator=generator, discriminator=Flat, paper="none")
-    monkeypatch.setitem(REGISTRY._specs, "odd", spec)
+    monkeypatch.setitem(MODELS._specs, "odd", spec)
     checkpoint, trainer = checkpoint_of("odd", tmp_path)
     description = export(checkpoint, tmp_path / "out")
     assert description.largest_difference.paddle_inference <= 1e-5

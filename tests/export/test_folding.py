@@ -13,7 +13,7 @@ from ppgan_zoo.export.block_convolution import LANES, as_convolution, with_norm_
 from ppgan_zoo.export.folding import fold
 from ppgan_zoo.models.layers import same_crop
 from ppgan_zoo.ops.layers import transposed_geometry
-from ppgan_zoo.registry import REGISTRY
+from ppgan_zoo.registry import MODELS
 from ppgan_zoo.run.build import build_gan
 
 Z = np.random.default_rng(0).standard_normal((32, 12)).astype(np.float32)
@@ -111,7 +111,7 @@ def test_a_norm_adds_the_bias_and_nothing_else():
 def test_every_model_makes_the_same_images_without_its_norms(name, channels):
     paddle.seed(0)
     generator = disturb(
-        build_gan(REGISTRY.get(name), {"image_shape": (channels, 28, 28), "latent_dim": 12},
+        build_gan(MODELS.get(name), {"image_shape": (channels, 28, 28), "latent_dim": 12},
                   {"image_shape": (channels, 28, 28)}).generator
     )  # fmt: skip
     wanted = images_of(generator, Z)

@@ -10,7 +10,8 @@ from ppgan_zoo.errors import ConfigError
 from ppgan_zoo.game.constraints import View, check_output, has_spectral_norm, spectral_norm
 from ppgan_zoo.game.objectives import OBJECTIVES, get_objective
 from ppgan_zoo.game.penalties import PENALTIES, get_penalty
-from ppgan_zoo.registry import Gan, GanSpec
+from ppgan_zoo.models.gan import Gan
+from ppgan_zoo.models.spec import GanSpec
 from ppgan_zoo.training.optimizers import make_optimizer
 from ppgan_zoo.training.trainer import CONSTRAINT_DRAW, Trainer
 

@@ -9,7 +9,8 @@ from ppgan_zoo.errors import ConfigError
 from ppgan_zoo.game.constraints import View, spectral_norm
 from ppgan_zoo.game.objectives import OBJECTIVES
 from ppgan_zoo.game.penalties import PENALTIES, get_penalty
-from ppgan_zoo.registry import REGISTRY, constructor_arguments
+from ppgan_zoo.models.spec import constructor_arguments
+from ppgan_zoo.registry import MODELS
 from ppgan_zoo.training.trainer import Trainer
 
 BATCH = 4
@@ -47,7 +48,7 @@ def tiny(cls):
 
 
 def make_trainer(model, objective, constraint, seed):
-    spec = REGISTRY.get(model)
+    spec = MODELS.get(model)
     paddle.seed(seed)
     options = CONSTRAINTS[constraint]
     of_d = tiny(spec.discriminator)

@@ -9,7 +9,7 @@ from paddle.nn import functional as F
 import ppgan_zoo
 from ppgan_zoo.errors import ConfigError, PluginError, UnknownNameError
 from ppgan_zoo.models.nets import generate
-from ppgan_zoo.registry import GanSpec
+from ppgan_zoo.models.spec import GanSpec
 from ppgan_zoo.testing import check_model
 
 NAMES = ppgan_zoo.list_models()
@@ -64,7 +64,7 @@ TOTALS = {
 @pytest.mark.parametrize("name", SIZES)
 def test_parameters_by_layer(name):
     gan = ppgan_zoo.create(name, latent_dim=100)
-    for net, sizes, total in zip(gan[1:], SIZES[name], TOTALS[name], strict=True):
+    for net, sizes, total in zip(gan.nets.values(), SIZES[name], TOTALS[name], strict=True):
         layers = [layer for layer in net.sublayers() if layer.parameters(include_sublayers=False)]
         found = [
             sum(

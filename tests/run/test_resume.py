@@ -16,7 +16,7 @@ from test_matrix import tiny
 
 import ppgan_zoo
 from ppgan_zoo.recipe.load import recipe_from
-from ppgan_zoo.registry import REGISTRY
+from ppgan_zoo.registry import MODELS
 from ppgan_zoo.storage.checkpoint import list_checkpoints, newest_valid_checkpoint, open_checkpoint
 
 # 6 iterations of 2 epochs; killed in the fifth, resumed from the checkpoint after the fourth.
@@ -47,7 +47,7 @@ def job(signals, *arguments):
 
 
 def recipe_of(model):
-    spec = REGISTRY.get(model)
+    spec = MODELS.get(model)
     nets = {net: tiny(getattr(spec, net)) for net in ("generator", "discriminator")}
     for arguments in nets.values():
         for name in arguments.keys() & {"dropout"}:

@@ -9,9 +9,10 @@ from paddle.nn import functional as F
 import ppgan_zoo
 from ppgan_zoo.errors import CheckpointError, ConfigError
 from ppgan_zoo.game.objectives import OBJECTIVES, LabelSmoothing
+from ppgan_zoo.models.gan import Gan
 from ppgan_zoo.models.latent import Latent
 from ppgan_zoo.models.layers import Dropout
-from ppgan_zoo.registry import Gan, GanSpec
+from ppgan_zoo.models.spec import GanSpec
 from ppgan_zoo.training.optimizers import linear, make_optimizer
 from ppgan_zoo.training.trainer import STATISTICS_DRAW, TRAINING_DRAW, Trainer
 

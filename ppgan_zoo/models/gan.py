@@ -1,0 +1,210 @@
+"""A built GAN: its nets by name, and the one door through which anyone calls them.
+
+Imports no Paddle of its own, so that names can be listed and checked without it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any
+
+from ppgan_zoo.errors import ConfigError, did_you_mean
+from ppgan_zoo.models.latent import Code
+from ppgan_zoo.models.spec import CLASSES_ARGUMENT, GanSpec, constructor_arguments
+from ppgan_zoo.registry import MODELS
+
+# What layers raise for numbers that cannot be: a width below 0, or above 64 bits.
+_REFUSALS = (AssertionError, OverflowError, SystemError, ValueError, ZeroDivisionError)
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What D says of N images.
+
+    Attributes:
+        logits: ``[N, 1]``, real above 0.
+        extras: Whatever else D returns, by name, for the terms that need it: class logits,
+            a code, a reconstruction, features.
+    """
+
+    logits: Any
+    extras: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
+
+    def split(self, sizes: list[int]) -> list[Judgement]:
+        """Return the judgement of each part of the images, `sizes` images each."""
+        parts = self.logits.split(sizes)
+        extras = {name: extra.split(sizes) for name, extra in self.extras.items()}
+        return [
+            Judgement(logits, {name: values[place] for name, values in extras.items()})
+            for place, logits in enumerate(parts)
+        ]
+
+
+class Gan:
+    """A generator and a discriminator, built, with the spec that they came from.
+
+    Unpacks as ``spec, generator, discriminator``.
+
+    Args:
+        spec: The architecture.
+        generator: A layer, as the spec says.
+        discriminator: Likewise.
+        **others: The further nets of the spec, by name.
+
+    Attributes:
+        spec: The architecture.
+        nets: Every net by its name, G first and D second.
+        num_classes: Classes that G and D take labels of; 0 for nets without labels.
+    """
+
+    def __init__(self, spec: GanSpec, generator: Any, discriminator: Any, **others: Any) -> None:
+        self.spec = spec
+        self.nets: dict[str, Any] = {
+            "generator": generator,
+            "discriminator": discriminator,
+            **others,
+        }
+        self.num_classes = int(getattr(generator, CLASSES_ARGUMENT, 0))
+
+    def __iter__(self) -> Iterator[Any]:
+        """Yield spec, generator and discriminator."""
+        return iter((self.spec, self.generator, self.discriminator))
+
+    @property
+    def generator(self) -> Any:
+        """G."""
+        return self.nets["generator"]
+
+    @property
+    def discriminator(self) -> Any:
+        """D."""
+        return self.nets["discriminator"]
+
+    @property
+    def latent_dim(self) -> int:
+        """Size of one z."""
+        return int(self.generator.latent_dim)
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """Channels, height and width of one image."""
+        channels, height, width = self.generator.image_shape
+        return int(channels), int(height), int(width)
+
+    @property
+    def image_range(self) -> tuple[float, float]:
+        """Lowest and highest pixel value."""
+        return self.spec.image_range
+
+    def generate(self, code: Code) -> Any:
+        """Return G's images ``[N, C, H, W]`` of a code."""
+        if self.num_classes:
+            return self.generator(code.z, code.labels)
+        return self.generator(code.z)
+
+    def judge(self, images: Any, labels: Any = None) -> Judgement:
+        """Return what D says of images ``[N, C, H, W]``, with labels ``[N]`` if it takes them."""
+        answer = (
+            self.discriminator(images, labels) if self.num_classes else self.discriminator(images)
+        )
+        return answer if isinstance(answer, Judgement) else Judgement(answer)
+
+
+def build_gan(
+    spec: GanSpec,
+    generator: Mapping[str, Any],
+    discriminator: Mapping[str, Any],
+    **others: Mapping[str, Any],
+) -> Gan:
+    """Build every net of `spec` from exactly these constructor arguments.
+
+    Args:
+        spec: The architecture.
+        generator: Arguments of G.
+        discriminator: Arguments of D.
+        **others: Arguments of each further net; one that is left out takes its defaults.
+
+    Raises:
+        ConfigError: An unknown argument, or a value that the net refuses.
+    """
+    given = {"generator": generator, "discriminator": discriminator, **others}
+    nets = {}
+    for role, cls in spec.nets.items():
+        arguments = given.get(role, {})
+        allowed = constructor_arguments(cls)
+        for key in arguments:
+            if key not in allowed:
+                raise ConfigError(
+                    f"{spec.name}: {role} has no argument {key!r}{did_you_mean(key, allowed)}; "
+                    f"allowed: {', '.join(allowed)}"
+                )
+        try:
+            nets[role] = cls(**arguments)
+        except _REFUSALS as error:
+            raise ConfigError(
+                f"model.{role}: {spec.name} cannot be built with "
+                f"{', '.join(f'{key}={value!r}' for key, value in arguments.items())}: "
+                f"{' '.join(str(error).split())[-200:]}; change these arguments"
+            ) from error
+    return Gan(spec, **nets)
+
+
+def create(
+    name: str,
+    *,
+    generator: Mapping[str, Any] | None = None,
+    discriminator: Mapping[str, Any] | None = None,
+    **shared: Any,
+) -> Gan:
+    """Build the architecture called `name`.
+
+    Args:
+        name: A name of :func:`list_models`.
+        generator: Constructor arguments of the generator alone.
+        discriminator: Constructor arguments of the discriminator alone.
+        **shared: Arguments handed to whichever of the nets takes them, such as
+            ``latent_dim=64`` or ``image_shape=(3, 32, 32)``.
+
+    Returns:
+        The nets in train mode, with their spec.
+
+    Raises:
+        UnknownNameError: No such model.
+        ConfigError: An argument that no net takes, or a value that one refuses.
+    """
+    spec = MODELS.get(name)
+    allowed = {role: constructor_arguments(cls) for role, cls in spec.nets.items()}
+    for key in shared:
+        if not any(key in arguments for arguments in allowed.values()):
+            known = sorted({key for arguments in allowed.values() for key in arguments})
+            raise ConfigError(
+                f"{name}: no net has an argument {key!r}{did_you_mean(key, known)}; "
+                f"allowed: {', '.join(known)}"
+            )
+    own: dict[str, Mapping[str, Any]] = {
+        "generator": generator or {},
+        "discriminator": discriminator or {},
+    }
+    return build_gan(
+        spec,
+        **{
+            role: {**{k: v for k, v in shared.items() if k in arguments}, **own.get(role, {})}
+            for role, arguments in allowed.items()
+        },
+    )
+
+
+def list_models() -> list[str]:
+    """Return the names that :func:`create` accepts, sorted; imports no Paddle."""
+    return MODELS.names()
+
+
+def register(spec: GanSpec) -> GanSpec:
+    """Add `spec` to the zoo for the life of this process, and return it.
+
+    Raises:
+        PluginError: The name is taken.
+    """
+    return MODELS.register(spec)

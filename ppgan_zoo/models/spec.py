@@ -1,0 +1,120 @@
+"""What the zoo knows of one architecture before it is built: :class:`GanSpec`."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Literal
+
+from ppgan_zoo.errors import PluginError
+
+Labels = Literal["ignores", "takes", "needs"]
+
+CLASSES_ARGUMENT = "num_classes"
+"""The constructor argument of nets that take labels; 0 builds them without."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class GanSpec:
+    """Everything the zoo knows of one architecture.
+
+    Attributes:
+        name: Name in the registry: lower case, digits and underscores.
+        generator: A ``paddle.nn.Layer`` class, z ``[N, latent_dim]`` to images
+            ``[N, C, H, W]`` inside `image_range`. Its constructor takes keyword-only,
+            annotated arguments with defaults, and its instances have the attributes
+            ``latent_dim: int`` and ``image_shape: tuple[int, int, int]``.
+        discriminator: A ``paddle.nn.Layer`` class, images to logits ``[N, 1]`` or to a
+            :class:`ppgan_zoo.models.gan.Judgement`.
+        paper: Where it was published: authors, year, title.
+        other_nets: Further nets by name, such as an encoder: classes like the two above,
+            trained together with G unless :attr:`trained_with` says otherwise.
+        trained_with: For each further net, ``"generator"`` or ``"discriminator"``: in whose
+            updates it learns.
+        labels: What the nets do with class labels: ``"ignores"``, ``"takes"`` (built with
+            ``num_classes`` above 0 they get labels ``int64 [N]`` as a second argument, and
+            with 0 none) or ``"needs"`` (they are always built with them).
+        trainer: The trainer class, or None for :class:`ppgan_zoo.Trainer`.
+        game: The class of the game, or None for :class:`ppgan_zoo.game.game.Game`.
+        objective: Name of the objective used when a recipe gives none.
+        image_range: Lowest and highest pixel value of the generator's images; the
+            data are scaled to the same range.
+        latent_prior: Prior of z used when a recipe gives none.
+    """
+
+    name: str
+    generator: type
+    discriminator: type
+    paper: str
+    other_nets: Mapping[str, type] = field(default_factory=lambda: MappingProxyType({}))
+    trained_with: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    labels: Labels = "ignores"
+    trainer: type | None = None
+    game: type | None = None
+    objective: str = "non_saturating"
+    image_range: tuple[float, float] = (-1.0, 1.0)
+    latent_prior: str = "normal"
+
+    @property
+    def nets(self) -> dict[str, type]:
+        """The class of each net by its name, G first and D second."""
+        return {
+            "generator": self.generator,
+            "discriminator": self.discriminator,
+            **self.other_nets,
+        }
+
+    def check(self, where: str) -> None:
+        """Refuse a spec that the zoo cannot work with.
+
+        Args:
+            where: Whose it is, for the message.
+
+        Raises:
+            PluginError: One line that says what.
+        """
+        low, high = self.image_range
+        if not low < high:
+            raise PluginError(f"{where}: image_range {self.image_range} must go from low to high")
+        for net, cls in self.nets.items():
+            arguments = constructor_arguments(cls)
+            for parameter in arguments.values():
+                if parameter.default is parameter.empty:
+                    raise PluginError(
+                        f"{where}: argument {parameter.name!r} of {cls.__name__} has no default; "
+                        "give every constructor argument one"
+                    )
+            if (
+                self.labels != "ignores"
+                and net in ("generator", "discriminator")
+                and CLASSES_ARGUMENT not in arguments
+            ):
+                raise PluginError(
+                    f"{where}: labels is {self.labels!r}, and {cls.__name__} takes no "
+                    f"{CLASSES_ARGUMENT}; give it that argument with default 0"
+                )
+        for net, owner in self.trained_with.items():
+            if net not in self.other_nets or owner not in ("generator", "discriminator"):
+                raise PluginError(
+                    f"{where}: trained_with says {net!r}: {owner!r}; its keys are names of "
+                    "other_nets, its values generator or discriminator"
+                )
+
+
+def constructor_arguments(cls: type) -> dict[str, inspect.Parameter]:
+    """Return the keyword arguments that `cls` can be built with, by name.
+
+    Raises:
+        PluginError: The constructor takes arguments that are not keyword-only.
+    """
+    arguments: dict[str, inspect.Parameter] = {}
+    for parameter in inspect.signature(cls).parameters.values():
+        if parameter.kind is not parameter.KEYWORD_ONLY:
+            raise PluginError(
+                f"{cls.__module__}.{cls.__qualname__}: argument {parameter.name!r} must be "
+                "keyword-only (write a '*' before it): the signature is the schema of the YAML"
+            )
+        arguments[parameter.name] = parameter
+    return arguments
