@@ -194,7 +194,7 @@ def _flop(job: Any) -> int:
         recipe.data.batch_size,
         discriminator_steps=recipe.training.discriminator_steps,
         generator_steps=recipe.training.generator_steps,
-        relativistic=trainer.objective.relativistic,
+        relativistic=trainer.game.objective.relativistic,
         packing=recipe.constraints.packing,
     )
 

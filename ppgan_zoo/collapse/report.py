@@ -11,7 +11,7 @@ import numpy as np
 from ppgan_zoo.collapse.mixtures import WITHIN_STDS
 from ppgan_zoo.collapse.suite import MixtureModes, SeedResult, SettingResult, StackedMnistModes
 from ppgan_zoo.data import to_uint8
-from ppgan_zoo.game.penalties import get_penalty
+from ppgan_zoo.game.terms import get_term
 from ppgan_zoo.storage.pictures import image_grid
 
 HEADER = ("seed", "modes", "high quality", "reverse KL", "seconds")
@@ -23,7 +23,7 @@ def table_head(test: str, recipe: Any, modes: int) -> str:
     constraints, ema = recipe.constraints, recipe.ema
     parts = [
         f"{test}: {recipe.model.name}, {recipe.objective.name or 'the objective of the model'}",
-        *(f"{get_penalty(t.name, t.weight).weight:g} {t.name}" for t in constraints.penalties),
+        *(f"{get_term(t.name, t.weight).weight:g} {t.name}" for t in constraints.penalties),
         *([f"packing {constraints.packing}"] if constraints.packing > 1 else []),
         *([f"ema {ema.decay:g} (warmup {ema.warmup:g})"] if ema.decay is not None else []),
     ]

@@ -6,11 +6,50 @@ exactly the batches that the uninterrupted one would have seen.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
 from ppgan_zoo.data.images import ImageSet, scale_to_range
 from ppgan_zoo.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Images and, where the data have them, their labels: arrays or tensors.
+
+    Attributes:
+        images: ``[N, C, H, W]``.
+        labels: int64 ``[N]``, or None.
+    """
+
+    images: Any
+    labels: Any = None
+
+    def __len__(self) -> int:
+        """Return N."""
+        return int(self.images.shape[0])
+
+    def map(self, function: Callable[[Any], Any]) -> Batch:
+        """Apply `function` to the images and to the labels, where there are any."""
+        return Batch(function(self.images), None if self.labels is None else function(self.labels))
+
+    def split(self, parts: int) -> list[Batch]:
+        """Return tensors in as many equal parts."""
+        if parts == 1:  # split(1) would copy it
+            return [self]
+        images = self.images.split(parts)
+        labels = [None] * parts if self.labels is None else self.labels.split(parts)
+        return [Batch(*pair) for pair in zip(images, labels, strict=True)]
+
+
+def as_batch(batch: Any) -> Batch:
+    """Return a batch as it is, and images alone as a batch without labels."""
+    return batch if isinstance(batch, Batch) else Batch(batch)
+
 
 # Keeps this stream apart from any other that is seeded with the same number.
 _DATA_ORDER = 0x0DA7A

@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 from ppgan_zoo.data import ImageSet
 from ppgan_zoo.data.sources import print_to_stderr
 from ppgan_zoo.errors import ConfigError, DataError
-from ppgan_zoo.evaluation.real_images import REAL_IMAGES, RealImages, find_data
-from ppgan_zoo.evaluation.sampler import Sampler, open_sampler
+from ppgan_zoo.evaluation.real_images import REAL_IMAGES, DataSource, RealImages
+from ppgan_zoo.evaluation.sampler import Sampler
 from ppgan_zoo.metrics.feature_cache import cached_features
 from ppgan_zoo.metrics.features import FeatureNetwork
 from ppgan_zoo.metrics.network import DEFAULT_FEATURES, open_network
@@ -79,24 +79,20 @@ class Protocol:
             )
 
 
-def evaluate(
-    path: Path,
+def evaluate_sampler(
+    sampler: Sampler,
+    source: DataSource,
     protocol: Protocol,
     *,
-    best: bool = False,
-    data: str | None = None,
-    directory: str | None = None,
     offline: bool = False,
     notify: Callable[[str], None] = print_to_stderr,
 ) -> dict[str, Any]:
-    """Evaluate a run, a checkpoint or an exported model.
+    """Evaluate what makes images.
 
     Args:
-        path: Its directory; a run stands for its newest valid checkpoint.
+        sampler: From :func:`ppgan_zoo.evaluation.sampler.open_sampler`.
+        source: The real images.
         protocol: How.
-        best: Take a run's best checkpoint.
-        data: Name of the image set; None for the run's own.
-        directory: Where the data are, see :func:`ppgan_zoo.evaluation.real_images.find_data`.
         offline: Whether to leave the network alone.
         notify: Called with a line of text for whatever the user should know.
 
@@ -105,12 +101,9 @@ def evaluate(
 
     Raises:
         ConfigError: Something is asked for that cannot be done.
-        CheckpointError: No such model, or a damaged one.
         DataError: The real images are not there.
     """
     started = time.monotonic()
-    sampler = open_sampler(path, best=best, ema=protocol.ema)
-    source = find_data(path, data, directory)
     network = open_network(source.name, protocol.features, protocol.weights)
     metrics = _metrics(protocol, network)
     channels, height, width = sampler.image_shape

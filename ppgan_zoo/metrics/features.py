@@ -181,7 +181,7 @@ def _open_shipped(name: str) -> FeatureNetwork:
         )
 
     from ppgan_zoo.metrics.classifier import CLASSES, FEATURES, IMAGE_SIZE, Classifier
-    from ppgan_zoo.models.nets import load_arrays
+    from ppgan_zoo.models.weights import load_arrays
 
     network = Classifier()
     load_arrays(network, _arrays(content, str(file)))
@@ -205,7 +205,7 @@ def _open_inception(name: str, weights: Path) -> FeatureNetwork:
     arrays = _arrays(content, str(weights))
 
     from ppgan_zoo.metrics.inception import CLASSES, FEATURES, Inception, fold
-    from ppgan_zoo.models.nets import load_arrays
+    from ppgan_zoo.models.weights import load_arrays
 
     network = Inception()
     folded = fold(arrays, network, str(weights))

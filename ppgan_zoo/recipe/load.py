@@ -19,7 +19,14 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from ppgan_zoo.errors import ConfigError, UnknownNameError
 from ppgan_zoo.recipe.explain import explain, kind_of
-from ppgan_zoo.recipe.strict_yaml import MAX_DEPTH, Document, parse_scalar, read_yaml, to_yaml
+from ppgan_zoo.recipe.strict_yaml import (
+    MAX_DEPTH,
+    Document,
+    lists_to_tuples,
+    parse_scalar,
+    read_yaml,
+    to_yaml,
+)
 
 Positive = Annotated[int, Field(ge=1, le=2**31 - 1)]
 Fraction = Annotated[float, Field(ge=0.0, lt=1.0, allow_inf_nan=False)]
@@ -501,10 +508,3 @@ def _override_of(key: str, set_by: Mapping[str, str], *, in_file: bool) -> str |
 
 def _place(override: str) -> str:
     return f"-o {override if override.isprintable() else repr(override)}"
-
-
-def lists_to_tuples(value: Any) -> Any:
-    """Return `value` with every list as a tuple: YAML has lists only, strict types tell."""
-    if isinstance(value, dict):
-        return {key: lists_to_tuples(item) for key, item in value.items()}
-    return tuple(lists_to_tuples(item) for item in value) if isinstance(value, list) else value

@@ -15,8 +15,8 @@ from pydantic import Field, ValidationError, field_validator
 from ppgan_zoo.errors import ConfigError, ZooError
 from ppgan_zoo.metrics.suite import FEWEST
 from ppgan_zoo.recipe.explain import explain, kind_of
-from ppgan_zoo.recipe.load import Metric, Recipe, Section, find_recipe, lists_to_tuples, load_recipe
-from ppgan_zoo.recipe.strict_yaml import Document, read_yaml
+from ppgan_zoo.recipe.load import Metric, Recipe, Section, find_recipe, load_recipe
+from ppgan_zoo.recipe.strict_yaml import Document, lists_to_tuples, read_yaml
 from ppgan_zoo.registry import MODELS
 
 SETTING_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")  # becomes the name of a folder

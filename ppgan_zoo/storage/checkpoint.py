@@ -23,8 +23,8 @@ from safetensors.numpy import load, save
 
 from ppgan_zoo import __version__
 from ppgan_zoo.errors import CheckpointError
+from ppgan_zoo.models.weights import Arrays
 from ppgan_zoo.storage.files import atomic_folder, read_regular, to_json, write_atomically
-from ppgan_zoo.training.optimizers import Arrays
 
 FORMAT = 1
 MANIFEST = "checkpoint.json"

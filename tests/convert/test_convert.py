@@ -14,9 +14,9 @@ from ppgan_zoo.convert.converter import convert, facts_of_model, facts_of_recipe
 from ppgan_zoo.errors import CheckpointError, ConfigError
 from ppgan_zoo.evaluation.sampler import open_sampler
 from ppgan_zoo.export.exporter import export
-from ppgan_zoo.models.nets import layer_arrays
+from ppgan_zoo.models.facts import build_model
+from ppgan_zoo.models.weights import layer_arrays
 from ppgan_zoo.recipe.load import load_recipe
-from ppgan_zoo.run.build import build_model
 from ppgan_zoo.storage import pickles
 from ppgan_zoo.storage.pickles import read_trusted_pickle
 

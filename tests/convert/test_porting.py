@@ -16,8 +16,9 @@ from safetensors.numpy import save_file
 
 from ppgan_zoo.convert.porting import convert_weights, load_weights, read_weights
 from ppgan_zoo.errors import CheckpointError
+from ppgan_zoo.game.schedules import constant, inverse_time
 from ppgan_zoo.models.layers import Dropout, same_crop, same_size
-from ppgan_zoo.training.optimizers import constant, inverse_time, make_optimizer
+from ppgan_zoo.training.optimizers import make_optimizer
 
 RECORDED = dict(np.load(Path(__file__).parents[1] / "reference" / "conventions.npz"))
 

@@ -11,7 +11,7 @@ import ppgan_zoo
 from ppgan_zoo.convert.porting import convert_weights, load_weights
 from ppgan_zoo.recipe.load import find_recipe, load_recipe
 from ppgan_zoo.run.build import build_trainer
-from ppgan_zoo.training.trainer import TRAINING_DRAW
+from ppgan_zoo.training.chance import TRAINING_DRAW
 
 HERE = Path(__file__).parents[1] / "reference"
 NETS = ("generator", "discriminator")

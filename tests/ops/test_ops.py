@@ -13,7 +13,7 @@ from paddle import nn
 import ppgan_zoo
 from ppgan_zoo import ops
 from ppgan_zoo.errors import ConfigError
-from ppgan_zoo.game.penalties import squared_gradient_norms
+from ppgan_zoo.game.gradient_penalties import squared_gradient_norms
 from ppgan_zoo.ops import onednn_convolution, paddle_convolution
 from ppgan_zoo.ops.bias import add_bias
 from ppgan_zoo.ops.onednn import Library, OneDNNError

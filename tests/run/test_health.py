@@ -16,7 +16,8 @@ from ppgan_zoo.callbacks.health import TROUBLE_NAMES, Health
 from ppgan_zoo.callbacks.progress import ProgressBar
 from ppgan_zoo.cli import main
 from ppgan_zoo.errors import ConfigError
-from ppgan_zoo.game.constraints import View, spectral_norm
+from ppgan_zoo.game.view import View
+from ppgan_zoo.models.weights import spectral_norm
 from ppgan_zoo.recipe.load import load_recipe, recipe_from
 from ppgan_zoo.run import train
 from ppgan_zoo.storage.checkpoint import list_checkpoints
