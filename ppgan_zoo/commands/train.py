@@ -110,7 +110,7 @@ def _report(outcome: object) -> int:
 
 
 def _trouble_line(outcome: Outcome) -> str:
-    from ppgan_zoo.storage.checkpoint import list_checkpoints
+    from ppgan_zoo.storage.retention import list_checkpoints
 
     line = f"stopped at iteration {outcome.iteration} by health.stop_on: {outcome.trouble}"
     good = [

@@ -10,10 +10,9 @@ from ppgan_zoo.models.nets import layer_arrays, load_arrays
 from ppgan_zoo.recipe.load import Recipe, recipe_from
 from ppgan_zoo.registry import create
 from ppgan_zoo.run.build import ModelFacts, build_model, model_facts
-from ppgan_zoo.storage.checkpoint import Checkpoint, save_checkpoint
+from ppgan_zoo.storage.checkpoint import Arrays, Checkpoint, save_checkpoint
 from ppgan_zoo.storage.files import sha256_file
 from ppgan_zoo.storage.pickles import SUFFIXES, read_trusted_pickle
-from ppgan_zoo.training.optimizers import Arrays
 
 SET_SHAPE = (1, 28, 28)  # of MNIST and Fashion-MNIST
 

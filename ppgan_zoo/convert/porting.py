@@ -21,8 +21,8 @@ from safetensors.numpy import load_file
 
 from ppgan_zoo.errors import CheckpointError, did_you_mean
 from ppgan_zoo.models.nets import load_arrays
+from ppgan_zoo.storage.checkpoint import Arrays
 from ppgan_zoo.storage.pickles import refuse_pickle
-from ppgan_zoo.training.optimizers import Arrays
 
 Framework = Literal["torch", "keras"]
 ImageShape = tuple[int, int, int]

@@ -16,16 +16,11 @@ from ppgan_zoo.data.sources import print_to_stderr
 from ppgan_zoo.errors import CheckpointError, ConfigError
 from ppgan_zoo.export.exported import MODEL_FILE, open_exported
 from ppgan_zoo.models.latent import Latent
-from ppgan_zoo.storage.checkpoint import (
-    MANIFEST,
-    Checkpoint,
-    newest_valid_checkpoint,
-    open_checkpoint,
-    read_best,
-)
+from ppgan_zoo.storage.checkpoint import MANIFEST, Checkpoint, open_checkpoint
 from ppgan_zoo.storage.files import sha256_file
 from ppgan_zoo.storage.pickles import refuse_pickle
 from ppgan_zoo.storage.pictures import image_grid, save_png
+from ppgan_zoo.storage.retention import newest_valid_checkpoint, read_best
 from ppgan_zoo.storage.run_directory import RunDirectory
 
 BATCH = 128

@@ -13,11 +13,10 @@ from paddle import nn
 from paddle.optimizer import Optimizer
 
 from ppgan_zoo.errors import CheckpointError, UnknownNameError
+from ppgan_zoo.storage.checkpoint import Arrays as Arrays
 
 Schedule = Callable[[int], float]
 """Learning rate as a pure function of the iteration, so that nothing of it needs saving."""
-
-Arrays = dict[str, NDArray[Any]]
 
 OPTIMIZERS: dict[str, type[Optimizer]] = {
     "adam": paddle.optimizer.Adam,

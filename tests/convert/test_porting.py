@@ -300,6 +300,7 @@ def test_every_test_that_the_table_names_exists():
     named = set(re.findall(r"`(test_\w+)`", page))
     assert len(named) > 20
     written = "".join(
-        (root / name).read_text() for name in ("convert/test_porting.py", "models/test_reference.py")
+        (root / name).read_text()
+        for name in ("convert/test_porting.py", "models/test_reference.py")
     )
     assert [name for name in sorted(named) if f"def {name}(" not in written] == []

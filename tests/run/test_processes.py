@@ -12,7 +12,7 @@ from conftest import ROOT
 
 from ppgan_zoo.errors import CheckpointError
 from ppgan_zoo.run import train
-from ppgan_zoo.storage.checkpoint import list_checkpoints
+from ppgan_zoo.storage.retention import list_checkpoints
 from ppgan_zoo.storage.run_directory import RunDirectory
 
 # Paddle 2 has a second one, asleep from its import on.
