@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from ppgan_zoo.convert.porting import read_weights
+from ppgan_zoo.convert.trusted_pickle import read_trusted_pickle
 from ppgan_zoo.errors import CheckpointError, ConfigError
 from ppgan_zoo.models.nets import layer_arrays, load_arrays
 from ppgan_zoo.recipe.load import Recipe, recipe_from
@@ -12,7 +13,7 @@ from ppgan_zoo.registry import create
 from ppgan_zoo.run.build import ModelFacts, build_model, model_facts
 from ppgan_zoo.storage.checkpoint import Arrays, Checkpoint, save_checkpoint
 from ppgan_zoo.storage.files import sha256_file
-from ppgan_zoo.storage.pickles import SUFFIXES, read_trusted_pickle
+from ppgan_zoo.storage.pickles import SUFFIXES
 
 SET_SHAPE = (1, 28, 28)  # of MNIST and Fashion-MNIST
 

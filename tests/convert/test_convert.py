@@ -10,15 +10,15 @@ import paddle
 import pytest
 
 import ppgan_zoo
+from ppgan_zoo.convert import trusted_pickle
 from ppgan_zoo.convert.converter import convert, facts_of_model, facts_of_recipe
+from ppgan_zoo.convert.trusted_pickle import read_trusted_pickle
 from ppgan_zoo.errors import CheckpointError, ConfigError
 from ppgan_zoo.evaluation.sampler import open_sampler
 from ppgan_zoo.export.exporter import export
 from ppgan_zoo.models.nets import layer_arrays
 from ppgan_zoo.recipe.load import load_recipe
 from ppgan_zoo.run.build import build_model
-from ppgan_zoo.storage import pickles
-from ppgan_zoo.storage.pickles import read_trusted_pickle
 
 
 @pytest.fixture(scope="module")
@@ -127,7 +127,7 @@ def test_the_reader_gets_neither_environment_nor_directory(tmp_path, monkeypatch
         "sys.exit(f'env={sorted(os.environ)} cwd={os.listdir()} stdin={sys.stdin.read()!r} "
         "isolated={sys.flags.isolated}')\n"
     )
-    monkeypatch.setattr(pickles, "__file__", str(tmp_path / "pickles.py"))
+    monkeypatch.setattr(trusted_pickle, "__file__", str(tmp_path / "trusted_pickle.py"))
     (tmp_path / "g.pdparams").write_bytes(b"")
     with pytest.raises(CheckpointError) as caught:
         read_trusted_pickle(tmp_path / "g.pdparams")
@@ -136,8 +136,8 @@ def test_the_reader_gets_neither_environment_nor_directory(tmp_path, monkeypatch
 
 
 def test_a_reader_that_crashes_or_hangs_is_one_line(tmp_path, monkeypatch):
-    monkeypatch.setattr(pickles, "__file__", str(tmp_path / "pickles.py"))
-    monkeypatch.setattr(pickles, "TIMEOUT_SECONDS", 1)
+    monkeypatch.setattr(trusted_pickle, "__file__", str(tmp_path / "trusted_pickle.py"))
+    monkeypatch.setattr(trusted_pickle, "TIMEOUT_SECONDS", 1)
     (tmp_path / "g.pdparams").write_bytes(b"")
     spy = tmp_path / "untrusted_pickle.py"
     spy.write_text("import os; os.abort()\n")
@@ -149,5 +149,5 @@ def test_a_reader_that_crashes_or_hangs_is_one_line(tmp_path, monkeypatch):
 
 
 def test_the_parent_never_imports_pickle_reading_code():
-    assert "ppgan_zoo.storage.untrusted_pickle" not in sys.modules
-    assert os.path.isfile(pickles.__file__)
+    assert "ppgan_zoo.convert.untrusted_pickle" not in sys.modules
+    assert os.path.isfile(trusted_pickle.__file__)
