@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from ppgan_zoo.data import to_uint8
 from ppgan_zoo.data.sources import print_to_stderr
-from ppgan_zoo.errors import CheckpointError, ConfigError
+from ppgan_zoo.errors import CheckpointError, ConfigError, os_errors
 from ppgan_zoo.export.exported import MODEL_FILE, open_exported
 from ppgan_zoo.models.latent import Latent
 from ppgan_zoo.storage.checkpoint import MANIFEST, Checkpoint, open_checkpoint
@@ -183,7 +183,7 @@ def write_images(images: NDArray[np.uint8], path: Path) -> None:
     Raises:
         ConfigError: Another suffix, or the file cannot be written.
     """
-    try:
+    with os_errors(ConfigError, f"--output {path}: cannot be written"):
         path.parent.mkdir(parents=True, exist_ok=True)
         if path.suffix == ".npy":
             np.save(path, images, allow_pickle=False)
@@ -191,5 +191,3 @@ def write_images(images: NDArray[np.uint8], path: Path) -> None:
             save_png(path, image_grid(images, columns=max(1, round(len(images) ** 0.5))))
         else:
             raise ConfigError(f"--output {path}: the name must end in .png (a grid) or .npy")
-    except OSError as error:
-        raise ConfigError(f"--output {path}: cannot be written: {error.strerror}") from None

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from ppgan_zoo.data import ImageSet, load_image_set
 from ppgan_zoo.data.sources import print_to_stderr
-from ppgan_zoo.errors import ConfigError, ZooError
+from ppgan_zoo.errors import ConfigError, ZooError, os_errors
 from ppgan_zoo.recipe.load import Data
 from ppgan_zoo.search.plan import Run, Search
 from ppgan_zoo.search.results import Result, SearchDirectory
@@ -127,10 +127,8 @@ def _make(directory: SearchDirectory) -> None:
     known = (path / "search.yml").is_file() or directory.runs.is_dir()
     if path.exists() and not known and (not path.is_dir() or any(path.iterdir())):
         raise ConfigError(f"--output {path}: is not empty and holds no search; give another one")
-    try:
+    with os_errors(ConfigError, f"--output {path}: cannot be made"):
         directory.runs.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ConfigError(f"--output {path}: cannot be made: {error.strerror}") from None
 
 
 @contextlib.contextmanager

@@ -24,7 +24,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
 from ppgan_zoo import __version__
-from ppgan_zoo.errors import CheckpointError
+from ppgan_zoo.errors import CheckpointError, os_errors
 from ppgan_zoo.storage.files import atomic_folder, read_regular, to_json
 
 FORMAT = 1
@@ -80,10 +80,8 @@ class Checkpoint:
         wanted = self.manifest["files"].get(path.name)
         if wanted is None:
             raise CheckpointError(f"{self.path}: holds no {path.name}")
-        try:
+        with os_errors(CheckpointError, f"{path}: cannot be read"):
             content = read_regular(path)
-        except OSError as error:
-            raise CheckpointError(f"{path}: cannot be read: {error.strerror}") from None
         found = hashlib.sha256(content).hexdigest()
         if found != wanted["sha256"]:
             raise CheckpointError(
@@ -219,14 +217,12 @@ def open_checkpoint(path: Path) -> Checkpoint:
         CheckpointError: It is missing, changed or not a manifest of this format.
     """
     file = path / MANIFEST
+    with os_errors(CheckpointError, f"{file}: cannot be read"), file.open("rb") as opened:
+        raw = opened.read(MAX_MANIFEST_BYTES + 1)
+    if len(raw) > MAX_MANIFEST_BYTES:
+        raise CheckpointError(f"{file}: larger than {MAX_MANIFEST_BYTES} bytes; {_ANOTHER}")
     try:
-        with file.open("rb") as opened:
-            raw = opened.read(MAX_MANIFEST_BYTES + 1)
-        if len(raw) > MAX_MANIFEST_BYTES:
-            raise CheckpointError(f"{file}: larger than {MAX_MANIFEST_BYTES} bytes; {_ANOTHER}")
         manifest = json.loads(raw)
-    except OSError as error:
-        raise CheckpointError(f"{file}: cannot be read: {error.strerror}") from None
     except (ValueError, RecursionError) as error:
         raise CheckpointError(f"{file}: not JSON: {error}; {_ANOTHER}") from None
     if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
