@@ -16,7 +16,7 @@ from pathlib import Path
 from statistics import quantiles
 from typing import Any
 
-from ppgan_zoo import runtime
+from ppgan_zoo import ops, runtime
 from ppgan_zoo.errors import ConfigError, ZooError
 from ppgan_zoo.recipe.load import load_recipe
 
@@ -92,7 +92,7 @@ def measure(request: Request) -> dict[str, Any]:
         gflop_per_iteration=flop / 1e9,
         ceiling_gflop_per_second=ceiling,
         share_of_ceiling=flop / 1e6 / result["ms_per_iteration"] / ceiling,
-        runtime=job.machine.describe(),
+        runtime=_runtime(job),
     )
     if request.profile:
         result["dearest_operations"] = dearest_operations(iterate)
@@ -174,8 +174,12 @@ def _measure_sampling(request: Request, job: Any) -> dict[str, Any]:
         "batch_size": SAMPLE_BATCH,
         "parameters": _parameters(job),
         "samples_per_second": 1e3 * SAMPLE_BATCH / median,
-        "runtime": job.machine.describe(),
+        "runtime": _runtime(job),
     }
+
+
+def _runtime(job: Any) -> dict[str, Any]:
+    return {**job.machine.describe(), "convolutions": ops.describe()}
 
 
 def _parameters(job: Any) -> list[int]:
