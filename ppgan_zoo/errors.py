@@ -11,6 +11,9 @@ import contextlib
 import difflib
 from collections.abc import Iterable, Iterator
 
+INTERRUPTED = 128
+"""What a process that a signal ended exits with, less the signal's number: as shells count."""
+
 
 class ZooError(Exception):
     """Root of every error that the zoo raises on purpose."""

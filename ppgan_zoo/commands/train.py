@@ -9,13 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ppgan_zoo.commands.arguments import add_device, add_overrides
-from ppgan_zoo.errors import ConfigError
+from ppgan_zoo.errors import INTERRUPTED, ConfigError
 from ppgan_zoo.registry import REGISTRY
 
 if TYPE_CHECKING:
     from ppgan_zoo.run.train import Outcome
 
-INTERRUPTED = 128  # plus the number of the signal, as shells count
 STOPPED_BY_HEALTH = 3
 
 

@@ -6,6 +6,8 @@ from pathlib import Path
 
 from ppgan_zoo.convert.porting import read_weights
 from ppgan_zoo.convert.trusted_pickle import read_trusted_pickle
+from ppgan_zoo.data.folder import DEFAULT_IMAGE_SIZE
+from ppgan_zoo.data.official import IMAGE_SHAPE
 from ppgan_zoo.errors import CheckpointError, ConfigError
 from ppgan_zoo.models.nets import layer_arrays, load_arrays
 from ppgan_zoo.recipe.load import Recipe, recipe_from
@@ -14,8 +16,6 @@ from ppgan_zoo.run.build import ModelFacts, build_model, model_facts
 from ppgan_zoo.storage.checkpoint import Arrays, Checkpoint, save_checkpoint
 from ppgan_zoo.storage.files import sha256_file
 from ppgan_zoo.storage.pickles import SUFFIXES
-
-SET_SHAPE = (1, 28, 28)  # of MNIST and Fashion-MNIST
 
 
 def convert(path: Path, facts: ModelFacts, output: Path, *, trust: bool = False) -> Checkpoint:
@@ -75,9 +75,9 @@ def facts_of_model(name: str) -> ModelFacts:
 def facts_of_recipe(recipe: Recipe) -> ModelFacts:
     """Return what rebuilds a recipe's model, without its data."""
     data = recipe.data
-    default = (3, 32, 32) if data.name == "folder" else SET_SHAPE
-    size = data.image_size or default[1]
-    return model_facts(recipe, (data.channels or default[0], size, size))
+    in_folder = data.name == "folder"
+    size = data.image_size or (DEFAULT_IMAGE_SIZE if in_folder else IMAGE_SHAPE[0])
+    return model_facts(recipe, (data.channels or (3 if in_folder else 1), size, size))
 
 
 def _of_generator(arrays: Arrays) -> Arrays:

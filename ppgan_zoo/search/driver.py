@@ -12,7 +12,7 @@ from pathlib import Path
 
 from ppgan_zoo.data import ImageSet, load_image_set
 from ppgan_zoo.data.sources import print_to_stderr
-from ppgan_zoo.errors import ConfigError, ZooError, os_errors
+from ppgan_zoo.errors import INTERRUPTED, ConfigError, ZooError, os_errors
 from ppgan_zoo.recipe.load import Data
 from ppgan_zoo.search.plan import Run, Search
 from ppgan_zoo.search.results import Result, SearchDirectory
@@ -20,8 +20,6 @@ from ppgan_zoo.search.running import Conditions, Runner, complete, is_done
 from ppgan_zoo.search.summary import as_json, report, table
 from ppgan_zoo.storage.files import to_json, write_atomically
 from ppgan_zoo.storage.run_directory import RunDirectory
-
-INTERRUPTED = 128  # plus the number of the signal, as shells count
 
 
 def run_search(

@@ -17,7 +17,7 @@ from ppgan_zoo.errors import CheckpointError, ConfigError
 from ppgan_zoo.evaluation.sampler import open_sampler
 from ppgan_zoo.export.exporter import export
 from ppgan_zoo.models.nets import layer_arrays
-from ppgan_zoo.recipe.load import load_recipe
+from ppgan_zoo.recipe.load import load_recipe, recipe_from
 from ppgan_zoo.run.build import build_model
 
 
@@ -106,6 +106,15 @@ def test_a_recipe_names_the_arguments_of_the_model(tiny_recipe):
     facts = facts_of_recipe(load_recipe(tiny_recipe))
     assert facts.generator["hidden_units"] == (32,)
     assert build_model(facts).latent_dim == 8
+
+
+@pytest.mark.parametrize(("name", "shape"), [("mnist", (1, 28, 28)), ("folder", (3, 32, 32))])
+def test_a_recipe_that_gives_no_size_means_that_of_its_data(name, shape):
+    recipe = recipe_from({
+        "model": {"name": "gan_mlp"}, "training": {"iterations": 1},
+        "data": {"name": name, "directory": "x" if name == "folder" else None, "batch_size": 1},
+    })  # fmt: skip
+    assert facts_of_recipe(recipe).image_shape == shape
 
 
 def test_the_command_says_what_to_do_next(generator, tmp_path, cli):
