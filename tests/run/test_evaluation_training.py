@@ -18,7 +18,7 @@ from ppgan_zoo.recipe.load import EvaluationSection, load_recipe
 from ppgan_zoo.run import train
 from ppgan_zoo.storage.checkpoint import open_checkpoint
 from ppgan_zoo.storage.run_directory import RunDirectory
-from ppgan_zoo.storage.visualdl_log import read_scalars
+from ppgan_zoo.storage.visualdl_reader import read_scalars
 from ppgan_zoo.training.trainer import DISPLAY_DRAW, Trainer
 
 EVALUATED = TINY.replace(

@@ -14,7 +14,7 @@ from ppgan_zoo.recipe.load import load_recipe
 from ppgan_zoo.run import train
 from ppgan_zoo.storage.retention import list_checkpoints
 from ppgan_zoo.storage.run_directory import RunDirectory
-from ppgan_zoo.storage.visualdl_log import read_scalars
+from ppgan_zoo.storage.visualdl_reader import read_scalars
 from ppgan_zoo.training.trainer import Trainer
 
 SPARSE = ["log.every_steps=5"]  # looked at after iterations 5 and 10, and before saves: 4, 8, 12

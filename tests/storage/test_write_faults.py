@@ -24,7 +24,7 @@ from ppgan_zoo.storage.retention import (
     read_best,
 )
 from ppgan_zoo.storage.run_directory import RunDirectory
-from ppgan_zoo.storage.visualdl_log import read_scalars
+from ppgan_zoo.storage.visualdl_reader import read_scalars
 from ppgan_zoo.training.trainer import Trainer
 
 
