@@ -18,8 +18,8 @@ from ppgan_zoo.models.gan import Gan, build_gan
 from ppgan_zoo.models.latent import Code, Latent, labels_in_turn
 from ppgan_zoo.models.nets import generate
 from ppgan_zoo.models.spec import GanSpec, constructor_arguments
-from ppgan_zoo.models.weights import Arrays
 from ppgan_zoo.registry import MODELS
+from ppgan_zoo.storage.checkpoint import Arrays
 from ppgan_zoo.training.assemble import make_trainer
 from ppgan_zoo.training.optimizers import make_optimizer
 from ppgan_zoo.training.trainer import Trainer

@@ -10,13 +10,13 @@ from typing import Any
 
 from ppgan_zoo.callbacks.finite import FiniteCheck, NonFinite, NonFiniteError
 from ppgan_zoo.errors import TrainingError
-from ppgan_zoo.storage.checkpoint import (
+from ppgan_zoo.storage.checkpoint import save_checkpoint
+from ppgan_zoo.storage.retention import (
     list_checkpoints,
     prune_checkpoints,
     read_best,
     remember_best,
     remove_abandoned,
-    save_checkpoint,
 )
 from ppgan_zoo.storage.tolerance import reason
 from ppgan_zoo.training.loop import Callback

@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ppgan_zoo.errors import TrainingError
-from ppgan_zoo.models.weights import Arrays
-from ppgan_zoo.storage.checkpoint import first_non_finite
+from ppgan_zoo.storage.checkpoint import Arrays, first_non_finite
 from ppgan_zoo.training.loop import Callback
 from ppgan_zoo.training.trainer import Trainer
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 from ppgan_zoo.convert.porting import read_weights
+from ppgan_zoo.convert.trusted_pickle import read_trusted_pickle
 from ppgan_zoo.errors import CheckpointError, ConfigError
 from ppgan_zoo.models.facts import ModelFacts, build_model, model_facts
 from ppgan_zoo.models.gan import create
-from ppgan_zoo.models.weights import Arrays, layer_arrays, load_arrays
-from ppgan_zoo.storage.checkpoint import Checkpoint, save_checkpoint
+from ppgan_zoo.models.weights import layer_arrays, load_arrays
+from ppgan_zoo.storage.checkpoint import Arrays, Checkpoint, save_checkpoint
 from ppgan_zoo.storage.files import sha256_file
-from ppgan_zoo.storage.pickles import SUFFIXES, read_trusted_pickle
+from ppgan_zoo.storage.pickles import SUFFIXES
 
 
 def convert(path: Path, facts: ModelFacts, output: Path, *, trust: bool = False) -> Checkpoint:

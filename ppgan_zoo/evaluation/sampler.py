@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ppgan_zoo.data import to_uint8
-from ppgan_zoo.errors import ConfigError
+from ppgan_zoo.errors import ConfigError, os_errors
 from ppgan_zoo.export.exported import MODEL_FILE, open_exported
 from ppgan_zoo.models.facts import find_class
 from ppgan_zoo.models.latent import Code, Latent, labels_in_turn
@@ -151,7 +151,7 @@ def write_images(images: NDArray[np.uint8], path: Path) -> None:
     Raises:
         ConfigError: Another suffix, or the file cannot be written.
     """
-    try:
+    with os_errors(ConfigError, f"--output {path}: cannot be written"):
         path.parent.mkdir(parents=True, exist_ok=True)
         if path.suffix == ".npy":
             np.save(path, images, allow_pickle=False)
@@ -159,5 +159,3 @@ def write_images(images: NDArray[np.uint8], path: Path) -> None:
             save_png(path, image_grid(images, columns=max(1, round(len(images) ** 0.5))))
         else:
             raise ConfigError(f"--output {path}: the name must end in .png (a grid) or .npy")
-    except OSError as error:
-        raise ConfigError(f"--output {path}: cannot be written: {error.strerror}") from None

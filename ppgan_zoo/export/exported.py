@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
-from ppgan_zoo.errors import ConfigError, ExportError
+from ppgan_zoo.errors import ConfigError, ExportError, os_errors
 from ppgan_zoo.export.predictor import InferenceSettings, make_predictor, run_predictor
 from ppgan_zoo.export.program import check_program
 from ppgan_zoo.models.latent import Latent, Prior
@@ -144,10 +144,8 @@ def open_exported(path: Path) -> ExportedModel:
     description = read_description(path)
     for name, wanted in description.sha256.items():
         file = path / name
-        try:
+        with os_errors(ExportError, f"{file}: cannot be read", then="export again"):
             found = sha256_file(file)
-        except OSError as error:
-            raise ExportError(f"{file}: cannot be read: {error.strerror}; export again") from None
         if found != wanted:
             raise ExportError(
                 f"{file}: its SHA-256 is {found[:12]}..., and {MODEL_FILE} says {wanted[:12]}...; "

@@ -6,7 +6,7 @@ import paddle
 from paddle import Tensor
 
 from ppgan_zoo.game.terms import Term, TermInputs
-from ppgan_zoo.models.weights import Arrays
+from ppgan_zoo.storage.checkpoint import Arrays
 
 
 class LeCam:

@@ -25,8 +25,8 @@ from ppgan_zoo.errors import CheckpointError, ConfigError, did_you_mean
 from ppgan_zoo.game.schedules import Value, at
 from ppgan_zoo.models.gan import Gan, Judgement
 from ppgan_zoo.models.latent import Code
-from ppgan_zoo.models.weights import Arrays
 from ppgan_zoo.registry import TERMS
+from ppgan_zoo.storage.checkpoint import Arrays
 
 Net = Literal["generator", "discriminator"]
 Scalars = dict[str, Tensor]

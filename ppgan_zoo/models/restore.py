@@ -11,14 +11,9 @@ from ppgan_zoo.data.sources import print_to_stderr
 from ppgan_zoo.errors import CheckpointError, ConfigError
 from ppgan_zoo.models.facts import ModelFacts, build_model
 from ppgan_zoo.models.weights import load_arrays
-from ppgan_zoo.storage.checkpoint import (
-    MANIFEST,
-    Checkpoint,
-    newest_valid_checkpoint,
-    open_checkpoint,
-    read_best,
-)
+from ppgan_zoo.storage.checkpoint import MANIFEST, Checkpoint, open_checkpoint
 from ppgan_zoo.storage.pickles import refuse_pickle
+from ppgan_zoo.storage.retention import newest_valid_checkpoint, read_best
 from ppgan_zoo.storage.run_directory import RunDirectory
 
 

@@ -9,12 +9,10 @@ from typing import Any
 
 import numpy as np
 import paddle
-from numpy.typing import NDArray
 from paddle import nn
 
 from ppgan_zoo.errors import CheckpointError
-
-Arrays = dict[str, NDArray[Any]]
+from ppgan_zoo.storage.checkpoint import Arrays
 
 NORMALISED = (
     nn.Linear, nn.Conv1D, nn.Conv2D, nn.Conv3D,

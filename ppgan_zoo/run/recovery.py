@@ -12,7 +12,8 @@ from paddle import Tensor, nn
 
 from ppgan_zoo.callbacks.finite import NonFinite, NonFiniteError, raise_if_not_finite
 from ppgan_zoo.errors import CheckpointError, TrainingError
-from ppgan_zoo.storage.checkpoint import Checkpoint, checkpoint_folders, load_newest
+from ppgan_zoo.storage.checkpoint import Checkpoint
+from ppgan_zoo.storage.retention import checkpoint_folders, load_newest
 from ppgan_zoo.training.loop import BatchSource
 from ppgan_zoo.training.trainer import Trainer
 from ppgan_zoo.training.update import Update

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import paddle
 
-from ppgan_zoo import runtime
+from ppgan_zoo import ops, runtime
 from ppgan_zoo.callbacks.finite import NonFiniteError
 from ppgan_zoo.callbacks.stop import StopOnSignal
 from ppgan_zoo.data import Batches, ImageSet, load_image_set
@@ -150,7 +150,7 @@ def dry_run(recipe: Recipe, *, offline: bool = False, source: Path | None = None
         f"data: {len(images):,} images {images.image_shape} of {images.name} from {images.source} "
         f"({images.location})",
         f"device: {machine.device}, {machine.threads} threads, Paddle {machine.paddle}; "
-        f"memory {machine.memory}, convolutions by {machine.convolutions}",
+        f"memory {machine.memory}, convolutions by {ops.describe()}",
         f"generator: {count_parameters(gan.generator):,} parameters",
         f"discriminator: {count_parameters(gan.discriminator):,} parameters",
         f"memory: about {memory / 2**20:,.0f} MiB beside Paddle itself",
@@ -268,7 +268,7 @@ def _begin(job: Job, run: RunDirectory, logger: logging.Logger, resume: bool) ->
         start_facts(
             command_line(),
             seed=recipe.seed,
-            runtime=job.machine.describe(),
+            runtime={**job.machine.describe(), "convolutions": ops.describe()},
             data=images.describe(),
             resumed_from_iteration=trainer.iteration if resume else None,
         )

@@ -12,7 +12,8 @@ from paddle import nn
 from paddle.optimizer import Optimizer
 
 from ppgan_zoo.errors import CheckpointError, UnknownNameError
-from ppgan_zoo.models.weights import Arrays, trainable_parameters
+from ppgan_zoo.models.weights import trainable_parameters
+from ppgan_zoo.storage.checkpoint import Arrays
 
 OPTIMIZERS: dict[str, type[Optimizer]] = {
     "adam": paddle.optimizer.Adam,

@@ -22,7 +22,8 @@ from ppgan_zoo.game.game import Game
 from ppgan_zoo.game.terms import Scalars
 from ppgan_zoo.models.gan import Gan
 from ppgan_zoo.models.nets import generate
-from ppgan_zoo.models.weights import Arrays, layer_arrays, load_arrays
+from ppgan_zoo.models.weights import layer_arrays, load_arrays
+from ppgan_zoo.storage.checkpoint import Arrays
 from ppgan_zoo.training import loop
 from ppgan_zoo.training.chance import Chance
 from ppgan_zoo.training.ema import Ema

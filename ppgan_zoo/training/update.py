@@ -21,7 +21,8 @@ from ppgan_zoo.game.terms import Net, Scalars
 from ppgan_zoo.models.gan import Gan
 from ppgan_zoo.models.latent import Code
 from ppgan_zoo.models.nets import acts_row_by_row
-from ppgan_zoo.models.weights import Arrays, clip_weights, frozen
+from ppgan_zoo.models.weights import clip_weights, frozen
+from ppgan_zoo.storage.checkpoint import Arrays
 from ppgan_zoo.training.chance import Moment
 from ppgan_zoo.training.optimizers import load_optimizer_arrays, optimizer_arrays, set_betas
 

@@ -19,7 +19,7 @@ from ppgan_zoo.run import train
 from ppgan_zoo.run.evaluate import evaluate
 from ppgan_zoo.storage.checkpoint import open_checkpoint
 from ppgan_zoo.storage.run_directory import RunDirectory
-from ppgan_zoo.storage.visualdl_log import read_scalars
+from ppgan_zoo.storage.visualdl_reader import read_scalars
 from ppgan_zoo.training.chance import DISPLAY_DRAW
 from ppgan_zoo.training.trainer import Trainer
 

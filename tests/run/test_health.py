@@ -20,9 +20,9 @@ from ppgan_zoo.game.view import View
 from ppgan_zoo.models.weights import spectral_norm
 from ppgan_zoo.recipe.load import load_recipe, recipe_from
 from ppgan_zoo.run import train
-from ppgan_zoo.storage.checkpoint import list_checkpoints
+from ppgan_zoo.storage.retention import list_checkpoints
 from ppgan_zoo.storage.run_directory import RunDirectory
-from ppgan_zoo.storage.visualdl_log import read_scalars
+from ppgan_zoo.storage.visualdl_reader import read_scalars
 from ppgan_zoo.training.signals import mean_distance, measure, memorisation, ranking
 from ppgan_zoo.training.trainer import Trainer
 
