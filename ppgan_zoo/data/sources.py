@@ -292,5 +292,18 @@ def _official_owner(sha256: str) -> str | None:
 def _image_set(
     name: str, images: _Pixels, labels: NDArray[np.int64] | None, source: str, location: str
 ) -> ImageSet:
-    """Make an image set of grey images ``[N, H, W]``."""
-    return ImageSet.of(name, images[:, None], labels, source=source, location=location)
+    """Make an image set of grey images ``[N, H, W]``.
+
+    A user's own files may tell more classes apart than the official set, whose names do not
+    fit them then.
+    """
+    classes = OFFICIAL_SETS[name].classes
+    named = labels is not None and labels.max() < len(classes)
+    return ImageSet.of(
+        name,
+        images[:, None],
+        labels,
+        source=source,
+        location=location,
+        classes=classes if named else None,
+    )

@@ -195,6 +195,15 @@ def test_labels_may_be_missing_but_not_damaged(load, tmp_path):
             load(directory=tmp_path)
 
 
+def test_labels_of_more_classes_than_the_official_set_has_go_without_their_names(load, tmp_path):
+    fill(tmp_path, {IMAGES: idx_images(2), LABELS: idx_labels()})
+    assert load(directory=tmp_path).classes == tuple("0123456789")
+    letters = b"\0\0\x08\x01" + struct.pack(">I", 3) + bytes([0, 25, 7])
+    fill(tmp_path, {LABELS: letters})
+    found = load(directory=tmp_path)
+    assert (found.classes, found.num_classes) == (None, 26)
+
+
 def test_images_of_another_shape_are_refused(load, tmp_path):
     header = b"\0\0\x08\x03" + struct.pack(">III", 2, 28, 27)
     fill(tmp_path, {IMAGES: header + bytes(2 * 28 * 27)})
@@ -468,6 +477,9 @@ def test_embedded_sets(load, name):
     found = load(name, offline=True)
     assert found.images.shape == (10_000, 1, 28, 28)
     assert sorted(set(found.labels.tolist())) == list(range(10))
+    assert found.num_classes == found.describe()["classes"] == 10
+    first = {"mnist": "5", "fashion_mnist": "Ankle boot"}  # as both sets are known to begin
+    assert found.classes[found.labels[0]] == first[name]
     folder = Path(found.location)
     split = OFFICIAL_SETS[name].embedded
     readme = (folder.parent / "README.md").read_text(encoding="utf-8")
