@@ -7,7 +7,7 @@ import struct
 import sys
 import warnings
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from PIL import Image, ImageOps
 from tqdm import tqdm  # type: ignore[import-untyped]
 
 from ppgan_zoo.data.images import ImageSet, check_form, check_memory, picture_to_pixels
+from ppgan_zoo.data.kinds import DataKind
 from ppgan_zoo.errors import ConfigError, DataError
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp")
@@ -86,6 +87,22 @@ def load_folder(
     return ImageSet.of(
         "folder", images, labels, source="folder", location=str(folder), classes=classes
     )
+
+
+def _load(
+    *,
+    directory: str | Path,
+    split: str,
+    offline: bool,
+    image_size: int | None,
+    channels: int | None,
+    limit: int | None,
+    notify: Callable[[str], None],
+) -> ImageSet:
+    return load_folder(directory, image_size, channels, limit)
+
+
+FOLDER = DataKind("folder", _load, needs_directory=True, has_splits=False)
 
 
 def _pictures(folder: Path) -> list[Path]:
