@@ -4,7 +4,7 @@ Read ``images``, then ``kinds``, ``sources`` and ``batches``; ``mnist`` and ``fo
 the kinds.
 """
 
-from ppgan_zoo.data.batches import Batches
+from ppgan_zoo.data.batches import Batch, Batches, as_batch
 from ppgan_zoo.data.folder import load_folder
 from ppgan_zoo.data.idx import read_idx, write_idx
 from ppgan_zoo.data.images import ImageSet, scale_to_range, to_uint8
@@ -14,9 +14,11 @@ from ppgan_zoo.data.sources import load_image_set
 
 __all__ = [
     "OFFICIAL_SETS",
+    "Batch",
     "Batches",
     "DataKind",
     "ImageSet",
+    "as_batch",
     "load_folder",
     "load_image_set",
     "read_idx",
