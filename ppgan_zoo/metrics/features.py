@@ -47,10 +47,13 @@ class FeatureSet:
         features: float32 ``[N, D]``.
         probabilities: Of the classes, float32 ``[N, classes]``, each row adding up to 1; None
             if the network has no classes.
+        labels: Which class each image was made for, int64 ``[N]``; None if for none, or if
+            that is not known.
     """
 
     features: NDArray[np.float32]
     probabilities: NDArray[np.float32] | None
+    labels: NDArray[np.int64] | None = None
 
 
 @dataclass(frozen=True)
