@@ -23,7 +23,7 @@ from ppgan_zoo.evaluation.real_images import REAL_IMAGES, RealImages, find_data
 from ppgan_zoo.evaluation.sampler import Sampler, open_sampler
 from ppgan_zoo.metrics.feature_cache import cached_features
 from ppgan_zoo.metrics.features import FeatureNetwork
-from ppgan_zoo.metrics.network import DEFAULT_FEATURES, open_network
+from ppgan_zoo.metrics.network import open_network, own_networks
 from ppgan_zoo.metrics.suite import (
     FEWEST,
     RealFeatures,
@@ -111,7 +111,7 @@ def evaluate(
     sampler = open_sampler(path, best=best, ema=protocol.ema)
     source = find_data(path, data, directory)
     network = open_network(source.name, protocol.features, protocol.weights)
-    metrics = _metrics(protocol, network)
+    metrics = _metrics(protocol, network, source.name)
     channels, height, width = sampler.image_shape
     size = (protocol.resize or height, protocol.resize or width)
     images = RealImages(source, (channels, *size), protocol.split, offline, notify)
@@ -142,12 +142,12 @@ def evaluate(
     }  # fmt: skip
 
 
-def _metrics(protocol: Protocol, network: FeatureNetwork) -> list[str]:
+def _metrics(protocol: Protocol, network: FeatureNetwork, data: str) -> list[str]:
     """Return the metrics to take, after refusing what cannot be taken."""
     if protocol.metrics is not None:
         return check_metrics(protocol.metrics, classes=network.classes is not None)
     # All of the training images through Inception would take a CPU hours.
-    training = protocol.split == "test" and network.name in DEFAULT_FEATURES.values()
+    training = protocol.split == "test" and network.name in own_networks(data)
     return [
         metric.name
         for metric in METRICS.all()
