@@ -23,15 +23,14 @@ from ppgan_zoo.evaluation.real_images import REAL_IMAGES, DataSource, RealImages
 from ppgan_zoo.evaluation.sampler import Sampler
 from ppgan_zoo.metrics.feature_cache import cached_features
 from ppgan_zoo.metrics.features import FeatureNetwork
-from ppgan_zoo.metrics.network import DEFAULT_FEATURES, open_network
+from ppgan_zoo.metrics.network import open_network, own_networks
 from ppgan_zoo.metrics.suite import (
     FEWEST,
-    METRICS,
-    NEEDS_CLASSES,
     RealFeatures,
     check_metrics,
     measure,
 )
+from ppgan_zoo.registry import METRICS
 from ppgan_zoo.storage.run_directory import command_line, start_facts
 
 FORMAT = 1
@@ -50,8 +49,8 @@ class Protocol:
         ema: Whether the EMA's weights are taken; None for them where there are any.
         resize: Height and width that both sides are brought to (Lanczos); None for the
             model's own.
-        metrics: Names out of :data:`ppgan_zoo.metrics.suite.METRICS`; None for all that
-            the network and the split allow.
+        metrics: Names out of :func:`ppgan_zoo.metrics.suite.metric_names`; None for all of
+            the zoo's own that the network and the split allow.
         floor: Whether real images are measured in the place of samples, too.
     """
 
@@ -105,7 +104,7 @@ def evaluate_sampler(
     """
     started = time.monotonic()
     network = open_network(source.name, protocol.features, protocol.weights)
-    metrics = _metrics(protocol, network)
+    metrics = _metrics(protocol, network, source.name)
     channels, height, width = sampler.image_shape
     size = (protocol.resize or height, protocol.resize or width)
     images = RealImages(source, (channels, *size), protocol.split, offline, notify)
@@ -136,15 +135,19 @@ def evaluate_sampler(
     }  # fmt: skip
 
 
-def _metrics(protocol: Protocol, network: FeatureNetwork) -> list[str]:
+def _metrics(protocol: Protocol, network: FeatureNetwork, data: str) -> list[str]:
     """Return the metrics to take, after refusing what cannot be taken."""
     if protocol.metrics is not None:
         return check_metrics(protocol.metrics, classes=network.classes is not None)
-    refused = set() if network.classes is not None else set(NEEDS_CLASSES)
     # All of the training images through Inception would take a CPU hours.
-    if protocol.split == "train" or network.name not in DEFAULT_FEATURES.values():
-        refused.add("memorisation")
-    return [name for name in METRICS if name not in refused]
+    training = protocol.split == "test" and network.name in own_networks(data)
+    return [
+        metric.name
+        for metric in METRICS.all()
+        if (training or not metric.needs_training_images)
+        and (network.classes is not None or not metric.needs_classes)
+        and not metric.needs_labels
+    ]
 
 
 def _resized(images: NDArray[np.uint8], size: int | None) -> NDArray[np.uint8]:

@@ -130,6 +130,4 @@ def choose(images: ImageSet, count: int) -> ImageSet:
     """
     order = np.argsort(np.random.PCG64(0).random_raw(len(images)), kind="stable")[:count]
     labels = None if images.labels is None else images.labels[order]
-    return ImageSet.of(
-        images.name, images.images[order], labels, source=images.source, location=images.location
-    )
+    return images.replaced(images.images[order], labels)

@@ -365,7 +365,10 @@ def test_the_command_prints_json_and_loud_notes(run, capsys):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--metrics", "fid,fidd"], "metrics: found 'fidd'; allowed: fid, kid"),
+        (
+            ["--metrics", "fid,fidd"],
+            "metrics: unknown metric 'fidd' (did you mean 'fid'?); known: class_score",
+        ),
         (["--output", "result.txt"], "--output result.txt: give a name that ends in .json"),
         (["--output", "/nowhere/r.json"], "in a folder"),
         (["--num-samples", "3"], "--num-samples 3"),
