@@ -9,16 +9,21 @@ import argparse
 import statistics
 import time
 import warnings
+from dataclasses import replace
 
 import numpy as np
 
 from ppgan_zoo import runtime
 
 
-def captured(trainer_class, gan):
+def captured(gan):
     """Return a trainer of the non-saturating game whose losses are static programs."""
     import paddle
     from paddle.nn import functional as F
+
+    from ppgan_zoo import make_trainer
+    from ppgan_zoo.game.game import Game
+    from ppgan_zoo.models.gan import Gan
 
     def of_discriminator(real, fake):
         real_logits, fake_logits = gan.discriminator(real), gan.discriminator(fake)
@@ -27,26 +32,27 @@ def captured(trainer_class, gan):
     def of_generator(z):
         return F.softplus(-gan.discriminator(gan.generator(z))).mean()
 
-    def images(z):
-        return gan.generator(z)
-
     programs = [
         paddle.jit.to_static(function, full_graph=True)
-        for function in (of_discriminator, of_generator, images)
+        for function in (of_discriminator, of_generator)
     ]
+    images = paddle.jit.to_static(lambda z: gan.generator(z), full_graph=True)
 
-    class Captured(trainer_class):
-        accelerated = True
+    class Captured(Game):
+        accelerated = False  # a program cannot hold what is not Paddle's own operation
 
-        def discriminator_loss(self, real, z, learn="both"):
-            with paddle.no_grad():
-                fake = programs[2](z)
-            return programs[0](real, fake), {}
+        def discriminator_loss(self, gan, real, fake, moment):
+            return programs[0](real.images, fake.images), {}
 
-        def generator_loss(self, real, z):
-            return programs[1](z), {}
+        def generator_loss(self, gan, real, code, moment):
+            return programs[1](code.z), {}
 
-    return Captured(gan, objective="non_saturating")
+    class Door(Gan):
+        def generate(self, code):  # of D's updates; those of G are in the program above
+            return images(code.z)
+
+    gan.spec = replace(gan.spec, game=Captured)
+    return make_trainer(Door(gan.spec, *gan.nets.values()), objective="non_saturating")
 
 
 def main():
@@ -61,7 +67,7 @@ def main():
     import paddle
 
     import ppgan_zoo
-    from ppgan_zoo import Trainer, ops
+    from ppgan_zoo import make_trainer
 
     for name in options.models.split(","):
         trainers = {}
@@ -69,10 +75,9 @@ def main():
             paddle.seed(0)
             gan = ppgan_zoo.create(name)
             if kind == "eager":
-                trainers[kind] = Trainer(gan, objective="non_saturating")
-            else:  # a program cannot hold what is not Paddle's own operation
-                trainers[kind] = captured(Trainer, gan)
-                ops.restore(gan.generator, gan.discriminator)
+                trainers[kind] = make_trainer(gan, objective="non_saturating")
+            else:
+                trainers[kind] = captured(gan)
         shape = (options.batch_size, *trainers["eager"].gan.image_shape)
         real = np.random.default_rng(0).uniform(-1, 1, shape).astype(np.float32)
         times = {kind: [] for kind in trainers}

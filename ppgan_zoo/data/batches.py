@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 from ppgan_zoo.data.images import ImageSet, scale_to_range
 from ppgan_zoo.errors import ConfigError
 
-
 # Keeps this stream apart from any other that is seeded with the same number.
 _DATA_ORDER = 0x0DA7A
 

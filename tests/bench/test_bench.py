@@ -67,10 +67,10 @@ def test_refusals_are_one_line_and_start_nothing(cli, tmp_path):
 
 def test_the_most_expensive_operations_are_named(monkeypatch):
     from ppgan_zoo.errors import ConfigError
-    from ppgan_zoo.training.trainer import Trainer
+    from ppgan_zoo.training.assemble import make_trainer
 
     monkeypatch.setenv("PPGAN_ZOO_OPS", "off")
-    trainer = Trainer(small())
+    trainer = make_trainer(small())
     import numpy as np
 
     real = np.zeros((4, 1, 28, 28), np.float32)

@@ -17,6 +17,7 @@ from ppgan_zoo.errors import CheckpointError, ConfigError
 from ppgan_zoo.evaluation.sampler import open_sampler
 from ppgan_zoo.export.exporter import export
 from ppgan_zoo.models.facts import build_model
+from ppgan_zoo.models.latent import Code
 from ppgan_zoo.models.weights import layer_arrays
 from ppgan_zoo.recipe.load import load_recipe, recipe_from
 from ppgan_zoo.run.build import facts_without_data
@@ -80,10 +81,10 @@ def test_a_converted_generator_is_sampled_and_exported(generator, tmp_path, form
     z = sampler.latent.sample(4, 0)
     generator.eval()
     wanted = generator(paddle.to_tensor(z)).numpy()
-    assert np.array_equal(sampler.generate(z), wanted)
+    assert np.array_equal(sampler.generate(Code(z)), wanted)
     if form == "pdparams":
         export(checkpoint, tmp_path / "exported")
-        assert np.abs(open_sampler(tmp_path / "exported").generate(z) - wanted).max() < 1e-5
+        assert np.abs(open_sampler(tmp_path / "exported").generate(Code(z)) - wanted).max() < 1e-5
 
 
 def test_nothing_is_written_when_the_weights_are_of_another_model(generator, tmp_path):

@@ -21,7 +21,7 @@ from ppgan_zoo.models.nets import generate
 from ppgan_zoo.models.spec import GanSpec, constructor_arguments
 from ppgan_zoo.registry import MODELS
 from ppgan_zoo.storage.checkpoint import save_checkpoint
-from ppgan_zoo.training.trainer import Trainer
+from ppgan_zoo.training.assemble import make_trainer
 
 
 def checkpoint_of(name, folder, ema=None, **arguments):
@@ -29,14 +29,14 @@ def checkpoint_of(name, folder, ema=None, **arguments):
     spec = MODELS.get(name)
     paddle.seed(7)
     gan = ppgan_zoo.create(name, **arguments)
-    trainer = Trainer(gan, ema_decay=ema)
+    trainer = make_trainer(gan, ema_decay=ema)
     noise = np.random.default_rng(0).uniform(-1, 1, (8, *gan.image_shape)).astype(np.float32)
     for _ in range(2):
         trainer.step(noise)
     resolved = {
         role: {
             key: arguments.get(role, {}).get(key, arguments.get(key, parameter.default))
-            for key, parameter in constructor_arguments(getattr(spec, role)).items()
+            for key, parameter in constructor_arguments(spec.nets[role]).items()
         }
         for role in ("generator", "discriminator")
     }
@@ -65,11 +65,11 @@ def test_every_model_exports_what_it_trained(name, tmp_path):
     model = open_exported(tmp_path / "out")
     for count in (1, 5):
         images = model.generate(z[:count])
-        wanted = generate(trainer.ema_generator, z[:count])
+        wanted = generate(trainer.ema.generator, z[:count])
         assert images.shape == (count, *trainer.gan.image_shape)
         np.testing.assert_allclose(images, wanted, atol=1e-5)
     # The EMA's weights, not the raw ones.
-    assert np.abs(images - generate(trainer.generator, z)).max() > 1e-4
+    assert np.abs(images - generate(trainer.gan.generator, z)).max() > 1e-4
 
 
 def test_model_yml_says_all_that_a_server_needs(exported):
@@ -110,7 +110,7 @@ print(images.tobytes().hex())
     assert done.returncode == 0, done.stderr
     images = np.frombuffer(bytes.fromhex(done.stdout.split()[-1]), "float32")
     np.testing.assert_allclose(
-        images.reshape(3, 1, 28, 28), generate(trainer.generator, z), atol=1e-5
+        images.reshape(3, 1, 28, 28), generate(trainer.gan.generator, z), atol=1e-5
     )
 
 
@@ -180,7 +180,7 @@ class Flat(nn.Layer):
 
 def test_an_export_that_differs_fails_and_leaves_nothing(tmp_path, monkeypatch):
     spec = GanSpec(name="unfaithful", generator=Unfaithful, discriminator=Flat, paper="none")
-    monkeypatch.setitem(MODELS._specs, "unfaithful", spec)
+    monkeypatch.setitem(MODELS._registered, "unfaithful", spec)
     checkpoint, _ = checkpoint_of("unfaithful", tmp_path)
     with pytest.raises(ExportError, match=r"not exported: the largest difference"):
         export(checkpoint, tmp_path / "out")
@@ -244,7 +244,7 @@ def test_wrong_settings_are_never_chosen(timed, monkeypatch, tmp_path):
     monkeypatch.setattr(inference, "make_predictor", make)
     # An operation that oneDNN gets wrong, and which it would be the fastest at.
     monkeypatch.setattr(
-        inference, "run_predictor", lambda p, z: run(p, z) + np.float32(id(p) in onednn)
+        inference, "run_predictor", lambda p, *z: run(p, *z) + np.float32(id(p) in onednn)
     )
     monkeypatch.setattr(inference, "TIMED_SECONDS", 0.0)
     trials = []
@@ -298,13 +298,13 @@ class Leaky(nn.Layer):
 @pytest.mark.parametrize("generator", [Reaching, Branching, Leaky])
 def test_a_model_that_is_not_to_be_rewritten_is_exported_as_it_is(generator, tmp_path, monkeypatch):
     spec = GanSpec(name="odd", generator=generator, discriminator=Flat, paper="none")
-    monkeypatch.setitem(MODELS._specs, "odd", spec)
+    monkeypatch.setitem(MODELS._registered, "odd", spec)
     checkpoint, trainer = checkpoint_of("odd", tmp_path)
     description = export(checkpoint, tmp_path / "out")
     assert description.largest_difference.paddle_inference <= 1e-5
     z = Latent(4).sample(5, 1)
     np.testing.assert_allclose(
-        open_exported(tmp_path / "out").generate(z), generate(trainer.generator, z), atol=1e-5
+        open_exported(tmp_path / "out").generate(z), generate(trainer.gan.generator, z), atol=1e-5
     )
 
 

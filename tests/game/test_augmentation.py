@@ -55,15 +55,17 @@ def test_cutout_blanks_one_rectangle_of_half_the_sides(shape):
     assert sizes.max() == height * width and sizes.min() < height * width  # some over the edge
 
 
-@pytest.mark.parametrize("name", AUGMENTATIONS)
+@pytest.mark.parametrize("name", AUGMENTATIONS.names())
 def test_gradients_flow_to_the_images(name):
     # Each policy is affine in the images: a difference quotient is exact but for rounding.
     x = paddle.to_tensor(images(), stop_gradient=False)
     weights = np.random.default_rng(2).normal(size=SHAPE).astype(np.float32)
-    (AUGMENTATIONS[name](x, rng()) * paddle.to_tensor(weights)).sum().backward()
+    (AUGMENTATIONS.get(name).function(x, rng()) * paddle.to_tensor(weights)).sum().backward()
     direction = np.random.default_rng(3).normal(size=SHAPE).astype(np.float32)
     ends = [
-        AUGMENTATIONS[name](paddle.to_tensor(images() + sign * direction), rng()).numpy()
+        AUGMENTATIONS.get(name)
+        .function(paddle.to_tensor(images() + sign * direction), rng())
+        .numpy()
         for sign in (1, -1)
     ]
     wanted = ((ends[0].astype(np.float64) - ends[1]) / 2 * weights).sum()
@@ -78,3 +80,13 @@ def test_policies_are_applied_in_order_and_draw_one_after_the_other():
     assert augment(x, [], rng()) is x
     with pytest.raises(UnknownNameError, match="did you mean 'color'"):
         augment(x, ["colour"], rng())
+
+
+def test_a_probability_augments_some_of_the_images():
+    x = paddle.to_tensor(np.ones((400, 1, 8, 8), np.float32))
+    changed = augment(x, ["cutout"], np.random.default_rng(0), probability=0.25).numpy()
+    share = (changed != 1.0).any(axis=(1, 2, 3)).mean()
+    assert 0.17 < share < 0.33  # five standard deviations
+    for probability, wanted in ((0.0, 0.0), (1.0, 1.0)):
+        same = augment(x, ["cutout"], np.random.default_rng(0), probability=probability).numpy()
+        assert (same != 1.0).any(axis=(1, 2, 3)).mean() == wanted

@@ -15,9 +15,9 @@ from ppgan_zoo.models.gan import Gan
 from ppgan_zoo.models.spec import GanSpec
 from ppgan_zoo.models.weights import has_spectral_norm, spectral_norm
 from ppgan_zoo.registry import OBJECTIVES, TERMS
+from ppgan_zoo.training.assemble import make_trainer
 from ppgan_zoo.training.chance import CONSTRAINT_DRAW
 from ppgan_zoo.training.optimizers import make_optimizer
-from ppgan_zoo.training.trainer import Trainer
 
 RATE = 0.1
 
@@ -57,7 +57,7 @@ def sgd_trainer(nets=None, **options):
     for net in ("generator", "discriminator"):
         optimizer = make_optimizer(getattr(nets, net), "sgd", learning_rate=RATE)
         options[f"{net}_optimizer"] = optimizer
-    return Trainer(nets, generator_steps=1, **options)
+    return make_trainer(nets, generator_steps=1, **options)
 
 
 def real_images(count=8, seed=5):
@@ -65,7 +65,7 @@ def real_images(count=8, seed=5):
 
 
 def d_weight(trainer):
-    return trainer.discriminator.layer.weight.numpy()
+    return trainer.gan.discriminator.layer.weight.numpy()
 
 
 def state_bytes(trainer):
@@ -77,20 +77,20 @@ def state_bytes(trainer):
 
 
 def test_r1_pulls_a_linear_d_to_zero_by_its_weight():
-    plain, held = sgd_trainer(), sgd_trainer(penalties=[get_term("r1", 2.0)])
+    plain, held = sgd_trainer(), sgd_trainer(terms=[get_term("r1", 2.0)])
     start = d_weight(plain)
     plain.step(real_images())
     scalars = held.step(real_images())
     # R1 of w.x is ||w||^2 / 2, and its gradient is w.
     np.testing.assert_allclose(d_weight(held), d_weight(plain) - RATE * 2 * start, atol=1e-6)
-    assert float(scalars["penalty/r1"]) == pytest.approx((start**2).sum() / 2, rel=1e-5)
+    assert float(scalars["term/r1"]) == pytest.approx((start**2).sum() / 2, rel=1e-5)
 
 
 def test_weights_of_d_are_clipped_and_running_statistics_are_not():
     nets = ppgan_zoo.create("dcgan_fashion", discriminator={"channels": 4})
     before = nets.generator.up2.weight.numpy()
     noise = np.random.default_rng(0).uniform(-1, 1, (4, 1, 28, 28)).astype(np.float32)
-    Trainer(nets, weight_clip=0.001).step(noise)
+    make_trainer(nets, weight_clip=0.001).step(noise)
     for parameter in nets.discriminator.parameters():
         if not parameter.stop_gradient:
             assert np.abs(parameter.numpy()).max() <= np.float32(0.001)
@@ -102,13 +102,13 @@ def test_weights_of_d_are_clipped_and_running_statistics_are_not():
 def test_real_and_fake_reach_d_alike_through_the_view():
     view = View(augment=("cutout",), noise_std=0.5)
     trainer = sgd_trainer(view=view, objective="relativistic_pairing")
-    trainer.discriminator.seen.clear()
+    trainer.gan.discriminator.seen.clear()
     trainer.step(real_images())
     # D: fake, real; G: real, fake. Each draws on its own, in the order in which it is made.
     rng = np.random.default_rng((0, CONSTRAINT_DRAW, 0))
     view(paddle.zeros([8, 1, 4, 4]), 0, rng)
     wanted = view(paddle.to_tensor(real_images()), 0, rng).numpy()
-    both, real_again, fake_again = trainer.discriminator.seen
+    both, real_again, fake_again = trainer.gan.discriminator.seen
     real, fake = np.split(both, 2)
     np.testing.assert_array_equal(real, wanted)
     assert not np.array_equal(real, real_again)
@@ -146,17 +146,17 @@ def test_packing_stacks_neighbours_along_the_channels():
 
 @pytest.mark.parametrize("objective", ["non_saturating", "wasserstein", "relativistic_pairing"])
 def test_accumulated_parts_make_the_whole_batch_s_update(objective):
-    whole = sgd_trainer(objective=objective, penalties=["r1"])
-    parts = sgd_trainer(objective=objective, penalties=["r1"], accumulate_steps=4)
-    parts.discriminator.seen.clear()
+    whole = sgd_trainer(objective=objective, terms=["r1"])
+    parts = sgd_trainer(objective=objective, terms=["r1"], accumulate_steps=4)
+    parts.gan.discriminator.seen.clear()
     for seed in range(3):
         of_whole, of_parts = (t.step(real_images(seed=seed)) for t in (whole, parts))
         assert of_whole.keys() == of_parts.keys()
         for key in of_whole:
             assert float(of_whole[key]) == pytest.approx(float(of_parts[key]), abs=1e-5), key
-    assert parts.discriminator.seen[0].shape[0] == 2 + 2  # real and fake
+    assert parts.gan.discriminator.seen[0].shape[0] == 2 + 2  # real and fake
     for net in ("generator", "discriminator"):
-        left, right = (getattr(t, net).layer.weight.numpy() for t in (whole, parts))
+        left, right = (t.gan.nets[net].layer.weight.numpy() for t in (whole, parts))
         np.testing.assert_allclose(left, right, atol=1e-6)
     with pytest.raises(ConfigError, match="batch of 8 images does not divide into 3"):
         sgd_trainer(accumulate_steps=3).step(real_images())
@@ -169,7 +169,7 @@ def spectral_trainer(seed, name="dcgan_fashion", **options):
     nets = ppgan_zoo.create(name, generator={"channels": 4}, discriminator={"channels": 4})
     for layer in (nets.generator, nets.discriminator):
         spectral_norm(layer)
-    return Trainer(nets, seed=3, **options)
+    return make_trainer(nets, seed=3, **options)
 
 
 def normalised(net, name):
@@ -187,7 +187,7 @@ def normalised(net, name):
 
 def test_spectral_norm_brings_every_weight_to_norm_1(batches):
     trainer = spectral_trainer(1).fit(batches, iterations=12)
-    for net in (trainer.generator, trainer.discriminator):
+    for net in (trainer.gan.generator, trainer.gan.discriminator):
         assert has_spectral_norm(net)
         for _, matrix in normalised(net, "weight"):
             sigma = np.linalg.svd(matrix, compute_uv=False)[0]
@@ -202,7 +202,7 @@ def test_spectral_norm_goes_on_bit_for_bit_in_another_trainer(batches):
     np.testing.assert_array_equal(second.samples(4), first.samples(4))
     second.fit(batches, iterations=4)
     assert state_bytes(whole) == state_bytes(second)
-    for layer, matrix in normalised(whole.ema_generator, "weight_orig"):
+    for layer, matrix in normalised(whole.ema.generator, "weight_orig"):
         u, v = layer.weight_u.numpy(), layer.weight_v.numpy()
         largest = np.linalg.svd(matrix, compute_uv=False)[0]
         # They fit the average; those of the last update give 0.975 of it in the first layer.
@@ -217,7 +217,7 @@ class Bounded(Discriminator):
         return super().forward(images).tanh().reshape([-1, 1])
 
 
-@pytest.mark.parametrize("objective", OBJECTIVES)
+@pytest.mark.parametrize("objective", OBJECTIVES.names())
 def test_a_d_of_bounded_output_is_refused(objective):
     nets, objective = gan(Bounded()), get_objective(objective)
     if objective.name == "least_squares":
@@ -229,14 +229,14 @@ def test_a_d_of_bounded_output_is_refused(objective):
     assert check_output(gan(), objective) == []
 
 
-@pytest.mark.parametrize("name", [n for n, p in TERMS.items() if p.of_gradient])
+@pytest.mark.parametrize("name", [term.name for term in TERMS.all() if term.of_gradient])
 def test_clipping_together_with_a_gradient_penalty_is_refused(name):
     with pytest.raises(ConfigError, match=f"gradient penalty {name} do the same job"):
-        sgd_trainer(weight_clip=0.01, penalties=[name])
+        sgd_trainer(weight_clip=0.01, terms=[name])
 
 
 def test_clipping_goes_with_penalties_that_are_none_of_gradients():
-    assert sgd_trainer(weight_clip=0.01, penalties=["lecam", "consistency"]).warnings == []
+    assert sgd_trainer(weight_clip=0.01, terms=["lecam", "consistency"]).warnings == []
     with pytest.raises(ConfigError, match="must be above 0, found 0"):
         sgd_trainer(weight_clip=0.0)
 
@@ -252,7 +252,7 @@ def test_clipping_together_with_spectral_norm_is_refused():
 def test_a_d_without_double_gradient_is_refused_with_the_operation_s_name(penalty):
     nets = ppgan_zoo.create("dcgan")
     with pytest.raises(ConfigError, match="none of max_pool2d_with_index; use gan_mlp"):
-        Trainer(nets, penalties=[penalty])
+        make_trainer(nets, terms=[penalty])
     assert all(p.grad is None for p in nets.discriminator.parameters())
 
 
@@ -260,11 +260,11 @@ def test_gradient_penalties_over_batch_norm_are_refused_or_warned_of():
     nets = ppgan_zoo.create("dcgan_fashion", discriminator={"channels": 4})
     for name in ("wgan_gp", "one_sided_gp", "zero_centered_gp"):
         with pytest.raises(ConfigError, match="has batch norm, which mixes.*gan_mlp"):
-            Trainer(nets, penalties=[name])
+            make_trainer(nets, terms=[name])
     before = nets.discriminator.norm2._mean.numpy()
     for name in ("r1", "r2", "dragan"):
-        (warning,) = Trainer(nets, penalties=[name]).warnings
-        assert warning.startswith(f"constraints.penalties: {name}") and "\n" not in warning
+        (warning,) = make_trainer(nets, terms=[name]).warnings
+        assert warning.startswith(f"terms: {name}") and "\n" not in warning
     np.testing.assert_array_equal(nets.discriminator.norm2._mean.numpy(), before)
 
 
@@ -273,7 +273,7 @@ def test_a_convolutional_d_without_batch_norm_takes_every_gradient_penalty():
     images = np.random.default_rng(0).uniform(-1, 1, (4, 1, 28, 28)).astype(np.float32)
     for name in ("wgan_gp", "one_sided_gp", "zero_centered_gp", "dragan", "r1", "r2"):
         nets = ppgan_zoo.create("dcgan_fashion", generator={"channels": 4}, discriminator=sizes)
-        trainer = Trainer(nets, penalties=[name])
+        trainer = make_trainer(nets, terms=[name])
         assert not trainer.warnings
         assert np.isfinite(float(trainer.step(images)["loss/discriminator"]))
 
@@ -285,7 +285,7 @@ def test_wasserstein_with_nothing_to_bound_d_is_warned_of():
     spectral_norm(normalised.discriminator)
     for nets, options in [
         (None, {"weight_clip": 0.01}),
-        (None, {"penalties": ["wgan_gp"]}),
+        (None, {"terms": ["wgan_gp"]}),
         (normalised, {}),
     ]:
         assert sgd_trainer(nets, objective="wasserstein", **options).warnings == []

@@ -13,7 +13,7 @@ from ppgan_zoo.registry import OBJECTIVES
 LN2 = 0.6931471805599453
 SMOOTHABLE = ["non_saturating", "minimax", "least_squares"]
 # Those whose G looks at fake images alone; the others are in test_relativistic.py.
-ABSOLUTE = [name for name, objective in OBJECTIVES.items() if not objective.relativistic]
+ABSOLUTE = [objective.name for objective in OBJECTIVES.all() if not objective.relativistic]
 
 
 def logits(*values):
@@ -21,11 +21,11 @@ def logits(*values):
 
 
 def d_loss(name, real, fake, smoothing=LabelSmoothing()):
-    return OBJECTIVES[name].discriminator_loss(logits(*real), logits(*fake), smoothing)
+    return OBJECTIVES.get(name).discriminator_loss(logits(*real), logits(*fake), smoothing)
 
 
 def g_loss(name, fake, smoothing=LabelSmoothing()):
-    return OBJECTIVES[name].generator_loss(logits(*fake), None, smoothing)
+    return OBJECTIVES.get(name).generator_loss(logits(*fake), None, smoothing)
 
 
 # Closed forms, written as the papers do: with probabilities and logarithms, no softplus.
@@ -83,7 +83,7 @@ def test_closed_form(name, smoothing):
     real, fake = random.normal(0.5, 3, (64, 1)), random.normal(-0.5, 3, (32, 1))
     real, fake = (x.astype(np.float32).astype(np.float64) for x in (real, fake))
     closed_d, closed_g = CLOSED[name]
-    objective = OBJECTIVES[name]
+    objective = OBJECTIVES.get(name)
     tensors = [paddle.to_tensor(x.astype(np.float32)) for x in (real, fake)]
     found_d = objective.discriminator_loss(*tensors, smoothing)
     found_g = objective.generator_loss(tensors[1], None, smoothing)
@@ -157,7 +157,7 @@ def test_smoothed_optimum():
     # With target 0.9, the best probability is 0.9: the gradient is zero at log(0.9 / 0.1).
     best = logits(math.log(9))
     best.stop_gradient = False
-    loss = OBJECTIVES["non_saturating"].discriminator_loss(
+    loss = OBJECTIVES.get("non_saturating").discriminator_loss(
         best, logits(0), LabelSmoothing(real=0.1)
     )
     assert paddle.grad(loss, best)[0].item() == pytest.approx(0, abs=1e-6)
@@ -166,11 +166,11 @@ def test_smoothed_optimum():
 # Directions, at scores inside every objective's active region: between the two targets.
 
 
-@pytest.mark.parametrize("name", OBJECTIVES)
+@pytest.mark.parametrize("name", OBJECTIVES.names())
 def test_a_step_of_d_lifts_real_and_lowers_fake(name):
     real, fake = logits(0.1, 0.4, 0.9), logits(0.1, 0.4, 0.9)
     real.stop_gradient = fake.stop_gradient = False
-    loss = OBJECTIVES[name].discriminator_loss(real, fake, LabelSmoothing())
+    loss = OBJECTIVES.get(name).discriminator_loss(real, fake, LabelSmoothing())
     up_real, up_fake = paddle.grad(loss, [real, fake])
     assert (-up_real.numpy() > 0).all()
     assert (-up_fake.numpy() < 0).all()
@@ -180,7 +180,7 @@ def test_a_step_of_d_lifts_real_and_lowers_fake(name):
 def test_a_step_of_g_lifts_fake(name):
     fake = logits(-0.6, -0.1, 0.3, 0.9)
     fake.stop_gradient = False
-    loss = OBJECTIVES[name].generator_loss(fake, None, LabelSmoothing())
+    loss = OBJECTIVES.get(name).generator_loss(fake, None, LabelSmoothing())
     assert (-paddle.grad(loss, fake)[0].numpy() > 0).all()
 
 
@@ -192,7 +192,7 @@ def test_minimax_saturates_where_non_saturating_does_not():
     ):
         fake = logits(-10)
         fake.stop_gradient = False
-        loss = OBJECTIVES[name].generator_loss(fake, None, LabelSmoothing())
+        loss = OBJECTIVES.get(name).generator_loss(fake, None, LabelSmoothing())
         assert paddle.grad(loss, fake)[0].item() == pytest.approx(wanted, rel=1e-4)
 
 
@@ -202,7 +202,7 @@ def test_finite_everywhere_with_its_gradient(name, value):
     for smoothing in SMOOTHINGS if name in SMOOTHABLE else SMOOTHINGS[:1]:
         real, fake = logits(value, -value, 0), logits(-value, value, 0)
         real.stop_gradient = fake.stop_gradient = False
-        objective = OBJECTIVES[name]
+        objective = OBJECTIVES.get(name)
         loss = objective.discriminator_loss(real, fake, smoothing)
         loss = loss + objective.generator_loss(fake, None, smoothing)
         assert np.isfinite(loss.item())
@@ -216,7 +216,7 @@ def test_gradient_against_finite_differences(name):
     fake = random.normal(0, 2, (5, 1)).astype(np.float32)
     smoothing = LabelSmoothing(generator=0.1)
     tensor = paddle.to_tensor(fake, stop_gradient=False)
-    found = paddle.grad(OBJECTIVES[name].generator_loss(tensor, None, smoothing), tensor)[0]
+    found = paddle.grad(OBJECTIVES.get(name).generator_loss(tensor, None, smoothing), tensor)[0]
     for row in range(5):
         step = np.zeros((5, 1))
         step[row] = 1e-5
@@ -226,9 +226,9 @@ def test_gradient_against_finite_differences(name):
 
 
 def test_scores():
-    assert OBJECTIVES["non_saturating"].score(logits(0, 50)).item() == pytest.approx(0.75)
-    assert OBJECTIVES["wasserstein"].score(logits(0, 50)).item() == pytest.approx(25)
-    for objective in OBJECTIVES.values():
+    assert OBJECTIVES.get("non_saturating").score(logits(0, 50)).item() == pytest.approx(0.75)
+    assert OBJECTIVES.get("wasserstein").score(logits(0, 50)).item() == pytest.approx(25)
+    for objective in OBJECTIVES.all():
         score = objective.score(logits(-100, 100)).item()
         assert not objective.probability or 0 <= score <= 1
 
@@ -241,12 +241,12 @@ def test_unknown_objective():
         get_objective("hinje")
 
 
-@pytest.mark.parametrize("name", OBJECTIVES)
+@pytest.mark.parametrize("name", OBJECTIVES.names())
 @pytest.mark.parametrize("side", ["real", "fake", "generator"])
 def test_smoothing_needs_labels(name, side):
     smoothing = LabelSmoothing(**{side: 0.1})
     if name in SMOOTHABLE:
-        assert get_objective(name, smoothing) is OBJECTIVES[name]
+        assert get_objective(name, smoothing) is OBJECTIVES.get(name)
     else:
         with pytest.raises(ConfigError) as caught:
             get_objective(name, smoothing)
@@ -255,5 +255,5 @@ def test_smoothing_needs_labels(name, side):
 
 
 def test_no_smoothing_is_fine_everywhere():
-    for name in OBJECTIVES:
+    for name in OBJECTIVES.names():
         assert get_objective(name, LabelSmoothing()) is get_objective(name)

@@ -85,8 +85,8 @@ def test_only_differences_of_scores_count(name):
 
 
 def test_smoothing_is_for_objectives_with_labels_only():
-    able = {name for name, objective in OBJECTIVES.items() if objective.smoothable}
+    able = {objective.name for objective in OBJECTIVES.all() if objective.smoothable}
     assert able == {"non_saturating", "minimax", "least_squares"}
-    for name in OBJECTIVES.keys() - able:
+    for name in set(OBJECTIVES.names()) - able:
         with pytest.raises(ConfigError, match="has no labels to smooth"):
             get_objective(name, LabelSmoothing(generator=0.1))

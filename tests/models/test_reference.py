@@ -9,6 +9,8 @@ from reference.cases import BATCH, CASES, ITERATIONS, LATENT, latents, real_imag
 
 import ppgan_zoo
 from ppgan_zoo.convert.porting import convert_weights
+from ppgan_zoo.data.batches import Batch
+from ppgan_zoo.models.latent import Code
 from ppgan_zoo.models.weights import load_arrays
 from ppgan_zoo.recipe.load import find_recipe, load_recipe
 from ppgan_zoo.run.build import build_trainer
@@ -81,7 +83,7 @@ def trainer_of(name, dtype="float32"):
         overrides.append("objective.name=wasserstein")
     recipe = load_recipe(find_recipe(CASES[name].recipe), overrides)
     trainer = build_trainer(recipe, gan_of(name, dtype), iterations=1000)
-    trainer.latent = RecordedLatents(name, dtype)
+    trainer.chance.latent = RecordedLatents(name, dtype)
     return trainer
 
 
@@ -114,10 +116,15 @@ def test_every_gradient_of_one_update_of_each_net(name):
     case = CASES[name]
     for net in NETS:
         trainer = trainer_of(name)
-        layer = getattr(trainer, net)
+        gan, game, moment = trainer.gan, trainer.game, trainer.chance.at(0)
+        layer = gan.nets[net]
         number = next(number for kind, number in case.updates if kind[0] == net[0].upper())
         real, z = (paddle.to_tensor(a) for a in (real_images(case, 0), latents(case, 0, number)))
-        loss, _ = getattr(trainer, f"{net}_loss")(real, z)
+        if net == "discriminator":
+            fake = Batch(gan.generator(z).detach())
+            loss, _ = game.discriminator_loss(gan, Batch(real), fake, moment)
+        else:
+            loss, _ = game.generator_loss(gan, Batch(real), Code(z), moment)
         loss.backward()
         wanted = recorded(name, "gradients", net, layer)
         assert set(wanted) == {key for key, p in layer.named_parameters() if not p.stop_gradient}
@@ -143,7 +150,7 @@ def test_three_iterations_in_float64(name):
     """Every parameter and running average: what the trainer does is what the source does."""
     trainer = after_three_iterations(name, "float64")
     for net in NETS:
-        layer = getattr(trainer, net)
+        layer = trainer.gan.nets[net]
         wanted = recorded(name, "after", net, layer)
         assert set(wanted) == set(layer.state_dict())
         for key, value in layer.state_dict().items():
@@ -164,7 +171,7 @@ def test_three_iterations(name):
     """
     trainer = after_three_iterations(name, "float32")
     for net in NETS:
-        layer = getattr(trainer, net)
+        layer = trainer.gan.nets[net]
         gradients = recorded(name, "gradients", net, layer)
         for key, wanted in recorded(name, "after", net, layer).items():
             off = np.abs(layer.state_dict()[key].numpy() - wanted)
@@ -180,7 +187,7 @@ def test_three_iterations_with_the_optimizer_of_tensorflow(name):
     trainer = after_three_iterations(name, "float64")
     far, count = 0, 0
     for net in NETS:
-        layer = getattr(trainer, net)
+        layer = trainer.gan.nets[net]
         learning = {key for key, p in layer.named_parameters() if not p.stop_gradient}
         for key, wanted in recorded(name, "source", net, layer).items():
             if key in learning:

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import threading
+from dataclasses import replace
 
 import numpy as np
 import paddle
@@ -15,11 +16,12 @@ from paddle import nn
 import ppgan_zoo
 from ppgan_zoo import ops
 from ppgan_zoo.errors import ConfigError
+from ppgan_zoo.game.game import Game
 from ppgan_zoo.game.gradient_penalties import squared_gradient_norms
 from ppgan_zoo.ops import onednn_convolution, paddle_convolution
 from ppgan_zoo.ops.bias import add_bias
 from ppgan_zoo.ops.onednn import Library, OneDNNError
-from ppgan_zoo.training.trainer import Trainer
+from ppgan_zoo.training.assemble import make_trainer
 
 WAYS = ("auto", "paddle", "winograd")  # the last: wherever it can be, fast or not
 SMALL = {
@@ -213,7 +215,7 @@ def test_a_whole_step_is_equal(monkeypatch):
             # Not Adam, which makes as much of a rounding error as of a gradient; and slowly,
             # as a ReLU or a maximum that tips over is a difference of its own.
             rates = [paddle.optimizer.SGD(2e-4, parameters=net.parameters()) for net in nets]
-            trainer = Trainer(
+            trainer = make_trainer(
                 gan, generator_optimizer=rates[0], discriminator_optimizer=rates[1], ema_decay=0.9
             )
             for iteration in range(20):
@@ -268,20 +270,21 @@ def test_frozen_weights_get_no_gradient(way):
     assert x.grad is not None
 
 
-def test_a_trainer_with_losses_of_its_own_keeps_paddles_layers():
-    class Own(Trainer):
-        def generator_loss(self, real, z):
-            return super().generator_loss(real, z)
+def test_a_game_with_losses_of_its_own_keeps_paddles_layers():
+    class Own(Game):
+        def generator_loss(self, gan, real, code, moment):
+            return super().generator_loss(gan, real, code, moment)
 
     class Told(Own):
         accelerated = True
 
     kinds = {}
-    for trainer_class in (Trainer, Own, Told):
+    for game in (None, Own, Told):
         gan = small("dcgan_fashion")
-        trainer_class(gan)
-        kinds[trainer_class] = type(gan.discriminator.conv1) is nn.Conv2D
-    assert kinds == {Trainer: False, Own: True, Told: False}
+        gan.spec = replace(gan.spec, game=game)
+        make_trainer(gan)
+        kinds[game] = type(gan.discriminator.conv1) is nn.Conv2D
+    assert kinds == {None: False, Own: True, Told: False}
 
 
 def test_copies_and_state_are_those_of_the_plain_layer(way):
@@ -367,14 +370,14 @@ from ppgan_zoo import cli
 from ppgan_zoo.convert.converter import facts_of_model
 from ppgan_zoo.evaluation.sampler import open_sampler
 from ppgan_zoo.models.weights import layer_arrays
-from ppgan_zoo.run.build import build_model
+from ppgan_zoo.models.facts import build_model
 from ppgan_zoo.storage.checkpoint import save_checkpoint
 
 facts, folder = facts_of_model("gan_mlp"), Path(sys.argv[1])
 arrays = {"generator": layer_arrays(build_model(facts).generator)}
 checkpoint = save_checkpoint(folder, arrays, 0, facts.to_json())
 sampler = open_sampler(checkpoint.path)
-assert sampler.generate(sampler.latent.sample(2, 0)).shape == (2, 1, 28, 28)
+assert sampler.sample(2, 0).shape == (2, 1, 28, 28)
 for command in (["list"], ["info", "gan_mlp"],
                 ["export", "--checkpoint", str(checkpoint.path), "--output", str(folder / "x")]):
     assert cli.main(command) == 0

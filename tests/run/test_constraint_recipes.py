@@ -65,16 +65,21 @@ def built(tiny_recipe, *overrides):
 
 def test_every_key_reaches_the_trainer(tiny_recipe):
     trainer = built(tiny_recipe, *ALL)
-    assert [(t.name, t.weight, t.every_steps) for t in trainer.penalties.terms] == [
+    assert [(t.name, t.weight, t.every_steps) for t in trainer.game.terms.terms] == [
         ("r1", 1.0, 2), ("lecam", 0.01, 1),
     ]  # fmt: skip
-    assert trainer.view.augment == ("color", "translation", "cutout")
-    assert (trainer.view.noise_std, trainer.view.noise_until, trainer.view.packing) == (0.1, 8, 2)
-    assert trainer.accumulate_steps == 2 and trainer.weight_clip is None
-    names = [name for name, _ in trainer.discriminator.named_parameters()]
+    assert trainer.game.view.augment == ("color", "translation", "cutout")
+    assert (
+        trainer.game.view.noise_std,
+        trainer.game.view.noise_until,
+        trainer.game.view.packing,
+    ) == (0.1, 8, 2)
+    of_d, of_g = trainer.updates
+    assert of_d.accumulate_steps == of_g.accumulate_steps == 2 and of_d.weight_clip is None
+    names = [name for name, _ in trainer.gan.discriminator.named_parameters()]
     assert "layers.0.weight_orig" in names
-    assert trainer.discriminator.layers[0].weight_orig.shape == [2 * 784, 32]
-    assert built(tiny_recipe, "constraints.weight_clip=0.5").weight_clip == 0.5
+    assert trainer.gan.discriminator.layers[0].weight_orig.shape == [2 * 784, 32]
+    assert built(tiny_recipe, "constraints.weight_clip=0.5").updates[0].weight_clip == 0.5
 
 
 def test_a_recipe_with_constraints_reads_back_equal(tiny_recipe, tmp_path):
@@ -85,7 +90,7 @@ def test_a_recipe_with_constraints_reads_back_equal(tiny_recipe, tmp_path):
 
 def test_recipes_without_constraints_build_what_they_built(tiny_recipe):
     trainer = built(tiny_recipe)
-    assert trainer.penalties.terms == () and trainer.warnings == []
+    assert trainer.game.terms.terms == () and trainer.warnings == []
     data = {"model": {"name": "gan_mlp"}, "data": {"name": "mnist", "batch_size": 4},
             "training": {"epochs": 1}}  # fmt: skip
     assert recipe_from(data).constraints.packing == 1
@@ -151,7 +156,7 @@ def test_a_run_under_all_constraints_resumes_to_the_same_bytes_and_exports(
         assert done.returncode == 0, done.stderr
     last = sorted((whole / "checkpoints").glob("step-*"))[-1].name
     left, right = (tree_bytes(run / "checkpoints" / last) for run in (whole, halves))
-    assert "penalties.safetensors" in left
+    assert "terms.safetensors" in left
     assert left == right
     # Export compares the written program with the trained generator, spectral norm and all.
     done = cli("export", "--checkpoint", whole, "--output", tmp_path / "exported")

@@ -10,6 +10,7 @@ from conftest import tree_bytes
 from ppgan_zoo import cli
 from ppgan_zoo.callbacks.finite import FiniteCheck, NonFiniteError
 from ppgan_zoo.errors import TrainingError
+from ppgan_zoo.game.game import Game
 from ppgan_zoo.recipe.load import load_recipe
 from ppgan_zoo.run import train
 from ppgan_zoo.storage.retention import list_checkpoints
@@ -25,33 +26,33 @@ def recipe(tiny_recipe):
     return lambda *overrides: load_recipe(tiny_recipe, [*SPARSE, *overrides])
 
 
-def spoil_loss(patch, net, iteration, value=math.nan, when=lambda trainer: True):
+def spoil_loss(patch, net, iteration, value=math.nan, when=lambda chance: True):
     """Let one net's loss be `value` in iteration `iteration`, counted from 1."""
     name = f"{net}_loss"
-    original = getattr(Trainer, name)
+    original = getattr(Game, name)
 
-    def spoilt(self, *arguments, **options):
-        loss, scalars = original(self, *arguments, **options)
-        bad = self.iteration + 1 == iteration and when(self)
+    def spoilt(self, gan, real, other, moment):
+        loss, scalars = original(self, gan, real, other, moment)
+        bad = moment.iteration + 1 == iteration and when(moment.chance)
         return (loss * value if bad else loss), scalars
 
-    patch.setattr(Trainer, name, spoilt)
+    patch.setattr(Game, name, spoilt)
 
 
 def spoil_gradient(patch, net, iteration):
     """Let one net's gradient overflow in an iteration whose losses are all finite."""
     name = f"{net}_loss"
-    original = getattr(Trainer, name)
+    original = getattr(Game, name)
 
-    def spoilt(self, *arguments, **options):
-        loss, scalars = original(self, *arguments, **options)
-        if self.iteration + 1 == iteration:
-            weight = getattr(self, net).parameters()[0]
+    def spoilt(self, gan, real, other, moment):
+        loss, scalars = original(self, gan, real, other, moment)
+        if moment.iteration + 1 == iteration:
+            weight = gan.nets[net].parameters()[0]
             # Its value is 0 and its slope infinite, as that of a square root at 0.
             loss = loss + (weight * 0.0).sum().sqrt()
         return loss, scalars
 
-    patch.setattr(Trainer, name, spoilt)
+    patch.setattr(Game, name, spoilt)
 
 
 def failure(recipe, run):
@@ -129,8 +130,8 @@ def test_the_command_line_says_one_line(tiny_recipe, tmp_path, monkeypatch, capf
 ROLLBACK = ["recovery.non_finite=rollback"]
 
 
-def first_course_only(trainer):
-    return trainer.rollbacks == 0
+def first_course_only(chance):
+    return chance.rollbacks == 0
 
 
 @pytest.fixture
@@ -168,7 +169,7 @@ def test_a_killed_run_that_rolls_back_resumes_to_the_same_bytes(
     with monkeypatch.context() as patch:
 
         def stopping(self, real):
-            if self.iteration == stop and self.rollbacks == (stop > 7):
+            if self.iteration == stop and self.chance.rollbacks == (stop > 7):
                 raise RuntimeError("power cut")
             return step(self, real)
 

@@ -15,6 +15,7 @@ import ppgan_zoo
 from ppgan_zoo.callbacks.health import TROUBLE_NAMES, Health
 from ppgan_zoo.callbacks.progress import ProgressBar
 from ppgan_zoo.cli import main
+from ppgan_zoo.data.batches import Batch
 from ppgan_zoo.errors import ConfigError
 from ppgan_zoo.game.view import View
 from ppgan_zoo.models.weights import spectral_norm
@@ -23,8 +24,8 @@ from ppgan_zoo.run import train
 from ppgan_zoo.storage.retention import list_checkpoints
 from ppgan_zoo.storage.run_directory import RunDirectory
 from ppgan_zoo.storage.visualdl_reader import read_scalars
-from ppgan_zoo.training.signals import mean_distance, measure, memorisation, ranking
-from ppgan_zoo.training.trainer import Trainer
+from ppgan_zoo.training.assemble import make_trainer
+from ppgan_zoo.training.signals import mean_distance, memorisation, ranking, take_signals
 
 HEALTHY = {"ranking": 0.9, "sample_distance": 1.0, "generator_gradient": 5.0}
 
@@ -37,11 +38,15 @@ def small_trainer(name="gan_mlp", **options):
     gan = ppgan_zoo.create(name, latent_dim=4, generator=sizes, **options.pop("nets", {}))
     if options.pop("normalised", False):
         spectral_norm(gan.discriminator)
-    return Trainer(gan, seed=1, **options)
+    return make_trainer(gan, seed=1, **options)
 
 
 def real_images(count=8, shape=(1, 28, 28)):
     return np.random.default_rng(0).uniform(-1, 1, (count, *shape)).astype(np.float32)
+
+
+def signals_of(trainer, count=8):
+    return take_signals(trainer, Batch(real_images(count)))
 
 
 class Same:
@@ -94,9 +99,9 @@ def test_the_gradient_to_g_is_that_of_a_linear_discriminator():
         nets={"discriminator": {"hidden_units": ()}}, objective="non_saturating"
     )
     real = real_images()
-    found = measure(trainer, real)
-    weight = trainer.discriminator.layers[0].weight.numpy()[:, 0]
-    bias = float(trainer.discriminator.layers[0].bias.numpy()[0])
+    found = signals_of(trainer)
+    weight = trainer.gan.discriminator.layers[0].weight.numpy()[:, 0]
+    bias = float(trainer.gan.discriminator.layers[0].bias.numpy()[0])
     logits = found.samples.reshape(8, -1) @ weight + bias
     slope = np.mean(1 / (1 + np.exp(logits))) * np.linalg.norm(weight)
     assert found.generator_gradient == pytest.approx(slope * mean_distance(real), rel=1e-4)
@@ -120,8 +125,11 @@ def test_a_check_changes_nothing_that_training_depends_on(name, options):
         for step in range(2):
             trainer.step(real_images())
             if checked:
-                assert math.isfinite(measure(trainer, real_images()).generator_gradient)
-        for parameter in [*trainer.generator.parameters(), *trainer.discriminator.parameters()]:
+                assert math.isfinite(signals_of(trainer).generator_gradient)
+        for parameter in [
+            *trainer.gan.generator.parameters(),
+            *trainer.gan.discriminator.parameters(),
+        ]:
             assert parameter.grad is None
         return trainer.state()
 
@@ -136,12 +144,12 @@ def test_a_check_works_on_packed_images():
     trainer = small_trainer(
         nets={"discriminator": {"image_shape": (2, 28, 28)}}, view=View(packing=2)
     )
-    assert len(measure(trainer, real_images(7)).samples) == 6
+    assert len(signals_of(trainer, 7).samples) == 6
 
 
 def test_a_generator_that_ignores_z_is_named():
     trainer = small_trainer()
-    first = trainer.generator.layers[0].weight
+    first = trainer.gan.generator.layers[0].weight
     first.set_value(np.zeros(first.shape, np.float32))
     health, text = watch()
     for trainer.iteration in range(1, 11):
@@ -153,12 +161,12 @@ def test_a_generator_that_ignores_z_is_named():
 
 def test_a_sure_discriminator_leaves_no_gradient_in_the_minimax_game():
     trainer = small_trainer(objective="minimax")
-    last = trainer.discriminator.layers[4]
+    last = trainer.gan.discriminator.layers[4]
     last.bias.set_value(np.full(1, -20.0, np.float32))
-    assert measure(trainer, real_images()).generator_gradient < 1e-6
+    assert signals_of(trainer).generator_gradient < 1e-6
     other = small_trainer(objective="non_saturating")
-    other.discriminator.layers[4].bias.set_value(np.full(1, -20.0, np.float32))
-    assert measure(other, real_images()).generator_gradient > 0.1
+    other.gan.discriminator.layers[4].bias.set_value(np.full(1, -20.0, np.float32))
+    assert signals_of(other).generator_gradient > 0.1
 
 
 def test_trouble_is_named_once_when_it_begins_and_once_when_it_ends(monkeypatch):

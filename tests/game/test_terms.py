@@ -7,16 +7,18 @@ import paddle
 import pytest
 from paddle import nn
 
+from ppgan_zoo.data.batches import Batch
 from ppgan_zoo.errors import CheckpointError, ConfigError, UnknownNameError
 from ppgan_zoo.game.augmentation import translation
 from ppgan_zoo.game.gradient_penalties import squared_gradient_norms
 from ppgan_zoo.game.terms import TermInputs, Terms, get_term
+from ppgan_zoo.models.gan import Judgement
 from ppgan_zoo.models.weights import spectral_norm
 from ppgan_zoo.registry import TERMS
 
 SHAPE = (2, 3, 4)  # channels, height, width: a norm over a part of them would show
 PIXELS = math.prod(SHAPE)
-OF_GRADIENT = [name for name, penalty in TERMS.items() if penalty.of_gradient]
+OF_GRADIENT = [term.name for term in TERMS.all() if term.of_gradient]
 
 
 @pytest.fixture(autouse=True)
@@ -30,16 +32,27 @@ def images(seed, count=5):
     return np.random.default_rng(seed).normal(size=(count, *SHAPE))
 
 
-def shown(discriminator, seed=9, **options):
+def shown(discriminator, seed=9):
     real, fake = paddle.to_tensor(images(1)), paddle.to_tensor(images(2))
     return TermInputs(
-        discriminator, real, fake, discriminator(real), discriminator(fake),
-        np.random.default_rng(seed), **options,
-    )  # fmt: skip
+        lambda x, labels: Judgement(discriminator(x)),
+        Batch(real),
+        Batch(fake),
+        np.random.default_rng(seed),
+    )
 
 
-def value(name, discriminator, **options):
-    return float(TERMS[name].function(shown(discriminator, **options)))
+def function(name):
+    """A term's function; LeCam's with averages that stand still, as if of many updates."""
+    made = TERMS.get(name).ready()
+    if name == "lecam":
+        averages = {"real": paddle.to_tensor([0.3]), "fake": paddle.to_tensor([-0.2])}
+        made._update = lambda inputs: averages
+    return made
+
+
+def value(name, discriminator):
+    return float(function(name)(shown(discriminator)))
 
 
 def linear(scale):
@@ -147,8 +160,7 @@ def test_the_gradient_at_an_image_equals_finite_differences(net):
 def test_gradients_of_a_penalty_by_ds_weights_equal_finite_differences(name, net):
     paddle.seed(5)
     discriminator = NETS[net]()
-    averages = {"real": paddle.to_tensor([0.3]), "fake": paddle.to_tensor([-0.2])}
-    TERMS[name].function(shown(discriminator, averages=averages)).backward()
+    function(name)(shown(discriminator)).backward()
     rng = np.random.default_rng(6)
     for parameter_name, parameter in discriminator.named_parameters():
         if parameter.stop_gradient:
@@ -157,7 +169,7 @@ def test_gradients_of_a_penalty_by_ds_weights_equal_finite_differences(name, net
         ends = []
         for sign in (1, -1):
             parameter.set_value(weight + sign * step * direction)
-            ends.append(value(name, discriminator, averages=averages))
+            ends.append(value(name, discriminator))
         parameter.set_value(weight)
         wanted = (ends[0] - ends[1]) / (2 * step)
         gradient = np.zeros_like(weight) if parameter.grad is None else parameter.grad.numpy()
@@ -167,16 +179,18 @@ def test_gradients_of_a_penalty_by_ds_weights_equal_finite_differences(name, net
 
 def test_a_gradient_of_zero_gives_finite_gradients():
     dense = nn.Linear(PIXELS, 1, weight_attr=nn.initializer.Constant(0.0))
-    TERMS["wgan_gp"].function(shown(lambda x: dense(x.reshape([-1, PIXELS])))).backward()
+    function("wgan_gp")(shown(lambda x: dense(x.reshape([-1, PIXELS])))).backward()
     assert np.isfinite(dense.weight.grad.numpy()).all()
 
 
 def test_a_gradient_penalty_leaves_the_images_without_gradient():
     for name in OF_GRADIENT:
         step = shown(Dense())
-        step.real.stop_gradient = step.fake.stop_gradient = False
-        TERMS[name].function(step).backward()
-        assert step.real.grad is None and step.fake.grad is None, name
+        both = step.real.images, step.fake.images
+        for batch in both:
+            batch.stop_gradient = False
+        function(name)(step).backward()
+        assert all(batch.grad is None for batch in both), name
 
 
 def test_consistency_compares_each_image_with_itself_moved():
@@ -192,43 +206,78 @@ def test_consistency_compares_each_image_with_itself_moved():
 
 def logits_shown(real, fake):
     real, fake = (paddle.to_tensor(np.array(x).reshape(-1, 1)) for x in (real, fake))
-    return TermInputs(None, None, None, real, fake, None)
+    nothing = Batch(None)
+    return TermInputs(None, nothing, nothing, None).note(Judgement(real), Judgement(fake))
+
+
+def total(terms, inputs, iteration=0):
+    """The sum of all terms of an update."""
+    inputs.iteration = iteration
+    loss, _ = terms.add_to(paddle.zeros([]), terms.terms, inputs)
+    return float(loss)
 
 
 def test_lecam_by_hand():
     paddle.set_default_dtype("float32")
-    penalties, zero = Terms([get_term("lecam", weight=1.0)]), paddle.zeros([])
+    terms = Terms([get_term("lecam", weight=1.0)])
     first = logits_shown(np.float32([2.0, 4.0]), np.float32([-1.0, -1.0]))
     # The first averages are the first means, 3 and -1: (3^2 + 5^2) / 2 + 4^2 = 33.
-    assert float(penalties.add_to(zero, first, 0)[0]) == pytest.approx(33.0, abs=1e-4)
+    assert total(terms, first) == pytest.approx(33.0, abs=1e-4)
     second = logits_shown(np.float32([1.0]), np.float32([0.0]))
     real = (0.99 * 0.01 * 3 + 0.01 * 1) / (1 - 0.99**2)
     fake = (0.99 * 0.01 * -1 + 0.01 * 0) / (1 - 0.99**2)
     wanted = (1 - fake) ** 2 + (0 - real) ** 2
-    assert float(penalties.add_to(zero, second, 1)[0]) == pytest.approx(wanted, abs=1e-4)
+    assert total(terms, second, 1) == pytest.approx(wanted, abs=1e-4)
 
 
 def test_lecam_goes_on_from_its_state():
     paddle.set_default_dtype("float32")
-    zero, step = paddle.zeros([]), logits_shown(np.float32([2.0]), np.float32([-1.0]))
+    step = logits_shown(np.float32([2.0]), np.float32([-1.0]))
     next_step = logits_shown(np.float32([5.0]), np.float32([1.0]))
     left, right = Terms(["lecam"]), Terms(["lecam"])
-    left.add_to(zero, step, 0)
-    right.load_state(left.state()["penalties"])
-    assert float(left.add_to(zero, next_step, 1)[0]) == float(right.add_to(zero, next_step, 1)[0])
+    total(left, step)
+    right.load_state(left.state())
+    assert total(left, next_step, 1) == total(right, next_step, 1)
     assert Terms(["r1"]).state() == {}
     with pytest.raises(CheckpointError, match=r"lecam\.fake"):
-        Terms(["r1"]).load_state(left.state()["penalties"])
+        Terms(["r1"]).load_state(left.state())
 
 
-def test_a_lazy_penalty_is_applied_rarely_and_then_as_hard():
-    penalties = Terms([get_term("r1", weight=10.0, every_steps=4)])
-    step, added = shown(linear(3.0)), []
+def test_a_lazy_term_is_due_rarely_and_then_as_hard():
+    terms = Terms([get_term("r1", weight=10.0, every_steps=4), "lecam"])
+    step = shown(linear(3.0))
     for iteration in range(8):
-        loss, scalars = penalties.add_to(paddle.zeros([]), step, iteration)
-        added.append(float(loss))
-        assert set(scalars) == ({"penalty/r1"} if iteration % 4 == 0 else set())
-    assert added == pytest.approx([4 * 10 * 4.5, 0, 0, 0] * 2)
+        lazy = terms.due("discriminator", iteration, lazy=True)
+        assert [term.name for term in lazy] == (["r1"] if iteration % 4 == 0 else [])
+        assert [t.name for t in terms.due("discriminator", iteration, lazy=False)] == ["lecam"]
+    loss, scalars = terms.add_to(None, terms.terms[:1], step)
+    assert float(loss) == pytest.approx(4 * 10 * 4.5)
+    assert list(scalars) == ["term/r1"]
+    assert terms.add_to(None, [], step) == (None, {})
+
+
+@pytest.mark.parametrize(
+    ("periods", "share"),
+    [([], 0.0), ([1], 0.0), ([16], 1 / 16), ([4, 2], 1 / 2), ([2, 3], 4 / 6)],
+)
+def test_updates_of_lazy_terms_are_counted(periods, share):
+    terms = [get_term(n, every_steps=p) for n, p in zip(("r1", "r2"), periods, strict=False)]
+    assert Terms(terms).share_of_lazy_steps("discriminator") == pytest.approx(share)
+    assert Terms(terms).share_of_lazy_steps("generator") == 0.0
+
+
+def test_a_weight_may_follow_a_schedule():
+    terms = Terms([get_term("r1", weight=lambda iteration: 10.0 * iteration)])
+    assert total(terms, shown(linear(3.0)), 2) == pytest.approx(20 * 4.5)
+
+
+def test_the_signature_of_a_term_is_the_schema_of_its_arguments():
+    assert TERMS.get("lecam").takes() == {"decay": 0.99}
+    assert get_term("lecam", decay=0.5).ready().decay == 0.5
+    with pytest.raises(ConfigError, match="terms: lecam: has no argument 'dekay' .did you mean"):
+        get_term("lecam", dekay=0.5)
+    with pytest.raises(ConfigError, match="terms: r1: has no argument 'decay'"):
+        get_term("r1", decay=0.5)
 
 
 def test_names_and_intervals_are_checked():

@@ -11,16 +11,16 @@ from ppgan_zoo.game.view import View
 from ppgan_zoo.models.spec import constructor_arguments
 from ppgan_zoo.models.weights import spectral_norm
 from ppgan_zoo.registry import MODELS, OBJECTIVES, TERMS
-from ppgan_zoo.training.trainer import Trainer
+from ppgan_zoo.training.assemble import make_trainer
 
 BATCH = 4
-OF_GRADIENT = {name for name, penalty in TERMS.items() if penalty.of_gradient}
+OF_GRADIENT = {term.name for term in TERMS.all() if term.of_gradient}
 
 # Name: options of the trainer. Packing and spectral norm also act on the nets.
 CONSTRAINTS = {
     "none": {},
-    **{name: {"penalties": [get_term(name)]} for name in TERMS},
-    "lazy_r1_and_r2": {"penalties": [get_term("r1", 5.0, every_steps=2), get_term("r2", 5.0)]},
+    **{name: {"terms": [get_term(name)]} for name in TERMS.built_in},
+    "lazy_r1_and_r2": {"terms": [get_term("r1", 5.0, every_steps=2), get_term("r2", 5.0)]},
     "weight_clip": {"weight_clip": 0.05},
     "spectral_norm": {},
     "instance_noise": {"view": View(noise_std=0.1, noise_until=10)},
@@ -45,7 +45,7 @@ def tiny(cls):
     }
 
 
-def make_trainer(model, objective, constraint, seed):
+def tiny_trainer(model, objective, constraint, seed):
     spec = MODELS.get(model)
     paddle.seed(seed)
     options = CONSTRAINTS[constraint]
@@ -57,7 +57,7 @@ def make_trainer(model, objective, constraint, seed):
     if constraint == "spectral_norm":
         for net in (gan.generator, gan.discriminator):
             spectral_norm(net)
-    return Trainer(gan, objective=objective, generator_steps=1, seed=5, **options)
+    return make_trainer(gan, objective=objective, generator_steps=1, seed=5, **options)
 
 
 def state_bytes(trainer):
@@ -78,20 +78,20 @@ def weights(net):
 
 
 @pytest.mark.parametrize("constraint", CONSTRAINTS)
-@pytest.mark.parametrize("objective", OBJECTIVES)
+@pytest.mark.parametrize("objective", OBJECTIVES.names())
 @pytest.mark.parametrize("model", ppgan_zoo.list_models())
 def test_it_trains_and_resumes_bit_for_bit(model, objective, constraint):
     try:
-        trainer = make_trainer(model, objective, constraint, seed=1)
+        trainer = tiny_trainer(model, objective, constraint, seed=1)
     except ConfigError as refusal:
         # Only a gradient penalty depends on the model, and never on that of dense layers.
-        assert CONSTRAINTS[constraint]["penalties"][0].name in OF_GRADIENT, refusal
+        assert CONSTRAINTS[constraint]["terms"][0].name in OF_GRADIENT, refusal
         assert model != "gan_mlp" and "gan_mlp" in str(refusal)
         return
     low, high = trainer.gan.image_range
     shape = (3, BATCH, *trainer.gan.image_shape)
     real = np.random.default_rng(2).uniform(low, high, shape).astype(np.float32)
-    nets = {"generator": trainer.generator, "discriminator": trainer.discriminator}
+    nets = trainer.gan.nets
     before = {name: weights(net) for name, net in nets.items()}
     for batch in real[:2]:
         for name, scalar in trainer.step(batch).items():
@@ -100,7 +100,7 @@ def test_it_trains_and_resumes_bit_for_bit(model, objective, constraint):
         for name, weight in weights(net).items():
             assert np.isfinite(weight).all(), (role, name)
             assert not np.array_equal(weight, before[role][name]), (role, name)
-    twin = make_trainer(model, objective, constraint, seed=9)
+    twin = tiny_trainer(model, objective, constraint, seed=9)
     twin.load_state(trainer.state(), trainer.iteration)
     for either in (trainer, twin):
         either.step(real[2])
