@@ -8,7 +8,8 @@ from ppgan_zoo.convert.porting import read_weights
 from ppgan_zoo.errors import CheckpointError, ConfigError
 from ppgan_zoo.models.gan import create
 from ppgan_zoo.models.nets import layer_arrays, load_arrays
-from ppgan_zoo.recipe.load import Recipe, recipe_from
+from ppgan_zoo.recipe.load import recipe_from
+from ppgan_zoo.recipe.recipe import Recipe
 from ppgan_zoo.run.build import ModelFacts, build_model, model_facts
 from ppgan_zoo.storage.checkpoint import Checkpoint, save_checkpoint
 from ppgan_zoo.storage.files import sha256_file

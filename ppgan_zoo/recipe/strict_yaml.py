@@ -144,6 +144,13 @@ def parse_scalar(text: str, where: str) -> Any:
     return parse_yaml(text, where, name_line=False).data
 
 
+def lists_to_tuples(value: Any) -> Any:
+    """Return `value` with every list as a tuple: YAML has lists only, strict types tell."""
+    if isinstance(value, dict):
+        return {key: lists_to_tuples(item) for key, item in value.items()}
+    return tuple(lists_to_tuples(item) for item in value) if isinstance(value, list) else value
+
+
 class _Dumper(yaml.SafeDumper):
     """The safe dumper, quoting whatever this module's loader would not read back as text."""
 

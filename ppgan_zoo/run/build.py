@@ -26,7 +26,10 @@ from ppgan_zoo.models.cost import check_size
 from ppgan_zoo.models.gan import Gan, build_gan
 from ppgan_zoo.models.latent import Latent, Prior
 from ppgan_zoo.models.spec import GanSpec, constructor_arguments
-from ppgan_zoo.recipe.load import Ema, OptimizerSection, Recipe, lists_to_tuples
+from ppgan_zoo.recipe.recipe import Recipe
+from ppgan_zoo.recipe.schedules import first_value
+from ppgan_zoo.recipe.strict_yaml import lists_to_tuples
+from ppgan_zoo.recipe.training import Ema, OptimizerSection
 from ppgan_zoo.registry import MODELS
 from ppgan_zoo.training import optimizers
 from ppgan_zoo.training.optimizers import Schedule
@@ -285,8 +288,8 @@ def _keys_without_effect(recipe: Recipe) -> list[str]:
 
 def _build_penalties(recipe: Recipe) -> list[Penalty]:
     return [
-        get_penalty(section.name, section.weight, section.every_steps)
-        for section in recipe.constraints.penalties
+        get_penalty(section.name, first_value(section.weight), section.every_steps)
+        for section in recipe.terms
     ]
 
 
