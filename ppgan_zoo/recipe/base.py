@@ -5,8 +5,8 @@ Bounds that more than one section has stand here; a bound of one key stands at t
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar
+from collections.abc import Callable, Mapping
+from typing import Annotated, Any, ClassVar, NamedTuple
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
@@ -31,18 +31,56 @@ Rate = Annotated[float, Field(gt=0.0, le=10.0, allow_inf_nan=False)]
 MAX_NAME = 60
 
 
+class Needs(NamedTuple):
+    """What must be set for a key to have an effect.
+
+    Attributes:
+        words: The key to set, as the user writes it: ``"ema.decay"``.
+        given: Whether a whole recipe has it.
+    """
+
+    words: str
+    given: Callable[[Any], bool]
+
+
 class Section(BaseModel):
     """Base of every section: strict types, no unknown key, nothing changed later.
 
     Attributes:
         moved: Keys that a section had once, with what to write instead.
+        needs: Keys that have no effect unless another key is set
+            (:func:`keys_without_effect`).
         further: The kind of section that keys of the user's own choice hold, if it has such.
     """
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
     moved: ClassVar[Mapping[str, str]] = {}
+    needs: ClassVar[Mapping[str, Needs]] = {}
     further: ClassVar[type[Section] | None] = None
+
+
+def keys_without_effect(recipe: Section) -> list[str]:
+    """Return a line for each key that is set to something and has no effect.
+
+    A key at its default counts as not set: in the recipe that a run keeps, every key stands.
+    """
+    return _without_effect(recipe, recipe, "")
+
+
+def _without_effect(section: Section, recipe: Section, prefix: str) -> list[str]:
+    lines = []
+    for key, field in type(section).model_fields.items():
+        value = getattr(section, key)
+        needed = section.needs.get(key)
+        if needed and value != field.default and not needed.given(recipe):
+            lines.append(
+                f"{prefix}{key}: has no effect without {needed.words}; set that one, or leave "
+                f"{key} out"
+            )
+        elif isinstance(value, Section):
+            lines += _without_effect(value, recipe, f"{prefix}{key}.")
+    return lines
 
 
 def check_keys(kind: str, given: set[str], takes: set[str], needed: set[str]) -> None:

@@ -10,6 +10,7 @@ from ppgan_zoo.recipe.base import (
     AugmentationName,
     DataName,
     ModelName,
+    Needs,
     ObjectiveName,
     Positive,
     Section,
@@ -115,6 +116,13 @@ class InstanceNoise(Section):
     std: Annotated[float, Field(ge=0.0, le=10.0, allow_inf_nan=False)] = 0.0
     until_step: Positive | None = None
 
+    needs: ClassVar = {
+        "until_step": Needs(
+            "constraints.instance_noise.std",
+            lambda recipe: recipe.constraints.instance_noise.std > 0,
+        )
+    }
+
 
 class Constraints(Section):
     """What holds D back, on any model.
@@ -132,4 +140,9 @@ class Constraints(Section):
 
     moved: ClassVar = {
         "penalties": "stands at the top level now, as terms; write terms: [{name: r1, weight: 10}]"
+    }
+    needs: ClassVar = {
+        "augment_probability": Needs(
+            "constraints.augment", lambda recipe: bool(recipe.constraints.augment)
+        )
     }

@@ -6,7 +6,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import ConfigDict, Field, model_validator
 
-from ppgan_zoo.recipe.base import Fraction, Positive, Rate, Section, check_keys
+from ppgan_zoo.recipe.base import Fraction, Needs, Positive, Rate, Section, check_keys
 from ppgan_zoo.recipe.schedules import (
     LearningRateSchedule,
     Schedule,
@@ -105,6 +105,12 @@ class Training(Section):
         return self
 
 
+_AVERAGE = Needs(
+    "ema.decay",
+    lambda recipe: recipe.ema.decay is not None or recipe.ema.half_life is not None,
+)
+
+
 class Ema(Section):
     """The moving average of G's weights; `decay` per iteration, None for none.
 
@@ -117,6 +123,8 @@ class Ema(Section):
     half_life: Annotated[float | Schedule[_Images], number_or_schedule(_Images)] | None = None
     warmup: Annotated[float, Field(ge=2.0, le=1000.0, allow_inf_nan=False)] = 10.0
     statistics_batches: Annotated[int, Field(ge=1, le=1000)] = 16
+
+    needs: ClassVar = {"warmup": _AVERAGE, "statistics_batches": _AVERAGE}
 
     @model_validator(mode="after")
     def _one_length(self) -> Ema:

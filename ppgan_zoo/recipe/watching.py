@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
-from ppgan_zoo.recipe.base import FeaturesName, MetricName, Positive, Section
+from ppgan_zoo.recipe.base import FeaturesName, MetricName, Needs, Positive, Section
 
 
 class Samples(Section):
@@ -32,6 +32,12 @@ class Checkpoints(Section):
     best_by: Literal["sliced_wasserstein", "fid"] | None = "sliced_wasserstein"
 
 
+_EVALUATIONS = Needs(
+    "evaluation.every_steps",
+    lambda recipe: recipe.evaluation.every_steps is not None or recipe.checkpoint.best_by == "fid",
+)
+
+
 class EvaluationSection(Section):
     """Metrics while training goes on. `features` None takes the image set's own network."""
 
@@ -41,6 +47,10 @@ class EvaluationSection(Section):
     features: FeaturesName | None = None
     weights: str | None = None
     split: Literal["train", "test"] = "train"
+
+    needs: ClassVar = dict.fromkeys(
+        ("metrics", "num_samples", "features", "weights", "split"), _EVALUATIONS
+    )
 
     @model_validator(mode="after")
     def _memorisation_needs_held_out_images(self) -> EvaluationSection:
@@ -57,6 +67,13 @@ class Recovery(Section):
     non_finite: Literal["stop", "rollback"] = "stop"
     max_rollbacks: Annotated[int, Field(ge=1, le=1000)] = 3
     write_error: Literal["stop", "continue"] = "stop"
+
+    needs: ClassVar = {
+        "max_rollbacks": Needs(
+            "recovery.non_finite: rollback",
+            lambda recipe: recipe.recovery.non_finite == "rollback",
+        )
+    }
 
 
 class Health(Section):

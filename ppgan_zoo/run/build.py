@@ -26,10 +26,11 @@ from ppgan_zoo.models.cost import check_size
 from ppgan_zoo.models.gan import Gan, build_gan
 from ppgan_zoo.models.latent import Latent, Prior
 from ppgan_zoo.models.spec import GanSpec, constructor_arguments
+from ppgan_zoo.recipe.base import keys_without_effect
 from ppgan_zoo.recipe.recipe import Recipe
 from ppgan_zoo.recipe.schedules import first_value
 from ppgan_zoo.recipe.strict_yaml import lists_to_tuples
-from ppgan_zoo.recipe.training import Ema, OptimizerSection
+from ppgan_zoo.recipe.training import OptimizerSection
 from ppgan_zoo.registry import MODELS
 from ppgan_zoo.training import optimizers
 from ppgan_zoo.training.optimizers import Schedule
@@ -230,7 +231,7 @@ def build_trainer(recipe: Recipe, gan: Gan, iterations: int) -> Trainer:
         **nets,
     )
     trainer.warnings += check_output(gan, trainer.objective, trainer.view.packing)
-    trainer.warnings += _keys_without_effect(recipe)
+    trainer.warnings += keys_without_effect(recipe)
     return trainer
 
 
@@ -272,18 +273,6 @@ def build_evaluator(recipe: Recipe, images: ImageSet, held_out: ImageSet | None)
         num_samples=section.num_samples,
         trained_on=images if "memorisation" in metrics else None,
     )
-
-
-def _keys_without_effect(recipe: Recipe) -> list[str]:
-    """Return a line for each key of the average that is set where there is none."""
-    if recipe.ema.decay is not None:
-        return []
-    unset = Ema()
-    return [
-        f"ema.{key}: has no effect without ema.decay; set that one, or leave {key} out"
-        for key, value in recipe.ema
-        if value != getattr(unset, key)
-    ]
 
 
 def _build_penalties(recipe: Recipe) -> list[Penalty]:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from ppgan_zoo.errors import ConfigError, UnknownNameError
-from ppgan_zoo.recipe.base import Section
+from ppgan_zoo.recipe.base import Section, keys_without_effect
 from ppgan_zoo.recipe.load import find_recipe, load_recipe, recipe_from, shipped_recipes
 from ppgan_zoo.recipe.recipe import Recipe
 from ppgan_zoo.recipe.schedules import LearningRateSchedule, first_value
@@ -615,3 +615,46 @@ def test_the_page_names_all_that_is_built_in():
 @pytest.mark.parametrize("example", re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL))
 def test_examples_of_the_page_are_recipes(example):
     assert recipe_from({**parse_yaml(SMALL, "small").data, **parse_yaml(example, "page").data})
+
+
+# Keys without effect.
+
+WITHOUT_EFFECT = [
+    ("ema.warmup=4", "ema.decay", "ema.decay=0.9"),
+    ("ema.warmup=4", "ema.decay", "ema.half_life=10000"),
+    ("ema.statistics_batches=64", "ema.decay", "ema.decay=0.9"),
+    ("evaluation.metrics=[kid]", "evaluation.every_steps", "evaluation.every_steps=5"),
+    ("evaluation.num_samples=500", "evaluation.every_steps", "checkpoint.best_by=fid"),
+    ("evaluation.features=digits-v1", "evaluation.every_steps", "checkpoint.best_by=fid"),
+    ("evaluation.weights=x", "evaluation.every_steps", "evaluation.every_steps=5"),
+    ("evaluation.split=test", "evaluation.every_steps", "evaluation.every_steps=5"),
+    ("constraints.instance_noise.until_step=9", "constraints.instance_noise.std",
+     "constraints.instance_noise.std=0.1"),
+    ("constraints.augment_probability=0.5", "constraints.augment", "constraints.augment=[color]"),
+    ("constraints.augment_probability={name: linear, first: 0, last: 1}", "constraints.augment",
+     "constraints.augment=[color]"),
+    ("recovery.max_rollbacks=9", "recovery.non_finite: rollback", "recovery.non_finite=rollback"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("override", "needed", "remedy"), WITHOUT_EFFECT)
+def test_a_key_without_effect_is_told_with_what_would_give_it_one(path, override, needed, remedy):
+    place = override.partition("=")[0]
+    key = place.rpartition(".")[2]
+    recipe = loaded(path, SMALL, override)
+    line = f"{place}: has no effect without {needed}; set that one, or leave {key} out"
+    assert keys_without_effect(recipe) == [line]
+    # A run keeps its recipe with every key in it, and resumes with the same warnings.
+    assert keys_without_effect(loaded(path, recipe.to_yaml())) == [line]
+    assert keys_without_effect(loaded(path, SMALL, override, remedy)) == []
+
+
+@pytest.mark.parametrize("config", CONFIGS, ids=lambda path: path.stem)
+def test_shipped_recipes_have_no_key_without_effect(config):
+    assert keys_without_effect(load_recipe(config)) == []
+
+
+def test_a_key_that_is_set_to_its_default_is_not_told(path):
+    recipe = loaded(path, SMALL, "ema.warmup=10", "evaluation.num_samples=2000")
+    assert keys_without_effect(recipe) == []
+    assert keys_without_effect(loaded(path, recipe.to_yaml())) == []
