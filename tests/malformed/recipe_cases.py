@@ -146,6 +146,18 @@ WRONG_VALUES = [
     _added("keep no checkpoint", "checkpoint: {keep_last: 0}\n", "checkpoint.keep_last: found 0"),
     _added("a term of no weight", "terms: [{name: r1, weight: 0}]\n",
            "terms.0.weight: found 0"),
+    _added("a term where it once stood", "constraints: {penalties: [{name: r1}]}\n",
+           ":5: constraints.penalties: stands at the top level now", "write terms:"),
+    _added("a schedule without an end", "terms: [{name: r1, weight: {name: linear, first: 1}}]\n",
+           ":5: terms.0.weight: last: schedule linear needs it"),
+    _added("a schedule that overflows", "terms: [{name: r1, weight: {name: steps, first: 1, "
+           f"at_steps: [{', '.join(map(str, range(100)))}], factor: 1000}}}}]\n",
+           "factor: at iteration 2 the value becomes 1e+09"),
+    _added("a schedule of a million steps", "terms: [{name: r1, weight: {name: steps, first: 1, "
+           f"at_steps: [{'1, ' * 10000}1], factor: 1}}}}]\n", "at most 100"),
+    _added("two lengths of an average", "ema: {decay: 0.9, half_life: 9}\n", "give one of the two"),
+    _added("unknown augmentation", "constraints: {augment: [colour]}\n",
+           "constraints.augment.0: unknown augmentation 'colour'", "did you mean 'color'"),
     _added("unknown term", "terms: [{name: r3}]\n",
            "terms.0.name: unknown term 'r3'"),
 ]  # fmt: skip

@@ -509,6 +509,16 @@ def test_reading_recipes_and_listing_names_import_no_paddle(code):
     subprocess.run([sys.executable, "-c", f"{code}\n{check}"], check=True, timeout=60, cwd=root)
 
 
+def test_the_folder_needs_nothing_that_stands_above_it():
+    folder = Path(__file__).parents[2] / "ppgan_zoo" / "recipe"
+    found = {
+        module
+        for path in folder.glob("*.py")
+        for module in re.findall(r"(?:from|import) (paddle|ppgan_zoo\.\w+)", path.read_text())
+    }
+    assert found == {"ppgan_zoo.errors", "ppgan_zoo.registry", "ppgan_zoo.recipe"}
+
+
 # Nothing but ConfigError, whatever the bytes.
 
 try:
