@@ -24,7 +24,6 @@ EXTRAS = {
     # setuptools: Paddle imports it at run time and Python 3.12 no longer brings it.
     "cpu": ["paddlepaddle>=3.0,<4", "setuptools"],
     "gpu": ["paddlepaddle-gpu>=2.6.2", "setuptools"],
-    "onnx": ["paddle2onnx>=2.0", "onnxruntime>=1.17"],
     "fuzz": ["atheris>=2.3"],
     "dev": [
         "pytest>=8",

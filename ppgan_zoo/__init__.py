@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from ppgan_zoo.errors import ZooError
     from ppgan_zoo.models.gan import Gan, create, list_models, register
     from ppgan_zoo.models.spec import GanSpec
+    from ppgan_zoo.training.assemble import make_trainer
     from ppgan_zoo.training.trainer import Trainer
 
 _HOMES = {
@@ -24,11 +25,21 @@ _HOMES = {
     "Trainer": "ppgan_zoo.training.trainer",
     "ZooError": "ppgan_zoo.errors",
     "create": "ppgan_zoo.models.gan",
+    "make_trainer": "ppgan_zoo.training.assemble",
     "list_models": "ppgan_zoo.models.gan",
     "register": "ppgan_zoo.models.gan",
 }
 
-__all__ = ["Gan", "GanSpec", "Trainer", "ZooError", "create", "list_models", "register"]
+__all__ = [
+    "Gan",
+    "GanSpec",
+    "Trainer",
+    "ZooError",
+    "create",
+    "list_models",
+    "make_trainer",
+    "register",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -15,9 +15,8 @@ from importlib import import_module
 from typing import Any, NoReturn
 
 from ppgan_zoo import __version__, runtime
-from ppgan_zoo.errors import ConfigError, ZooError
+from ppgan_zoo.errors import INTERRUPTED, ConfigError, ZooError
 
-INTERRUPTED = 128
 LONGEST_LINE = 800
 
 # Modules of ppgan_zoo.commands, in the order of --help.

@@ -2,13 +2,17 @@
 
 Every message is one line that says where (file and key), what was found, what is
 allowed and what to do next. The command line prints that line and exits 2; a
-traceback is for bugs only.
+traceback is for bugs only. What the system refuses becomes one of them by :func:`os_errors`.
 """
 
 from __future__ import annotations
 
+import contextlib
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+
+INTERRUPTED = 128
+"""What a process that a signal ended exits with, less the signal's number: as shells count."""
 
 
 class ZooError(Exception):
@@ -56,6 +60,26 @@ class ExportError(ZooError):
 
 class PluginError(ZooError):
     """An installed plugin that is broken or claims a name that is taken."""
+
+
+@contextlib.contextmanager
+def os_errors(kind: type[ZooError], found: str, then: str = "") -> Iterator[None]:
+    """Turn an operating-system error inside the block into one of the zoo's.
+
+    Args:
+        kind: The class of the error to raise.
+        found: What could not be done, such as ``"run/recipe.yml: cannot be read"``; the
+            system's reason follows it.
+        then: What the user should do, if there is something.
+
+    Raises:
+        ZooError: Of class `kind`: ``"<found>: <reason>; <then>"``.
+    """
+    try:
+        yield
+    except OSError as error:
+        advice = f"; {then}" if then else ""
+        raise kind(f"{found}: {error.strerror or error}{advice}") from None
 
 
 def did_you_mean(name: str, choices: Iterable[str]) -> str:

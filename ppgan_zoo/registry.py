@@ -243,13 +243,14 @@ METRICS: Registry[Metric] = Registry(
     "ppgan_zoo.metrics",
     "ppgan_zoo.metrics.suite:Metric",
     {
-        "fid": "ppgan_zoo.metrics.suite:FID",
-        "kid": "ppgan_zoo.metrics.suite:KID",
-        "class_score": "ppgan_zoo.metrics.suite:CLASS_SCORE",
-        "precision_recall": "ppgan_zoo.metrics.suite:PRECISION_RECALL",
-        "density_coverage": "ppgan_zoo.metrics.suite:DENSITY_COVERAGE",
-        "modes": "ppgan_zoo.metrics.suite:MODES",
-        "memorisation": "ppgan_zoo.metrics.suite:MEMORISATION",
+        "fid": "ppgan_zoo.metrics.frechet:FID",
+        "kid": "ppgan_zoo.metrics.kernel_distance:KID",
+        "class_score": "ppgan_zoo.metrics.class_score:CLASS_SCORE",
+        "precision_recall": "ppgan_zoo.metrics.manifold:PRECISION_RECALL",
+        "density_coverage": "ppgan_zoo.metrics.manifold:DENSITY_COVERAGE",
+        "modes": "ppgan_zoo.metrics.modes:MODES",
+        "memorisation": "ppgan_zoo.metrics.memorisation:MEMORISATION",
+        "label_accuracy": "ppgan_zoo.metrics.label_accuracy:LABEL_ACCURACY",
     },
 )
 

@@ -46,7 +46,6 @@ class Runtime:
         amd_mkl: Whether the old MKL was told to use its AVX2 code on this AMD processor.
         memory: ``"kept"`` if memory that tensors leave is kept for the next ones, and
             ``"system"`` if it goes back to the system.
-        convolutions: What convolutions are trained by (see :mod:`ppgan_zoo.ops`).
         paddle: Version of Paddle.
     """
 
@@ -54,7 +53,6 @@ class Runtime:
     threads: int
     amd_mkl: bool
     memory: str
-    convolutions: str
     paddle: str
 
     def describe(self) -> dict[str, Any]:
@@ -85,14 +83,11 @@ def start(device: str = "auto", threads: int | None = None) -> Runtime:
             "'ppgan_zoo[gpu]'"
         ) from error
     paddle.base.core.set_num_threads(threads)
-    from ppgan_zoo import ops
-
     return Runtime(
         device=_choose_device(device),
         threads=threads,
         amd_mkl=_is_amd(),
         memory=_keep_memory(),
-        convolutions=ops.describe(),
         paddle=paddle.__version__,
     )
 

@@ -11,17 +11,21 @@ from typing import Any
 import numpy as np
 import paddle
 from numpy.typing import NDArray
-from paddle import nn
+from paddle import Tensor
 
+from ppgan_zoo.data.batches import Batch
 from ppgan_zoo.models.gan import Gan, build_gan
-from ppgan_zoo.models.latent import Latent
+from ppgan_zoo.models.latent import Code, Latent, labels_in_turn
 from ppgan_zoo.models.nets import generate
 from ppgan_zoo.models.spec import GanSpec, constructor_arguments
 from ppgan_zoo.registry import MODELS
-from ppgan_zoo.training.optimizers import Arrays, make_optimizer
+from ppgan_zoo.storage.checkpoint import Arrays
+from ppgan_zoo.training.assemble import make_trainer
+from ppgan_zoo.training.optimizers import make_optimizer
 from ppgan_zoo.training.trainer import Trainer
 
 SEED = 7
+CLASSES = 3  # that a model which takes labels is built with
 
 
 def check_model(
@@ -45,30 +49,44 @@ def check_model(
     """
     spec = MODELS.get(model) if isinstance(model, str) else model
     arguments = {"latent_dim": latent_dim, **arguments}
+    if spec.labels == "needs":
+        arguments.setdefault("num_classes", CLASSES)
     _check_constructors(spec, arguments)
     gan = _build(spec, arguments)
-    z = Latent(latent_dim, spec.latent_prior).sample(batch_size, SEED)  # type: ignore[arg-type]
+    code = _code(gan, batch_size)
     images = np.random.default_rng(SEED).uniform(*gan.image_range, (batch_size, *gan.image_shape))
     real = images.astype(np.float32)
     _check_same_seed(gan, _build(spec, arguments))
-    _check_generator(gan, z, arguments)
-    _check_discriminator(gan, real)
-    trainer = _check_training(gan, real, z)
+    _check_generator(gan, code, arguments)
+    _check_discriminator(gan, Batch(real, code.labels))
+    trainer = _check_training(gan, Batch(real, code.labels), code)
     _check_state(trainer, _build(spec, arguments, seed=SEED + 1))
-    _check_unconfined(gan, real)
+    _check_unconfined(gan, Batch(real, code.labels))
+    if spec.labels == "takes" and not arguments.get("num_classes"):
+        check_model(
+            spec,
+            latent_dim=latent_dim,
+            batch_size=batch_size,
+            **{**arguments, "num_classes": CLASSES},  # type: ignore[arg-type]
+        )
+
+
+def _code(gan: Gan, count: int) -> Code:
+    """Return codes as arrays, each class in its turn."""
+    latent = Latent(gan.latent_dim, gan.spec.latent_prior)  # type: ignore[arg-type]
+    labels = labels_in_turn(count, gan.num_classes) if gan.num_classes else None
+    return Code(latent.sample(count, SEED), labels)
 
 
 def _check_constructors(spec: GanSpec, arguments: dict[str, Any]) -> None:
-    schemas = {
-        role: constructor_arguments(cls)
-        for role, cls in (("generator", spec.generator), ("discriminator", spec.discriminator))
-    }
+    schemas = {role: constructor_arguments(cls) for role, cls in spec.nets.items()}
     for role, schema in schemas.items():
         for name, parameter in schema.items():
             for part in ("default", "annotation"):
                 given = getattr(parameter, part) is not parameter.empty
                 _expect(given, f"{spec.name}: {role}: argument {name!r} has no {part}")
-        _expect("image_shape" in schema, f"{spec.name}: {role} takes no image_shape")
+        if role in ("generator", "discriminator"):
+            _expect("image_shape" in schema, f"{spec.name}: {role} takes no image_shape")
     _expect("latent_dim" in schemas["generator"], f"{spec.name}: generator takes no latent_dim")
     for name in arguments:
         taken = any(name in schema for schema in schemas.values())
@@ -77,11 +95,13 @@ def _check_constructors(spec: GanSpec, arguments: dict[str, Any]) -> None:
 
 def _build(spec: GanSpec, arguments: dict[str, Any], seed: int = SEED) -> Gan:
     paddle.seed(seed)
-    generator, discriminator = (
-        {key: value for key, value in arguments.items() if key in constructor_arguments(cls)}
-        for cls in (spec.generator, spec.discriminator)
+    return build_gan(
+        spec,
+        **{
+            role: {k: v for k, v in arguments.items() if k in constructor_arguments(cls)}
+            for role, cls in spec.nets.items()
+        },
     )
-    return build_gan(spec, generator, discriminator)
 
 
 def _check_same_seed(gan: Gan, twin: Gan) -> None:
@@ -89,14 +109,14 @@ def _check_same_seed(gan: Gan, twin: Gan) -> None:
     _expect_same(_arrays(gan), _arrays(twin), title)
 
 
-def _check_generator(gan: Gan, z: NDArray[np.float32], arguments: dict[str, Any]) -> None:
+def _check_generator(gan: Gan, code: Code, arguments: dict[str, Any]) -> None:
     title = f"{gan.spec.name}: generator"
-    _expect(gan.latent_dim == z.shape[1], f"{title}.latent_dim is {gan.latent_dim}")
+    _expect(gan.latent_dim == arguments["latent_dim"], f"{title}.latent_dim is {gan.latent_dim}")
     wanted = tuple(arguments.get("image_shape", gan.image_shape))
     _expect(gan.image_shape == wanted, f"{title}.image_shape is {gan.image_shape}, not {wanted}")
     low, high = gan.image_range
-    for count in (1, 2, len(z)):
-        images = generate(gan.generator, z[:count])
+    for count in (1, 2, len(code)):
+        images = _generate(gan, code[:count])
         shape = (count, *gan.image_shape)
         _expect(images.shape == shape, f"{title} gives shape {images.shape}, not {shape}")
         _expect(images.dtype == np.float32, f"{title} gives {images.dtype}, not float32")
@@ -105,28 +125,38 @@ def _check_generator(gan: Gan, z: NDArray[np.float32], arguments: dict[str, Any]
             f"{title} gives pixels from {images.min()} to {images.max()}, outside of the declared "
             f"image_range {gan.image_range}",
         )
-    first, second, alone = (generate(gan.generator, part) for part in (z, z, z[:1]))
+    first, second, alone = (_generate(gan, part) for part in (code, code, code[:1]))
     _expect(np.array_equal(first, second), f"{title} is random in eval mode")
     bound = not np.allclose(alone, first[:1], atol=1e-4)
     _expect(not bound, f"{title}: in eval mode an image depends on the others of its batch")
+    if gan.num_classes:
+        other = Code(code.z, (code.labels + 1) % gan.num_classes)
+        _expect(
+            not np.array_equal(_generate(gan, other), first),
+            f"{title}: the labels make no difference to its images",
+        )
 
 
-def _check_discriminator(gan: Gan, real: NDArray[np.float32]) -> None:
+def _generate(gan: Gan, code: Code) -> NDArray[np.float32]:
+    return generate(gan.generator, code.z, code.labels)
+
+
+def _check_discriminator(gan: Gan, real: Batch) -> None:
     title = f"{gan.spec.name}: discriminator"
     for count in (1, len(real)):
-        first, second = (generate(gan.discriminator, real[:count]) for _ in range(2))
+        part = real.map(lambda array, n=count: array[:n])  # type: ignore[misc]
+        first, second = (generate(gan.discriminator, part.images, part.labels) for _ in range(2))
         _expect(first.shape == (count, 1), f"{title} gives shape {first.shape}, not ({count}, 1)")
         _expect(first.dtype == np.float32, f"{title} gives {first.dtype}, not float32")
         _expect(np.array_equal(first, second), f"{title} is random in eval mode")
 
 
-def _check_training(gan: Gan, real: NDArray[np.float32], z: NDArray[np.float32]) -> Trainer:
+def _check_training(gan: Gan, real: Batch, code: Code) -> Trainer:
     """Every parameter must get a gradient, and move in a step of the trainer."""
     trainer = _trainer(gan)
-    losses = {"generator": trainer.generator_loss, "discriminator": trainer.discriminator_loss}
     moving = []
-    for role, layer in _nets(gan).items():
-        losses[role](paddle.to_tensor(real), paddle.to_tensor(z))[0].backward()
+    for role, layer in gan.nets.items():
+        _loss_of(trainer, role, real.map(paddle.to_tensor), code.map(paddle.to_tensor)).backward()
         for name, parameter in layer.named_parameters():
             if parameter.stop_gradient:
                 continue
@@ -150,6 +180,16 @@ def _check_training(gan: Gan, real: NDArray[np.float32], z: NDArray[np.float32])
     return trainer
 
 
+def _loss_of(trainer: Trainer, net: str, real: Batch, code: Code) -> Tensor:
+    """Return the loss that a net learns from."""
+    gan, game, moment = trainer.gan, trainer.game, trainer.chance.at(0)
+    if net != "discriminator" and gan.spec.trained_with.get(net, "generator") == "generator":
+        return game.generator_loss(gan, real, code, moment)[0]
+    with paddle.no_grad():
+        fake = Batch(gan.generate(code), code.labels)
+    return game.discriminator_loss(gan, real, fake, moment)[0]
+
+
 def _check_state(trainer: Trainer, twin: Gan) -> None:
     state, restored = trainer.state(), _trainer(twin)
     restored.load_state(state, trainer.iteration)
@@ -158,12 +198,13 @@ def _check_state(trainer: Trainer, twin: Gan) -> None:
         _expect_same(state[file], arrays, title)
 
 
-def _check_unconfined(gan: Gan, real: NDArray[np.float32]) -> None:
+def _check_unconfined(gan: Gan, real: Batch) -> None:
     """A logit can be pushed below 0; a probability cannot. Spoils D, so it comes last."""
     discriminator = gan.discriminator
     optimizer = make_optimizer(discriminator, learning_rate=0.1)
+    tensors = real.map(paddle.to_tensor)
     for _ in range(20):
-        logits = discriminator(paddle.to_tensor(real))
+        logits = gan.judge(tensors.images, tensors.labels).logits
         if logits.min().item() < 0.0:
             return
         logits.mean().backward()
@@ -176,18 +217,13 @@ def _check_unconfined(gan: Gan, real: NDArray[np.float32]) -> None:
 
 
 def _trainer(gan: Gan) -> Trainer:
-    algorithm: type[Trainer] = gan.spec.trainer or Trainer
-    return algorithm(gan, generator_steps=1, ema_decay=0.9)
-
-
-def _nets(gan: Gan) -> dict[str, nn.Layer]:
-    return {"generator": gan.generator, "discriminator": gan.discriminator}
+    return make_trainer(gan, generator_steps=1, ema_decay=0.9)
 
 
 def _arrays(gan: Gan) -> Arrays:
     return {
         f"{role}: {name}": tensor.numpy()
-        for role, layer in _nets(gan).items()
+        for role, layer in gan.nets.items()
         for name, tensor in layer.state_dict().items()
     }
 

@@ -40,11 +40,11 @@ ALLOWED = {
         "subprocess",
     ): "git describe of the zoo's own checkout; a list, no shell",
     (
-        "storage/pickles.py",
+        "convert/trusted_pickle.py",
         "subprocess",
     ): "starts untrusted_pickle.py; a list, no shell, no environment",
     (
-        "storage/untrusted_pickle.py",
+        "convert/untrusted_pickle.py",
         "pickle",
     ): "an Unpickler whose find_class admits a table of names",
     ("runtime.py", "ctypes"): "tells the C library to keep freed memory",
@@ -237,7 +237,7 @@ def test_any_bytes_as_weights_are_shapes_or_one_error(content):
 @settings(max_examples=300, deadline=None)
 def test_the_unpickler_knows_a_table_of_names(content):
     """Through the unpickler itself, in this process: it admits a table of names and no other."""
-    from ppgan_zoo.storage.untrusted_pickle import ALLOWED, _ArraysOnly, _Refused
+    from ppgan_zoo.convert.untrusted_pickle import ALLOWED, _ArraysOnly, _Refused
 
     reader = _ArraysOnly(io.BytesIO(content))
     for module, name in ALLOWED:

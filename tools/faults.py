@@ -26,7 +26,8 @@ from typing import Protocol
 from ppgan_zoo import runtime
 from ppgan_zoo.cli import main as command_line
 from ppgan_zoo.errors import CheckpointError
-from ppgan_zoo.storage.checkpoint import checkpoint_folders, open_checkpoint
+from ppgan_zoo.storage.checkpoint import open_checkpoint
+from ppgan_zoo.storage.retention import checkpoint_folders
 
 # Dropout, shuffling, EMA, lazy and remembering penalties, schedules, the best by a figure.
 COMMON = """\

@@ -54,8 +54,8 @@ def read_usage(iteration: int) -> Reading:
 
 def watch(recipe: Recipe, run: Path, every_steps: int) -> list[Reading]:
     """Train and return a reading every so many iterations."""
-    from ppgan_zoo.callbacks.base import Callback
     from ppgan_zoo.run import train
+    from ppgan_zoo.training.loop import Callback
     from ppgan_zoo.training.trainer import Trainer
 
     readings: list[Reading] = []

@@ -52,7 +52,7 @@ def _train(options: argparse.Namespace) -> None:
     from safetensors.numpy import save
 
     from ppgan_zoo.metrics import classifier_training as training
-    from ppgan_zoo.models.nets import layer_arrays
+    from ppgan_zoo.models.weights import layer_arrays
 
     schedule = replace(training.SCHEDULES[options.name], seed=options.seed)
     if options.epochs is not None:

@@ -17,9 +17,8 @@ from typing import Any
 
 from ppgan_zoo.bench.process import Request
 from ppgan_zoo.errors import ConfigError
+from ppgan_zoo.ops import SWITCH
 from ppgan_zoo.recipe.load import find_recipe, load_recipe
-
-OPS = "PPGAN_ZOO_OPS"
 
 Row = dict[str, Any]
 
@@ -46,7 +45,7 @@ def bench(
         seconds: Shortest time to spend on them.
         ops: Value of ``PPGAN_ZOO_OPS``: ``"auto"``, ``"paddle"`` or ``"off"``; None leaves the
             environment's choice.
-        profile: Name the dearest operations as well.
+        profile: Name the most expensive operations as well.
         sample: Measure sampling from the exported generator, and not training.
         python: The interpreter of the process.
 
@@ -61,7 +60,7 @@ def bench(
     load_recipe(path, overrides)  # refused here, in a moment
     environment = dict(os.environ)
     if ops is not None:
-        environment[OPS] = ops
+        environment[SWITCH] = ops
     request = Request(
         recipe=str(path),
         overrides=list(overrides),
@@ -82,7 +81,7 @@ def bench(
     answer = _last_line(done, path.stem)
     if "error" in answer:
         raise ConfigError(f"{path.stem}: {answer['error']}")
-    return {"recipe": path.stem, "ops": environment.get(OPS, "auto"), **answer}
+    return {"recipe": path.stem, "ops": environment.get(SWITCH, "auto"), **answer}
 
 
 def _last_line(done: subprocess.CompletedProcess[str], recipe: str) -> Row:

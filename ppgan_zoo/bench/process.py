@@ -16,14 +16,13 @@ from pathlib import Path
 from statistics import quantiles
 from typing import Any
 
-from ppgan_zoo import runtime
+from ppgan_zoo import ops, runtime
 from ppgan_zoo.errors import ConfigError, ZooError
 from ppgan_zoo.recipe.load import load_recipe
 
 MATRIX_SIDE = 2048
 MATRIX_SECONDS = 2.0
-SAMPLE_BATCH = 128
-DEAREST = 10
+LISTED_OPERATIONS = 10
 
 
 @dataclass(frozen=True)
@@ -37,7 +36,7 @@ class Request:
         iterations: Fewest iterations to time.
         seconds: Shortest time to spend on them.
         launched: ``time.time()`` just before the process was started.
-        profile: Name the dearest operations.
+        profile: Name the most expensive operations.
         sample: Measure sampling from the exported generator, and not training.
     """
 
@@ -60,10 +59,9 @@ def measure(request: Request) -> dict[str, Any]:
     Raises:
         ZooError: Whatever is wrong with recipe or data.
     """
-    recipe = load_recipe(request.recipe, request.overrides)
     from ppgan_zoo.run.train import prepare
 
-    job = prepare(recipe, offline=True)
+    job = prepare(load_recipe(request.recipe, request.overrides), offline=True)
     if request.sample:
         return _measure_sampling(request, job)
     trainer, batches = job.trainer, job.batches
@@ -80,7 +78,7 @@ def measure(request: Request) -> dict[str, Any]:
     milliseconds = _time(iterate, request.iterations, request.seconds)
     growth, peak = _memory("VmRSS") - resident, _memory("VmHWM")
     result = _figures(milliseconds)
-    images = recipe.data.batch_size * recipe.training.discriminator_steps
+    images = len(batches.indices(0))
     flop = _flop(job)
     ceiling = matrix_product_ceiling()
     result.update(
@@ -92,10 +90,10 @@ def measure(request: Request) -> dict[str, Any]:
         gflop_per_iteration=flop / 1e9,
         ceiling_gflop_per_second=ceiling,
         share_of_ceiling=flop / 1e6 / result["ms_per_iteration"] / ceiling,
-        runtime=job.machine.describe(),
+        runtime=_runtime(job),
     )
     if request.profile:
-        result["dearest_operations"] = dearest_operations(iterate)
+        result["most_expensive_operations"] = most_expensive_operations(iterate)
     return result
 
 
@@ -116,8 +114,10 @@ def matrix_product_ceiling() -> float:
     return 2e-6 * MATRIX_SIDE**3 / min(_time(multiply, 5, MATRIX_SECONDS))
 
 
-def dearest_operations(iterate: Callable[[], None], iterations: int = 3) -> list[dict[str, Any]]:
-    """Return Paddle's dearest operations by total time: name, calls and ms per iteration.
+def most_expensive_operations(
+    iterate: Callable[[], None], iterations: int = 3
+) -> list[dict[str, Any]]:
+    """Return the operations of Paddle that take most time: name, calls and ms per iteration.
 
     Raises:
         ConfigError: Paddle's profiler does not start (its GPU build, on a machine without).
@@ -149,7 +149,7 @@ def dearest_operations(iterate: Callable[[], None], iterations: int = 3) -> list
             "calls": item.call / iterations,
             "ms": item.cpu_time / 1e6 / iterations,
         }
-        for item in items[:DEAREST]
+        for item in items[:LISTED_OPERATIONS]
     ]
 
 
@@ -157,13 +157,14 @@ def _measure_sampling(request: Request, job: Any) -> dict[str, Any]:
     """Export the untrained generator and time it through Paddle Inference."""
     from ppgan_zoo.export.exported import open_exported
     from ppgan_zoo.export.exporter import export
+    from ppgan_zoo.export.predictor import TIMED_BATCH
     from ppgan_zoo.storage.checkpoint import save_checkpoint
 
     with tempfile.TemporaryDirectory() as folder:
         checkpoint = save_checkpoint(Path(folder), job.trainer.state(), 0, job.facts.to_json())
         export(checkpoint, Path(folder) / "exported")
         model = open_exported(Path(folder) / "exported")
-    z = job.facts.latent.sample(SAMPLE_BATCH, 0)
+    z = job.facts.latent.sample(TIMED_BATCH, 0)
     for _ in range(request.warmup):
         model.generate(z)
     result = _figures(_time(lambda: model.generate(z), request.iterations, request.seconds))
@@ -171,11 +172,15 @@ def _measure_sampling(request: Request, job: Any) -> dict[str, Any]:
     return {
         "ms_per_batch": median,
         **result,
-        "batch_size": SAMPLE_BATCH,
+        "batch_size": TIMED_BATCH,
         "parameters": _parameters(job),
-        "samples_per_second": 1e3 * SAMPLE_BATCH / median,
-        "runtime": job.machine.describe(),
+        "samples_per_second": 1e3 * TIMED_BATCH / median,
+        "runtime": _runtime(job),
     }
+
+
+def _runtime(job: Any) -> dict[str, Any]:
+    return {**job.machine.describe(), "convolutions": ops.describe()}
 
 
 def _parameters(job: Any) -> list[int]:
@@ -194,7 +199,7 @@ def _flop(job: Any) -> int:
         recipe.data.batch_size,
         discriminator_steps=recipe.training.discriminator_steps,
         generator_steps=recipe.training.generator_steps,
-        relativistic=trainer.objective.relativistic,
+        relativistic=trainer.game.objective.relativistic,
         packing=recipe.constraints.packing,
     )
 

@@ -8,18 +8,18 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from ppgan_zoo.callbacks.base import Callback
 from ppgan_zoo.callbacks.finite import FiniteCheck, NonFinite, NonFiniteError
 from ppgan_zoo.errors import TrainingError
-from ppgan_zoo.storage.checkpoint import (
+from ppgan_zoo.storage.checkpoint import save_checkpoint
+from ppgan_zoo.storage.retention import (
     list_checkpoints,
     prune_checkpoints,
     read_best,
     remember_best,
     remove_abandoned,
-    save_checkpoint,
 )
 from ppgan_zoo.storage.tolerance import reason
+from ppgan_zoo.training.loop import Callback
 from ppgan_zoo.training.trainer import Trainer
 
 Figure = Callable[[Trainer], float]
@@ -109,7 +109,7 @@ class CheckpointSaver(Callback):
         state = trainer.state()
         if self.finite is not None:
             self.finite.before_save(trainer, state)
-        facts: dict[str, Any] = {"rollbacks": trainer.rollbacks}
+        facts: dict[str, Any] = {"rollbacks": trainer.chance.rollbacks}
         if self.figure is not None:
             facts[self.figure_name] = value = self.figure(trainer)
             if not math.isfinite(value):

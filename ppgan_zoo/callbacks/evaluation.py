@@ -6,8 +6,8 @@ import logging
 from collections.abc import Callable
 from typing import Any
 
-from ppgan_zoo.callbacks.base import Callback
 from ppgan_zoo.storage.visualdl_log import VisualDLLog
+from ppgan_zoo.training.loop import Callback
 from ppgan_zoo.training.trainer import Trainer
 
 

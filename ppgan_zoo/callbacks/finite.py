@@ -7,10 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ppgan_zoo.callbacks.base import Callback
 from ppgan_zoo.errors import TrainingError
-from ppgan_zoo.storage.checkpoint import first_non_finite
-from ppgan_zoo.training.optimizers import Arrays
+from ppgan_zoo.storage.checkpoint import Arrays, first_non_finite
+from ppgan_zoo.training.loop import Callback
 from ppgan_zoo.training.trainer import Trainer
 
 
@@ -86,7 +85,7 @@ class FiniteCheck(Callback):
         for name, arrays in state.items():
             key = first_non_finite(arrays)
             if key is not None:
-                net = "discriminator" if name.startswith(("discriminator", "penalties")) else (
+                net = "discriminator" if name.startswith(("discriminator", "terms")) else (
                     "generator"
                 )  # fmt: skip
                 kind = {"generator": "weight", "discriminator": "weight", "ema": "EMA weight"}

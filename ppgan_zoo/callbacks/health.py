@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ppgan_zoo.callbacks.base import Callback
+from ppgan_zoo.data.batches import as_batch
 from ppgan_zoo.storage.visualdl_log import VisualDLLog
-from ppgan_zoo.training.signals import measure, memorisation
-from ppgan_zoo.training.trainer import BatchSource, Trainer
+from ppgan_zoo.training.loop import BatchSource, Callback
+from ppgan_zoo.training.signals import memorisation, take_signals
+from ppgan_zoo.training.trainer import Trainer
 
 MEMORY_EVERY_CHECKS = 10  # a search for neighbours costs as much as several checks
 MEMORY_BYTES = 4 << 20  # of training images that are searched
@@ -176,8 +177,8 @@ class Health(Callback):
     def figures(self, trainer: Trainer) -> Mapping[str, float]:
         """Return the figures that are due, by signal."""
         # The batch that D has just learned from; the data are a function of the iteration.
-        real = self.batches[trainer.iteration - 1][: self.images_per_update]
-        signals = measure(trainer, real)
+        real = as_batch(self.batches[trainer.iteration - 1])
+        signals = take_signals(trainer, real.map(lambda array: array[: self.images_per_update]))
         figures = {
             "ranking": signals.ranking,
             "sample_distance": signals.sample_distance,
@@ -222,5 +223,5 @@ class _Watch:
 
 
 def _applies(trouble: Trouble, trainer: Trainer) -> bool:
-    # Wasserstein's critic is to be trained to its best, and its slope does not fade for it.
-    return trouble.name != "strong_discriminator" or trainer.objective.name != "wasserstein"
+    # A critic is to be trained to its best, and its slope does not fade for it.
+    return trouble.name != "strong_discriminator" or not trainer.game.objective.of_critic

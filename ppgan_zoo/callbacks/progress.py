@@ -9,7 +9,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from ppgan_zoo.callbacks.base import Callback
+from ppgan_zoo.training.loop import Callback
 from ppgan_zoo.training.trainer import Trainer
 
 LOSSES = {"loss/discriminator": "D", "loss/generator": "G"}

@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ppgan_zoo.callbacks.base import Callback
 from ppgan_zoo.callbacks.finite import NonFinite, NonFiniteError
 from ppgan_zoo.data import to_uint8
 from ppgan_zoo.storage.pictures import image_grid, save_png
 from ppgan_zoo.storage.tolerance import Guard, strict
 from ppgan_zoo.storage.visualdl_log import VisualDLLog
+from ppgan_zoo.training.loop import Callback
 from ppgan_zoo.training.trainer import Trainer
 
 TAG = "samples"

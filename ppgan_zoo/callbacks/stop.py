@@ -9,7 +9,7 @@ import threading
 from types import FrameType
 from typing import Any
 
-from ppgan_zoo.callbacks.base import Callback
+from ppgan_zoo.training.loop import Callback
 from ppgan_zoo.training.trainer import Trainer
 
 

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from ppgan_zoo.callbacks.base import Callback
+from ppgan_zoo.models.weights import trainable_parameters
 from ppgan_zoo.storage.visualdl_log import VisualDLLog
-from ppgan_zoo.training.optimizers import trainable_parameters
+from ppgan_zoo.training.loop import Callback
 from ppgan_zoo.training.trainer import Trainer
 
 METRICS = ("loss/discriminator", "loss/generator")
@@ -70,8 +70,7 @@ class VisualDLCurves(Callback):
         self.log.close()
 
     def _record_weights(self, trainer: Trainer) -> None:
-        for net in ("generator", "discriminator"):
-            layer = getattr(trainer, net)
+        for net, layer in trainer.gan.nets.items():
             learned = {id(parameter) for parameter in trainable_parameters(layer)}
             for name, parameter in layer.named_parameters():
                 if id(parameter) in learned:

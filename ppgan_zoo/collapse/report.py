@@ -11,7 +11,7 @@ import numpy as np
 from ppgan_zoo.collapse.mixtures import WITHIN_STDS
 from ppgan_zoo.collapse.suite import MixtureModes, SeedResult, SettingResult, StackedMnistModes
 from ppgan_zoo.data import to_uint8
-from ppgan_zoo.game.penalties import get_penalty
+from ppgan_zoo.game.terms import get_term
 from ppgan_zoo.recipe.game import TermSection
 from ppgan_zoo.recipe.schedules import Schedule
 from ppgan_zoo.storage.pictures import image_grid
@@ -39,7 +39,7 @@ def table_head(test: str, recipe: Any, modes: int) -> str:
 def _weight(term: TermSection) -> str:
     if isinstance(term.weight, Schedule):
         return f"{term.weight.name} schedule of"
-    return f"{get_penalty(term.name, term.weight).weight:g}"
+    return f"{get_term(term.name, term.weight).weight:g}"
 
 
 def seed_row(result: SeedResult) -> str:

@@ -27,8 +27,9 @@ from ppgan_zoo.collapse.stacked_mnist import (
     score_real,
 )
 from ppgan_zoo.data import ImageSet
-from ppgan_zoo.run.build import build_model, build_trainer, model_facts
-from ppgan_zoo.training.trainer import BatchSource
+from ppgan_zoo.models.facts import build_model
+from ppgan_zoo.run.build import build_trainer, facts_of
+from ppgan_zoo.training.loop import BatchSource
 
 if TYPE_CHECKING:
     from ppgan_zoo.metrics.features import FeatureNetwork
@@ -225,7 +226,7 @@ def run_seed(test: KnownModes, recipe: CollapseRecipe) -> SeedResult:
     """Train a recipe and count the modes of its samples (of the EMA, where there is one)."""
     iterations = recipe.training.iterations
     assert iterations is not None
-    facts = model_facts(recipe, test.image_shape)
+    facts = facts_of(recipe, test.image_shape)
     size = recipe.data.batch_size * recipe.training.discriminator_steps
     batches = test.batches(size, recipe.seed, facts.image_range)
     paddle.seed(recipe.seed)  # the initial weights

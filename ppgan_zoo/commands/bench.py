@@ -10,6 +10,7 @@ from typing import Any
 
 from ppgan_zoo.commands.arguments import add_overrides
 from ppgan_zoo.errors import ConfigError
+from ppgan_zoo.ops import SWITCH_VALUES
 
 
 def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -26,9 +27,11 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
                         help="shortest time to spend on them (default: 3)")  # fmt: skip
     parser.add_argument("--warmup", type=int, default=3, metavar="N",
                         help="iterations before that (default: 3)")  # fmt: skip
-    parser.add_argument("--ops", choices=("auto", "paddle", "off"),
-                        help="whether the native operator may be used")  # fmt: skip
-    parser.add_argument("--profile", action="store_true", help="name the dearest operations")
+    parser.add_argument("--ops", choices=SWITCH_VALUES,
+                        help="what computes: oneDNN where it can, Paddle alone, or its layers as "
+                        "they are (default: what PPGAN_ZOO_OPS says, or auto)")  # fmt: skip
+    parser.add_argument("--profile", action="store_true",
+                        help="name the most expensive operations")  # fmt: skip
     parser.add_argument("--sample", action="store_true",
                         help="measure sampling through Paddle Inference, not training")  # fmt: skip
     parser.add_argument("--format", choices=("text", "markdown", "json"), default="text")
@@ -82,4 +85,4 @@ def _print(rows: list[dict[str, Any]], options: argparse.Namespace) -> None:
     )  # fmt: skip
     for row in rows if options.profile else ():
         print(f"\n{row['recipe']}:")
-        print(table(row["dearest_operations"], PROFILE_COLUMNS, markdown=markdown))
+        print(table(row["most_expensive_operations"], PROFILE_COLUMNS, markdown=markdown))

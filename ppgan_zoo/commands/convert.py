@@ -37,9 +37,10 @@ def _run(options: argparse.Namespace) -> int:
         recipe = load_recipe(find_recipe(options.config), options.overrides)
         MODELS.check_name(recipe.model.name, where=f"{options.config}: model.name")
     runtime.start("cpu")
-    from ppgan_zoo.convert.converter import convert, facts_of_model, facts_of_recipe
+    from ppgan_zoo.convert.converter import convert, facts_of_model
+    from ppgan_zoo.run.build import facts_without_data
 
-    facts = facts_of_recipe(recipe) if options.model is None else facts_of_model(options.model)
+    facts = facts_without_data(recipe) if options.model is None else facts_of_model(options.model)
     convert(options.file, facts, options.output, trust=options.trust)
     print(
         f"converted {options.file} to a checkpoint of {facts.name} in {options.output}\n"

@@ -58,8 +58,9 @@ def _run(options: argparse.Namespace) -> int:
         raise ConfigError(f"--output {output}: give a name that ends in .json, in a folder")
     check_model(options.model)
     runtime.start(options.device)
-    from ppgan_zoo.evaluation.protocol import Protocol, evaluate
+    from ppgan_zoo.evaluation.protocol import Protocol
     from ppgan_zoo.metrics.table import format_result
+    from ppgan_zoo.run.evaluate import evaluate
 
     protocol = Protocol(
         features=options.features,

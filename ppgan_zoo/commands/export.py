@@ -29,7 +29,7 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
 
 
 def _run(options: argparse.Namespace) -> int:
-    from ppgan_zoo.evaluation.sampler import find_checkpoint
+    from ppgan_zoo.models.restore import find_checkpoint
 
     checkpoint = find_checkpoint(options.checkpoint, best=options.best)
     runtime.start("cpu")  # the same graph serves a GPU

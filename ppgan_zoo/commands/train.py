@@ -9,13 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ppgan_zoo.commands.arguments import add_device, add_overrides
-from ppgan_zoo.errors import ConfigError
+from ppgan_zoo.errors import INTERRUPTED, ConfigError
 from ppgan_zoo.registry import MODELS
 
 if TYPE_CHECKING:
     from ppgan_zoo.run.train import Outcome
 
-INTERRUPTED = 128  # plus the number of the signal, as shells count
 STOPPED_BY_HEALTH = 3
 
 
@@ -110,7 +109,7 @@ def _report(outcome: object) -> int:
 
 
 def _trouble_line(outcome: Outcome) -> str:
-    from ppgan_zoo.storage.checkpoint import list_checkpoints
+    from ppgan_zoo.storage.retention import list_checkpoints
 
     line = f"stopped at iteration {outcome.iteration} by health.stop_on: {outcome.trouble}"
     good = [

@@ -1,4 +1,6 @@
-"""Weights from elsewhere.
+"""Weights from elsewhere: of PyTorch or Keras models, and of files that others saved.
 
-Read ``converter``, then ``porting``.
+Read ``converter``, which makes a checkpoint of a file, then ``porting``, which knows how
+frameworks store the same numbers, then ``trusted_pickle``, which starts the script
+``untrusted_pickle``.
 """

@@ -5,18 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 from ppgan_zoo.convert.porting import read_weights
+from ppgan_zoo.convert.trusted_pickle import read_trusted_pickle
 from ppgan_zoo.errors import CheckpointError, ConfigError
+from ppgan_zoo.models.facts import ModelFacts, build_model, model_facts
 from ppgan_zoo.models.gan import create
-from ppgan_zoo.models.nets import layer_arrays, load_arrays
-from ppgan_zoo.recipe.load import recipe_from
-from ppgan_zoo.recipe.recipe import Recipe
-from ppgan_zoo.run.build import ModelFacts, build_model, model_facts
-from ppgan_zoo.storage.checkpoint import Checkpoint, save_checkpoint
+from ppgan_zoo.models.weights import layer_arrays, load_arrays
+from ppgan_zoo.storage.checkpoint import Arrays, Checkpoint, save_checkpoint
 from ppgan_zoo.storage.files import sha256_file
-from ppgan_zoo.storage.pickles import SUFFIXES, read_trusted_pickle
-from ppgan_zoo.training.optimizers import Arrays
-
-SET_SHAPE = (1, 28, 28)  # of MNIST and Fashion-MNIST
+from ppgan_zoo.storage.pickles import SUFFIXES
 
 
 def convert(path: Path, facts: ModelFacts, output: Path, *, trust: bool = False) -> Checkpoint:
@@ -61,24 +57,7 @@ def convert(path: Path, facts: ModelFacts, output: Path, *, trust: bool = False)
 def facts_of_model(name: str) -> ModelFacts:
     """Return what rebuilds a model with all its default arguments."""
     gan = create(name)
-    channels, height, _ = gan.image_shape
-    recipe: Recipe = recipe_from(
-        {
-            "model": {"name": name},
-            "latent": {"dim": gan.latent_dim},
-            "data": {"name": "mnist", "batch_size": 1, "image_size": height, "channels": channels},
-            "training": {"iterations": 1},
-        }
-    )
-    return model_facts(recipe, gan.image_shape)
-
-
-def facts_of_recipe(recipe: Recipe) -> ModelFacts:
-    """Return what rebuilds a recipe's model, without its data."""
-    data = recipe.data
-    default = (3, 32, 32) if data.name == "folder" else SET_SHAPE
-    size = data.image_size or default[1]
-    return model_facts(recipe, (data.channels or default[0], size, size))
+    return model_facts(name, gan.image_shape, gan.latent_dim)
 
 
 def _of_generator(arrays: Arrays) -> Arrays:

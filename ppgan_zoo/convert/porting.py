@@ -1,4 +1,4 @@
-"""Weights of a PyTorch or Keras model, put into a Paddle layer.
+"""Weights of a PyTorch or Keras model, in the names and the order of a Paddle layer.
 
 Frameworks store the same numbers in other orders: docs/porting.md has the table. Here a
 map of layer names says which layer becomes which, and everything else is checked:
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import zipfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -20,9 +20,8 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
 from ppgan_zoo.errors import CheckpointError, did_you_mean
-from ppgan_zoo.models.nets import load_arrays
+from ppgan_zoo.storage.checkpoint import Arrays
 from ppgan_zoo.storage.pickles import refuse_pickle
-from ppgan_zoo.training.optimizers import Arrays
 
 Framework = Literal["torch", "keras"]
 ImageShape = tuple[int, int, int]
@@ -51,40 +50,6 @@ def read_weights(path: str | Path) -> Arrays:
     raise CheckpointError(f"{path}: found {path.suffix or 'no suffix'}; give .safetensors or .npz")
 
 
-def load_weights(
-    layer: nn.Layer,
-    arrays: Mapping[str, NDArray[Any]],
-    names: Mapping[str, str],
-    *,
-    framework: Framework,
-    flattened: Mapping[str, ImageShape] | None = None,
-    reshaped: Mapping[str, ImageShape] | None = None,
-) -> None:
-    """Set every parameter and running statistic of `layer` from another framework's.
-
-    Args:
-        layer: Where the weights go.
-        arrays: The other model's tensors by name, such as ``"fc.weight"`` (PyTorch) or
-            ``"dense/kernel"`` (Keras; a ``":0"`` at the end is ignored).
-        names: For every layer with weights, its name in `layer` and in `arrays`, such
-            as ``{"dense1": "fc"}``.
-        framework: Whose order the tensors are in: ``"torch"`` or ``"keras"``.
-        flattened: Dense layers whose **input** is a flattened image, with that image's
-            ``(C, H, W)``; needed for Keras alone, which flattens in the order H, W, C.
-        reshaped: Dense layers whose **output** is reshaped to an image, likewise.
-
-    Raises:
-        CheckpointError: A tensor or layer that is missing, unknown, left over or of the
-            wrong shape; `layer` is then unchanged.
-    """
-    load_arrays(
-        layer,
-        convert_weights(
-            layer, arrays, names, framework=framework, flattened=flattened, reshaped=reshaped
-        ),
-    )
-
-
 def convert_weights(
     layer: nn.Layer,
     arrays: Mapping[str, NDArray[Any]],
@@ -94,15 +59,31 @@ def convert_weights(
     flattened: Mapping[str, ImageShape] | None = None,
     reshaped: Mapping[str, ImageShape] | None = None,
 ) -> Arrays:
-    """Return what :func:`load_weights` would load, by the names of ``layer.state_dict()``.
+    """Return every parameter and running statistic of `layer` from another framework's.
+
+    Args:
+        layer: What the weights are for; it is not changed.
+        arrays: The other model's tensors by name, such as ``"fc.weight"`` (PyTorch) or
+            ``"dense/kernel"`` (Keras; a ``":0"`` at the end is ignored).
+        names: For every layer with weights, its name in `layer` and in `arrays`, such
+            as ``{"dense1": "fc"}``.
+        framework: Whose order the tensors are in: ``"torch"`` or ``"keras"``.
+        flattened: Dense layers whose **input** is a flattened image, with that image's
+            ``(C, H, W)``; needed for Keras alone, which flattens in the order H, W, C.
+        reshaped: Dense layers whose **output** is reshaped to an image, likewise.
+
+    Returns:
+        The tensors by the names of ``layer.state_dict()``, in its shapes.
 
     Raises:
-        CheckpointError: As :func:`load_weights`.
+        CheckpointError: A tensor or layer that is missing, unknown, left over or of the
+            wrong shape.
     """
     given = {name.removesuffix(":0"): np.asarray(array) for name, array in arrays.items()}
+    flattened, reshaped = flattened or {}, reshaped or {}
     state = layer.state_dict()
     layers = dict(layer.named_sublayers())
-    for name in (*names, *(flattened or {}), *(reshaped or {})):
+    for name in (*names, *flattened, *reshaped):
         if name not in layers:
             raise CheckpointError(
                 f"{type(layer).__name__} has no layer {name!r}{did_you_mean(name, layers)}"
@@ -122,15 +103,20 @@ def convert_weights(
             used.add(key)
             array = change(given[key])
             if isinstance(layers[name], nn.Linear):
-                array = _channels_first(
-                    target, array, (flattened or {}).get(name), (reshaped or {}).get(name)
-                )
+                array = _channels_first(target, array, flattened.get(name), reshaped.get(name))
             if array.shape != tuple(state[target].shape):
                 raise CheckpointError(
                     f"tensor {key!r} has shape {given[key].shape}, which makes {array.shape} "
                     f"here; {target!r} needs {tuple(state[target].shape)}"
                 )
             converted[target] = np.ascontiguousarray(array)
+    _check_that_all_is_used(state, converted, given, used)
+    return converted
+
+
+def _check_that_all_is_used(
+    state: Iterable[str], converted: Container[str], given: Iterable[str], used: Container[str]
+) -> None:
     for target in state:
         if target not in converted:
             raise CheckpointError(f"{target!r} gets no tensor; name its layer in the map of names")
@@ -139,7 +125,6 @@ def convert_weights(
             raise CheckpointError(
                 f"tensor {key!r} belongs to no layer in the map of names; add it, or leave it out"
             )
-    return converted
 
 
 def _tensors(layer: nn.Layer, framework: Framework) -> Iterator[tuple[str, str, Change]]:

@@ -1,10 +1,14 @@
-"""The order of the data, as a function of seed and step.
+"""Batches, and the order of the data as a function of seed and step.
 
 Nothing is drawn from a generator that lives between steps, so a resumed run sees
 exactly the batches that the uninterrupted one would have seen.
 """
 
 from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +18,44 @@ from ppgan_zoo.errors import ConfigError
 
 # Keeps this stream apart from any other that is seeded with the same number.
 _DATA_ORDER = 0x0DA7A
+
+
+@dataclass(frozen=True, eq=False)
+class Batch:
+    """Some images and, where there are any, their labels.
+
+    Attributes:
+        images: An array or a tensor, ``[N, C, H, W]``.
+        labels: The same of int64, ``[N]``; None without labels.
+    """
+
+    images: Any
+    labels: Any = None
+
+    def __len__(self) -> int:
+        """Return the number of images."""
+        return int(self.images.shape[0])
+
+    def map(self, function: Callable[[Any], Any]) -> Batch:
+        """Return the batch of ``function(images)`` and, if any, ``function(labels)``."""
+        return Batch(function(self.images), None if self.labels is None else function(self.labels))
+
+    def split(self, parts: int) -> list[Batch]:
+        """Return `parts` batches of equal size, in order; one part is this very batch.
+
+        Args:
+            parts: 1, or for tensors any divisor of the number of images.
+        """
+        if parts == 1:
+            return [self]
+        images = self.images.split(parts)
+        labels = [None] * parts if self.labels is None else self.labels.split(parts)
+        return [Batch(*part) for part in zip(images, labels, strict=True)]
+
+
+def as_batch(images: Any) -> Batch:
+    """Return a batch as it is, and images ``[N, C, H, W]`` as a batch without labels."""
+    return images if isinstance(images, Batch) else Batch(images)
 
 
 class Batches:
@@ -28,12 +70,15 @@ class Batches:
         seed: At least 0.
         replacement: Whether images are drawn independently.
         image_range: Range of the values that the batches hold.
+        labels: Whether a batch is a :class:`Batch` of images and labels, and not just an
+            array of images.
 
     Attributes:
         steps_per_epoch: ``len(images) // batch_size``, with replacement too.
 
     Raises:
-        ConfigError: A batch size, seed or range that is not allowed.
+        ConfigError: A batch size, seed or range that is not allowed, or labels of a set that
+            has none.
     """
 
     def __init__(
@@ -44,6 +89,7 @@ class Batches:
         seed: int,
         replacement: bool = False,
         image_range: tuple[float, float] = (-1.0, 1.0),
+        labels: bool = False,
     ) -> None:
         """Check the arguments; see the class."""
         if not 1 <= batch_size <= len(images):
@@ -53,8 +99,14 @@ class Batches:
             )
         if seed < 0:
             raise ConfigError(f"seed: {seed}; give 0 or more")
+        if labels and images.labels is None:
+            raise ConfigError(
+                f"data: {images.name} ({images.location}) has no labels, which this model needs; "
+                "take a set that has some, such as a folder of one sub-folder a class"
+            )
         scale_to_range(images.images[:1], image_range)  # a bad range fails here, not at step 0
         self._pixels = images.images
+        self._labels = images.labels if labels else None
         self._batch_size = batch_size
         self._seed = seed
         self._replacement = replacement
@@ -84,13 +136,17 @@ class Batches:
         chosen: NDArray[np.int64] = cached[1][start : start + self._batch_size].copy()
         return chosen
 
-    def __getitem__(self, step: int) -> NDArray[np.float32]:
+    def __getitem__(self, step: int) -> Any:
         """Return batch `step`: float32 ``[batch_size, C, H, W]`` within the image range.
+
+        With labels a :class:`Batch` of these images and of labels int64 ``[batch_size]``.
 
         Raises:
             IndexError: `step` is negative.
         """
-        return scale_to_range(self._pixels[self.indices(step)], self._image_range)
+        chosen = self.indices(step)
+        images = scale_to_range(self._pixels[chosen], self._image_range)
+        return images if self._labels is None else Batch(images, self._labels[chosen])
 
     def _epoch_order(self, epoch: int) -> NDArray[np.int64]:
         """Return the images of one epoch in order, int64, at least all its batches."""

@@ -7,15 +7,17 @@ import struct
 import sys
 import warnings
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image, ImageOps
 from tqdm import tqdm  # type: ignore[import-untyped]
 
 from ppgan_zoo.data.images import ImageSet, check_form, check_memory, picture_to_pixels
+from ppgan_zoo.data.kinds import DataKind
 from ppgan_zoo.errors import ConfigError, DataError
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp")
@@ -48,7 +50,9 @@ def load_folder(
     """Load all pictures below a folder, in the order of their paths.
 
     Each is turned as its EXIF orientation says, its central square is cropped and
-    resized (Lanczos). Names that begin with a dot are passed over.
+    resized (Lanczos). Names that begin with a dot are passed over. If all pictures lie in
+    sub-folders, of which there are two or more, each direct sub-folder is a class and its
+    name is that of the class; otherwise the set has no labels.
 
     Args:
         path: The folder.
@@ -57,7 +61,7 @@ def load_folder(
         limit: Load the first so many pictures; None for all.
 
     Returns:
-        The set, without labels.
+        The set; its classes are in the order of their names.
 
     Raises:
         ConfigError: An argument that is not allowed.
@@ -68,7 +72,9 @@ def load_folder(
     if limit is not None and limit < 1:
         raise ConfigError(f"data.limit: {limit} images; give at least 1, or leave it out")
     folder = Path(os.path.expanduser(path)).absolute()
-    pictures = _pictures(folder)[:limit]
+    pictures = _pictures(folder)
+    classes, labels = _labels(folder, pictures)
+    pictures, labels = pictures[:limit], None if labels is None else labels[:limit]
     if channels is None:
         channels = 1 if all(_is_grey(picture) for picture in pictures) else 3
     size = DEFAULT_IMAGE_SIZE if image_size is None else image_size
@@ -78,7 +84,25 @@ def load_folder(
     for pixels, picture in zip(images, progress, strict=True):
         with _opened(picture) as opened:
             pixels[:] = picture_to_pixels(ImageOps.exif_transpose(opened), size, channels)
-    return ImageSet.of("folder", images, source="folder", location=str(folder))
+    return ImageSet.of(
+        "folder", images, labels, source="folder", location=str(folder), classes=classes
+    )
+
+
+def _load(
+    *,
+    directory: str | Path,
+    split: str,
+    offline: bool,
+    image_size: int | None,
+    channels: int | None,
+    limit: int | None,
+    notify: Callable[[str], None],
+) -> ImageSet:
+    return load_folder(directory, image_size, channels, limit)
+
+
+FOLDER = DataKind("folder", _load, needs_directory=True, has_splits=False)
 
 
 def _pictures(folder: Path) -> list[Path]:
@@ -105,6 +129,20 @@ def _pictures(folder: Path) -> list[Path]:
             f"{folder}: no pictures found; put files ending in {', '.join(SUFFIXES)} there"
         )
     return sorted(pictures, key=lambda picture: picture.relative_to(folder).parts)
+
+
+def _labels(
+    folder: Path, pictures: list[Path]
+) -> tuple[tuple[str, ...] | None, NDArray[np.int64] | None]:
+    """Return the classes and the pictures' labels, if the sub-folders are classes."""
+    places = [picture.relative_to(folder).parts for picture in pictures]
+    names = sorted({parts[0] for parts in places})
+    if len(names) < 2 or any(len(parts) == 1 for parts in places):
+        return None, None
+    label_of = {name: label for label, name in enumerate(names)}
+    # A name that is not UTF-8 could be neither printed nor written to a file.
+    classes = tuple(os.fsencode(name).decode("utf-8", "backslashreplace") for name in names)
+    return classes, np.array([label_of[parts[0]] for parts in places], np.int64)
 
 
 def _is_grey(path: Path) -> bool:

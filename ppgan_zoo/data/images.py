@@ -25,11 +25,13 @@ class ImageSet:
     Attributes:
         name: Name of the set, such as ``"mnist"``.
         images: uint8 ``[N, C, H, W]``, C-contiguous, values 0 to 255.
-        labels: int64 ``[N]``, or None if the set has none.
+        labels: int64 ``[N]``, 0 and up, or None if the set has none.
         source: How it was found: ``"directory"``, ``"environment"``, ``"paddle-cache"``,
             ``"debian"``, ``"download"``, ``"embedded"`` or ``"folder"``.
         location: Path that it came from.
         sha256: SHA-256 of the bytes of `images`, hex.
+        classes: Names of the classes, in the order of the labels; None if they have no names,
+            or if the set has no labels.
     """
 
     name: str
@@ -38,6 +40,7 @@ class ImageSet:
     source: str
     location: str
     sha256: str
+    classes: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
         """Check that the arrays are of the promised form."""
@@ -49,12 +52,26 @@ class ImageSet:
             )
         if images.size == 0:
             raise DataError(f"{self.location}: no images; at least one is needed")
-        labels = self.labels
-        if labels is not None and (labels.shape != images.shape[:1] or labels.dtype != np.int64):
+        self._check_labels()
+
+    def _check_labels(self) -> None:
+        count, labels, classes = len(self), self.labels, self.classes
+        if labels is None:
+            if classes is not None:
+                raise DataError(f"{self.location}: classes without labels; leave out the classes")
+            return
+        if labels.shape != (count,) or labels.dtype != np.int64:
             raise DataError(
                 f"{self.location}: labels are {labels.dtype} {list(labels.shape)} for "
-                f"{len(images)} images; give int64 [{len(images)}]"
+                f"{count} images; give int64 [{count}]"
             )
+        if labels.min() < 0 or (classes is not None and labels.max() >= len(classes)):
+            allowed = "0 and up" if classes is None else f"0 to {len(classes) - 1}"
+            raise DataError(
+                f"{self.location}: labels from {labels.min()} to {labels.max()}; give {allowed}"
+            )
+        if classes is not None and len(set(classes)) < len(classes):
+            raise DataError(f"{self.location}: two classes have one name; give each its own")
 
     @classmethod
     def of(
@@ -65,6 +82,7 @@ class ImageSet:
         *,
         source: str,
         location: str,
+        classes: tuple[str, ...] | None = None,
     ) -> ImageSet:
         """Make a set from arrays; arguments as for the class, `sha256` is computed.
 
@@ -73,7 +91,24 @@ class ImageSet:
         """
         images = np.ascontiguousarray(images)
         digest = hashlib.sha256(images.data).hexdigest()
-        return cls(name, images, labels, source, location, digest)
+        return cls(name, images, labels, source, location, digest, classes)
+
+    def replaced(
+        self, images: NDArray[np.uint8], labels: NDArray[np.int64] | None = None
+    ) -> ImageSet:
+        """Return a set of other arrays that has this one's name, origin and classes.
+
+        Raises:
+            DataError: The arrays are not of the promised form.
+        """
+        return ImageSet.of(
+            self.name,
+            images,
+            labels,
+            source=self.source,
+            location=self.location,
+            classes=None if labels is None else self.classes,
+        )
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
@@ -81,13 +116,20 @@ class ImageSet:
         _, channels, height, width = self.images.shape
         return channels, height, width
 
+    @property
+    def num_classes(self) -> int:
+        """How many classes the labels tell apart: 0 without labels."""
+        if self.labels is None:
+            return 0
+        return int(self.labels.max()) + 1 if self.classes is None else len(self.classes)
+
     def __len__(self) -> int:
         """Return the number of images."""
         return len(self.images)
 
     def describe(self) -> dict[str, str | int | list[int]]:
         """Return what a manifest records, as plain JSON values."""
-        return {
+        described: dict[str, str | int | list[int]] = {
             "name": self.name,
             "source": self.source,
             "location": self.location,
@@ -95,6 +137,9 @@ class ImageSet:
             "image_shape": list(self.image_shape),
             "sha256": self.sha256,
         }
+        if self.labels is not None:
+            described["classes"] = self.num_classes
+        return described
 
     def limit(self, n: int) -> ImageSet:
         """Return the set of the first `n` images, or this one if it has no more than `n`.
@@ -108,9 +153,7 @@ class ImageSet:
             return self
         # Copies, so that the full set can be freed.
         labels = None if self.labels is None else self.labels[:n].copy()
-        return ImageSet.of(
-            self.name, self.images[:n].copy(), labels, source=self.source, location=self.location
-        )
+        return self.replaced(self.images[:n].copy(), labels)
 
     def resized(self, image_size: int, channels: int) -> ImageSet:
         """Return the set at another size (square, Lanczos) and number of channels.
@@ -131,9 +174,7 @@ class ImageSet:
         for target, pixels in zip(resized, self.images, strict=True):
             picture = Image.fromarray(pixels[0] if len(pixels) == 1 else pixels.transpose(1, 2, 0))
             target[:] = picture_to_pixels(picture, image_size, channels)
-        return ImageSet.of(
-            self.name, resized, self.labels, source=self.source, location=self.location
-        )
+        return self.replaced(resized, self.labels)
 
 
 def picture_to_pixels(picture: Image.Image, image_size: int, channels: int) -> NDArray[np.uint8]:

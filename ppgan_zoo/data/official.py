@@ -41,6 +41,7 @@ class OfficialSet:
         mirrors: Addresses, ending in a slash, below which ``<file name>.gz`` is served.
         splits: The full set, by name of the split.
         embedded: The part that the package contains: the start of the training split.
+        classes: Names of the classes, in the order of the labels.
     """
 
     folder: str
@@ -48,6 +49,7 @@ class OfficialSet:
     mirrors: tuple[str, ...]
     splits: dict[str, Split]
     embedded: Split
+    classes: tuple[str, ...]
 
 
 def _splits(train: tuple[str, str], test: tuple[str, str]) -> dict[str, Split]:
@@ -65,6 +67,11 @@ def _split(prefix: str, count: int, images_sha256: str, labels_sha256: str) -> S
         OfficialFile(f"{prefix}-labels-idx1-ubyte", labels_sha256, size_bytes=8 + count),
     )
 
+
+_GARMENTS = (
+    "T-shirt/top", "Trouser", "Pullover", "Dress", "Coat",
+    "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot",
+)  # fmt: skip
 
 OFFICIAL_SETS = {
     "mnist": OfficialSet(
@@ -91,6 +98,7 @@ OFFICIAL_SETS = {
             "2889698e6bc3614913e76901316712919d1998fc2b44512451bfe65bc1e668b1",
             "651e38e2ac0632f5113ec18f1df4977117f953197819034009971a6675a0df78",
         ),
+        classes=tuple("0123456789"),
     ),
     "fashion_mnist": OfficialSet(
         folder="fashion-mnist",
@@ -115,6 +123,7 @@ OFFICIAL_SETS = {
             "ed2e37ed5a3a57d212141a69fe0a0de5a7126ffba14ac3f7e76f5f52cc04b1f0",
             "a69f2dad024ca220a8c4d85f621fdf929042d40c444abde2868903e9220ad517",
         ),
+        classes=_GARMENTS,
     ),
 }
 """Every public set, by the name that a recipe gives it."""

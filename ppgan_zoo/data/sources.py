@@ -1,39 +1,16 @@
-"""Where image sets are found, in a fixed order, and what happens when one is not.
-
-A folder that the user names is used or is an error. Where none is named, known folders
-are searched, then the full set is downloaded, and what is left is the part of the set
-that the package contains: that is said in one line, never done silently.
-"""
+"""Loading an image set of any kind by its name."""
 
 from __future__ import annotations
 
-import os
 import sys
-from collections.abc import Callable
-from importlib import resources
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from ppgan_zoo.data.download import download
-from ppgan_zoo.data.folder import load_folder
-from ppgan_zoo.data.idx import idx_sha256, read_idx, read_idx_stream
 from ppgan_zoo.data.images import ImageSet, check_form
-from ppgan_zoo.data.official import IMAGE_SHAPE, OFFICIAL_SETS, OfficialFile, OfficialSet, Split
-from ppgan_zoo.errors import ConfigError, DataError, UnknownNameError
-from ppgan_zoo.storage.files import user_cache
-
-DATA_VARIABLE = "PPGAN_ZOO_DATA"
-"""The environment variable that names the user's data directory."""
-
-SYSTEM_FOLDER = Path("/usr/share/datasets")
-"""Where Debian's data set packages install."""
-
-_ADVICE = "Give --data-dir DIR for the full set."
-
-_Pixels = NDArray[np.uint8]
+from ppgan_zoo.data.kinds import DataKind
+from ppgan_zoo.errors import ConfigError, PluginError, did_you_mean
+from ppgan_zoo.registry import DATA
 
 
 def print_to_stderr(line: str) -> None:
@@ -51,11 +28,13 @@ def load_image_set(
     channels: int | None = None,
     limit: int | None = None,
     notify: Callable[[str], None] = print_to_stderr,
+    options: Mapping[str, Any] | None = None,
 ) -> ImageSet:
     """Find, verify and load an image set.
 
     Args:
-        name: ``"mnist"``, ``"fashion_mnist"``, or ``"folder"`` for the user's own pictures.
+        name: A kind of data: ``"mnist"``, ``"fashion_mnist"``, ``"folder"`` for the user's
+            own pictures, or one of a plugin.
         directory: The user's data directory; for ``"folder"`` the folder of pictures.
         split: ``"train"`` or ``"test"``.
         offline: Whether to leave the network alone.
@@ -63,6 +42,7 @@ def load_image_set(
         channels: 1 or 3; None leaves the set as it is.
         limit: Keep the first so many images; None keeps all.
         notify: Called with a line of text for whatever the user should know.
+        options: Of the kind itself, see :attr:`ppgan_zoo.data.kinds.DataKind.options`.
 
     Returns:
         The set, with its source and checksum.
@@ -70,227 +50,55 @@ def load_image_set(
     Raises:
         ConfigError: An argument that is not allowed.
         DataError: The set is not where it should be, or a file of it is damaged.
+        PluginError: The kind is a plugin's, and broken.
     """
-    if name not in (*OFFICIAL_SETS, "folder"):
-        raise UnknownNameError("image set", name, (*OFFICIAL_SETS, "folder"), where="data.name")
-    if split not in ("train", "test"):
-        raise ConfigError(f"split {split!r}; give 'train' or 'test'")
-    if limit is not None and limit < 1:
-        raise ConfigError(f"data.limit: {limit} images; give at least 1, or leave it out")
+    kind = DATA.get(name, where="data.name")
+    options = dict(options or {})
+    _check_arguments(kind, directory, split, limit, options)
     check_form(image_size, channels)
-    if name == "folder":
-        if directory is None:
-            raise ConfigError("data.directory: missing; image set 'folder' needs a folder")
-        if split != "train":
-            raise ConfigError("split 'test': a folder has no splits; give the test folder itself")
-        return load_folder(directory, image_size, channels, limit)
-    images = _find(name, directory, split, offline, notify)
+    images = kind.load(
+        directory=directory,
+        split=split,
+        offline=offline,
+        image_size=image_size,
+        channels=channels,
+        limit=limit,
+        notify=notify,
+        **options,
+    )
+    if not isinstance(images, ImageSet):
+        raise PluginError(
+            f"kind of data {name!r}: load returned a {type(images).__name__}; it must return a "
+            "ppgan_zoo.data.ImageSet"
+        )
     if limit is not None:
         images = images.limit(limit)
     return images.resized(image_size or images.image_shape[1], channels or images.image_shape[0])
 
 
-def _find(
-    name: str,
+def _check_arguments(
+    kind: DataKind,
     directory: str | Path | None,
     split: str,
-    offline: bool,
-    notify: Callable[[str], None],
-) -> ImageSet:
-    """Return the first of the places of a set that holds it, as the module's text says."""
-    official = OFFICIAL_SETS[name]
-    if directory is not None:
-        return _from_directory(name, Path(directory), split, "directory")
-    if os.environ.get(DATA_VARIABLE):
-        return _from_directory(name, Path(os.environ[DATA_VARIABLE]), split, "environment")
-    folders = _known_folders(official)
-    for source, folder in folders:
-        found = _from_known_folder(name, folder, split, source, notify)
-        if found is not None:
-            return found
-    looked_in = f"looked in {', '.join(str(folder) for _, folder in folders) or 'no folder'}"
-    if offline:
-        missing = f"{looked_in}; not downloaded: offline"
-    else:
-        try:
-            return _from_download(name, split, notify)
-        except DataError as error:
-            missing = f"{looked_in}; download failed: {error}"
-    if split != "train":
-        raise DataError(
-            f"{name}: {split} split not found ({missing}); the embedded set has only the train "
-            f"split: give --data-dir DIR or set {DATA_VARIABLE}"
+    limit: int | None,
+    options: Mapping[str, Any],
+) -> None:
+    """Refuse what no kind of data, or not this one, can be loaded with."""
+    if split not in ("train", "test"):
+        raise ConfigError(f"split {split!r}; give 'train' or 'test'")
+    if limit is not None and limit < 1:
+        raise ConfigError(f"data.limit: {limit} images; give at least 1, or leave it out")
+    if kind.needs_directory and directory is None:
+        raise ConfigError(f"data.directory: missing; image set {kind.name!r} needs a folder")
+    if split != "train" and not kind.has_splits:
+        raise ConfigError(
+            f"split {split!r}: image set {kind.name!r} has no splits; give the {split} images by a "
+            "directory of their own"
         )
-    embedded = _from_package(name)
-    notify(
-        f"{name}: full set not found ({missing}); using the embedded first "
-        f"{len(embedded):,} training images. {_ADVICE}"
-    )
-    return embedded
-
-
-def _from_directory(name: str, directory: Path, split: str, source: str) -> ImageSet:
-    """Return the set that the user's `directory` holds; it need not be the official one."""
-    official = OFFICIAL_SETS[name]
-    files = official.splits[split]
-    where = DATA_VARIABLE if source == "environment" else "data directory"
-    directory = Path(os.path.expanduser(directory)).absolute()
-    if not os.path.isdir(directory):
-        raise DataError(f"{directory}: {where} is no folder; give one that holds {name}")
-    folders = [directory / sub for sub in (official.folder, *official.aliases)] + [directory]
-    for folder in folders:
-        images_path = _present(folder, files.images)
-        if images_path is not None:
-            break
-    else:
-        raise DataError(
-            f"{directory}: {where} does not hold {name}: looked for {files.images.name} "
-            f"(or .gz) in {', '.join(str(folder) for folder in folders)}; "
-            "put it there, or leave the directory out to use the known places"
-        )
-    images = _read_images(images_path)
-    owner = _official_owner(idx_sha256(images))
-    if owner not in (None, name):
-        raise DataError(f"{images_path}: holds {owner}, not {name}; give the folder of {name}")
-    labels_path = _present(folder, files.labels)
-    labels = None if labels_path is None else _read_labels(labels_path, len(images))
-    return _image_set(name, images, labels, source, str(folder))
-
-
-def _from_known_folder(
-    name: str, folder: Path, split: str, source: str, notify: Callable[[str], None]
-) -> ImageSet | None:
-    """Return the official set if `folder` holds it intact; tell if it is there but damaged."""
-    files = OFFICIAL_SETS[name].splits[split]
-    paths = _present(folder, files.images), _present(folder, files.labels)
-    if paths[0] is None or paths[1] is None:
-        return None
-    try:
-        images = _read_verified(paths[0], files.images)
-        labels = _read_verified(paths[1], files.labels).astype(np.int64)
-    except DataError as error:
-        notify(f"{name}: skipped a damaged copy: {error}")
-        return None
-    return _image_set(name, images, labels, source, str(folder))
-
-
-def _from_download(name: str, split: str, notify: Callable[[str], None]) -> ImageSet:
-    """Download a split into the zoo's own cache and return it."""
-    official = OFFICIAL_SETS[name]
-    folder = _download_folder(official)
-    if folder is None:
-        raise DataError("no home folder to keep it in; set XDG_CACHE_HOME")
-    files = official.splits[split]
-    mirror = download(official.mirrors, (files.images, files.labels), folder)
-    notify(f"{name}: downloaded the {split} split from {mirror} to {folder}")
-    images = _read_verified(folder / f"{files.images.name}.gz", files.images)
-    labels = _read_verified(folder / f"{files.labels.name}.gz", files.labels).astype(np.int64)
-    return _image_set(name, images, labels, "download", str(folder))
-
-
-def _from_package(name: str) -> ImageSet:
-    """Return the embedded part of a set."""
-    official = OFFICIAL_SETS[name]
-    folder = resources.files("ppgan_zoo.data") / "embedded" / official.folder
-
-    def read(file: OfficialFile) -> _Pixels:
-        resource = folder / f"{file.name}.gz"
-        try:
-            with resource.open("rb") as stream:
-                values = read_idx_stream(cast(BinaryIO, stream), str(resource))
-        except OSError as error:
-            raise DataError(
-                f"{resource}: embedded file cannot be read ({error}); reinstall ppgan_zoo"
-            ) from error
-        return _verified(values, str(resource), file)
-
-    images = read(official.embedded.images)
-    labels = read(official.embedded.labels).astype(np.int64)
-    return _image_set(name, images, labels, "embedded", str(folder))
-
-
-def _known_folders(official: OfficialSet) -> list[tuple[str, Path]]:
-    """Return where the full set may lie on this machine, as (source, folder)."""
-    folders = [("debian", SYSTEM_FOLDER / official.folder)]
-    home = _home()
-    if home is not None:
-        paddle = home / ".cache" / "paddle" / "dataset" / official.folder
-        folders.insert(0, ("paddle-cache", paddle))
-    own = _download_folder(official)
-    return folders if own is None else [*folders, ("download", own)]
-
-
-def _download_folder(official: OfficialSet) -> Path | None:
-    """Return where the zoo keeps a set that it downloaded; None without a home."""
-    cache = user_cache()
-    return None if cache is None else cache / "datasets" / official.folder
-
-
-def _home() -> Path | None:
-    """Return the user's home; None for a user who has none, as in some containers."""
-    try:
-        return Path.home()
-    except RuntimeError:
-        return None
-
-
-def _present(folder: Path, file: OfficialFile) -> Path | None:
-    """Return the path of a file in `folder`, raw or gzipped, or None."""
-    for path in (folder / file.name, folder / f"{file.name}.gz"):
-        if os.path.exists(path):  # Path.exists would raise where a folder is not readable
-            return path
-    return None
-
-
-def _read_images(path: Path) -> _Pixels:
-    """Read a user's image file, which must be of the set's form."""
-    images = read_idx(path)
-    if images.ndim != 3 or images.shape[1:] != IMAGE_SHAPE:
-        raise DataError(
-            f"{path}: shape {' x '.join(map(str, images.shape))}; N x {IMAGE_SHAPE[0]} x "
-            f"{IMAGE_SHAPE[1]} is allowed: replace the file, or use data.name folder"
-        )
-    return images
-
-
-def _read_labels(path: Path, count: int) -> NDArray[np.int64]:
-    """Read a user's label file, which must fit the images."""
-    labels = read_idx(path)
-    if labels.shape != (count,):
-        raise DataError(
-            f"{path}: labels of shape {' x '.join(map(str, labels.shape))} for {count} images; "
-            f"{count} are allowed: replace the file, or remove it to go without labels"
-        )
-    return labels.astype(np.int64)
-
-
-def _read_verified(path: Path, file: OfficialFile) -> _Pixels:
-    """Read a file that must have the official content."""
-    return _verified(read_idx(path, max_bytes=file.size_bytes), str(path), file)
-
-
-def _verified(values: _Pixels, where: str, file: OfficialFile) -> _Pixels:
-    """Return the values, or raise if they are not the official ones."""
-    found = idx_sha256(values)
-    if found != file.sha256:
-        raise DataError(
-            f"{where}: content has SHA-256 {found[:12]}..., the official file "
-            f"{file.sha256[:12]}...; remove or replace the file"
-        )
-    return values
-
-
-def _official_owner(sha256: str) -> str | None:
-    """Return the name of the set that a file of images with this checksum belongs to."""
-    for name, official in OFFICIAL_SETS.items():
-        splits: list[Split] = [*official.splits.values(), official.embedded]
-        if any(sha256 == split.images.sha256 for split in splits):
-            return name
-    return None
-
-
-def _image_set(
-    name: str, images: _Pixels, labels: NDArray[np.int64] | None, source: str, location: str
-) -> ImageSet:
-    """Make an image set of grey images ``[N, H, W]``."""
-    return ImageSet.of(name, images[:, None], labels, source=source, location=location)
+    allowed = kind.options
+    for option in options:
+        if option not in allowed:
+            raise ConfigError(
+                f"data.options: {kind.name} has no option {option!r}"
+                f"{did_you_mean(option, allowed)}; allowed: {', '.join(allowed) or 'none'}"
+            )

@@ -21,7 +21,7 @@ class Evaluator:
     Args:
         network: The feature network.
         real: What samples are compared with; at most 10,000 of them are used.
-        metrics: Names out of :data:`ppgan_zoo.metrics.suite.METRICS`.
+        metrics: Names out of :func:`ppgan_zoo.metrics.suite.metric_names`.
         num_samples: How many images are generated each time.
         trained_on: The training images, for memorisation.
 

@@ -19,19 +19,18 @@ from numpy.typing import NDArray
 from ppgan_zoo.data import ImageSet
 from ppgan_zoo.data.sources import print_to_stderr
 from ppgan_zoo.errors import ConfigError, DataError
-from ppgan_zoo.evaluation.real_images import REAL_IMAGES, RealImages, find_data
-from ppgan_zoo.evaluation.sampler import Sampler, open_sampler
+from ppgan_zoo.evaluation.real_images import REAL_IMAGES, DataSource, RealImages
+from ppgan_zoo.evaluation.sampler import Sampler
 from ppgan_zoo.metrics.feature_cache import cached_features
 from ppgan_zoo.metrics.features import FeatureNetwork
-from ppgan_zoo.metrics.network import DEFAULT_FEATURES, open_network
+from ppgan_zoo.metrics.network import open_network, own_networks
 from ppgan_zoo.metrics.suite import (
     FEWEST,
-    METRICS,
-    NEEDS_CLASSES,
     RealFeatures,
     check_metrics,
     measure,
 )
+from ppgan_zoo.registry import METRICS
 from ppgan_zoo.storage.run_directory import command_line, start_facts
 
 FORMAT = 1
@@ -50,8 +49,8 @@ class Protocol:
         ema: Whether the EMA's weights are taken; None for them where there are any.
         resize: Height and width that both sides are brought to (Lanczos); None for the
             model's own.
-        metrics: Names out of :data:`ppgan_zoo.metrics.suite.METRICS`; None for all that
-            the network and the split allow.
+        metrics: Names out of :func:`ppgan_zoo.metrics.suite.metric_names`; None for all of
+            the zoo's own that the network and the split allow.
         floor: Whether real images are measured in the place of samples, too.
     """
 
@@ -79,24 +78,20 @@ class Protocol:
             )
 
 
-def evaluate(
-    path: Path,
+def evaluate_sampler(
+    sampler: Sampler,
+    source: DataSource,
     protocol: Protocol,
     *,
-    best: bool = False,
-    data: str | None = None,
-    directory: str | None = None,
     offline: bool = False,
     notify: Callable[[str], None] = print_to_stderr,
 ) -> dict[str, Any]:
-    """Evaluate a run, a checkpoint or an exported model.
+    """Evaluate what makes images.
 
     Args:
-        path: Its directory; a run stands for its newest valid checkpoint.
+        sampler: From :func:`ppgan_zoo.evaluation.sampler.open_sampler`.
+        source: The real images.
         protocol: How.
-        best: Take a run's best checkpoint.
-        data: Name of the image set; None for the run's own.
-        directory: Where the data are, see :func:`ppgan_zoo.evaluation.real_images.find_data`.
         offline: Whether to leave the network alone.
         notify: Called with a line of text for whatever the user should know.
 
@@ -105,14 +100,11 @@ def evaluate(
 
     Raises:
         ConfigError: Something is asked for that cannot be done.
-        CheckpointError: No such model, or a damaged one.
         DataError: The real images are not there.
     """
     started = time.monotonic()
-    sampler = open_sampler(path, best=best, ema=protocol.ema)
-    source = find_data(path, data, directory)
     network = open_network(source.name, protocol.features, protocol.weights)
-    metrics = _metrics(protocol, network)
+    metrics = _metrics(protocol, network, source.name)
     channels, height, width = sampler.image_shape
     size = (protocol.resize or height, protocol.resize or width)
     images = RealImages(source, (channels, *size), protocol.split, offline, notify)
@@ -143,15 +135,19 @@ def evaluate(
     }  # fmt: skip
 
 
-def _metrics(protocol: Protocol, network: FeatureNetwork) -> list[str]:
+def _metrics(protocol: Protocol, network: FeatureNetwork, data: str) -> list[str]:
     """Return the metrics to take, after refusing what cannot be taken."""
     if protocol.metrics is not None:
         return check_metrics(protocol.metrics, classes=network.classes is not None)
-    refused = set() if network.classes is not None else set(NEEDS_CLASSES)
     # All of the training images through Inception would take a CPU hours.
-    if protocol.split == "train" or network.name not in DEFAULT_FEATURES.values():
-        refused.add("memorisation")
-    return [name for name in METRICS if name not in refused]
+    training = protocol.split == "test" and network.name in own_networks(data)
+    return [
+        metric.name
+        for metric in METRICS.all()
+        if (training or not metric.needs_training_images)
+        and (network.classes is not None or not metric.needs_classes)
+        and not metric.needs_labels
+    ]
 
 
 def _resized(images: NDArray[np.uint8], size: int | None) -> NDArray[np.uint8]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,8 +12,6 @@ import numpy as np
 from ppgan_zoo.data import ImageSet, load_image_set
 from ppgan_zoo.errors import ConfigError, DataError
 from ppgan_zoo.metrics.suite import FEWEST
-from ppgan_zoo.recipe.load import load_recipe
-from ppgan_zoo.storage.run_directory import RunDirectory
 
 REAL_IMAGES = 10_000
 """The most real images that samples are compared with: as many as the test sets have."""
@@ -37,42 +34,6 @@ class DataSource:
     test_directory: str | None
     trained_on: Mapping[str, Any] | None = None
     best_on_test: bool = False
-
-
-def find_data(path: Path, name: str | None = None, directory: str | None = None) -> DataSource:
-    """Return the image set for a model: that of its run, unless another is named.
-
-    Args:
-        path: The run, checkpoint or exported model.
-        name: Of the image set; None for the run's.
-        directory: A data directory with both splits; for ``"folder"`` the pictures that are
-            held out, since a folder has no splits.
-
-    Raises:
-        ConfigError: There is no run to ask, and no set is named.
-    """
-    run = next(
-        (RunDirectory(at) for at in (path, path.parent.parent) if (at / "recipe.yml").is_file()),
-        None,
-    )
-    recipe = load_recipe(run.recipe) if run else None
-    if run is None or recipe is None or name not in (None, recipe.data.name):
-        if name is None:
-            raise ConfigError(
-                f"{path}: is not in a run, whose recipe would name the data; give --data mnist or "
-                "another set"
-            )
-        return DataSource(name, None if name == "folder" else directory, directory)
-    own = recipe.data.directory
-    is_folder = recipe.data.name == "folder"
-    starts = run.starts()
-    return DataSource(
-        recipe.data.name,
-        train_directory=own if is_folder else directory or own,
-        test_directory=directory if is_folder else directory or own,
-        trained_on=starts[0]["data"] if starts else None,
-        best_on_test=recipe.checkpoint.best_by == "fid" and recipe.evaluation.split == "test",
-    )
 
 
 @dataclass(eq=False)
@@ -169,6 +130,4 @@ def choose(images: ImageSet, count: int) -> ImageSet:
     """
     order = np.argsort(np.random.PCG64(0).random_raw(len(images)), kind="stable")[:count]
     labels = None if images.labels is None else images.labels[order]
-    return ImageSet.of(
-        images.name, images.images[order], labels, source=images.source, location=images.location
-    )
+    return images.replaced(images.images[order], labels)

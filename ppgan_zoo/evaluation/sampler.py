@@ -12,23 +12,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ppgan_zoo.data import to_uint8
-from ppgan_zoo.data.sources import print_to_stderr
-from ppgan_zoo.errors import CheckpointError, ConfigError
+from ppgan_zoo.errors import ConfigError, os_errors
 from ppgan_zoo.export.exported import MODEL_FILE, open_exported
-from ppgan_zoo.models.latent import Latent
-from ppgan_zoo.storage.checkpoint import (
-    MANIFEST,
-    Checkpoint,
-    newest_valid_checkpoint,
-    open_checkpoint,
-    read_best,
-)
+from ppgan_zoo.models.facts import find_class
+from ppgan_zoo.models.latent import Code, Latent, labels_in_turn
+from ppgan_zoo.models.nets import BATCH_SIZE, generate
+from ppgan_zoo.models.restore import find_checkpoint, load_generator, weights_name
+from ppgan_zoo.storage.checkpoint import MANIFEST
 from ppgan_zoo.storage.files import sha256_file
-from ppgan_zoo.storage.pickles import refuse_pickle
 from ppgan_zoo.storage.pictures import image_grid, save_png
-from ppgan_zoo.storage.run_directory import RunDirectory
-
-BATCH = 128
 
 
 @dataclass(frozen=True)
@@ -38,31 +30,53 @@ class Sampler:
     Attributes:
         latent: The prior of z.
         image_range: Lowest and highest value of `generate`'s images.
-        generate: z ``[N, latent.dim]`` to images ``[N, C, H, W]``, both float32.
+        generate: A code of N arrays to images ``float32 [N, C, H, W]``.
         image_shape: Channels, height and width of the images.
         origin: What is sampled, as plain data for a record: path, model, iteration, which
             weights, and the SHA-256 of the file that holds the hashes of all others.
+        num_classes: Classes that it takes labels of; 0 for none.
+        classes: Their names, where they are known.
     """
 
     latent: Latent
     image_range: tuple[float, float]
-    generate: Callable[[NDArray[np.float32]], NDArray[np.float32]]
+    generate: Callable[[Code], NDArray[np.float32]]
     image_shape: tuple[int, int, int]
     origin: Mapping[str, Any]
+    num_classes: int = 0
+    classes: tuple[str, ...] = ()
 
-    def sample(self, count: int, seed: int) -> NDArray[np.uint8]:
+    def sample(
+        self, count: int, seed: int, labels: NDArray[np.int64] | None = None
+    ) -> NDArray[np.uint8]:
         """Return `count` images as ``uint8 [count, C, H, W]``.
 
         Args:
             count: How many.
             seed: Of z; the first images do not depend on `count`.
+            labels: int64 ``[count]``; None for each class in its turn.
         """
-        z = self.latent.sample(count, seed)
+        if labels is None:
+            labels = self.labels_in_turn(count)
+        code = Code(self.latent.sample(count, seed), labels)
         parts = [
-            to_uint8(self.generate(z[start : start + BATCH]), self.image_range)
-            for start in range(0, count, BATCH)
+            to_uint8(self.generate(code[start : start + BATCH_SIZE]), self.image_range)
+            for start in range(0, count, BATCH_SIZE)
         ]
         return np.concatenate(parts)
+
+    def labels_in_turn(self, count: int) -> NDArray[np.int64] | None:
+        """Return each class in its turn, int64 ``[count]``; None for a model without labels."""
+        return labels_in_turn(count, self.num_classes) if self.num_classes else None
+
+    def labels_of(self, name: str, count: int) -> NDArray[np.int64]:
+        """Return the label of one class, by name or number, `count` times: int64 ``[count]``.
+
+        Raises:
+            ConfigError: It takes no labels, or has no such class.
+        """
+        label = find_class(name, self.num_classes, self.classes, "--class")
+        return np.full(count, label, np.int64)
 
 
 def open_sampler(path: Path, *, best: bool = False, ema: bool | None = None) -> Sampler:
@@ -84,18 +98,22 @@ def open_sampler(path: Path, *, best: bool = False, ema: bool | None = None) -> 
         return _exported_sampler(path, ema)
     checkpoint = find_checkpoint(path, best=best)
     generator, facts = load_generator(checkpoint, ema=ema)
-    from ppgan_zoo.models.nets import generate
-
     origin = {
         "kind": "checkpoint",
         "path": str(checkpoint.path),
         "model": facts.name,
         "iteration": checkpoint.iteration,
-        "weights": _weights_name(checkpoint, ema),
+        "weights": weights_name(checkpoint, ema),
         "sha256": sha256_file(checkpoint.path / MANIFEST),
     }
     return Sampler(
-        facts.latent, facts.image_range, lambda z: generate(generator, z), facts.image_shape, origin
+        facts.latent,
+        facts.image_range,
+        lambda code: generate(generator, code.z, code.labels),
+        facts.image_shape,
+        origin,
+        facts.num_classes,
+        facts.classes,
     )
 
 
@@ -116,70 +134,15 @@ def _exported_sampler(path: Path, ema: bool | None) -> Sampler:
         "weights": weights,
         "sha256": sha256_file(path / MODEL_FILE),
     }
-    return Sampler(model.latent, model.image_range, model.generate, description.image_shape, origin)
-
-
-def find_checkpoint(path: Path, *, best: bool = False) -> Checkpoint:
-    """Return the checkpoint that a path means: itself, or one of a run.
-
-    Raises:
-        CheckpointError: There is none.
-    """
-    refuse_pickle(path)
-    if os.path.isfile(path / MANIFEST):
-        return open_checkpoint(path)
-    run = RunDirectory(path)
-    if not os.path.isdir(run.checkpoints):
-        raise CheckpointError(
-            f"{path}: neither a run (no checkpoints/), nor a checkpoint (no {MANIFEST}), nor an "
-            f"exported model (no {MODEL_FILE})"
-        )
-    if not best:
-        return newest_valid_checkpoint(run.checkpoints, notify=print_to_stderr)
-    chosen = read_best(run.checkpoints)
-    if chosen is None:
-        raise CheckpointError(f"{path}: has no best checkpoint (checkpoint.best_by was null)")
-    return open_checkpoint(run.checkpoints / Path(chosen["checkpoint"]).name)
-
-
-def load_generator(checkpoint: Checkpoint, *, ema: bool | None = None) -> tuple[Any, Any]:
-    """Build a checkpoint's generator in eval mode.
-
-    Args:
-        checkpoint: Where its weights are.
-        ema: Whether to take the EMA's weights; None for them where there are any.
-
-    Returns:
-        The generator and its :class:`ppgan_zoo.run.build.ModelFacts`.
-
-    Raises:
-        CheckpointError: Damaged, written by another version of the model, or without EMA.
-    """
-    from ppgan_zoo.models.nets import load_arrays
-    from ppgan_zoo.run.build import ModelFacts, build_model
-
-    manifest = checkpoint.path / MANIFEST
-    facts = ModelFacts.from_json(checkpoint.model, str(manifest))
-    weights = _weights_name(checkpoint, ema)
-    arrays = checkpoint.arrays(weights)
-    try:
-        generator = build_model(facts).generator
-    except ConfigError as error:
-        raise CheckpointError(f"{manifest}: key 'model': {error}") from error
-    try:
-        load_arrays(generator, arrays)
-    except CheckpointError as error:
-        raise CheckpointError(f"{checkpoint.path / weights}.safetensors: {error}") from error
-    generator.eval()
-    return generator, facts
-
-
-def _weights_name(checkpoint: Checkpoint, ema: bool | None) -> str:
-    if ema and not checkpoint.has("ema"):
-        raise CheckpointError(
-            f"{checkpoint.path}: holds no moving average (ema.decay was null); leave out --ema"
-        )
-    return "ema" if ema is not False and checkpoint.has("ema") else "generator"
+    return Sampler(
+        model.latent,
+        model.image_range,
+        lambda code: model.generate(code.z, code.labels),
+        description.image_shape,
+        origin,
+        description.num_classes,
+        description.classes,
+    )
 
 
 def write_images(images: NDArray[np.uint8], path: Path) -> None:
@@ -188,7 +151,7 @@ def write_images(images: NDArray[np.uint8], path: Path) -> None:
     Raises:
         ConfigError: Another suffix, or the file cannot be written.
     """
-    try:
+    with os_errors(ConfigError, f"--output {path}: cannot be written"):
         path.parent.mkdir(parents=True, exist_ok=True)
         if path.suffix == ".npy":
             np.save(path, images, allow_pickle=False)
@@ -196,5 +159,3 @@ def write_images(images: NDArray[np.uint8], path: Path) -> None:
             save_png(path, image_grid(images, columns=max(1, round(len(images) ** 0.5))))
         else:
             raise ConfigError(f"--output {path}: the name must end in .png (a grid) or .npy")
-    except OSError as error:
-        raise ConfigError(f"--output {path}: cannot be written: {error.strerror}") from None

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
-from ppgan_zoo.errors import ConfigError, ExportError
+from ppgan_zoo.errors import ConfigError, ExportError, os_errors
 from ppgan_zoo.export.predictor import InferenceSettings, make_predictor, run_predictor
 from ppgan_zoo.export.program import check_program
 from ppgan_zoo.models.latent import Latent, Prior
@@ -85,6 +85,8 @@ class Description(_Strict):
     inference: InferenceSettings
     largest_difference: Differences
     sha256: dict[str, str]
+    num_classes: Annotated[int, Field(ge=0, le=2**20)] = 0
+    classes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -105,9 +107,32 @@ class ExportedModel:
         """Lowest and highest pixel value."""
         return self.description.image_range
 
-    def generate(self, z: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return images ``[N, C, H, W]`` of z ``[N, latent_dim]``, through Paddle Inference."""
-        return run_predictor(self.predictor, z)
+    def generate(
+        self, z: NDArray[np.float32], labels: NDArray[np.int64] | None = None
+    ) -> NDArray[np.float32]:
+        """Return images ``[N, C, H, W]``, through Paddle Inference.
+
+        Args:
+            z: float32 ``[N, latent_dim]``.
+            labels: int64 ``[N]``, for a model that takes labels and for no other.
+
+        Raises:
+            ExportError: Labels are missing, are too many, or are no class.
+        """
+        if (labels is not None) != bool(self.description.num_classes):
+            wants = f"takes labels of {self.description.num_classes} classes"
+            raise ExportError(
+                f"{self.path}: {wants if labels is None else 'takes no labels'}; "
+                f"{'give' if labels is None else 'leave out'} labels"
+            )
+        if labels is None:
+            return run_predictor(self.predictor, z)
+        if len(labels) and not 0 <= labels.min() <= labels.max() < self.description.num_classes:
+            raise ExportError(
+                f"{self.path}: labels from {labels.min()} to {labels.max()}; give 0 to "
+                f"{self.description.num_classes - 1}"
+            )
+        return run_predictor(self.predictor, z, labels)
 
 
 def open_exported(path: Path) -> ExportedModel:
@@ -119,10 +144,8 @@ def open_exported(path: Path) -> ExportedModel:
     description = read_description(path)
     for name, wanted in description.sha256.items():
         file = path / name
-        try:
+        with os_errors(ExportError, f"{file}: cannot be read", then="export again"):
             found = sha256_file(file)
-        except OSError as error:
-            raise ExportError(f"{file}: cannot be read: {error.strerror}; export again") from None
         if found != wanted:
             raise ExportError(
                 f"{file}: its SHA-256 is {found[:12]}..., and {MODEL_FILE} says {wanted[:12]}...; "

@@ -16,7 +16,6 @@ from paddle.static import InputSpec
 
 from ppgan_zoo import __version__
 from ppgan_zoo.errors import ExportError
-from ppgan_zoo.evaluation.sampler import load_generator
 from ppgan_zoo.export.exported import (
     FORMAT,
     MODEL_FILE,
@@ -29,6 +28,9 @@ from ppgan_zoo.export.exported import (
 )
 from ppgan_zoo.export.folding import fold
 from ppgan_zoo.export.predictor import Trial, choose_settings
+from ppgan_zoo.models.facts import ModelFacts
+from ppgan_zoo.models.latent import labels_in_turn
+from ppgan_zoo.models.restore import load_generator
 from ppgan_zoo.storage.checkpoint import Checkpoint
 from ppgan_zoo.storage.files import atomic_folder, sha256_file
 
@@ -68,20 +70,23 @@ def export(
     """
     _check_output(output)
     generator, facts = load_generator(checkpoint)
-    z = facts.latent.sample(CHECKED_SAMPLES, checkpoint.iteration)
+    inputs = _checked_inputs(facts, checkpoint.iteration)
     # This forward also brings spectral norm's stored weight up to date before it is saved.
     with paddle.no_grad():
-        wanted = generator(paddle.to_tensor(z)).numpy()
-    folded = _fold(load_generator(checkpoint)[0], z, wanted, tolerance)
+        wanted = generator(*map(paddle.to_tensor, inputs)).numpy()
+    folded = _fold(load_generator(checkpoint)[0], inputs, wanted, tolerance)
     with atomic_folder(output) as folder:
-        program, parameters = _save_static(folded or generator, facts.latent.dim, folder)
-        of_graph = _largest(_run_static_graph(folder, z), wanted)
+        program, parameters = _save_static(folded or generator, facts, folder)
+        of_graph = _largest(_run_static_graph(folder, inputs), wanted)
         choice, trials = choose_settings(
             program,
             parameters,
-            z,
+            inputs,
             # A batch of one first: the batch size must be free.
-            lambda run: max(_largest(run(z[:n]), wanted[:n]) for n in (1, len(z))),
+            lambda run: max(
+                _largest(run(*(array[:n] for array in inputs)), wanted[:n])
+                for n in (1, len(wanted))
+            ),
             tolerance,
             timed=timed,
         )
@@ -115,9 +120,11 @@ def export(
                 static_graph=of_graph,
                 paddle_inference=of_inference,
                 tolerance=tolerance,
-                samples=len(z),
+                samples=len(wanted),
             ),
             sha256={path.name: sha256_file(path) for path in (program, parameters)},
+            num_classes=facts.num_classes,
+            classes=facts.classes,
         )
         text = yaml.safe_dump(description.model_dump(mode="json"), sort_keys=False)
         (folder / MODEL_FILE).write_text(text, encoding="utf-8")
@@ -125,14 +132,24 @@ def export(
     return description
 
 
+def _checked_inputs(facts: ModelFacts, seed: int) -> tuple[NDArray[Any], ...]:
+    """Return z, and labels if the model takes them: every class at least three times."""
+    count = max(CHECKED_SAMPLES, 3 * facts.num_classes)
+    z = facts.latent.sample(count, seed)
+    return (z, labels_in_turn(count, facts.num_classes)) if facts.num_classes else (z,)
+
+
 def _fold(
-    generator: nn.Layer, z: NDArray[np.float32], wanted: NDArray[Any], tolerance: float
+    generator: nn.Layer,
+    inputs: tuple[NDArray[Any], ...],
+    wanted: NDArray[Any],
+    tolerance: float,
 ) -> nn.Layer | None:
     """Return the generator in its faster form, or None if it makes other images in that."""
     try:
-        fold(generator, z)
+        fold(generator, *inputs)
         with paddle.no_grad():
-            images = generator(paddle.to_tensor(z)).numpy()
+            images = generator(*map(paddle.to_tensor, inputs)).numpy()
     except (AttributeError, TypeError, ValueError, RuntimeError):
         return None  # the model's own code reaches into its layers, as to a weight's shape
     right = images.shape == wanted.shape and _largest(images, wanted) <= tolerance
@@ -150,14 +167,17 @@ def _check_output(output: Path) -> None:
         )
 
 
-def _save_static(generator: nn.Layer, latent_dim: int, folder: Path) -> tuple[Path, Path]:
+def _save_static(generator: nn.Layer, facts: ModelFacts, folder: Path) -> tuple[Path, Path]:
     """Trace and save; Paddle 3 writes a ``.json`` program, Paddle 2 a ``.pdmodel``."""
+    inputs = [InputSpec([None, facts.latent.dim], "float32", name="z")]
+    if facts.num_classes:
+        inputs.append(InputSpec([None], "int64", name="labels"))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         paddle.jit.save(
             generator,
             str(folder / PREFIX),
-            input_spec=[InputSpec([None, latent_dim], "float32", name="z")],
+            input_spec=inputs,
         )
     # Paddle 2 adds a pickle that only its training side reads: it must not be shipped.
     (folder / f"{PREFIX}.pdiparams.info").unlink(missing_ok=True)
@@ -169,7 +189,7 @@ def _save_static(generator: nn.Layer, latent_dim: int, folder: Path) -> tuple[Pa
     return program, parameters
 
 
-def _run_static_graph(folder: Path, z: NDArray[np.float32]) -> NDArray[np.float32]:
+def _run_static_graph(folder: Path, inputs: tuple[NDArray[Any], ...]) -> NDArray[np.float32]:
     """Reload the saved graph and run it by Paddle's own executor.
 
     By ``load_inference_model``, since ``jit.load`` of Paddle 2 executes a pickle.
@@ -181,7 +201,10 @@ def _run_static_graph(folder: Path, z: NDArray[np.float32]) -> NDArray[np.float3
             program, feeds, fetches = paddle.static.load_inference_model(
                 str(folder / PREFIX), executor
             )
-            (images,) = executor.run(program, feed={feeds[0]: z}, fetch_list=fetches)
+            # Fed by name: a program does not keep the order of its inputs.
+            named = dict(zip(("z", "labels"), inputs, strict=False))
+            feed = {name: named[name] for name in feeds}
+            (images,) = executor.run(program, feed=feed, fetch_list=fetches)
             result: NDArray[np.float32] = images
             return result
     finally:

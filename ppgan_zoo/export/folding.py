@@ -40,7 +40,7 @@ class _Call:
     geometry: Geometry | None
 
 
-def fold(generator: nn.Layer, z: NDArray[np.float32]) -> int:
+def fold(generator: nn.Layer, z: NDArray[np.float32], *labels: NDArray[np.int64]) -> int:
     """Rewrite `generator` in place, in eval mode, and return how many layers were replaced.
 
     Only Paddle's own layers are touched (not subclasses), without hooks, called once with
@@ -51,19 +51,20 @@ def fold(generator: nn.Layer, z: NDArray[np.float32]) -> int:
         generator: Maps z to images.
         z: ``[N, latent_dim]`` to try it with; some dozens, so that the random numbers of a
             layer of one feature are not all positive.
+        *labels: int64 ``[N]``, for a generator that takes labels.
     """
     replaced = 0
-    for product, norm in _neighbours(_trial(generator, z), _PRODUCTS, _NORMS):
+    for product, norm in _neighbours(_trial(generator, (z, *labels)), _PRODUCTS, _NORMS):
         if _norm_can_follow(product, norm):
             _replace(generator, product, _with_norm_after(product, norm))
             _replace(generator, norm, nn.Identity())
             replaced += 2
-    for norm, dense in _neighbours(_trial(generator, z), _NORMS, (nn.Linear,)):
+    for norm, dense in _neighbours(_trial(generator, (z, *labels)), _NORMS, (nn.Linear,)):
         if _is_fixed(norm) and dense.weight.shape[0] % norm._mean.shape[0] == 0:
             _replace(generator, dense, _with_norm_before(dense, norm))
             _replace(generator, norm, nn.Identity())
             replaced += 2
-    for call in _trial(generator, z):
+    for call in _trial(generator, (z, *labels)):
         faster = _faster(call)
         if faster is not None:
             _replace(generator, call.layer, faster)
@@ -72,7 +73,7 @@ def fold(generator: nn.Layer, z: NDArray[np.float32]) -> int:
     return replaced
 
 
-def _trial(generator: nn.Layer, z: NDArray[np.float32]) -> list[_Call]:
+def _trial(generator: nn.Layer, inputs: tuple[NDArray[Any], ...]) -> list[_Call]:
     """Run `generator` with its layers made to return random numbers; return their calls."""
     calls: list[_Call] = []
     draws = np.random.default_rng(0)
@@ -91,7 +92,7 @@ def _trial(generator: nn.Layer, z: NDArray[np.float32]) -> list[_Call]:
 
     layers = [layer for layer in generator.sublayers() if _is_plain(layer)]
     with hooked(layers, record), paddle.no_grad():
-        generator(paddle.to_tensor(z))
+        generator(*map(paddle.to_tensor, inputs))
     times = collections.Counter(id(call.layer) for call in calls)
     return [call for call in calls if times[id(call.layer)] == 1]
 

@@ -7,6 +7,7 @@ operations are wrong under one or the other, so an export measures.
 
 from __future__ import annotations
 
+import functools
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -83,8 +84,8 @@ class Trial:
 def choose_settings(
     program: Path,
     parameters: Path,
-    z: Images,
-    difference: Callable[[Callable[[Images], Images]], float],
+    inputs: tuple[NDArray[Any], ...],
+    difference: Callable[[Callable[..., Images]], float],
     tolerance: float,
     *,
     timed: bool,
@@ -94,8 +95,9 @@ def choose_settings(
     Args:
         program: The exported program.
         parameters: Its weights.
-        z: ``[N, latent_dim]``, to time with.
-        difference: Returns how far the images of a function of z are from the right ones.
+        inputs: What to time with: z ``[N, latent_dim]`` and, if it takes them, labels ``[N]``.
+        difference: Returns how far the images of a function of the inputs are from the right
+            ones.
         tolerance: Largest difference allowed.
         timed: Take a later candidate over the first right one where it is clearly faster,
             by 10 % of the median; otherwise the first right one, which is the same at
@@ -107,7 +109,7 @@ def choose_settings(
     predictors, trials = [], []
     for settings in CANDIDATES:
         predictor = make_predictor(program, parameters, settings)
-        trial = Trial(settings, difference(lambda z, p=predictor: run_predictor(p, z)))  # type: ignore[misc]
+        trial = Trial(settings, difference(functools.partial(run_predictor, predictor)))
         trials.append(trial)
         predictors.append(predictor)
         if not timed and trial.difference <= tolerance:
@@ -115,8 +117,10 @@ def choose_settings(
     right = [place for place, trial in enumerate(trials) if trial.difference <= tolerance]
     if not right:
         return min(trials, key=lambda trial: trial.difference), trials
-    batch = z[np.arange(TIMED_BATCH) % len(z)]
-    seconds = _interleaved([lambda p=predictors[place]: run_predictor(p, batch) for place in right])  # type: ignore[misc]
+    batch = [array[np.arange(TIMED_BATCH) % len(array)] for array in inputs]
+    seconds = _interleaved(
+        [functools.partial(run_predictor, predictors[place], *batch) for place in right]
+    )
     for place, time_ in zip(right, seconds, strict=True):
         trials[place] = Trial(trials[place].settings, trials[place].difference, time_)
     return fastest([trials[place] for place in right]), trials
@@ -170,11 +174,21 @@ def make_predictor(program: Path, parameters: Path, settings: InferenceSettings)
     return inference.create_predictor(config)
 
 
-def run_predictor(predictor: Any, z: Images) -> Images:
-    """Feed z ``[N, latent_dim]`` and return the images ``[N, C, H, W]``."""
-    entry = predictor.get_input_handle(predictor.get_input_names()[0])
-    entry.reshape(list(z.shape))
-    entry.copy_from_cpu(np.ascontiguousarray(z, np.float32))
+def run_predictor(predictor: Any, z: Images, labels: NDArray[np.int64] | None = None) -> Images:
+    """Feed z ``[N, latent_dim]``, and labels ``[N]`` if it takes them; return the images.
+
+    Returns:
+        float32 ``[N, C, H, W]``.
+    """
+    arrays = {"z": np.ascontiguousarray(z, np.float32)}
+    if labels is not None:
+        arrays["labels"] = np.ascontiguousarray(labels, np.int64)
+    names = predictor.get_input_names()
+    for place, (name, array) in enumerate(arrays.items()):
+        # The only input may have another name: exports of before there were labels.
+        entry = predictor.get_input_handle(name if name in names else names[place])
+        entry.reshape(list(array.shape))
+        entry.copy_from_cpu(array)
     predictor.run()
     images: Images = predictor.get_output_handle(predictor.get_output_names()[0]).copy_to_cpu()
     return images

@@ -8,15 +8,28 @@ are numpy's, so that a resumed run repeats them on every version and device.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 
 import numpy as np
 import paddle
 from numpy.typing import NDArray
 from paddle import Tensor
 
-from ppgan_zoo.errors import UnknownNameError
+from ppgan_zoo.registry import AUGMENTATIONS
 
-Augmentation = Callable[[Tensor, np.random.Generator], Tensor]
+
+@dataclass(frozen=True)
+class Augmentation:
+    """One way of changing images, the same for real and fake ones.
+
+    Attributes:
+        name: Name in a recipe.
+        function: ``(images [N, C, H, W], rng) -> images`` of the same shape; every image by
+            its own draw, and gradients flow through.
+    """
+
+    name: str
+    function: Callable[[Tensor, np.random.Generator], Tensor]
 
 
 def color(images: Tensor, rng: np.random.Generator) -> Tensor:
@@ -27,7 +40,7 @@ def color(images: Tensor, rng: np.random.Generator) -> Tensor:
     """
     count = images.shape[0]
     brightness, saturation, contrast = (
-        constant(values, images) for values in rng.random((3, count, 1, 1, 1))
+        tensor_like(values, images) for values in rng.random((3, count, 1, 1, 1))
     )
     images = images + (brightness - 0.5)
     gray = images.mean(axis=1, keepdim=True)
@@ -43,8 +56,8 @@ def translation(images: Tensor, rng: np.random.Generator) -> Tensor:
     rows = _shift_matrices(height, rng.integers(-_eighth(height), _eighth(height) + 1, count))
     columns = _shift_matrices(width, rng.integers(-_eighth(width), _eighth(width) + 1, count))
     # A product with 0/1 matrices moves pixels exactly, whole batches at once.
-    moved = paddle.matmul(constant(rows, images), images)
-    return paddle.matmul(moved, constant(columns, images), transpose_y=True)
+    moved = paddle.matmul(tensor_like(rows, images), images)
+    return paddle.matmul(moved, tensor_like(columns, images), transpose_y=True)
 
 
 def cutout(images: Tensor, rng: np.random.Generator) -> Tensor:
@@ -58,35 +71,41 @@ def cutout(images: Tensor, rng: np.random.Generator) -> Tensor:
         inside.append((index >= first[:, None]) & (index < first[:, None] + length))
     rows, columns = inside
     mask = ~(rows[:, :, None] & columns[:, None, :])
-    return images * constant(mask[:, None], images)
+    return images * tensor_like(mask[:, None], images)
 
 
-AUGMENTATIONS: dict[str, Augmentation] = {
-    "color": color,
-    "translation": translation,
-    "cutout": cutout,
-}
+COLOR = Augmentation("color", color)
+TRANSLATION = Augmentation("translation", translation)
+CUTOUT = Augmentation("cutout", cutout)
 
 
-def augment(images: Tensor, policies: Iterable[str], rng: np.random.Generator) -> Tensor:
-    """Apply the augmentations called `policies`, in that order.
+def augment(
+    images: Tensor,
+    names: Iterable[str],
+    rng: np.random.Generator,
+    probability: float = 1.0,
+) -> Tensor:
+    """Apply the augmentations called `names`, in that order.
 
     Args:
         images: ``[N, C, H, W]``.
-        policies: Keys of :data:`AUGMENTATIONS`.
+        names: Names of the registry ``AUGMENTATIONS``.
         rng: Drawn from.
+        probability: Of each image that it is augmented, by each of them on its own.
 
     Raises:
         UnknownNameError: No such augmentation.
     """
-    for name in policies:
-        if name not in AUGMENTATIONS:
-            raise UnknownNameError("augmentation", name, AUGMENTATIONS)
-        images = AUGMENTATIONS[name](images, rng)
+    for name in names:
+        augmented = AUGMENTATIONS.get(name).function(images, rng)
+        if probability < 1.0:
+            chosen = tensor_like(rng.random((images.shape[0], 1, 1, 1)) < probability, images)
+            augmented = chosen * augmented + (1.0 - chosen) * images
+        images = augmented
     return images
 
 
-def constant(values: NDArray[np.generic], like: Tensor) -> Tensor:
+def tensor_like(values: NDArray[np.generic], like: Tensor) -> Tensor:
     """Return `values` as a tensor of the type of `like`."""
     return paddle.to_tensor(values).astype(like.dtype)
 

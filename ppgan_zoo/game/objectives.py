@@ -15,7 +15,8 @@ from dataclasses import dataclass
 from paddle import Tensor
 from paddle.nn import functional as F
 
-from ppgan_zoo.errors import ConfigError, UnknownNameError
+from ppgan_zoo.errors import ConfigError
+from ppgan_zoo.registry import OBJECTIVES
 
 
 @dataclass(frozen=True)
@@ -57,6 +58,9 @@ class Objective:
         relativistic: Whether G's loss needs D's logits of real images too.
         probability: Whether ``sigmoid(logit)`` is D's probability of "real"; if not, the
             logit itself is D's score.
+        of_critic: Whether D is a critic, of bounded slope and trained to its best: nothing
+            is wrong with one that is far ahead of G.
+        takes_bounded_output: Whether it can live with a D whose output is bounded.
     """
 
     name: str
@@ -67,6 +71,8 @@ class Objective:
     smoothable: bool = False
     relativistic: bool = False
     probability: bool = False
+    of_critic: bool = False
+    takes_bounded_output: bool = False
 
     def score(self, logits: Tensor) -> Tensor:
         """Return the mean of D's score of a batch, in [0, 1] for a probability."""
@@ -80,11 +86,9 @@ def get_objective(name: str, smoothing: LabelSmoothing | None = None) -> Objecti
         UnknownNameError: No such objective.
         ConfigError: `smoothing` is asked of an objective that has no targets.
     """
-    if name not in OBJECTIVES:
-        raise UnknownNameError("objective", name, OBJECTIVES)
-    objective = OBJECTIVES[name]
+    objective = OBJECTIVES.get(name)
     if smoothing and not objective.smoothable:
-        able = [other.name for other in OBJECTIVES.values() if other.smoothable]
+        able = [other.name for other in OBJECTIVES.all() if other.smoothable]
         raise ConfigError(
             f"objective.label_smoothing: {name} has no labels to smooth; set it to 0 or use "
             f"one of {', '.join(able)}"
@@ -156,62 +160,65 @@ def _relativistic_pairing_g(fake: Tensor, real: Tensor | None, smoothing: LabelS
     return F.softplus(real - fake).mean()
 
 
-OBJECTIVES = {
-    objective.name: objective
-    for objective in (
-        Objective(
-            name="non_saturating",
-            source="Goodfellow et al. 2014, section 3",
-            discriminator_loss=_sum_of(_CROSS_ENTROPY),
-            halves=_CROSS_ENTROPY,
-            generator_loss=_non_saturating_g,
-            smoothable=True,
-            probability=True,
-        ),
-        Objective(
-            name="minimax",
-            source="Goodfellow et al. 2014, equation 1",
-            discriminator_loss=_sum_of(_CROSS_ENTROPY),
-            halves=_CROSS_ENTROPY,
-            generator_loss=_minimax_g,
-            smoothable=True,
-            probability=True,
-        ),
-        Objective(
-            name="least_squares",
-            source="Mao et al. 2017, equation 9",
-            discriminator_loss=_sum_of(_LEAST_SQUARES),
-            halves=_LEAST_SQUARES,
-            generator_loss=_least_squares_g,
-            smoothable=True,
-        ),
-        Objective(
-            name="hinge",
-            source="Lim and Ye 2017; Miyato et al. 2018, equations 16 and 17",
-            discriminator_loss=_sum_of(_HINGE),
-            halves=_HINGE,
-            generator_loss=_raise_fake_g,
-        ),
-        Objective(
-            name="wasserstein",
-            source="Arjovsky et al. 2017, algorithm 1",
-            discriminator_loss=_sum_of(_WASSERSTEIN),
-            halves=_WASSERSTEIN,
-            generator_loss=_raise_fake_g,
-        ),
-        Objective(
-            name="relativistic_average",
-            source="Jolicoeur-Martineau 2019 (RaSGAN)",
-            discriminator_loss=_relativistic_average_d,
-            generator_loss=_relativistic_average_g,
-            relativistic=True,
-        ),
-        Objective(
-            name="relativistic_pairing",
-            source="Jolicoeur-Martineau 2019; Huang et al. 2024 (R3GAN)",
-            discriminator_loss=_relativistic_pairing_d,
-            generator_loss=_relativistic_pairing_g,
-            relativistic=True,
-        ),
-    )
-}
+NON_SATURATING = Objective(
+    name="non_saturating",
+    source="Goodfellow et al. 2014, section 3",
+    discriminator_loss=_sum_of(_CROSS_ENTROPY),
+    halves=_CROSS_ENTROPY,
+    generator_loss=_non_saturating_g,
+    smoothable=True,
+    probability=True,
+)
+
+MINIMAX = Objective(
+    name="minimax",
+    source="Goodfellow et al. 2014, equation 1",
+    discriminator_loss=_sum_of(_CROSS_ENTROPY),
+    halves=_CROSS_ENTROPY,
+    generator_loss=_minimax_g,
+    smoothable=True,
+    probability=True,
+)
+
+LEAST_SQUARES = Objective(
+    name="least_squares",
+    source="Mao et al. 2017, equation 9",
+    discriminator_loss=_sum_of(_LEAST_SQUARES),
+    halves=_LEAST_SQUARES,
+    generator_loss=_least_squares_g,
+    smoothable=True,
+    takes_bounded_output=True,
+)
+
+HINGE = Objective(
+    name="hinge",
+    source="Lim and Ye 2017; Miyato et al. 2018, equations 16 and 17",
+    discriminator_loss=_sum_of(_HINGE),
+    halves=_HINGE,
+    generator_loss=_raise_fake_g,
+)
+
+WASSERSTEIN = Objective(
+    name="wasserstein",
+    source="Arjovsky et al. 2017, algorithm 1",
+    discriminator_loss=_sum_of(_WASSERSTEIN),
+    halves=_WASSERSTEIN,
+    generator_loss=_raise_fake_g,
+    of_critic=True,
+)
+
+RELATIVISTIC_AVERAGE = Objective(
+    name="relativistic_average",
+    source="Jolicoeur-Martineau 2019 (RaSGAN)",
+    discriminator_loss=_relativistic_average_d,
+    generator_loss=_relativistic_average_g,
+    relativistic=True,
+)
+
+RELATIVISTIC_PAIRING = Objective(
+    name="relativistic_pairing",
+    source="Jolicoeur-Martineau 2019; Huang et al. 2024 (R3GAN)",
+    discriminator_loss=_relativistic_pairing_d,
+    generator_loss=_relativistic_pairing_g,
+    relativistic=True,
+)

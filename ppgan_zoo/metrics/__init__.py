@@ -1,1 +1,5 @@
-"""Figures that say how far samples are from real images. NumPy only, float64."""
+"""Figures that say how far samples are from real images: NumPy only, float64.
+
+Read ``suite``, then any figure, such as ``frechet``; ``features`` and ``network`` hold the
+feature networks.
+"""

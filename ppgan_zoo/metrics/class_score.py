@@ -15,6 +15,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from ppgan_zoo.metrics.features import FeatureSet
+from ppgan_zoo.metrics.suite import Metric, RealFeatures
+
 SPLITS = 10
 
 
@@ -52,3 +55,17 @@ def entropy(probabilities: NDArray[np.float64]) -> NDArray[np.float64]:
     logs = np.log(probabilities, out=np.zeros_like(probabilities), where=probabilities > 0)
     total: NDArray[np.float64] = 0.0 - np.sum(probabilities * logs, axis=-1)
     return total
+
+
+def _take(samples: FeatureSet, real: RealFeatures) -> ClassScore:
+    assert samples.probabilities is not None
+    return class_score(samples.probabilities)
+
+
+CLASS_SCORE = Metric(
+    "class_score",
+    ("class_score", "class_score_std"),
+    _take,
+    needs_classes=True,
+    source="Salimans et al. 2016, Improved Techniques for Training GANs",
+)

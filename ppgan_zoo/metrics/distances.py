@@ -1,4 +1,8 @@
-"""Euclidean distances between two sets of points, a block of rows at a time."""
+"""Euclidean distances between two sets of points, a block of rows at a time.
+
+Points are vectors ``[N, D]``, or images ``[N, C, H, W]`` of any number type, whose values are
+the coordinates.
+"""
 
 from __future__ import annotations
 
@@ -7,10 +11,13 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-Points = NDArray[np.floating]
+Points = NDArray[np.floating] | NDArray[np.integer]
 
 BLOCK_VALUES = 1 << 20
 """Distances held at a time: 8 MiB in float64."""
+
+CHUNK_VALUES = 1 << 23
+"""Coordinates of other points held at a time: 64 MiB in float64."""
 
 
 def squared_distances(a: Points, b: Points) -> Iterator[tuple[slice, NDArray[np.float64]]]:
@@ -21,8 +28,8 @@ def squared_distances(a: Points, b: Points) -> Iterator[tuple[slice, NDArray[np.
     is at distance 0 from its copy.
 
     Args:
-        a: ``[N, D]``.
-        b: ``[M, D]``.
+        a: ``[N, ...]``.
+        b: ``[M, ...]``.
 
     Yields:
         The rows of `a` and their squared distances ``[rows, M]``, in order.
@@ -30,8 +37,9 @@ def squared_distances(a: Points, b: Points) -> Iterator[tuple[slice, NDArray[np.
     Raises:
         ValueError: Not two sets of points of one dimension.
     """
-    if a.ndim != 2 or b.ndim != 2 or a.shape[1] != b.shape[1] or not len(b):
+    if a.ndim < 2 or a.shape[1:] != b.shape[1:] or not a.size or not b.size:
         raise ValueError(f"points of shapes {a.shape} and {b.shape} have no distances")
+    a, b = a.reshape(len(a), -1), b.reshape(len(b), -1)
     center = b.mean(axis=0, dtype=np.float64)
     columns = b.astype(np.float64) - center
     column_norms = np.einsum("ij,ij->i", columns, columns)
@@ -50,9 +58,42 @@ def squared_distances(a: Points, b: Points) -> Iterator[tuple[slice, NDArray[np.
         yield rows, squared
 
 
-def nearest_distance(points: Points, others: Points) -> NDArray[np.float64]:
-    """Return the distance of each of `points` ``[N, D]`` to the nearest of `others`: ``[N]``."""
-    nearest = np.empty(len(points))
-    for rows, squared in squared_distances(points, others):
-        nearest[rows] = squared.min(axis=1)
+def nearest_distance(
+    points: Points, others: Points, *, own: NDArray[np.int64] | None = None
+) -> NDArray[np.float64]:
+    """Return the distance of each of `points` to the nearest of `others`: ``[N]``.
+
+    Args:
+        points: ``[N, ...]``.
+        others: ``[M, ...]``; turned into float64 some at a time, so a training set of bytes
+            stays small.
+        own: int64 ``[N]``: for points that are among the others, which one each is. It is not
+            compared with itself then, and infinitely far from the others if there are none.
+
+    Raises:
+        ValueError: Not two sets of points of one dimension.
+    """
+    nearest = np.full(len(points), np.inf)
+    step = max(1, CHUNK_VALUES // max(1, others[:1].size))
+    for start in range(0, max(1, len(others)), step):  # of no others, squared_distances complains
+        chunk = others[start : start + step]
+        for rows, squared in squared_distances(points, chunk):
+            if own is not None:
+                at = own[rows] - start
+                inside = np.flatnonzero((at >= 0) & (at < len(chunk)))
+                squared[inside, at[inside]] = np.inf
+            nearest[rows] = np.minimum(nearest[rows], squared.min(axis=1))
     return np.sqrt(nearest)
+
+
+def mean_distance(points: Points) -> float:
+    """Return the mean distance of two different ones of `points` ``[N, ...]``.
+
+    Raises:
+        ValueError: Fewer than two points.
+    """
+    count = len(points)
+    if count < 2:
+        raise ValueError(f"points of shape {points.shape} are no pairs; give two or more")
+    total = sum(float(np.sqrt(squared).sum()) for _, squared in squared_distances(points, points))
+    return total / (count * (count - 1))

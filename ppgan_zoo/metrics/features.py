@@ -3,7 +3,8 @@
 A figure means something only together with the network it was taken with, so each network
 has a name with a version, and the SHA-256 of its weights goes with every result.
 ``digits-v1`` and ``fashion-v1`` are shipped, trained by ``tools/train_features.py``;
-the weights of ``inception-v3`` the user supplies. Importing this module imports no Paddle.
+the weights of ``inception-v3`` the user supplies; packages may bring networks of their own.
+Importing this module imports no Paddle.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import hashlib
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -21,7 +23,8 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import load
 
-from ppgan_zoo.errors import ConfigError, UnknownNameError
+from ppgan_zoo.errors import ConfigError, PluginError
+from ppgan_zoo.registry import FEATURES
 from ppgan_zoo.storage.files import read_regular
 
 SHIPPED = {
@@ -30,13 +33,12 @@ SHIPPED = {
 }
 """SHA-256 of the weights of each network that comes with the package, by its name."""
 
-FEATURE_NETWORKS: tuple[str, ...] = (*SHIPPED, "inception-v3")
-"""The names that :func:`open_features` answers to."""
-
 # Activations of Inception at 299 x 299 take some 15 MB an image.
 _INCEPTION_BATCH = 32
 
-_Forward = Callable[[Any], tuple[Any, Any]]
+Forward = Callable[[Any], tuple[Any, Any]]
+"""Images, a float32 tensor ``[N, C, H, W]`` of 0 to 255, to features ``[N, D]`` and to logits
+``[N, classes]``, or None for logits of a network without classes."""
 
 
 @dataclass(frozen=True)
@@ -47,10 +49,13 @@ class FeatureSet:
         features: float32 ``[N, D]``.
         probabilities: Of the classes, float32 ``[N, classes]``, each row adding up to 1; None
             if the network has no classes.
+        labels: Which class each image was made for, int64 ``[N]``; None if for none, or if
+            that is not known.
     """
 
     features: NDArray[np.float32]
     probabilities: NDArray[np.float32] | None
+    labels: NDArray[np.int64] | None = None
 
 
 @dataclass(frozen=True)
@@ -58,12 +63,16 @@ class FeatureNetwork:
     """A feature network that is ready to use; :func:`open_features` makes one.
 
     Attributes:
-        name: One of :data:`FEATURE_NETWORKS`.
+        name: Its name in the registry.
         sha256: Of the weights file, in hex.
         dim: Length of a feature vector.
         classes: How many it tells apart; None if it does not classify.
         accuracy: Share of the official test set that it classifies rightly, as recorded when
             it was trained; None where there is no record.
+        forward: What computes the features, and must not change from call to call.
+        image_shape: Channels, height and width of the only images that it takes; None for
+            grey or RGB of any size.
+        largest_batch: The most images that fit in memory; None for no such limit.
     """
 
     name: str
@@ -71,9 +80,9 @@ class FeatureNetwork:
     dim: int
     classes: int | None
     accuracy: float | None
-    _forward: _Forward = field(repr=False)
-    _image_shape: tuple[int, int, int] | None = field(repr=False)
-    _largest_batch: int | None = field(default=None, repr=False)
+    forward: Forward = field(repr=False)
+    image_shape: tuple[int, int, int] | None = field(repr=False)
+    largest_batch: int | None = field(default=None, repr=False)
 
     def __call__(self, images: NDArray[np.uint8], *, batch_size: int = 250) -> FeatureSet:
         """Return the features and class probabilities of `images`.
@@ -89,15 +98,18 @@ class FeatureNetwork:
         self._check(images, batch_size)
         import paddle
 
-        step = min(batch_size, self._largest_batch or batch_size)
+        step = min(batch_size, self.largest_batch or batch_size)
         features, probabilities = [], []
         with paddle.no_grad():
             for start in range(0, len(images), step):
                 batch = paddle.to_tensor(images[start : start + step].astype(np.float32))
-                found, logits = self._forward(batch)
+                found, logits = self.forward(batch)
                 features.append(found.numpy())
-                probabilities.append(paddle.nn.functional.softmax(logits, axis=1).numpy())
-        return FeatureSet(np.concatenate(features), np.concatenate(probabilities))
+                if logits is not None:
+                    probabilities.append(paddle.nn.functional.softmax(logits, axis=1).numpy())
+        return FeatureSet(
+            np.concatenate(features), np.concatenate(probabilities) if probabilities else None
+        )
 
     def _check(self, images: NDArray[np.uint8], batch_size: int) -> None:
         if batch_size < 1:
@@ -107,7 +119,7 @@ class FeatureNetwork:
                 f"{self.name}: images are {images.dtype} {list(images.shape)}; "
                 "give uint8 [N, C, H, W], at least one image"
             )
-        wanted = self._image_shape
+        wanted = self.image_shape
         if wanted is not None and images.shape[1:] != wanted:
             raise ConfigError(
                 f"{self.name}: images are {list(images.shape[1:])}; it takes {list(wanted)} "
@@ -119,29 +131,40 @@ class FeatureNetwork:
             )
 
 
+@dataclass(frozen=True)
+class FeatureKind:
+    """A feature network by name, before it is opened.
+
+    Attributes:
+        name: Name in the registry, with a version: other weights get another name.
+        open: Makes the network from the user's file of weights, or from None if none was
+            given. It raises ConfigError for weights that are missing, not wanted or damaged.
+    """
+
+    name: str
+    open: Callable[[Path | None], FeatureNetwork]
+
+
 def open_features(name: str, weights: Path | None = None) -> FeatureNetwork:
     """Open a feature network.
 
     Args:
-        name: One of :data:`FEATURE_NETWORKS`.
-        weights: The ``.safetensors`` file of ``inception-v3``; the others bring their own.
+        name: ``"digits-v1"``, ``"fashion-v1"``, ``"inception-v3"`` or one of a plugin.
+        weights: The ``.safetensors`` file of ``inception-v3``; the shipped ones bring their
+            own.
 
     Raises:
         ConfigError: An unknown name, no weights where they are needed or some where they are
             not, or weights that are damaged or belong to something else.
+        PluginError: The network is a plugin's, and broken.
     """
-    if name not in FEATURE_NETWORKS:
-        raise UnknownNameError("feature network", name, FEATURE_NETWORKS)
-    if name in SHIPPED:
-        if weights is not None:
-            raise ConfigError(f"{name}: comes with its own weights; leave out {weights}")
-        return _open_shipped(name)
-    if weights is None:
-        raise ConfigError(
-            f"{name}: needs a file of weights, which the zoo does not ship; docs/features.md says "
-            "where they are from"
+    network = FEATURES.get(name).open(None if weights is None else Path(weights))
+    if not isinstance(network, FeatureNetwork):
+        raise PluginError(
+            f"feature network {name!r}: open returned a {type(network).__name__}; it must return "
+            "a ppgan_zoo.metrics.features.FeatureNetwork"
         )
-    return _open_inception(name, Path(weights))
+    return network
 
 
 def _arrays(content: bytes, where: str) -> dict[str, NDArray[np.floating]]:
@@ -165,7 +188,9 @@ def _record(content: bytes) -> dict[str, Any]:
     return record
 
 
-def _open_shipped(name: str) -> FeatureNetwork:
+def _open_shipped(name: str, weights: Path | None) -> FeatureNetwork:
+    if weights is not None:
+        raise ConfigError(f"{name}: comes with its own weights; leave out {weights}")
     file = resources.files("ppgan_zoo.metrics") / "weights" / f"{name}.safetensors"
     try:
         content = file.read_bytes()
@@ -181,7 +206,7 @@ def _open_shipped(name: str) -> FeatureNetwork:
         )
 
     from ppgan_zoo.metrics.classifier import CLASSES, FEATURES, IMAGE_SIZE, Classifier
-    from ppgan_zoo.models.nets import load_arrays
+    from ppgan_zoo.models.weights import load_arrays
 
     network = Classifier()
     load_arrays(network, _arrays(content, str(file)))
@@ -192,7 +217,12 @@ def _open_shipped(name: str) -> FeatureNetwork:
     )  # fmt: skip
 
 
-def _open_inception(name: str, weights: Path) -> FeatureNetwork:
+def _open_inception(name: str, weights: Path | None) -> FeatureNetwork:
+    if weights is None:
+        raise ConfigError(
+            f"{name}: needs a file of weights, which the zoo does not ship; docs/features.md says "
+            "where they are from"
+        )
     if weights.suffix != ".safetensors":
         raise ConfigError(
             f"{weights}: {name} reads .safetensors only, as a pickle such as a .pth runs whatever "
@@ -205,7 +235,7 @@ def _open_inception(name: str, weights: Path) -> FeatureNetwork:
     arrays = _arrays(content, str(weights))
 
     from ppgan_zoo.metrics.inception import CLASSES, FEATURES, Inception, fold
-    from ppgan_zoo.models.nets import load_arrays
+    from ppgan_zoo.models.weights import load_arrays
 
     network = Inception()
     folded = fold(arrays, network, str(weights))
@@ -215,3 +245,10 @@ def _open_inception(name: str, weights: Path) -> FeatureNetwork:
     return FeatureNetwork(
         name, sha256, FEATURES, CLASSES, None, network, None, _INCEPTION_BATCH
     )  # fmt: skip
+
+
+DIGITS_V1 = FeatureKind("digits-v1", partial(_open_shipped, "digits-v1"))
+
+FASHION_V1 = FeatureKind("fashion-v1", partial(_open_shipped, "fashion-v1"))
+
+INCEPTION_V3 = FeatureKind("inception-v3", partial(_open_inception, "inception-v3"))

@@ -15,6 +15,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ppgan_zoo.metrics.features import FeatureSet
+from ppgan_zoo.metrics.suite import Metric, RealFeatures
+
 
 @dataclass(frozen=True)
 class Gaussian:
@@ -63,3 +66,19 @@ def frechet_distance(a: Gaussian, b: Gaussian) -> float:
     spread = np.sum(a.factor**2) + np.sum(b.factor**2)
     overlap = np.linalg.svd(a.factor @ b.factor.T, compute_uv=False).sum()
     return max(0.0, float(gap @ gap + spread - 2.0 * overlap))
+
+
+def _gaussian(real: RealFeatures) -> Gaussian:
+    return Gaussian.of(real.features.features)
+
+
+def _take(samples: FeatureSet, real: RealFeatures) -> tuple[float]:
+    return (frechet_distance(Gaussian.of(samples.features), real.once(_gaussian)),)
+
+
+FID = Metric(
+    "fid",
+    ("fid",),
+    _take,
+    source="Heusel et al. 2017, GANs Trained by a Two Time-Scale Update Rule",
+)

@@ -18,6 +18,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from ppgan_zoo.metrics.features import FeatureSet
+from ppgan_zoo.metrics.suite import Metric, RealFeatures
+
 GROUPS = 20
 """Parts of each set for the jackknife."""
 
@@ -102,3 +105,15 @@ def _kernel_sum(rows: NDArray[np.float64], columns: NDArray[np.float64]) -> floa
         kernel += 1.0
         total += float(np.vdot(kernel * kernel, kernel))
     return total
+
+
+def _take(samples: FeatureSet, real: RealFeatures) -> KernelDistance:
+    return kernel_distance(samples.features, real.features.features)
+
+
+KID = Metric(
+    "kid",
+    ("kid", "kid_standard_error"),
+    _take,
+    source="Binkowski et al. 2018, Demystifying MMD GANs",
+)

@@ -18,6 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ppgan_zoo.metrics.distances import Points, squared_distances
+from ppgan_zoo.metrics.features import FeatureSet
+from ppgan_zoo.metrics.suite import Metric, RealFeatures
 
 PRECISION_K = 3
 COVERAGE_K = 5
@@ -77,3 +79,34 @@ def density_coverage(samples: Points, real: Manifold) -> tuple[float, float]:
     """Return density and coverage of `samples` ``[N, D]``."""
     balls_of_sample, ball_is_hit = real.hits(samples)
     return float(balls_of_sample.mean() / real.k), float(ball_is_hit.mean())
+
+
+def _manifold(real: RealFeatures, k: int) -> Manifold:
+    return Manifold.of(real.features.features, k)
+
+
+def _precision_recall(samples: FeatureSet, real: RealFeatures) -> tuple[float, float]:
+    return (
+        precision(samples.features, real.once(_manifold, PRECISION_K)),
+        recall(Manifold.of(samples.features, PRECISION_K), real.features.features),
+    )
+
+
+def _density_coverage(samples: FeatureSet, real: RealFeatures) -> tuple[float, float]:
+    return density_coverage(samples.features, real.once(_manifold, COVERAGE_K))
+
+
+PRECISION_RECALL = Metric(
+    "precision_recall",
+    ("precision", "recall"),
+    _precision_recall,
+    source="Kynkaanniemi et al. 2019, Improved Precision and Recall Metric for Assessing "
+    "Generative Models",
+)
+
+DENSITY_COVERAGE = Metric(
+    "density_coverage",
+    ("density", "coverage"),
+    _density_coverage,
+    source="Naeem et al. 2020, Reliable Fidelity and Diversity Metrics for Generative Models",
+)

@@ -19,6 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ppgan_zoo.metrics.distances import Points, nearest_distance
+from ppgan_zoo.metrics.features import FeatureSet
+from ppgan_zoo.metrics.suite import Metric, RealFeatures
 
 
 class Memorisation(NamedTuple):
@@ -59,3 +61,23 @@ def compare_distances(
     median = float(np.median(of_held_out))
     ratio = float(np.median(of_samples)) / median if median > 0 else float("nan")
     return Memorisation(float(wins / (n * m)), float(z), ratio)
+
+
+def _held_out_distances(real: RealFeatures) -> NDArray[np.float64]:
+    assert real.training is not None
+    return nearest_distance(real.features.features, real.training)
+
+
+def _take(samples: FeatureSet, real: RealFeatures) -> Memorisation:
+    assert real.training is not None
+    distances = nearest_distance(samples.features, real.training)
+    return compare_distances(distances, real.once(_held_out_distances))
+
+
+MEMORISATION = Metric(
+    "memorisation",
+    ("memorisation", "memorisation_z", "memorisation_ratio"),
+    _take,
+    needs_training_images=True,
+    source="Meehan et al. 2020, A Non-Parametric Test to Detect Data-Copying in Generative Models",
+)

@@ -8,6 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ppgan_zoo.metrics.class_score import entropy
+from ppgan_zoo.metrics.features import FeatureSet
+from ppgan_zoo.metrics.suite import Metric, RealFeatures
 
 FAIR_SHARE = 0.1
 """A class is found if it has this part of the samples that it would have among equals."""
@@ -39,3 +41,12 @@ def modes(probabilities: NDArray[np.floating], *, fair_share: float = FAIR_SHARE
     shares = np.bincount(probabilities.argmax(axis=1), minlength=classes) / count
     found = np.count_nonzero((shares > 0) & (shares >= fair_share / classes))
     return Modes(int(found), float(entropy(shares)), shares)
+
+
+def _take(samples: FeatureSet, real: RealFeatures) -> tuple[float, float]:
+    assert samples.probabilities is not None
+    found = modes(samples.probabilities)
+    return found.found, found.entropy
+
+
+MODES = Metric("modes", ("modes", "class_entropy"), _take, needs_classes=True)

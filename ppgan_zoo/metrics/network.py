@@ -6,9 +6,15 @@ from pathlib import Path
 
 from ppgan_zoo.errors import ConfigError
 from ppgan_zoo.metrics.features import FeatureNetwork, open_features
+from ppgan_zoo.registry import DATA
 
-DEFAULT_FEATURES = {"mnist": "digits-v1", "fashion_mnist": "fashion-v1"}
-"""The feature network of each image set that has one of its own."""
+
+def own_networks(data: str) -> set[str]:
+    """Return the feature networks of image sets: of the zoo's own, and of the set `data`.
+
+    They are small, so that whole training sets go through them in minutes.
+    """
+    return {kind.features for kind in (*DATA.all(), DATA.get(data)) if kind.features}
 
 
 def open_network(data: str, features: str | None, weights: Path | None) -> FeatureNetwork:
@@ -17,7 +23,7 @@ def open_network(data: str, features: str | None, weights: Path | None) -> Featu
     Raises:
         ConfigError: The set has none of its own, or the network cannot be opened.
     """
-    name = features or DEFAULT_FEATURES.get(data)
+    name = features or DATA.get(data).features
     if name is None:
         raise ConfigError(
             f"features: image set {data!r} has no network of its own; give inception-v3 and its "

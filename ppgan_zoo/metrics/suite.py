@@ -1,44 +1,23 @@
-"""All metrics by name: what samples' features say beside those of real images."""
+"""All metrics by name: what samples' features say beside those of real images.
+
+Each metric stands with the function that works it out; the table ``METRICS`` of
+:mod:`ppgan_zoo.registry` says where.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass, field
-from functools import cached_property
+from collections.abc import Callable, Hashable, Iterable
+from dataclasses import dataclass, field, replace
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ppgan_zoo.errors import ConfigError
-from ppgan_zoo.metrics.class_score import class_score
-from ppgan_zoo.metrics.distances import nearest_distance
+from ppgan_zoo.errors import ConfigError, PluginError
 from ppgan_zoo.metrics.features import FeatureSet
-from ppgan_zoo.metrics.frechet import Gaussian, frechet_distance
-from ppgan_zoo.metrics.kernel_distance import kernel_distance
-from ppgan_zoo.metrics.manifold import (
-    COVERAGE_K,
-    PRECISION_K,
-    Manifold,
-    density_coverage,
-    precision,
-    recall,
-)
-from ppgan_zoo.metrics.memorisation import compare_distances
-from ppgan_zoo.metrics.modes import modes
+from ppgan_zoo.registry import METRICS
 
-METRICS = {
-    "fid": ("fid",),
-    "kid": ("kid", "kid_standard_error"),
-    "class_score": ("class_score", "class_score_std"),
-    "precision_recall": ("precision", "recall"),
-    "density_coverage": ("density", "coverage"),
-    "modes": ("modes", "class_entropy"),
-    "memorisation": ("memorisation", "memorisation_z", "memorisation_ratio"),
-}
-"""The figures of each metric."""
-
-NEEDS_CLASSES = ("class_score", "modes")
-"""Metrics of predicted classes, which not every feature network has."""
+T = TypeVar("T")
 
 FEWEST = 100
 """The fewest images, real or generated, that metrics are taken of."""
@@ -56,88 +35,119 @@ class RealFeatures:
 
     features: FeatureSet
     training: NDArray[np.float32] | None = None
-    _manifolds: dict[int, Manifold] = field(default_factory=dict, repr=False)
+    _made: dict[Hashable, Any] = field(default_factory=dict, repr=False)
 
-    @cached_property
-    def gaussian(self) -> Gaussian:
-        """The Gaussian that FID compares with."""
-        return Gaussian.of(self.features.features)
+    def once(self, make: Callable[..., T], *arguments: Hashable) -> T:
+        """Return ``make(self, *arguments)``, worked out at the first call and then kept.
 
-    @cached_property
-    def held_out_distances(self) -> NDArray[np.float64]:
-        """Distance of each image to the nearest one that was trained on: ``[N]``."""
-        assert self.training is not None
-        return nearest_distance(self.features.features, self.training)
-
-    def manifold(self, k: int) -> Manifold:
-        """The balls to the `k`-th neighbours."""
-        if k not in self._manifolds:
-            self._manifolds[k] = Manifold.of(self.features.features, k)
-        return self._manifolds[k]
+        Args:
+            make: A function of a module: by it, and the arguments, the result is known again.
+            arguments: What else it depends on.
+        """
+        key = (make, *arguments)
+        if key not in self._made:
+            self._made[key] = make(self, *arguments)
+        made: T = self._made[key]
+        return made
 
 
-def measure(samples: FeatureSet, real: RealFeatures, metrics: Iterable[str]) -> dict[str, float]:
-    """Return the figures of `metrics`, in the order of :data:`METRICS`.
+@dataclass(frozen=True)
+class Metric:
+    """One metric: a function of features, and what it needs.
+
+    Attributes:
+        name: Name in the registry.
+        figures: Names of the numbers that it gives, each of this metric alone.
+        take: Samples and real images to these numbers, in this order; both are in random
+            order. What it needs of the real images alone, it takes by
+            :meth:`RealFeatures.once`.
+        needs_classes: Whether the feature network must predict classes.
+        needs_training_images: Whether :attr:`RealFeatures.training` must be there.
+        needs_labels: Whether :attr:`FeatureSet.labels` of the samples must be there.
+        source: Where it was published: authors, year, title.
+    """
+
+    name: str
+    figures: tuple[str, ...]
+    take: Callable[[FeatureSet, RealFeatures], tuple[float, ...]]
+    needs_classes: bool = False
+    needs_training_images: bool = False
+    needs_labels: bool = False
+    source: str = ""
+
+    def check(self, where: str) -> None:
+        """Refuse a metric without figures.
+
+        Raises:
+            PluginError: One line that says so.
+        """
+        if not self.figures or len(set(self.figures)) < len(self.figures):
+            raise PluginError(f"{where}: figures {self.figures}; give one name or more, none twice")
+
+
+def metric_names() -> list[str]:
+    """Return the names of all metrics: the zoo's own in the order of its table, then others."""
+    own = list(METRICS.built_in)
+    return own + [name for name in METRICS.names() if name not in own]
+
+
+def measure(
+    samples: FeatureSet,
+    real: RealFeatures,
+    metrics: Iterable[str],
+    labels: NDArray[np.int64] | None = None,
+) -> dict[str, float]:
+    """Return the figures of `metrics`, in the order of :func:`metric_names`.
 
     Args:
         samples: Of the generated images, in random order.
         real: Of the real images, in random order.
-        metrics: Names out of :data:`METRICS`.
+        metrics: Names out of :func:`metric_names`.
+        labels: int64 ``[N]``, which class each of the samples was made for; None if they
+            were made for none.
 
     Raises:
         ConfigError: An unknown name, or one that needs what is not there.
+        ValueError: There are not as many labels as samples.
     """
-    wanted = check_metrics(metrics, classes=samples.probabilities is not None)
-    if "memorisation" in wanted and real.training is None:
-        raise ConfigError("memorisation: needs the training images and others that are held out")
+    wanted = check_metrics(
+        metrics, classes=samples.probabilities is not None, labels=labels is not None
+    )
+    if labels is not None and labels.shape != (len(samples.features),):
+        raise ValueError(f"labels {list(labels.shape)} for {len(samples.features)} samples")
+    samples = replace(samples, labels=labels)
     figures: dict[str, float] = {}
-    for name in METRICS:
-        if name in wanted:
-            values = _measure_one(name, samples, real)
-            figures.update(zip(METRICS[name], values, strict=True))
+    for name in metric_names():
+        if name not in wanted:
+            continue
+        metric = METRICS.get(name)
+        if metric.needs_training_images and real.training is None:
+            raise ConfigError(f"{name}: needs the training images and others that are held out")
+        figures.update(zip(metric.figures, metric.take(samples, real), strict=True))
     return figures
 
 
-def check_metrics(metrics: Iterable[str], *, classes: bool) -> list[str]:
+def check_metrics(metrics: Iterable[str], *, classes: bool, labels: bool = False) -> list[str]:
     """Return the names as a list.
 
     Args:
         metrics: The names.
         classes: Whether the feature network predicts classes.
+        labels: Whether the samples are made for known classes.
 
     Raises:
-        ConfigError: An unknown name, or one that needs classes.
+        ConfigError: An unknown name, or one that needs classes or labels.
     """
     wanted = list(metrics)
     for name in wanted:
-        if name not in METRICS:
-            raise ConfigError(f"metrics: found {name!r}; allowed: {', '.join(METRICS)}")
-        if name in NEEDS_CLASSES and not classes:
+        metric = METRICS.get(name, where="metrics")
+        if metric.needs_classes and not classes:
             raise ConfigError(
                 f"metrics: {name} needs predicted classes, which this feature network has none of"
             )
+        if metric.needs_labels and not labels:
+            raise ConfigError(
+                f"metrics: {name} needs samples that are made for a class each; leave it out, or "
+                "measure a model that takes labels"
+            )
     return wanted
-
-
-def _measure_one(name: str, samples: FeatureSet, real: RealFeatures) -> tuple[float, ...]:
-    points, real_points = samples.features, real.features.features
-    if name == "fid":
-        return (frechet_distance(Gaussian.of(points), real.gaussian),)
-    if name == "kid":
-        return kernel_distance(points, real_points)
-    if name == "precision_recall":
-        return (
-            precision(points, real.manifold(PRECISION_K)),
-            recall(Manifold.of(points, PRECISION_K), real_points),
-        )
-    if name == "density_coverage":
-        return density_coverage(points, real.manifold(COVERAGE_K))
-    if name == "memorisation":
-        assert real.training is not None
-        distances = nearest_distance(points, real.training)
-        return compare_distances(distances, real.held_out_distances)
-    assert samples.probabilities is not None
-    if name == "class_score":
-        return class_score(samples.probabilities)
-    found = modes(samples.probabilities)
-    return found.found, found.entropy

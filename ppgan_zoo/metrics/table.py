@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 # Label, digits after the point, and what to wish for.
@@ -16,6 +16,7 @@ ROWS = {
     "coverage": ("coverage", 4, "higher"),
     "modes": ("modes", 0, "higher"),
     "class_entropy": ("class entropy (nats)", 4, "near the floor"),
+    "label_accuracy": ("label accuracy", 4, "higher"),
     "memorisation": ("memorisation", 4, "0.5; 1 copies"),
     "memorisation_z": ("memorisation z", 1, "below 3"),
     "memorisation_ratio": ("distance ratio", 3, "near 1"),
@@ -38,10 +39,10 @@ def format_result(result: Mapping[str, Any]) -> str:
         "",
     ]
     table = [("", "samples", "floor" if floor else "", "wanted")]
-    for name, (label, _, wanted) in ROWS.items():
-        if name in result["metrics"]:
-            own = _text(name, result["metrics"])
-            table.append((label, own, _text(name, floor["metrics"]) if floor else "", wanted))
+    for name in _in_order(result["metrics"]):
+        label, _, wanted = _row(name)
+        own = _text(name, result["metrics"])
+        table.append((label, own, _text(name, floor["metrics"]) if floor else "", wanted))
     widths = [max(len(row[column]) for row in table) for column in range(3)]
     for label, own, least, wanted in table:
         cells = f"{label:{widths[0]}}  {own:>{widths[1]}}  {least:>{widths[2]}}  {wanted}"
@@ -52,11 +53,22 @@ def format_result(result: Mapping[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def _in_order(figures: Iterable[str]) -> list[str]:
+    """Return the figures that have a row: the zoo's own in the order of `ROWS`, then others."""
+    found = [name for name in figures if name not in ERRORS.values()]
+    return [name for name in ROWS if name in found] + [name for name in found if name not in ROWS]
+
+
+def _row(name: str) -> tuple[str, int, str]:
+    """Return label, digits and wish of a figure; of a plugin's figure nothing but the name."""
+    return ROWS.get(name, (name.replace("_", " "), 4, ""))
+
+
 def _text(name: str, figures: Mapping[str, float | None]) -> str:
     value = figures.get(name)
     if value is None:
         return "-"
-    digits, scale = ROWS[name][1], SCALES.get(name, 1.0)
+    digits, scale = _row(name)[1], SCALES.get(name, 1.0)
     text = f"{value * scale:.{digits}f}"
     error = figures.get(ERRORS.get(name, ""))
     return text if error is None else f"{text} +- {error * scale:.{digits}f}"

@@ -14,8 +14,8 @@ from ppgan_zoo.errors import ConfigError
 from ppgan_zoo.models.gan import Gan
 from ppgan_zoo.models.nets import generate, hooked, in_mode
 from ppgan_zoo.models.spec import GanSpec
+from ppgan_zoo.models.weights import trainable_parameters
 from ppgan_zoo.runtime import available_memory
-from ppgan_zoo.training.optimizers import trainable_parameters
 
 BYTES = 4  # float32
 MAX_ITEMS = 1000  # of a list of layers, which is then built in seconds
@@ -28,21 +28,21 @@ def count_parameters(layer: nn.Layer) -> int:
     return sum(math.prod(parameter.shape) for parameter in trainable_parameters(layer))
 
 
-def check_size(
-    spec: GanSpec, generator: Mapping[str, Any], discriminator: Mapping[str, Any]
-) -> None:
+def check_size(spec: GanSpec, arguments_of: Mapping[str, Mapping[str, Any]]) -> None:
     """Refuse nets that this machine cannot hold, before any memory is taken for them.
 
     Paddle would fill the machine's memory and be killed. A layer that cannot be built
     without its values is let through.
 
+    Args:
+        spec: The architecture.
+        arguments_of: All constructor arguments of each net.
+
     Raises:
         ConfigError: A tensor without values, or weights above the memory there is.
     """
-    for role, cls, arguments in (
-        ("generator", spec.generator, generator),
-        ("discriminator", spec.discriminator, discriminator),
-    ):
+    for role, cls in spec.nets.items():
+        arguments = arguments_of.get(role, {})
         for key, value in arguments.items():
             if isinstance(value, tuple) and len(value) > MAX_ITEMS:
                 raise ConfigError(
@@ -76,8 +76,8 @@ def estimate_memory(gan: Gan, batch_size: int, *, ema: bool = False, packing: in
     what a G update keeps for its backward: every layer's output in both nets, once more
     for the gradients. A rule of thumb: libraries add their own work space.
     """
-    weights = [count_parameters(layer) for layer in (gan.generator, gan.discriminator)]
-    state = 4 * sum(weights) + (weights[0] if ema else 0)
+    weights = {name: count_parameters(layer) for name, layer in gan.nets.items()}
+    state = 4 * sum(weights.values()) + (weights["generator"] if ema else 0)
     activations = 2 * batch_size * _outputs_of_one_image(gan, packing)
     return BYTES * (state + activations)
 
@@ -165,6 +165,8 @@ def _shapes_of_one_image(gan: Gan, packing: int = 1) -> list[list[LeafShapes]]:
         in_mode(discriminator, training=False),
         paddle.no_grad(),
     ):
-        images = generate(generator, np.zeros((1, gan.latent_dim), np.float32))
-        discriminator(paddle.to_tensor(np.concatenate([images] * packing, axis=1)))
+        labels = np.zeros(1, np.int64) if gan.num_classes else None
+        images = generate(generator, np.zeros((1, gan.latent_dim), np.float32), labels)
+        shown = paddle.to_tensor(np.concatenate([images] * packing, axis=1))
+        gan.judge(shown, None if labels is None else paddle.to_tensor(labels))
     return found

@@ -1,13 +1,17 @@
 """A training step's products, faster and without a compiler; Paddle's own stay the reference.
 
 Paddle's wheel for CPUs brings oneDNN and uses it in inference alone. Where it is found and
-computes what Paddle computes (a self-test at its first use), :func:`accelerate` switches
-the convolutions and dense layers of a net over to it; elsewhere convolutions go to faster
-ones of Paddle's operations. In either case Winograd's algorithm takes those whose
+computes what Paddle computes (a self-test when the first net is accelerated), :func:`accelerate`
+switches the convolutions and dense layers of a net over to it; elsewhere convolutions go to
+faster ones of Paddle's operations. In either case Winograd's algorithm takes those whose
 multiplications it saves. In eval mode, on a GPU and in an export all is Paddle's own.
 
 ``PPGAN_ZOO_OPS`` in the environment chooses: ``auto`` as above, ``paddle`` for Paddle's
 operations alone, ``off`` for Paddle's layers as they are.
+
+Read ``layers``, then ``geometry`` with ``paddle_convolution``, ``winograd`` and ``bias``; then
+``onednn``, ``plan``, ``onednn_convolution``, ``dense`` with ``onednn_dense``, and ``self_test``;
+``differentiation`` says what of these can be differentiated twice.
 """
 
 from __future__ import annotations
@@ -43,11 +47,14 @@ def accelerate(*nets: nn.Layer) -> None:
     mode, in float32 on the CPU; a dense layer of ``[N, in]``, with those next to it in a
     ``Sequential``; a convolution in NCHW with one group, no dilation and zero padding.
 
+    The first call tests oneDNN against Paddle, in some milliseconds. On a GPU nothing is done.
+
     Raises:
         ConfigError: ``PPGAN_ZOO_OPS`` is none of its values.
     """
-    if _switch() == "off":
+    if _switch() == "off" or _device() != "cpu":
         return
+    library()
     classes = _classes()
     for net in nets:
         for layer in net.sublayers(include_self=True):
@@ -90,9 +97,11 @@ def library() -> Library | None:
 
 
 def describe() -> str:
-    """Return what products are trained by, and why, for a manifest."""
+    """Return what products are trained by on this device, and why, for a manifest."""
     if _switch() != "auto":
         return f"Paddle ({SWITCH}={_switch()})"
+    if _device() != "cpu":
+        return f"Paddle (on {_device()})"
     found, reason = _library()
     return f"oneDNN {found.version}" if found else f"Paddle ({reason})"
 
@@ -102,6 +111,12 @@ def _switch() -> str:
     if value not in SWITCH_VALUES:
         raise ConfigError(f"{SWITCH}={value!r}: must be one of {', '.join(SWITCH_VALUES)}")
     return value
+
+
+def _device() -> str:
+    import paddle
+
+    return str(paddle.get_device())
 
 
 @functools.cache

@@ -16,7 +16,7 @@ from typing import Any
 
 import yaml
 
-from ppgan_zoo.errors import ConfigError
+from ppgan_zoo.errors import ConfigError, os_errors
 
 MAX_BYTES = 1 << 16  # PyYAML reads some 100 kB a second
 MAX_DEPTH = 20
@@ -101,11 +101,8 @@ def read_yaml(path: Path) -> Document:
     Raises:
         ConfigError: It is missing, too large, not UTF-8, or not such YAML.
     """
-    try:
-        with path.open("rb") as file:
-            raw = file.read(MAX_BYTES + 1)
-    except OSError as error:
-        raise ConfigError(f"{path}: cannot be read: {error.strerror or error}") from None
+    with os_errors(ConfigError, f"{path}: cannot be read"), path.open("rb") as file:
+        raw = file.read(MAX_BYTES + 1)
     if len(raw) > MAX_BYTES:
         raise ConfigError(f"{path}: larger than {MAX_BYTES} bytes; is it a recipe at all?")
     try:

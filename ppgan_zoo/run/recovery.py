@@ -12,8 +12,19 @@ from paddle import Tensor, nn
 
 from ppgan_zoo.callbacks.finite import NonFinite, NonFiniteError, raise_if_not_finite
 from ppgan_zoo.errors import CheckpointError, TrainingError
-from ppgan_zoo.storage.checkpoint import Checkpoint, checkpoint_folders, load_newest
-from ppgan_zoo.training.trainer import BatchSource, Trainer, Update
+from ppgan_zoo.storage.checkpoint import Checkpoint
+from ppgan_zoo.storage.retention import checkpoint_folders, load_newest
+from ppgan_zoo.training.loop import BatchSource
+from ppgan_zoo.training.trainer import Trainer
+from ppgan_zoo.training.update import Update
+
+LOSSES = {
+    "discriminator_loss": "discriminator",
+    "loss_of_real": "discriminator",
+    "loss_of_fake": "discriminator",
+    "generator_loss": "generator",
+}
+"""The methods of a game that make a loss, and whose it is."""
 
 FreshTrainer = Callable[[], Trainer]
 """Builds the run's trainer as it was before the first iteration."""
@@ -32,7 +43,7 @@ def restore(trainer: Trainer, folder: Path, notify: Callable[[str], object]) -> 
     """
     checkpoint, arrays = load_newest(folder, notify)
     trainer.load_state(arrays, checkpoint.iteration)
-    trainer.rollbacks = checkpoint.rollbacks
+    trainer.chance.rollbacks = checkpoint.rollbacks
     return checkpoint
 
 
@@ -58,8 +69,8 @@ def roll_back(
         if checkpoint_folders(folder):
             raise
         where = "the beginning"
-    trainer.rollbacks = rollbacks + 1
-    logger.warning("%s; rollback %d: back to %s", error, trainer.rollbacks, where)
+    trainer.chance.rollbacks = rollbacks + 1
+    logger.warning("%s; rollback %d: back to %s", error, rollbacks + 1, where)
     return trainer
 
 
@@ -123,8 +134,8 @@ def first_cause(trainer: Trainer, batches: BatchSource, until: int) -> NonFinite
 
 
 def _watch_losses(trainer: Trainer) -> None:
-    for net in ("discriminator", "generator"):
-        loss_of = getattr(trainer, f"{net}_loss")
+    for method, net in LOSSES.items():
+        loss_of = getattr(trainer.game, method)
 
         def watched(
             *arguments: Any, _net: str = net, _loss_of: Any = loss_of, **options: Any
@@ -134,11 +145,11 @@ def _watch_losses(trainer: Trainer) -> None:
             raise_if_not_finite(trainer.iteration + 1, {**scalars, f"loss/{_net}": loss})
             return loss, scalars
 
-        setattr(trainer, f"{net}_loss", watched)
+        setattr(trainer.game, method, watched)
 
 
 def _watch_step(trainer: Trainer, update: Update) -> None:
-    layer: nn.Layer = getattr(trainer, update.net)
+    layer: nn.Layer = trainer.gan.nets[update.net]
     optimizer_step = update.optimizer.step
 
     def watched() -> None:

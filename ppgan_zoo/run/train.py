@@ -9,24 +9,22 @@ from pathlib import Path
 
 import paddle
 
-from ppgan_zoo import runtime
-from ppgan_zoo.callbacks.base import Callback
+from ppgan_zoo import ops, runtime
 from ppgan_zoo.callbacks.finite import NonFiniteError
 from ppgan_zoo.callbacks.stop import StopOnSignal
 from ppgan_zoo.data import Batches, ImageSet, load_image_set
 from ppgan_zoo.errors import ConfigError, TrainingError
 from ppgan_zoo.evaluation.evaluator import Evaluator
 from ppgan_zoo.models.cost import count_parameters, estimate_memory
+from ppgan_zoo.models.facts import ModelFacts, build_model
 from ppgan_zoo.recipe.explain import naming
 from ppgan_zoo.recipe.load import load_recipe
 from ppgan_zoo.recipe.recipe import Recipe
 from ppgan_zoo.run.build import (
-    ModelFacts,
     build_batches,
     build_evaluator,
-    build_model,
     build_trainer,
-    model_facts,
+    facts_of,
     total_iterations,
 )
 from ppgan_zoo.run.recovery import restore, roll_back, stopped
@@ -34,6 +32,7 @@ from ppgan_zoo.run.watch import watch_over
 from ppgan_zoo.storage.files import write_atomically
 from ppgan_zoo.storage.run_directory import RunDirectory, command_line, start_facts
 from ppgan_zoo.storage.run_log import close_log, log_to_file, open_log
+from ppgan_zoo.training.loop import Callback
 from ppgan_zoo.training.trainer import Trainer
 
 # A resumed run must stay the run that it was: only these may be given anew.
@@ -152,7 +151,7 @@ def dry_run(recipe: Recipe, *, offline: bool = False, source: Path | None = None
         f"data: {len(images):,} images {images.image_shape} of {images.name} from {images.source} "
         f"({images.location})",
         f"device: {machine.device}, {machine.threads} threads, Paddle {machine.paddle}; "
-        f"memory {machine.memory}, convolutions by {machine.convolutions}",
+        f"memory {machine.memory}, convolutions by {ops.describe()}",
         f"generator: {count_parameters(gan.generator):,} parameters",
         f"discriminator: {count_parameters(gan.discriminator):,} parameters",
         f"memory: about {memory / 2**20:,.0f} MiB beside Paddle itself",
@@ -202,8 +201,8 @@ def prepare(
 def _make_real(recipe: Recipe, offline: bool, images: ImageSet | None) -> Job:
     machine = runtime.start(recipe.device)
     images = _load_data(recipe, offline) if images is None else images
-    facts = model_facts(recipe, images.image_shape)
-    batches = build_batches(recipe, images, facts.image_range)
+    facts = facts_of(recipe, images.image_shape)
+    batches = build_batches(recipe, images, facts)
     iterations = total_iterations(recipe, batches.steps_per_epoch)
     paddle.seed(recipe.seed)  # the initial weights
     trainer = build_trainer(recipe, build_model(facts), iterations)
@@ -270,7 +269,7 @@ def _begin(job: Job, run: RunDirectory, logger: logging.Logger, resume: bool) ->
         start_facts(
             command_line(),
             seed=recipe.seed,
-            runtime=job.machine.describe(),
+            runtime={**job.machine.describe(), "convolutions": ops.describe()},
             data=images.describe(),
             resumed_from_iteration=trainer.iteration if resume else None,
         )
@@ -292,9 +291,9 @@ def _recover(
     recovery, folder = job.recipe.recovery, run.checkpoints
     if recovery.non_finite == "stop":
         raise stopped(error, job.fresh_trainer, job.batches, folder, logger) from None
-    if trainer.rollbacks >= recovery.max_rollbacks:
+    if trainer.chance.rollbacks >= recovery.max_rollbacks:
         raise TrainingError(
-            f"{error}, after {trainer.rollbacks} rollbacks, which is recovery.max_rollbacks; "
-            f"checkpoints are in {folder}; lower the learning rates"
+            f"{error}, after {trainer.chance.rollbacks} rollbacks, which is "
+            f"recovery.max_rollbacks; checkpoints are in {folder}; lower the learning rates"
         ) from None
-    return roll_back(error, trainer.rollbacks, job.fresh_trainer, folder, logger)
+    return roll_back(error, trainer.chance.rollbacks, job.fresh_trainer, folder, logger)

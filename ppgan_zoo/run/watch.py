@@ -6,7 +6,6 @@ import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from ppgan_zoo.callbacks.base import Callback
 from ppgan_zoo.callbacks.checkpoints import CheckpointSaver, Figure
 from ppgan_zoo.callbacks.evaluation import Evaluation
 from ppgan_zoo.callbacks.finite import FiniteCheck
@@ -19,6 +18,7 @@ from ppgan_zoo.storage import visualdl_log
 from ppgan_zoo.storage.run_directory import RunDirectory
 from ppgan_zoo.storage.tolerance import Tolerant
 from ppgan_zoo.storage.visualdl_log import VisualDLLog
+from ppgan_zoo.training.loop import Callback
 from ppgan_zoo.training.trainer import Trainer
 
 if TYPE_CHECKING:
@@ -126,7 +126,9 @@ def _figures(
 ) -> tuple[list[Callback], str, Figure | None]:
     """Return the callback of the metrics, if any, and what chooses the best checkpoint."""
     best_by, section = job.recipe.checkpoint.best_by, job.recipe.evaluation
-    figure = build_figure(job.images, trainer) if best_by == "sliced_wasserstein" else None
+    figure = (
+        build_figure(job.images, job.facts.image_range) if best_by == "sliced_wasserstein" else None
+    )
     if job.evaluator is None:
         return [], best_by or "", figure
     watch = Evaluation(job.evaluator, every_steps=section.every_steps, log=records, logger=logger)

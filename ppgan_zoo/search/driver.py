@@ -12,15 +12,13 @@ from pathlib import Path
 
 from ppgan_zoo.data import ImageSet, load_image_set
 from ppgan_zoo.data.sources import print_to_stderr
-from ppgan_zoo.errors import ConfigError, ZooError
+from ppgan_zoo.errors import INTERRUPTED, ConfigError, ZooError, os_errors
 from ppgan_zoo.search.plan import Run, Search
 from ppgan_zoo.search.results import Result, SearchDirectory
 from ppgan_zoo.search.running import Conditions, Runner, complete, is_done
 from ppgan_zoo.search.summary import as_json, report, table
 from ppgan_zoo.storage.files import to_json, write_atomically
 from ppgan_zoo.storage.run_directory import RunDirectory
-
-INTERRUPTED = 128  # plus the number of the signal, as shells count
 
 
 def run_search(
@@ -127,10 +125,8 @@ def _make(directory: SearchDirectory) -> None:
     known = (path / "search.yml").is_file() or directory.runs.is_dir()
     if path.exists() and not known and (not path.is_dir() or any(path.iterdir())):
         raise ConfigError(f"--output {path}: is not empty and holds no search; give another one")
-    try:
+    with os_errors(ConfigError, f"--output {path}: cannot be made"):
         directory.runs.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ConfigError(f"--output {path}: cannot be made: {error.strerror}") from None
 
 
 @contextlib.contextmanager

@@ -22,7 +22,7 @@ from ppgan_zoo.runtime import cpu_threads
 from ppgan_zoo.search.plan import Run, Search
 from ppgan_zoo.search.results import Failure, Result, SearchDirectory, Training, read_times
 from ppgan_zoo.storage.run_directory import RunDirectory
-from ppgan_zoo.storage.visualdl_log import read_scalar_times
+from ppgan_zoo.storage.visualdl_reader import read_scalar_times
 
 ZOO = (sys.executable, "-m", "ppgan_zoo")
 POLL_SECONDS = 0.1

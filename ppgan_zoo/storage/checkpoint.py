@@ -4,6 +4,7 @@
 sampled and exported on its own, the SHA-256 of every file beside it, checked before any
 of them is parsed, and the SHA-256 of what it says itself. A checkpoint appears under its
 name only when it is whole, holds finite numbers only, and is never replaced by another.
+Which of a run's checkpoints stay is a matter of :mod:`ppgan_zoo.storage.retention`.
 """
 
 from __future__ import annotations
@@ -12,23 +13,26 @@ import hashlib
 import json
 import re
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
 from ppgan_zoo import __version__
-from ppgan_zoo.errors import CheckpointError
-from ppgan_zoo.storage.files import atomic_folder, read_regular, to_json, write_atomically
-from ppgan_zoo.training.optimizers import Arrays
+from ppgan_zoo.errors import CheckpointError, os_errors
+from ppgan_zoo.storage.files import atomic_folder, read_regular, to_json
 
 FORMAT = 1
 MANIFEST = "checkpoint.json"
 MAX_MANIFEST_BYTES = 1 << 20
+
+Arrays = dict[str, NDArray[Any]]
+"""The tensors of one net or optimizer, by structured name."""
 
 _ANOTHER = "the file is damaged: use another checkpoint of the run"
 
@@ -76,10 +80,8 @@ class Checkpoint:
         wanted = self.manifest["files"].get(path.name)
         if wanted is None:
             raise CheckpointError(f"{self.path}: holds no {path.name}")
-        try:
+        with os_errors(CheckpointError, f"{path}: cannot be read"):
             content = read_regular(path)
-        except OSError as error:
-            raise CheckpointError(f"{path}: cannot be read: {error.strerror}") from None
         found = hashlib.sha256(content).hexdigest()
         if found != wanted["sha256"]:
             raise CheckpointError(
@@ -215,14 +217,12 @@ def open_checkpoint(path: Path) -> Checkpoint:
         CheckpointError: It is missing, changed or not a manifest of this format.
     """
     file = path / MANIFEST
+    with os_errors(CheckpointError, f"{file}: cannot be read"), file.open("rb") as opened:
+        raw = opened.read(MAX_MANIFEST_BYTES + 1)
+    if len(raw) > MAX_MANIFEST_BYTES:
+        raise CheckpointError(f"{file}: larger than {MAX_MANIFEST_BYTES} bytes; {_ANOTHER}")
     try:
-        with file.open("rb") as opened:
-            raw = opened.read(MAX_MANIFEST_BYTES + 1)
-        if len(raw) > MAX_MANIFEST_BYTES:
-            raise CheckpointError(f"{file}: larger than {MAX_MANIFEST_BYTES} bytes; {_ANOTHER}")
         manifest = json.loads(raw)
-    except OSError as error:
-        raise CheckpointError(f"{file}: cannot be read: {error.strerror}") from None
     except (ValueError, RecursionError) as error:
         raise CheckpointError(f"{file}: not JSON: {error}; {_ANOTHER}") from None
     if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
@@ -258,132 +258,3 @@ def _is_file_entry(item: tuple[str, Any]) -> bool:
         and isinstance(facts, dict)
         and isinstance(facts.get("sha256"), str)
     )
-
-
-def checkpoint_folders(folder: Path) -> list[Path]:
-    """Return the folders named as checkpoints, by iteration: no clock has a say in it."""
-    named = [path for path in folder.glob("step-*") if path.name[5:].isdecimal()]
-    return sorted(named, key=_iteration)
-
-
-def _iteration(path: Path) -> int:
-    return int(path.name[5:])
-
-
-def list_checkpoints(folder: Path) -> list[Checkpoint]:
-    """Return the checkpoints of a run, oldest first; unreadable ones are left out."""
-    found = []
-    for path in checkpoint_folders(folder):
-        try:
-            found.append(open_checkpoint(path))
-        except CheckpointError:
-            continue
-    return found
-
-
-def newest_valid_checkpoint(folder: Path, notify: Callable[[str], object]) -> Checkpoint:
-    """Return the newest checkpoint whose files all have their hashes.
-
-    Args and errors are those of :func:`load_newest`, which also returns what it read.
-    """
-    return load_newest(folder, notify)[0]
-
-
-def load_newest(
-    folder: Path, notify: Callable[[str], object]
-) -> tuple[Checkpoint, dict[str, Arrays]]:
-    """Return the newest valid checkpoint and all its arrays, reading each file once.
-
-    Args:
-        folder: The run's ``checkpoints`` folder.
-        notify: Called with one line for each damaged checkpoint that is passed over.
-
-    Raises:
-        CheckpointError: There is none.
-    """
-    damaged: list[CheckpointError] = []
-    for path in reversed(checkpoint_folders(folder)):
-        try:
-            checkpoint = open_checkpoint(path)
-            arrays = checkpoint.all_arrays()
-        except CheckpointError as error:
-            damaged.append(error)
-        else:
-            for reason in damaged:
-                notify(f"passed over a damaged checkpoint: {reason}")
-            return checkpoint, arrays
-    newest = f"; the newest of {len(damaged)}: {damaged[0]}" if damaged else ""
-    raise CheckpointError(
-        f"{folder}: no valid checkpoint; nothing to resume or sample from{newest}"
-    )
-
-
-def remember_best(folder: Path, checkpoint: Checkpoint, figure: str, value: float) -> None:
-    """Write ``best.json``, which names the best checkpoint so far."""
-    best = {"checkpoint": checkpoint.path.name, "figure": figure, "value": value}
-    write_atomically(folder / "best.json", to_json(best))
-
-
-def read_best(folder: Path) -> dict[str, Any] | None:
-    """Return what ``best.json`` says, or None if there is none."""
-    try:
-        best = json.loads((folder / "best.json").read_bytes())
-        return {
-            "checkpoint": str(best["checkpoint"]),
-            "figure": str(best["figure"]),
-            "value": float(best["value"]),
-        }
-    except FileNotFoundError:
-        return None
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise CheckpointError(f"{folder / 'best.json'}: cannot be read: {error}") from None
-
-
-def remove_abandoned(folder: Path, newest: int) -> None:
-    """Delete what a run that goes on from iteration `newest` has left behind.
-
-    That is scratch of a killed process, checkpoints beyond `newest` (of a course that the
-    run does not take again, or damaged), and ``best.json`` if it is damaged or names one of these.
-    """
-    for path in checkpoint_folders(folder):
-        if _iteration(path) > newest:
-            remove_checkpoint(path)
-    _remove_scratch(folder)
-    try:
-        best = read_best(folder)
-        known = best is None or (folder / best["checkpoint"]).is_dir()
-    except CheckpointError:
-        known = False
-    if not known:
-        (folder / "best.json").unlink()
-
-
-def prune_checkpoints(
-    folder: Path, keep_last: int, newest: int, good_until: int | None = None
-) -> None:
-    """Delete all checkpoints but the last `keep_last` and the best, and abandoned scratch.
-
-    Where `good_until` is given, the last one up to that iteration is kept too.
-
-    Checkpoints beyond iteration `newest` belong to a course of the run that was abandoned
-    (it was resumed from an older checkpoint) and are deleted too.
-    """
-    best = read_best(folder)
-    paths = checkpoint_folders(folder)
-    kept = [path for path in paths if _iteration(path) <= newest]
-    keep = {path.name for path in kept[-keep_last:]} | ({best["checkpoint"]} if best else set())
-    if good_until is not None:
-        good = [path.name for path in kept if _iteration(path) <= good_until]
-        keep |= set(good[-1:])
-    for path in paths:
-        if path.name not in keep:
-            remove_checkpoint(path)
-    _remove_scratch(folder)
-
-
-def _remove_scratch(folder: Path) -> None:
-    for scratch in (*folder.glob(".step-*"), *folder.glob(".best.json-*")):
-        if scratch.is_dir():
-            shutil.rmtree(scratch, ignore_errors=True)
-        else:
-            scratch.unlink(missing_ok=True)

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from ppgan_zoo import __version__
-from ppgan_zoo.errors import CheckpointError, ConfigError, DataError
+from ppgan_zoo.errors import CheckpointError, ConfigError, DataError, os_errors
 from ppgan_zoo.storage.files import to_json, write_atomically
 from ppgan_zoo.storage.pickles import refuse_pickle
 
@@ -80,13 +80,10 @@ class RunDirectory:
         Raises:
             ConfigError: They cannot be made.
         """
-        try:
+        where = f"--output {self.path}: cannot be made"
+        with os_errors(ConfigError, where, then="give another --output"):
             for folder in (self.path, self.samples, self.checkpoints):
                 folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise ConfigError(
-                f"--output {self.path}: cannot be made: {error.strerror}; give another --output"
-            ) from None
 
     def check(self) -> None:
         """Make sure that this is a run.

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from ppgan_zoo.errors import CheckpointError
+from ppgan_zoo.errors import CheckpointError, os_errors
 from ppgan_zoo.storage.tolerance import reason
 
 
@@ -25,10 +25,8 @@ def open_log(path: Path) -> logging.Logger:
     logger.setLevel(logging.INFO)
     logger.propagate = False
     close_log(logger)
-    try:
+    with os_errors(CheckpointError, f"{path}: cannot be written"):
         to_file = _LogFile(path)
-    except OSError as error:
-        raise CheckpointError(f"{path}: cannot be written: {error.strerror}") from None
     to_file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
     logger.addHandler(to_file)
     logger.addHandler(_AboveTheBar())

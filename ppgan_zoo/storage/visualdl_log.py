@@ -7,7 +7,8 @@ record that a kill cut short (the server cannot start on one).
 
 `VisualDLLog` builds the records with ``visualdl.LogWriter`` but gives it a file of
 its own to write to. LogWriter's own queues records for a thread, which loses up to
-120 of them in a kill, and prints and goes on where a write fails.
+120 of them in a kill, and prints and goes on where a write fails. What was written is read
+back by :mod:`ppgan_zoo.storage.visualdl_reader`.
 """
 
 from __future__ import annotations
@@ -22,7 +23,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ppgan_zoo.errors import DataError
 from ppgan_zoo.storage.tolerance import Guard, strict
 
 NAME = "VisualDL records"
@@ -143,43 +143,6 @@ class VisualDLLog:
             raise ValueError(f"tag {tag!r}: taken by records of the kind {self._kinds[tag]!r}")
 
 
-def read_scalars(folder: Path) -> dict[str, list[tuple[int, float]]]:
-    """Return the (step, value) points of each scalar tag, in the order of the file."""
-    reader = _reader(folder)
-    return {
-        tag: [(point.id, point.value) for point in reader.get_data("scalar", tag)]
-        for tag in reader.get_tags().get("scalar", [])
-    }
-
-
-def read_scalar_times(folder: Path, tag: str) -> list[tuple[float, int, float]]:
-    """Return (seconds since 1970, step, value) of each point of a curve; none if it is not there.
-
-    Raises:
-        DataError: No records, or damaged ones.
-    """
-    reader = _reader(folder)
-    if tag not in reader.get_tags().get("scalar", []):
-        return []
-    points = reader.get_data("scalar", tag)
-    return [(point.timestamp / 1000, point.id, point.value) for point in points]
-
-
-def read_image_steps(folder: Path, tag: str) -> list[int]:
-    """Return the steps of the pictures of `tag`, in the order of the file."""
-    return [picture.id for picture in _reader(folder).get_data("image", tag)]
-
-
-def read_tags(folder: Path) -> dict[str, list[str]]:
-    """Return the tags by VisualDL's name of the component.
-
-    The components are ``scalar``, ``image``, ``histogram``, ``text`` and
-    ``hyper_parameters`` (whose one tag is ``hparam``).
-    """
-    tags = _reader(folder).get_tags()
-    return {kind: list(names) for kind, names in tags.items() if kind != "meta_data"}
-
-
 class _RecordsFile:
     """What LogWriter takes for its file: appends records, whole or not at all."""
 
@@ -234,12 +197,13 @@ def _frame(body: bytes) -> bytes:
     return len(body).to_bytes(_HEADER_BYTES, "little") + body
 
 
-def _records_files(folder: Path) -> list[Path]:
+def records_files(folder: Path) -> list[Path]:
+    """Return the files that VisualDL takes for records, by name: it shows the last alone."""
     return sorted(path for path in folder.glob("*vdlrecords*") if path.is_file())
 
 
 def _set_aside(folder: Path) -> None:
-    for path in _records_files(folder):
+    for path in records_files(folder):
         names = (folder / f"superseded.{number}.log" for number in itertools.count())
         path.rename(next(name for name in names if not name.exists()))
 
@@ -248,7 +212,7 @@ def _drop_after(folder: Path, last_step: int) -> dict[str, str]:
     """Leave one file with the records up to `last_step`; return the kind of each tag."""
     kept: dict[tuple[str, ...], tuple[int, bytes]] = {}
     kinds: dict[str, str] = {}
-    files = _records_files(folder)
+    files = records_files(folder)
     for value, body in itertools.chain.from_iterable(map(_intact_records, files)):
         kind = str(value.WhichOneof("one_value"))
         step = -1 if kind in _STEPLESS else value.id
@@ -292,16 +256,3 @@ def _intact_records(path: Path) -> Iterator[tuple[Any, bytes]]:
             return
         yield values[0], body
         start = body_start + size
-
-
-def _reader(folder: Path) -> Any:
-    files = _records_files(folder)
-    if not files:
-        raise DataError(f"{folder}: no VisualDL records (a file with 'vdlrecords' in its name)")
-    from google.protobuf.message import DecodeError
-    from visualdl import LogReader
-
-    try:
-        return LogReader(file_path=str(files[-1]))
-    except (DecodeError, IndexError):
-        raise DataError(f"{files[-1]}: damaged; resuming the run repairs it") from None

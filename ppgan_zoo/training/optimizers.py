@@ -1,9 +1,8 @@
-"""Optimizers by name, learning-rate schedules, and optimizer state by structured names."""
+"""Optimizers by name, and their state by structured names."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,11 +12,8 @@ from paddle import nn
 from paddle.optimizer import Optimizer
 
 from ppgan_zoo.errors import CheckpointError, UnknownNameError
-
-Schedule = Callable[[int], float]
-"""Learning rate as a pure function of the iteration, so that nothing of it needs saving."""
-
-Arrays = dict[str, NDArray[Any]]
+from ppgan_zoo.models.weights import trainable_parameters
+from ppgan_zoo.storage.checkpoint import Arrays
 
 OPTIMIZERS: dict[str, type[Optimizer]] = {
     "adam": paddle.optimizer.Adam,
@@ -28,18 +24,17 @@ OPTIMIZERS: dict[str, type[Optimizer]] = {
 }
 
 
-def trainable_parameters(layer: nn.Layer) -> list[Any]:
-    """Return the parameters that learn; Paddle lists batch norm's running statistics too."""
-    return [parameter for parameter in layer.parameters() if not parameter.stop_gradient]
-
-
 def make_optimizer(
-    layer: nn.Layer, name: str = "adam", *, learning_rate: float, **options: float
+    layer: nn.Layer | Sequence[nn.Layer],
+    name: str = "adam",
+    *,
+    learning_rate: float,
+    **options: float,
 ) -> Optimizer:
-    """Return an optimizer over the trainable parameters of `layer`.
+    """Return an optimizer over the trainable parameters of one layer or several.
 
     Args:
-        layer: The net.
+        layer: The net, or the nets that learn together.
         name: A key of :data:`OPTIMIZERS`.
         learning_rate: Rate at the start.
         **options: Paddle's own arguments of that optimizer, such as ``beta1``.
@@ -49,72 +44,64 @@ def make_optimizer(
     """
     if name not in OPTIMIZERS:
         raise UnknownNameError("optimizer", name, OPTIMIZERS)
-    return OPTIMIZERS[name](
-        learning_rate=learning_rate, parameters=trainable_parameters(layer), **options
+    layers = [layer] if isinstance(layer, nn.Layer) else layer
+    parameters = [parameter for part in layers for parameter in trainable_parameters(part)]
+    return OPTIMIZERS[name](learning_rate=learning_rate, parameters=parameters, **options)
+
+
+def set_betas(optimizer: Optimizer, beta2: float | None, correction: float) -> None:
+    """Set the betas of an Adam that steps more often than once an update.
+
+    Lazy terms have steps of their own; with ``correction = c`` the moments forget as fast in
+    all steps of an iteration as they would in one: betas to the power c (Karras et al. 2020,
+    appendix B). Other optimizers have no betas, and are left as they are.
+
+    Args:
+        optimizer: Any.
+        beta2: The second beta of now, before the correction; None for the one it was made with.
+        correction: c.
+    """
+    if not hasattr(optimizer, "_beta2"):
+        return
+    made = optimizer.__dict__.setdefault(
+        "ppgan_zoo_betas", (float(optimizer._beta1), float(optimizer._beta2))
     )
+    optimizer._beta1 = made[0] ** correction
+    optimizer._beta2 = (made[1] if beta2 is None else beta2) ** correction
 
 
-def constant(learning_rate: float) -> Schedule:
-    """Keep the rate as it is."""
-    return lambda iteration: learning_rate
-
-
-def linear(learning_rate: float, iterations: int, start: int = 0, final: float = 0.0) -> Schedule:
-    """Keep the rate until `start`, then go straight to ``final * rate`` at `iterations`."""
-
-    def rate(iteration: int) -> float:
-        span = max(iterations - start, 1)
-        done = min(max((iteration - start) / span, 0.0), 1.0)
-        return learning_rate * (1.0 - done * (1.0 - final))
-
-    return rate
-
-
-def cosine(learning_rate: float, iterations: int, final: float = 0.0) -> Schedule:
-    """Half a cosine from the rate down to ``final * rate`` (Loshchilov and Hutter 2017)."""
-
-    def rate(iteration: int) -> float:
-        done = min(iteration / max(iterations, 1), 1.0)
-        return learning_rate * (final + (1.0 - final) * 0.5 * (1.0 + math.cos(math.pi * done)))
-
-    return rate
-
-
-def inverse_time(learning_rate: float, decay: float) -> Schedule:
-    """Keras's ``decay``: the rate over ``1 + decay * iteration``."""
-    return lambda iteration: learning_rate / (1.0 + decay * iteration)
-
-
-def optimizer_arrays(optimizer: Optimizer, layer: nn.Layer) -> Arrays:
-    """Return the optimizer's state under the names of the layer's own parameters.
+def optimizer_arrays(optimizer: Optimizer, nets: Mapping[str, nn.Layer]) -> Arrays:
+    """Return the optimizer's state under the names of the nets' own parameters.
 
     Paddle keys it by automatic names, which shift when another layer was built before;
-    the keys here are ``"structured.name|accumulator"``.
+    the keys here are ``"structured.name|accumulator"``, with the net's name before a name of
+    any net but the first.
     """
     state = optimizer.state_dict()
     return {
         structured: state[automatic].numpy()
-        for structured, automatic in _structured_keys(state, layer).items()
+        for structured, automatic in _structured_keys(state, nets).items()
     }
 
 
 def load_optimizer_arrays(
-    optimizer: Optimizer, layer: nn.Layer, arrays: Mapping[str, NDArray[Any]]
+    optimizer: Optimizer, nets: Mapping[str, nn.Layer], arrays: Mapping[str, NDArray[Any]]
 ) -> None:
     """Put back what :func:`optimizer_arrays` returned, bit by bit.
 
-    Overwrites nothing but the optimizer's state; the layer must get its weights
+    Overwrites nothing but the optimizer's state; the nets must get their weights
     **after** this call, which needs one step to create the state.
 
     Raises:
         CheckpointError: A missing, an extra or a wrongly shaped entry.
     """
-    for parameter in trainable_parameters(layer):
-        parameter.grad = paddle.zeros_like(parameter)
+    for layer in nets.values():
+        for parameter in trainable_parameters(layer):
+            parameter.grad = paddle.zeros_like(parameter)
     optimizer.step()
     optimizer.clear_grad(set_to_zero=False)
     state = optimizer.state_dict()
-    keys = _structured_keys(state, layer)
+    keys = _structured_keys(state, nets)
     if set(keys) != set(arrays):
         odd = sorted(set(keys) ^ set(arrays))[0]
         raise CheckpointError(
@@ -131,9 +118,13 @@ def load_optimizer_arrays(
     optimizer.set_state_dict(state)
 
 
-def _structured_keys(state: Mapping[str, Any], layer: nn.Layer) -> dict[str, str]:
+def _structured_keys(state: Mapping[str, Any], nets: Mapping[str, nn.Layer]) -> dict[str, str]:
     """Map ``structured|accumulator`` to Paddle's ``automatic_accumulator_0``."""
-    names = {parameter.name: name for name, parameter in layer.named_parameters()}
+    names = {
+        parameter.name: name if place == 0 else f"{net}.{name}"
+        for place, (net, layer) in enumerate(nets.items())
+        for name, parameter in layer.named_parameters()
+    }
     keys: dict[str, str] = {}
     for key in state:
         # One automatic name can begin another's (w_1, w_10): the longest match is the owner.

@@ -15,11 +15,13 @@ import paddle
 from numpy.typing import NDArray
 from paddle import Tensor, nn
 
-from ppgan_zoo.models.nets import hooked, layer_state, set_stop_gradient
-from ppgan_zoo.training.optimizers import trainable_parameters
+from ppgan_zoo.data.batches import Batch
+from ppgan_zoo.models.latent import Code
+from ppgan_zoo.models.nets import hooked
+from ppgan_zoo.models.weights import frozen, layer_state
+from ppgan_zoo.training.chance import Moment
 from ppgan_zoo.training.trainer import Trainer
 
-HEALTH_DRAW = 6  # in the key of z; the trainer has 1 to 5
 EPSILON = 1e-12
 CHUNK_IMAGES = 1000  # what is turned to floats at once in a search for neighbours
 
@@ -43,7 +45,7 @@ class Signals:
     generator_gradient: float
 
 
-def measure(trainer: Trainer, real: NDArray[np.float32], count: int = 64) -> Signals:
+def take_signals(trainer: Trainer, real: Batch, count: int = 64) -> Signals:
     """Take the figures of a trainer as it stands.
 
     Costs one forward of G and two of D, and one backward through D to the samples. Leaves
@@ -51,27 +53,24 @@ def measure(trainer: Trainer, real: NDArray[np.float32], count: int = 64) -> Sig
 
     Args:
         trainer: Between two iterations.
-        real: Images ``[M, C, H, W]`` in the model's range, M at least ``view.packing``.
+        real: M images as arrays, in the model's range; M at least ``view.packing``.
         count: The most images of each kind to look at.
     """
-    packing = trainer.view.packing
+    gan, game = trainer.gan, trainer.game
+    packing = game.view.packing
     count = min(count, len(real)) // packing * packing
-    real = real[:count]
-    shown = paddle.to_tensor(real)
-    z = trainer.latent.sample(count, trainer.seed, HEALTH_DRAW, trainer.iteration)
-    rng, trainer.rng = trainer.rng, np.random.default_rng((trainer.seed, HEALTH_DRAW))
-    try:
-        with layer_state(trainer.generator), layer_state(trainer.discriminator):
-            fake, gradient = _gradient_to_samples(trainer, shown, paddle.to_tensor(z))
-            with paddle.no_grad():
-                real_scores, fake_scores = (
-                    trainer.discriminator(trainer.view(images, trainer.iteration, trainer.rng))
-                    for images in (shown, fake)
-                )
-    finally:
-        trainer.rng = rng
+    shown = real.map(lambda array: paddle.to_tensor(array[:count]))
+    moment = trainer.chance.health(trainer.iteration)
+    code = moment.code(count)
+    with layer_state(gan.generator), layer_state(gan.discriminator):
+        fake, gradient = _gradient_to_samples(trainer, shown, code, moment)
+        with paddle.no_grad():
+            real_scores, fake_scores = (
+                gan.judge(batch.images, batch.labels).logits
+                for batch in (game.show(shown, moment), game.show(Batch(fake, code.labels), moment))
+            )
     samples: NDArray[np.float32] = fake.numpy()
-    apart = max(mean_distance(real), EPSILON)
+    apart = max(mean_distance(real.images[:count]), EPSILON)
     slope = float(np.linalg.norm(gradient.numpy().reshape(count, -1), axis=1).sum())
     return Signals(
         samples=samples,
@@ -127,25 +126,24 @@ def memorisation(
     return nearest / max(float(np.median(np.sqrt(of_others))), EPSILON)
 
 
-def _gradient_to_samples(trainer: Trainer, real: Tensor, z: Tensor) -> tuple[Tensor, Tensor]:
-    """Return G's samples of z and the gradient of G's loss to them.
+def _gradient_to_samples(
+    trainer: Trainer, real: Batch, code: Code, moment: Moment
+) -> tuple[Tensor, Tensor]:
+    """Return G's samples of a code and the gradient of G's loss to them.
 
-    A trainer may compute its loss as it likes: the samples are what G last returned.
+    A game may compute its loss as it likes: the samples are what G last returned.
     """
     returned: list[Tensor] = []
 
     def keep(layer: nn.Layer, inputs: Any, output: Tensor) -> None:
         returned.append(output)
 
-    frozen = trainable_parameters(trainer.discriminator)
-    set_stop_gradient(frozen, True)  # as in G's own updates
-    try:
-        with hooked([trainer.generator], keep):
-            loss, _ = trainer.generator_loss(real, z)
+    gan = trainer.gan
+    with frozen(gan.discriminator):  # as in G's own updates
+        with hooked([gan.generator], keep):
+            loss, _ = trainer.game.generator_loss(gan, real, code, moment)
         fake = returned[-1]
         (gradient,) = paddle.grad(loss, fake)
-    finally:
-        set_stop_gradient(frozen, False)
     return fake.detach(), gradient
 
 

@@ -8,7 +8,7 @@ from conftest import TINY
 
 import ppgan_zoo
 from ppgan_zoo.bench.driver import SAMPLE_COLUMNS, table
-from ppgan_zoo.bench.process import dearest_operations
+from ppgan_zoo.bench.process import most_expensive_operations
 from ppgan_zoo.models.cost import iteration_flop
 
 
@@ -49,6 +49,7 @@ def test_the_command_measures_a_recipe(cli, tmp_path):
     assert 50 < row["peak_memory_mib"] < 4000
     assert math.isfinite(row["memory_growth_mib"])
     assert row["runtime"]["device"] == "cpu"
+    assert row["runtime"]["convolutions"].startswith(("oneDNN 3", "Paddle ("))
 
 
 def test_refusals_are_one_line_and_start_nothing(cli, tmp_path):
@@ -64,7 +65,7 @@ def test_refusals_are_one_line_and_start_nothing(cli, tmp_path):
         assert "Traceback" not in done.stderr
 
 
-def test_the_dearest_operations_are_named(monkeypatch):
+def test_the_most_expensive_operations_are_named(monkeypatch):
     from ppgan_zoo.errors import ConfigError
     from ppgan_zoo.training.trainer import Trainer
 
@@ -74,7 +75,7 @@ def test_the_dearest_operations_are_named(monkeypatch):
 
     real = np.zeros((4, 1, 28, 28), np.float32)
     try:
-        found = dearest_operations(lambda: trainer.step(real) and None)
+        found = most_expensive_operations(lambda: trainer.step(real) and None)
     except ConfigError as error:
         pytest.skip(str(error))  # Paddle's GPU build on a machine without one
     by_name = {row["operation"]: row for row in found}

@@ -1,6 +1,7 @@
 """The command line as a user meets it, in processes of its own."""
 
 import json
+import re
 import subprocess
 import sys
 
@@ -47,6 +48,7 @@ def test_a_run_holds_all_that_it_should(run):
     assert start["seed"] == 0
     assert start["ppgan_zoo"] == ppgan_zoo.__version__
     assert start["runtime"]["device"] == "cpu"
+    assert start["runtime"]["convolutions"].startswith(("oneDNN 3", "Paddle ("))
     assert start["data"]["count"] == 128
     assert len(start["data"]["sha256"]) == 64
     assert start["command"] == ["train.py", "-c", "tiny.yml", "--offline"]
@@ -144,6 +146,7 @@ def test_dry_run_shows_everything_and_trains_nothing(tmp_path, cli):
     # D: 25*64+64 + 64*25*128+128 + 2*128 + 2048*1024+1024 + 2*1024 + 1024+1
     assert "discriminator: 2,308,097 parameters" in cost
     assert "memory: about" in cost
+    assert re.search(r"convolutions by (oneDNN 3|Paddle \()", cost)
     assert list(tmp_path.iterdir()) == []
 
 

@@ -10,15 +10,16 @@ import paddle
 import pytest
 
 import ppgan_zoo
-from ppgan_zoo.convert.converter import convert, facts_of_model, facts_of_recipe
+from ppgan_zoo.convert import trusted_pickle
+from ppgan_zoo.convert.converter import convert, facts_of_model
+from ppgan_zoo.convert.trusted_pickle import read_trusted_pickle
 from ppgan_zoo.errors import CheckpointError, ConfigError
 from ppgan_zoo.evaluation.sampler import open_sampler
 from ppgan_zoo.export.exporter import export
-from ppgan_zoo.models.nets import layer_arrays
-from ppgan_zoo.recipe.load import load_recipe
-from ppgan_zoo.run.build import build_model
-from ppgan_zoo.storage import pickles
-from ppgan_zoo.storage.pickles import read_trusted_pickle
+from ppgan_zoo.models.facts import build_model
+from ppgan_zoo.models.weights import layer_arrays
+from ppgan_zoo.recipe.load import load_recipe, recipe_from
+from ppgan_zoo.run.build import facts_without_data
 
 
 @pytest.fixture(scope="module")
@@ -103,9 +104,18 @@ def test_a_pickle_needs_trust_and_output_must_be_new(generator, tmp_path):
 
 
 def test_a_recipe_names_the_arguments_of_the_model(tiny_recipe):
-    facts = facts_of_recipe(load_recipe(tiny_recipe))
+    facts = facts_without_data(load_recipe(tiny_recipe))
     assert facts.generator["hidden_units"] == (32,)
     assert build_model(facts).latent_dim == 8
+
+
+@pytest.mark.parametrize(("name", "shape"), [("mnist", (1, 28, 28)), ("folder", (3, 32, 32))])
+def test_a_recipe_that_gives_no_size_means_that_of_its_data(name, shape):
+    recipe = recipe_from({
+        "model": {"name": "gan_mlp"}, "training": {"iterations": 1},
+        "data": {"name": name, "directory": "x" if name == "folder" else None, "batch_size": 1},
+    })  # fmt: skip
+    assert facts_without_data(recipe).image_shape == shape
 
 
 def test_the_command_says_what_to_do_next(generator, tmp_path, cli):
@@ -127,7 +137,7 @@ def test_the_reader_gets_neither_environment_nor_directory(tmp_path, monkeypatch
         "sys.exit(f'env={sorted(os.environ)} cwd={os.listdir()} stdin={sys.stdin.read()!r} "
         "isolated={sys.flags.isolated}')\n"
     )
-    monkeypatch.setattr(pickles, "__file__", str(tmp_path / "pickles.py"))
+    monkeypatch.setattr(trusted_pickle, "__file__", str(tmp_path / "trusted_pickle.py"))
     (tmp_path / "g.pdparams").write_bytes(b"")
     with pytest.raises(CheckpointError) as caught:
         read_trusted_pickle(tmp_path / "g.pdparams")
@@ -136,8 +146,8 @@ def test_the_reader_gets_neither_environment_nor_directory(tmp_path, monkeypatch
 
 
 def test_a_reader_that_crashes_or_hangs_is_one_line(tmp_path, monkeypatch):
-    monkeypatch.setattr(pickles, "__file__", str(tmp_path / "pickles.py"))
-    monkeypatch.setattr(pickles, "TIMEOUT_SECONDS", 1)
+    monkeypatch.setattr(trusted_pickle, "__file__", str(tmp_path / "trusted_pickle.py"))
+    monkeypatch.setattr(trusted_pickle, "TIMEOUT_SECONDS", 1)
     (tmp_path / "g.pdparams").write_bytes(b"")
     spy = tmp_path / "untrusted_pickle.py"
     spy.write_text("import os; os.abort()\n")
@@ -149,5 +159,5 @@ def test_a_reader_that_crashes_or_hangs_is_one_line(tmp_path, monkeypatch):
 
 
 def test_the_parent_never_imports_pickle_reading_code():
-    assert "ppgan_zoo.storage.untrusted_pickle" not in sys.modules
-    assert os.path.isfile(pickles.__file__)
+    assert "ppgan_zoo.convert.untrusted_pickle" not in sys.modules
+    assert os.path.isfile(trusted_pickle.__file__)

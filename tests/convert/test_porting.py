@@ -14,10 +14,12 @@ from paddle import nn
 from paddle.nn import functional as F
 from safetensors.numpy import save_file
 
-from ppgan_zoo.convert.porting import convert_weights, load_weights, read_weights
+from ppgan_zoo.convert.porting import convert_weights, read_weights
 from ppgan_zoo.errors import CheckpointError
+from ppgan_zoo.game.schedules import constant, inverse_time
 from ppgan_zoo.models.layers import Dropout, same_crop, same_size
-from ppgan_zoo.training.optimizers import constant, inverse_time, make_optimizer
+from ppgan_zoo.models.weights import load_arrays
+from ppgan_zoo.training.optimizers import make_optimizer
 
 RECORDED = dict(np.load(Path(__file__).parents[1] / "reference" / "conventions.npz"))
 
@@ -30,10 +32,8 @@ def tensors(label, separator):
 def ported(layer, label, framework):
     """Put the recorded weights into `layer`, by the porting helper."""
     net = nn.Sequential(layer)
-    load_weights(
-        net, tensors(label, "." if framework == "torch" else "/"), {"0": label},
-        framework=framework,
-    )  # fmt: skip
+    given = tensors(label, "." if framework == "torch" else "/")
+    load_arrays(net, convert_weights(net, given, {"0": label}, framework=framework))
     return net
 
 
@@ -264,7 +264,7 @@ def test_anything_that_does_not_fit_is_one_line_and_changes_nothing(change, mess
     before = {key: value.numpy() for key, value in layer.state_dict().items()}
     change(arrays, names)
     with pytest.raises(CheckpointError, match=message) as error:
-        load_weights(layer, arrays, names, framework="keras")
+        convert_weights(layer, arrays, names, framework="keras")
     assert "\n" not in str(error.value)
     for key, value in layer.state_dict().items():
         np.testing.assert_array_equal(value.numpy(), before[key])

@@ -1,16 +1,19 @@
 """The order of the data."""
 
+import dataclasses
+
 import numpy as np
+import paddle
 import pytest
 
-from ppgan_zoo.data import Batches, ImageSet
+from ppgan_zoo.data import Batch, Batches, ImageSet, as_batch
 from ppgan_zoo.errors import ConfigError
 
 
-def numbered(count):
+def numbered(count, labels=None):
     """A set in which every pixel of image i is i."""
     images = np.repeat(np.arange(count, dtype=np.uint8), 4).reshape(count, 1, 2, 2)
-    return ImageSet.of("numbered", images, source="directory", location="x")
+    return ImageSet.of("numbered", images, labels, source="directory", location="x")
 
 
 def test_every_epoch_is_another_permutation():
@@ -108,3 +111,51 @@ def test_other_arguments_that_are_not_allowed():
         Batches(numbered(8), 4, seed=0)[-1]
     large = Batches(numbered(8), 4, seed=2**70)
     assert sorted([*large.indices(0), *large.indices(1)]) == list(range(8))
+
+
+# Labels.
+
+
+@pytest.mark.parametrize("replacement", [False, True])
+def test_labels_go_with_their_images(replacement):
+    labelled = numbered(20, labels=np.arange(20)[::-1].copy())
+    arguments = {"seed": 7, "replacement": replacement, "image_range": (0.0, 255.0)}
+    batches = Batches(labelled, 4, labels=True, **arguments)
+    plain = Batches(labelled, 4, **arguments)
+    for step in (0, 3, 11):
+        batch = batches[step]
+        assert isinstance(batch, Batch)
+        np.testing.assert_array_equal(batch.images, plain[step])
+        assert (batch.labels.dtype, batch.labels.shape) == (np.int64, (4,))
+        np.testing.assert_array_equal(batch.labels, 19 - batch.images[:, 0, 0, 0])
+
+
+def test_labels_of_a_set_without_any_are_refused():
+    with pytest.raises(ConfigError, match=r"numbered \(x\) has no labels.*; take a set") as caught:
+        Batches(numbered(8), 4, seed=0, labels=True)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_batch_is_mapped_and_split():
+    images, labels = np.zeros((6, 1, 2, 2), np.float32), np.arange(6)
+    batch = Batch(images, labels)
+    assert len(batch) == len(Batch(paddle.to_tensor(images))) == 6
+    assert batch.split(1)[0] is batch
+    tensors = batch.map(paddle.to_tensor)
+    parts = tensors.split(3)
+    assert [part.images.shape for part in parts] == [[2, 1, 2, 2]] * 3
+    assert [part.labels.tolist() for part in parts] == [[0, 1], [2, 3], [4, 5]]
+    assert tensors.labels.dtype == paddle.int64
+    bare = Batch(images).map(paddle.to_tensor)
+    assert bare.labels is None
+    assert [(len(part), part.labels) for part in bare.split(2)] == [(3, None)] * 2
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        batch.labels = None
+
+
+def test_images_are_taken_for_a_batch_without_labels():
+    images = np.zeros((2, 1, 2, 2), np.float32)
+    assert as_batch(images).images is images
+    assert as_batch(images).labels is None
+    batch = Batch(images, np.arange(2))
+    assert as_batch(batch) is batch

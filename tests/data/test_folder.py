@@ -1,7 +1,9 @@
 """Folders of pictures."""
 
+import os
 import struct
 import zlib
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -53,6 +55,49 @@ def test_one_colour_picture_makes_a_colour_set(tmp_path):
     assert found.images[:, :, 3, 3].tolist() == [[10, 10, 10], [1, 2, 3], [4, 5, 6]]
     assert load_folder(tmp_path, channels=1).images.shape == (3, 1, 32, 32)
     assert load_folder(tmp_path, limit=1).images.shape == (1, 1, 32, 32)
+
+
+def test_sub_folders_are_classes_if_every_picture_lies_in_one(tmp_path):
+    for name in ("cats/9.png", "dogs/1.png", "cats/more/2.png", "ants/x.png"):
+        save(tmp_path / name, 7, "L")
+    (tmp_path / "empty").mkdir()
+    found = load_folder(tmp_path)
+    assert found.classes == ("ants", "cats", "dogs")
+    assert found.labels.tolist() == [0, 1, 1, 2]
+    assert found.labels.dtype == np.int64
+    assert found.describe()["classes"] == 3
+    # The first of the paths; the classes stay those of the whole folder.
+    few = load_folder(tmp_path, limit=2)
+    assert (few.labels.tolist(), few.num_classes) == ([0, 1], 3)
+
+
+@pytest.mark.parametrize("names", [("a/1.png", "a/b/2.png"), ("1.png", "a/1.png", "b/1.png")])
+def test_other_folders_have_no_labels(tmp_path, names):
+    for name in names:
+        save(tmp_path / name, 7, "L")
+    found = load_folder(tmp_path)
+    assert (found.labels, found.classes, found.num_classes) == (None, None, 0)
+    assert "classes" not in found.describe()
+
+
+def test_labels_change_neither_the_pictures_nor_their_order(tmp_path):
+    for value, name in enumerate(("a/1.png", "a/2.png", "b/1.png"), start=1):
+        save(tmp_path / "classes" / name, value, "L")
+        save(tmp_path / "plain" / name.replace("/", "-"), value, "L")
+    labelled, plain = load_folder(tmp_path / "classes"), load_folder(tmp_path / "plain")
+    assert (labelled.num_classes, plain.num_classes) == (2, 0)
+    assert labelled.sha256 == plain.sha256
+
+
+def test_a_class_whose_name_is_not_utf8_can_be_printed(tmp_path):
+    for name in (b"a", b"\xff"):
+        folder = os.fsencode(tmp_path) + b"/" + name
+        try:
+            os.mkdir(folder)
+        except OSError:
+            pytest.skip("this file system takes UTF-8 only")
+        save(Path(os.fsdecode(folder)) / "1.png", 7, "L")
+    assert load_folder(tmp_path).classes == ("a", r"\xff")
 
 
 def test_jpeg_is_read(tmp_path):

@@ -12,10 +12,12 @@ from ppgan_zoo.errors import ConfigError, DataError
 PIXELS = np.arange(256, dtype=np.uint8)
 
 
-def image_set(count=5, shape=(1, 2, 3), labels=True):
+def image_set(count=5, shape=(1, 2, 3), labels=True, classes=None):
     images = np.arange(count * np.prod(shape), dtype=np.uint8).reshape(count, *shape)
-    classes = np.arange(count, dtype=np.int64) if labels else None
-    return ImageSet.of("tiny", images, classes, source="directory", location="/somewhere")
+    numbers = np.arange(count, dtype=np.int64) if labels else None
+    return ImageSet.of(
+        "tiny", images, numbers, source="directory", location="/somewhere", classes=classes
+    )
 
 
 def test_scaling_is_the_correctly_rounded_formula():
@@ -56,7 +58,7 @@ def test_ranges_that_are_none(image_range):
 
 
 def test_describe_is_plain_json():
-    described = image_set().describe()
+    described = image_set(labels=False).describe()
     assert json.loads(json.dumps(described)) == {
         "name": "tiny",
         "source": "directory",
@@ -65,6 +67,38 @@ def test_describe_is_plain_json():
         "image_shape": [1, 2, 3],
         "sha256": hashlib.sha256(bytes(range(30))).hexdigest(),
     }
+    assert image_set().describe() == {**described, "classes": 5}
+
+
+def test_the_number_of_classes():
+    assert image_set(labels=False).num_classes == 0
+    assert image_set().num_classes == 5  # labels 0 to 4, of no names
+    named = image_set(classes=tuple("abcdef"))
+    assert (named.num_classes, named.describe()["classes"]) == (6, 6)
+
+
+def test_classes_are_carried_along():
+    named = image_set(shape=(1, 2, 2), classes=tuple("abcde"))
+    for other in (named.limit(2), named.resized(4, 3), named.limit(3).resized(8, 1)):
+        assert other.classes == named.classes
+        assert other.labels.tolist() == list(range(len(other)))
+    assert named.replaced(named.images).classes is None
+
+
+@pytest.mark.parametrize(
+    ("labels", "classes", "words"),
+    [
+        (None, ("a", "b"), "classes without labels"),
+        ([0, -1], None, "labels from -1 to 0; give 0 and up"),
+        ([0, 2], ("a", "b"), "labels from 0 to 2; give 0 to 1"),
+        ([0, 1], ("a", "a"), "two classes have one name"),
+    ],
+)
+def test_labels_and_classes_that_do_not_fit(labels, classes, words):
+    labels = None if labels is None else np.array(labels)
+    pixels = np.zeros((2, 1, 1, 1), np.uint8)
+    with pytest.raises(DataError, match=f"^x: {words}"):
+        ImageSet.of("bad", pixels, labels, source="directory", location="x", classes=classes)
 
 
 def test_limit():

@@ -1,523 +1,164 @@
-"""Where sets are found, in which order; downloads, from servers on this machine."""
+"""Kinds of data by name, the zoo's own and those of plugins."""
 
-import gzip
-import hashlib
-import http.server
+import importlib.metadata
 import os
-import socket
-import struct
 import subprocess
 import sys
-import threading
-import time
-from dataclasses import replace
-from pathlib import Path
+import types
 
 import numpy as np
 import pytest
 
-from ppgan_zoo.data import download as download_module
-from ppgan_zoo.data import load_image_set
-from ppgan_zoo.data import sources as sources_module
-from ppgan_zoo.data.official import OFFICIAL_SETS, OfficialFile, Split
-from ppgan_zoo.errors import ConfigError, DataError, UnknownNameError
+from ppgan_zoo.data import DataKind, ImageSet, load_image_set
+from ppgan_zoo.errors import ConfigError, PluginError, UnknownNameError
+from ppgan_zoo.registry import DATA, Registry
 
-IMAGES, LABELS = "train-images-idx3-ubyte", "train-labels-idx1-ubyte"
+SHARED = ("directory", "split", "offline", "image_size", "channels", "limit", "notify")
 
 
-def idx_images(value, count=3):
-    header = b"\0\0\x08\x03" + struct.pack(">III", count, 28, 28)
-    return header + bytes([value]) * (count * 784)
-
-
-def idx_labels(count=3):
-    return b"\0\0\x08\x01" + struct.pack(">I", count) + bytes(range(count))
-
-
-OFFICIAL = {
-    f"{IMAGES}.gz": gzip.compress(idx_images(1)),
-    f"{LABELS}.gz": gzip.compress(idx_labels()),
-}
-
-
-def official_file(name, content):
-    return OfficialFile(name, hashlib.sha256(content).hexdigest(), len(content))
-
-
-def fill(folder, files=OFFICIAL):
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, content in files.items():
-        (folder / name).write_bytes(content)
-    return folder
-
-
-@pytest.fixture
-def home(tmp_path, monkeypatch):
-    """A home and system folders of our own, a tiny official MNIST and no mirror of it."""
-    home = tmp_path / "home"
-    home.mkdir()
-    monkeypatch.setenv("HOME", str(home))
-    for variable in ("XDG_CACHE_HOME", "PPGAN_ZOO_DATA", "http_proxy", "HTTP_PROXY", "all_proxy"):
-        monkeypatch.delenv(variable, raising=False)
-    monkeypatch.setenv("no_proxy", "127.0.0.1")
-    monkeypatch.setattr(sources_module, "SYSTEM_FOLDER", tmp_path / "system")
-    train = Split(official_file(IMAGES, idx_images(1)), official_file(LABELS, idx_labels()))
-    tiny = replace(
-        OFFICIAL_SETS["mnist"],
-        splits={**OFFICIAL_SETS["mnist"].splits, "train": train},
-        mirrors=(),
+def load_noise(
+    *, directory, split, offline, image_size, channels, limit, notify, seed: int = 0, side: int = 8
+):
+    """Ten squares of noise in two classes."""
+    notify(f"noise of {side} pixels")
+    rng = np.random.default_rng(seed)
+    images = rng.integers(0, 256, (10, 1, side, side), np.uint8)
+    labels = np.arange(10) % 2
+    return ImageSet.of(
+        "noise", images, labels, source=split, location=str(directory), classes=("even", "odd")
     )
-    monkeypatch.setitem(OFFICIAL_SETS, "mnist", tiny)
-    return home
 
 
-@pytest.fixture
-def said():
-    return []
+NOISE = DataKind("noise", load_noise, default_shape=(1, 8, 8))
 
 
-@pytest.fixture
-def load(home, said):
-    def load(name="mnist", **arguments):
-        return load_image_set(name, notify=said.append, **arguments)
-
-    return load
-
-
-@pytest.fixture
-def no_network(monkeypatch):
-    def refuse(*_args, **_kwargs):
-        raise AssertionError("a socket was opened")
-
-    monkeypatch.setattr(socket, "socket", refuse)
-    monkeypatch.setattr(socket, "getaddrinfo", refuse)
-    monkeypatch.setattr(socket, "create_connection", refuse)
+@pytest.fixture(autouse=True)
+def registered():
+    """What a test registers is gone after it."""
+    before = dict(DATA._registered)
+    yield
+    DATA._registered.clear()
+    DATA._registered.update(before)
 
 
-# Order of the places
+def test_the_kinds_of_the_zoo():
+    kinds = {kind.name: kind for kind in DATA.all()}
+    assert list(kinds) == ["mnist", "fashion_mnist", "folder"]
+    assert [kind.features for kind in kinds.values()] == ["digits-v1", "fashion-v1", None]
+    assert [kind.needs_directory for kind in kinds.values()] == [False, False, True]
+    assert [kind.has_splits for kind in kinds.values()] == [True, True, False]
+    assert kinds["mnist"].default_shape == load_image_set("mnist", offline=True).image_shape
+    assert not any(kind.options for kind in kinds.values())
 
 
-def test_each_place_is_used_only_if_those_before_it_lack_the_set(
-    load, home, tmp_path, monkeypatch, no_network
-):
-    assert load(offline=True).source == "embedded"
-    fill(home / ".cache/ppgan_zoo/datasets/mnist")
-    assert load(offline=True).source == "download"
-    assert load().source == "download"
-    fill(tmp_path / "system/mnist")
-    assert load().source == "debian"
-    fill(home / ".cache/paddle/dataset/mnist")
-    assert load().source == "paddle-cache"
-    monkeypatch.setenv("PPGAN_ZOO_DATA", str(fill(tmp_path / "mine")))
-    assert load().source == "environment"
-    found = load(directory=fill(tmp_path / "given/mnist").parent)
-    assert (found.source, found.location) == ("directory", str(tmp_path / "given/mnist"))
-    assert found.image_shape == (1, 28, 28)
-    assert found.labels.tolist() == [0, 1, 2]
-    assert found.labels.dtype == np.int64
-    assert (found.images == 1).all()
-    assert found.sha256 == hashlib.sha256(b"\1" * 2352).hexdigest()
+def test_a_registered_kind_is_loaded_by_name():
+    DATA.register(NOISE)
+    said = []
+    images = load_image_set("noise", directory="here", split="test", notify=said.append)
+    assert (images.source, images.location, said) == ("test", "here", ["noise of 8 pixels"])
+    assert images.image_shape == NOISE.default_shape
+    assert images.classes == ("even", "odd")
 
 
-def test_xdg_cache_home_is_obeyed_unless_relative(load, home, tmp_path, monkeypatch):
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
-    fill(tmp_path / "xdg/ppgan_zoo/datasets/mnist")
-    assert load(offline=True).source == "download"
-    monkeypatch.setenv("XDG_CACHE_HOME", "xdg")
-    monkeypatch.chdir(tmp_path)
-    assert load(offline=True).source == "embedded"
+def test_the_form_that_is_asked_for_is_made_of_whatever_a_kind_loads():
+    DATA.register(NOISE)
+    images = load_image_set("noise", image_size=16, channels=3, limit=4, notify=lambda line: None)
+    assert images.images.shape == (4, 3, 16, 16)
+    assert (images.labels.tolist(), images.num_classes) == ([0, 1, 0, 1], 2)
 
 
-def test_offline_opens_no_socket_and_says_one_line(load, said, no_network):
-    found = load(offline=True)
-    assert (found.source, len(found)) == ("embedded", 10_000)
-    (line,) = said
-    assert line.startswith("mnist: full set not found (looked in ")
-    assert line.endswith(
-        "not downloaded: offline); using the embedded first 10,000 training images. "
-        "Give --data-dir DIR for the full set."
+def test_options_are_those_of_the_signature():
+    DATA.register(NOISE)
+    assert {name: option.default for name, option in NOISE.options.items()} == {
+        "seed": 0, "side": 8,
+    }  # fmt: skip
+
+    def load(**options):
+        return load_image_set("noise", options=options, notify=lambda line: None)
+
+    assert load(side=5).image_shape == (1, 5, 5)
+    assert load(seed=1).sha256 != load(seed=0).sha256 == load().sha256
+    with pytest.raises(ConfigError) as caught:
+        load(sides=3)
+    assert str(caught.value) == (
+        "data.options: noise has no option 'sides' (did you mean 'side'?); allowed: seed, side"
     )
-    assert "\n" not in line
-
-
-def test_the_line_goes_to_standard_error_by_default(home, capsys):
-    load_image_set("mnist", offline=True)
-    captured = capsys.readouterr()
-    assert captured.out == ""
-    assert captured.err.count("\n") == 1
-
-
-# A directory that the user names
-
-
-def test_raw_files_and_other_spellings(load, tmp_path):
-    raw = {IMAGES: idx_images(9), LABELS: idx_labels()}
-    names = ["fashion-mnist", "fashion_mnist", "FashionMNIST", "FashionMNIST/raw", "."]
-    for position, name in enumerate(names):
-        folder = fill(tmp_path / str(position) / name, raw)
-        found = load("fashion_mnist", directory=tmp_path / str(position))
-        assert Path(found.location) == folder
-        assert (found.images == 9).all()
-
-
-def test_a_directory_without_the_set_is_an_error_never_another_place(
-    load, home, tmp_path, monkeypatch, no_network
-):
-    fill(home / ".cache/paddle/dataset/mnist")
-    (tmp_path / "empty").mkdir()
-    with pytest.raises(DataError, match=f"{tmp_path}/empty: data directory.*{IMAGES}"):
-        load(directory=tmp_path / "empty")
-    with pytest.raises(DataError, match="absent: data directory is no folder"):
-        load(directory=tmp_path / "absent")
-    monkeypatch.setenv("PPGAN_ZOO_DATA", str(tmp_path / "empty"))
-    with pytest.raises(DataError, match="PPGAN_ZOO_DATA does not hold mnist"):
-        load()
-    monkeypatch.setenv("PPGAN_ZOO_DATA", "")
-    assert load().source == "paddle-cache"
-
-
-def test_the_test_split_is_looked_for_too(load, tmp_path):
-    fill(tmp_path / "mnist")
-    with pytest.raises(DataError, match="t10k-images-idx3-ubyte"):
-        load(directory=tmp_path, split="test")
-    fill(tmp_path / "mnist", {"t10k-images-idx3-ubyte": idx_images(4, 5)})
-    found = load(directory=tmp_path, split="test")
-    assert len(found) == 5
-    assert found.labels is None
-
-
-def test_labels_may_be_missing_but_not_damaged(load, tmp_path):
-    fill(tmp_path, {IMAGES: idx_images(2)})
-    assert load(directory=tmp_path).labels is None
-    for labels in (idx_labels(4), idx_labels()[:-1], idx_images(0), b""):
-        fill(tmp_path, {LABELS: labels})
-        with pytest.raises(DataError, match=LABELS):
-            load(directory=tmp_path)
-
-
-def test_images_of_another_shape_are_refused(load, tmp_path):
-    header = b"\0\0\x08\x03" + struct.pack(">III", 2, 28, 27)
-    fill(tmp_path, {IMAGES: header + bytes(2 * 28 * 27)})
-    with pytest.raises(DataError, match="2 x 28 x 27; N x 28 x 28 is allowed"):
-        load(directory=tmp_path)
-
-
-def test_one_set_is_not_taken_for_another(load, tmp_path):
-    fill(tmp_path)
-    with pytest.raises(DataError, match="holds mnist, not fashion_mnist"):
-        load("fashion_mnist", directory=tmp_path)
-
-
-# Copies that must be the official ones
-
-
-@pytest.mark.parametrize("damage", [idx_images(2), idx_images(1)[:-1], b"", gzip.compress(b"x")])
-@pytest.mark.parametrize("place", ["home/.cache/paddle/dataset/mnist", "system/mnist"])
-def test_damaged_copies_are_skipped_with_a_line_that_names_them(
-    load, said, tmp_path, damage, place
-):
-    folder = fill(tmp_path / place, {**OFFICIAL, f"{IMAGES}.gz": damage})
-    assert load(offline=True).source == "embedded"
-    assert len(said) == 2
-    assert f"{folder}/{IMAGES}.gz" in said[0]
-    assert "skipped" in said[0]
-
-
-def test_images_without_labels_are_not_the_full_set(load, said, home):
-    fill(home / ".cache/paddle/dataset/mnist", {f"{IMAGES}.gz": OFFICIAL[f"{IMAGES}.gz"]})
-    assert load(offline=True).source == "embedded"
-    assert len(said) == 1
-
-
-# Downloads
-
-
-class Mirror(http.server.ThreadingHTTPServer):
-    """A server on this machine; `behaviour` is called with the handler of a GET."""
-
-    daemon_threads = True
-
-    def __init__(self, behaviour):
-        self.requests = []
-        self.stop = threading.Event()
-        mirror = self
-
-        class Handler(http.server.BaseHTTPRequestHandler):
-            def do_GET(self):
-                mirror.requests.append(self.path)
-                try:
-                    behaviour(self, mirror.stop)
-                except OSError:
-                    pass
-
-            def log_message(self, *_args):
-                pass
-
-        super().__init__(("127.0.0.1", 0), Handler)
-        threading.Thread(target=self.serve_forever, args=(0.02,), daemon=True).start()
-
-    @property
-    def url(self):
-        return f"http://127.0.0.1:{self.server_port}/"
-
-
-def send(handler, content, length=None, status=200):
-    handler.send_response(status)
-    if length != "none":
-        handler.send_header("Content-Length", str(len(content) if length is None else length))
-    handler.end_headers()
-    handler.wfile.write(content)
-
-
-def good(handler, _stop):
-    send(handler, OFFICIAL[handler.path[1:]])
-
-
-def absent(handler, _stop):
-    send(handler, b"no", status=404)
-
-
-def corrupt(handler, _stop):
-    send(handler, gzip.compress(idx_images(77)))
-
-
-def html(handler, _stop):
-    send(handler, b"<html>Please log in to the hotel's network</html>")
-
-
-def truncated(handler, _stop):
-    content = OFFICIAL[handler.path[1:]]
-    send(handler, content[:-9], length=len(content))
-
-
-def truncated_without_length(handler, _stop):
-    send(handler, OFFICIAL[handler.path[1:]][:-9], length="none")
-
-
-def oversized(handler, _stop):
-    send(handler, b"", length=1 << 40)
-
-
-def endless(handler, stop):
-    send(handler, b"", length="none")
-    while not stop.is_set():
-        handler.wfile.write(bytes(1 << 16))
-
-
-def bomb(handler, _stop):
-    send(handler, gzip.compress(b"\0\0\x08\x01" + struct.pack(">I", 1 << 30) + bytes(8 << 20)))
-
-
-def hanging(_handler, stop):
-    stop.wait(20)
-
-
-def hanging_midway(handler, stop):
-    content = OFFICIAL[handler.path[1:]]
-    send(handler, content[:9], length=len(content))
-    stop.wait(20)
-
-
-def dripping(handler, stop):
-    send(handler, b"", length=1000)
-    while not stop.wait(0.02):
-        handler.wfile.write(b"x")
-
-
-def dripping_headers(handler, stop):
-    while not stop.wait(0.02):
-        handler.wfile.write(b"x")
-
-
-@pytest.fixture
-def mirrors(home, monkeypatch):
-    """Makes servers the mirrors of MNIST."""
-    running = []
-
-    def start(*behaviours):
-        servers = [Mirror(behaviour) for behaviour in behaviours]
-        running.extend(servers)
-        urls = tuple(server.url for server in servers)
-        monkeypatch.setitem(OFFICIAL_SETS, "mnist", replace(OFFICIAL_SETS["mnist"], mirrors=urls))
-        return servers
-
-    yield start
-    for server in running:
-        server.stop.set()
-        server.shutdown()
-        server.server_close()
-
-
-@pytest.fixture
-def impatient(monkeypatch):
-    """Shorter time-outs, for servers that are slow on purpose."""
-    monkeypatch.setattr(download_module, "TIMEOUT_SECONDS", 0.5)
-    monkeypatch.setattr(download_module, "NETWORK_SECONDS", 1.5)
-    monkeypatch.setattr(download_module, "_SLOW_START_SECONDS", 0.2)
-
-
-def test_the_bounds_on_time():
-    assert download_module.TIMEOUT_SECONDS == 3
-    assert download_module.NETWORK_SECONDS == 8
-
-
-def test_download_is_verified_kept_and_not_repeated(load, said, home, mirrors):
-    (server,) = mirrors(good)
-    found = load()
-    cache = home / ".cache/ppgan_zoo/datasets/mnist"
-    assert (found.source, found.location, len(found)) == ("download", str(cache), 3)
-    assert sorted(os.listdir(cache)) == sorted(OFFICIAL)
-    assert said == [f"mnist: downloaded the train split from {server.url} to {cache}"]
-    assert server.requests == [f"/{IMAGES}.gz", f"/{LABELS}.gz"]
-    assert load().sha256 == found.sha256
-    assert len(server.requests) == 2
-
-
-BAD = [
-    absent,
-    corrupt,
-    html,
-    truncated,
-    truncated_without_length,
-    oversized,
-    endless,
-    bomb,
-    hanging,
-    hanging_midway,
-    dripping,
-    dripping_headers,
-]
-
-
-@pytest.mark.parametrize("bad", BAD, ids=lambda bad: bad.__name__)
-def test_a_bad_mirror_is_given_up_for_the_next(load, home, mirrors, impatient, bad):
-    bad_server, good_server = mirrors(bad, good)
-    started = time.monotonic()
-    assert load().source == "download"
-    assert time.monotonic() - started < 4
-    # The mirror that served the first file is asked first for the second.
-    assert len(bad_server.requests) == 1
-    assert len(good_server.requests) == 2
-    assert sorted(os.listdir(home / ".cache/ppgan_zoo/datasets/mnist")) == sorted(OFFICIAL)
-
-
-def test_when_all_mirrors_fail_the_embedded_part_is_used_and_said(load, said, home, mirrors):
-    mirrors(corrupt, absent)
-    assert load().source == "embedded"
-    (line,) = said
-    assert "download failed: " in line
-    assert "not the official file" in line
-    assert "HTTP 404" in line
-    assert "\n" not in line
-    assert os.listdir(home / ".cache/ppgan_zoo/datasets/mnist") == []
-
-
-def test_hanging_mirrors_together_stay_within_the_bound(load, mirrors, impatient):
-    mirrors(hanging, dripping_headers, hanging)
-    started = time.monotonic()
-    assert load().source == "embedded"
-    assert time.monotonic() - started < 1.5 + 1.5
-
-
-def test_a_name_lookup_that_hangs_stays_within_the_bound(
-    load, said, mirrors, impatient, monkeypatch
-):
-    mirrors(good, good, good)
-    monkeypatch.setattr(socket, "getaddrinfo", lambda *_args, **_kwargs: time.sleep(5) or [])
-    started = time.monotonic()
-    assert load().source == "embedded"
-    assert time.monotonic() - started < 1.5 + 1.5
-    assert "no answer" in said[0]
-
-
-def test_no_network(load, said, mirrors, monkeypatch):
-    mirrors(good, good)
-
-    def unknown(*_args, **_kwargs):
-        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
-
-    monkeypatch.setattr(socket, "getaddrinfo", unknown)
-    assert load().source == "embedded"
-    assert "Name or service not known" in said[0]
-    assert len(said) == 1
-
-
-def test_a_cache_that_cannot_be_written(load, said, home, mirrors):
-    mirrors(good)
-    (home / ".cache").write_text("a file where a folder should be")
-    assert load().source == "embedded"
-    assert "cannot be written" in said[0]
-
-
-def test_a_damaged_download_is_replaced(load, said, home, mirrors):
-    mirrors(good)
-    folder = fill(
-        home / ".cache/ppgan_zoo/datasets/mnist", {**OFFICIAL, f"{IMAGES}.gz": b"damaged"}
+    with pytest.raises(ConfigError, match="mnist has no option 'side'; allowed: none"):
+        load_image_set("mnist", options={"side": 3})
+
+
+def test_a_kind_of_an_installed_package_is_loaded_by_name(monkeypatch):
+    point = importlib.metadata.EntryPoint("noise", "noise_module:KIND", "ppgan_zoo.data")
+    monkeypatch.setattr(
+        importlib.metadata,
+        "entry_points",
+        lambda *, group: importlib.metadata.EntryPoints([point] if group == point.group else []),
     )
-    assert load().source == "download"
-    assert len(said) == 2
-    assert (folder / f"{IMAGES}.gz").read_bytes() == OFFICIAL[f"{IMAGES}.gz"]
-    assert load(offline=True).source == "download"
+    module = types.ModuleType("noise_module")
+    module.KIND = NOISE
+    monkeypatch.setitem(sys.modules, "noise_module", module)
+    assert DATA.names() == ["fashion_mnist", "folder", "mnist", "noise"]
+    assert len(load_image_set("noise", notify=lambda line: None)) == 10
 
 
-# Embedded sets
+@pytest.mark.parametrize(
+    ("load", "words"),
+    [
+        (lambda *, directory, split: None, "load takes no offline, image_size, channels, limit"),
+        (None, "load is a NoneType without a signature; give a function"),
+        (lambda **arguments: None, "load takes no directory, split, "),
+        (
+            lambda *, directory, split, offline, image_size, channels, limit, notify, own: None,
+            "option 'own' of load must be keyword-only",
+        ),
+        (
+            lambda own=1, *, directory, split, offline, image_size, channels, limit, notify: None,
+            "option 'own' of load must be keyword-only",
+        ),
+        (
+            lambda *, directory, split, offline, image_size, channels, limit, notify, **own: None,
+            "option 'own' of load must be keyword-only",
+        ),
+    ],
+)
+def test_a_kind_whose_load_is_no_schema_is_refused(load, words):
+    registry = Registry("kind of data", "ppgan_zoo.data", "ppgan_zoo.data.kinds:DataKind")
+    with pytest.raises(PluginError) as caught:
+        registry.register(DataKind("bad", load))
+    assert words in str(caught.value)
+    assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("name", ["mnist", "fashion_mnist"])
-def test_embedded_sets(load, name):
-    found = load(name, offline=True)
-    assert found.images.shape == (10_000, 1, 28, 28)
-    assert sorted(set(found.labels.tolist())) == list(range(10))
-    folder = Path(found.location)
-    split = OFFICIAL_SETS[name].embedded
-    readme = (folder.parent / "README.md").read_text(encoding="utf-8")
-    for file in (split.images, split.labels):
-        content = gzip.decompress((folder / f"{file.name}.gz").read_bytes())
-        assert hashlib.sha256(content).hexdigest() == file.sha256
-        assert len(content) == file.size_bytes
-        assert file.sha256 in readme
-    # An image set's checksum is that of the pixels alone, after the header of 16 bytes.
-    content = gzip.decompress((folder / f"{split.images.name}.gz").read_bytes())
-    assert hashlib.sha256(content[16:]).hexdigest() == found.sha256
+def test_a_kind_that_returns_something_else_is_named():
+    def load(*, directory, split, offline, image_size, channels, limit, notify):
+        return np.zeros((2, 1, 4, 4), np.uint8)
+
+    DATA.register(DataKind("arrays", load))
+    with pytest.raises(PluginError, match="'arrays': load returned a ndarray; it must return"):
+        load_image_set("arrays")
 
 
-def test_embedded_sets_are_the_start_of_the_full_sets(load):
-    full = os.environ.get("PPGAN_ZOO_TEST_DATA")
-    if not full:
-        pytest.skip("PPGAN_ZOO_TEST_DATA does not name a folder with the full sets")
-    for name in ("mnist", "fashion_mnist"):
-        whole = load_image_set(name, directory=full)
-        part = load_image_set(name, offline=True, notify=lambda _line: None)
-        assert len(whole) == 60_000
-        np.testing.assert_array_equal(whole.images[:10_000], part.images)
-        np.testing.assert_array_equal(whole.labels[:10_000], part.labels)
+def test_what_a_kind_says_of_itself_is_checked():
+    DATA.register(DataKind("pile", load_noise, needs_directory=True, has_splits=False))
+    with pytest.raises(ConfigError, match="data.directory: missing; image set 'pile' needs a"):
+        load_image_set("pile")
+    with pytest.raises(ConfigError, match="image set 'pile' has no splits; give the test images"):
+        load_image_set("pile", directory="x", split="test")
 
 
-def test_the_embedded_set_has_no_test_split(load, said):
-    with pytest.raises(DataError, match="mnist: test split not found .*offline.*give --data-dir"):
-        load(offline=True, split="test")
-    assert said == []
-
-
-# Arguments
-
-
-def test_limit_size_and_channels(load):
-    found = load(offline=True, limit=7, image_size=32, channels=3)
-    assert found.images.shape == (7, 3, 32, 32)
-    assert found.labels.tolist() == [5, 0, 4, 1, 9, 2, 1]  # MNIST begins 5 0 4 1 9 2 1
-
-
-def test_arguments_that_are_not_allowed(load, no_network):
-    with pytest.raises(UnknownNameError, match="did you mean 'fashion_mnist'"):
-        load("fashion-mnist")
+def test_arguments_that_are_not_allowed():
+    with pytest.raises(UnknownNameError, match=r"^data\.name: .*did you mean 'fashion_mnist'"):
+        load_image_set("fashion-mnist")
     bad = ({"split": "val"}, {"limit": 0}, {"image_size": 0}, {"channels": 4})
     for arguments in bad:
         with pytest.raises(ConfigError):
-            load(offline=True, **arguments)
+            load_image_set("mnist", offline=True, **arguments)
 
 
 def test_the_package_imports_no_paddle():
-    code = "import sys, ppgan_zoo.data; sys.exit('paddle' in sys.modules)"
+    code = (
+        "import sys; from ppgan_zoo.registry import DATA; DATA.all(); "
+        "sys.exit('paddle' in sys.modules)"
+    )
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     assert subprocess.run([sys.executable, "-c", code], env=environment, timeout=60).returncode == 0

@@ -10,17 +10,19 @@ from conftest import ROOT, TINY, Projection
 from ppgan_zoo.cli import main
 from ppgan_zoo.data import ImageSet, load_image_set, write_idx
 from ppgan_zoo.errors import CheckpointError, ConfigError, DataError
-from ppgan_zoo.evaluation.protocol import Protocol, evaluate
-from ppgan_zoo.evaluation.real_images import choose, find_data
-from ppgan_zoo.evaluation.sampler import find_checkpoint, open_sampler
+from ppgan_zoo.evaluation.protocol import Protocol
+from ppgan_zoo.evaluation.real_images import choose
+from ppgan_zoo.evaluation.sampler import open_sampler
 from ppgan_zoo.export.exporter import export
 from ppgan_zoo.metrics import feature_cache
 from ppgan_zoo.metrics import network as network_module
 from ppgan_zoo.metrics.feature_cache import cached_features
 from ppgan_zoo.metrics.features import FeatureSet
 from ppgan_zoo.metrics.frechet import Gaussian, frechet_distance
+from ppgan_zoo.models.restore import find_checkpoint
 from ppgan_zoo.recipe.load import load_recipe, recipe_from
 from ppgan_zoo.run import train
+from ppgan_zoo.run.evaluate import evaluate, find_data
 from ppgan_zoo.storage.files import sha256_file
 
 
@@ -363,7 +365,10 @@ def test_the_command_prints_json_and_loud_notes(run, capsys):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--metrics", "fid,fidd"], "metrics: found 'fidd'; allowed: fid, kid"),
+        (
+            ["--metrics", "fid,fidd"],
+            "metrics: unknown metric 'fidd' (did you mean 'fid'?); known: class_score",
+        ),
         (["--output", "result.txt"], "--output result.txt: give a name that ends in .json"),
         (["--output", "/nowhere/r.json"], "in a folder"),
         (["--num-samples", "3"], "--num-samples 3"),

@@ -15,11 +15,11 @@ from ppgan_zoo.errors import ExportError
 from ppgan_zoo.evaluation.sampler import open_sampler
 from ppgan_zoo.export.exported import open_exported
 from ppgan_zoo.export.exporter import export
+from ppgan_zoo.models.facts import ModelFacts
 from ppgan_zoo.models.latent import Latent
 from ppgan_zoo.models.nets import generate
 from ppgan_zoo.models.spec import GanSpec, constructor_arguments
 from ppgan_zoo.registry import MODELS
-from ppgan_zoo.run.build import ModelFacts
 from ppgan_zoo.storage.checkpoint import save_checkpoint
 from ppgan_zoo.training.trainer import Trainer
 

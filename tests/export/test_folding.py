@@ -11,10 +11,10 @@ from paddle.nn import functional as F
 import ppgan_zoo
 from ppgan_zoo.export.block_convolution import LANES, as_convolution, with_norm_as_bias
 from ppgan_zoo.export.folding import fold
+from ppgan_zoo.models.gan import build_gan
 from ppgan_zoo.models.layers import same_crop
 from ppgan_zoo.ops.layers import transposed_geometry
 from ppgan_zoo.registry import MODELS
-from ppgan_zoo.run.build import build_gan
 
 Z = np.random.default_rng(0).standard_normal((32, 12)).astype(np.float32)
 

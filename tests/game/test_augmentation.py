@@ -5,7 +5,8 @@ import paddle
 import pytest
 
 from ppgan_zoo.errors import UnknownNameError
-from ppgan_zoo.game.augmentation import AUGMENTATIONS, augment, color, cutout, translation
+from ppgan_zoo.game.augmentation import augment, color, cutout, translation
+from ppgan_zoo.registry import AUGMENTATIONS
 
 SHAPE = (6, 3, 16, 24)
 

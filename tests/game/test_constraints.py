@@ -7,13 +7,17 @@ from paddle import nn
 
 import ppgan_zoo
 from ppgan_zoo.errors import ConfigError
-from ppgan_zoo.game.constraints import View, check_output, has_spectral_norm, spectral_norm
-from ppgan_zoo.game.objectives import OBJECTIVES, get_objective
-from ppgan_zoo.game.penalties import PENALTIES, get_penalty
+from ppgan_zoo.game.compatibility import check_output
+from ppgan_zoo.game.objectives import get_objective
+from ppgan_zoo.game.terms import get_term
+from ppgan_zoo.game.view import View
 from ppgan_zoo.models.gan import Gan
 from ppgan_zoo.models.spec import GanSpec
+from ppgan_zoo.models.weights import has_spectral_norm, spectral_norm
+from ppgan_zoo.registry import OBJECTIVES, TERMS
+from ppgan_zoo.training.chance import CONSTRAINT_DRAW
 from ppgan_zoo.training.optimizers import make_optimizer
-from ppgan_zoo.training.trainer import CONSTRAINT_DRAW, Trainer
+from ppgan_zoo.training.trainer import Trainer
 
 RATE = 0.1
 
@@ -73,7 +77,7 @@ def state_bytes(trainer):
 
 
 def test_r1_pulls_a_linear_d_to_zero_by_its_weight():
-    plain, held = sgd_trainer(), sgd_trainer(penalties=[get_penalty("r1", 2.0)])
+    plain, held = sgd_trainer(), sgd_trainer(penalties=[get_term("r1", 2.0)])
     start = d_weight(plain)
     plain.step(real_images())
     scalars = held.step(real_images())
@@ -225,7 +229,7 @@ def test_a_d_of_bounded_output_is_refused(objective):
     assert check_output(gan(), objective) == []
 
 
-@pytest.mark.parametrize("name", [n for n, p in PENALTIES.items() if p.of_gradient])
+@pytest.mark.parametrize("name", [n for n, p in TERMS.items() if p.of_gradient])
 def test_clipping_together_with_a_gradient_penalty_is_refused(name):
     with pytest.raises(ConfigError, match=f"gradient penalty {name} do the same job"):
         sgd_trainer(weight_clip=0.01, penalties=[name])

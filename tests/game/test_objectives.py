@@ -7,7 +7,8 @@ import paddle
 import pytest
 
 from ppgan_zoo.errors import ConfigError, UnknownNameError
-from ppgan_zoo.game.objectives import OBJECTIVES, LabelSmoothing, get_objective
+from ppgan_zoo.game.objectives import LabelSmoothing, get_objective
+from ppgan_zoo.registry import OBJECTIVES
 
 LN2 = 0.6931471805599453
 SMOOTHABLE = ["non_saturating", "minimax", "least_squares"]

@@ -5,24 +5,23 @@ import re
 import pytest
 from conftest import ROOT
 
-from ppgan_zoo.game.augmentation import AUGMENTATIONS
-from ppgan_zoo.game.objectives import OBJECTIVES
-from ppgan_zoo.game.penalties import PENALTIES
+from ppgan_zoo.models.facts import build_model
 from ppgan_zoo.recipe.game import Constraints, TermSection
 from ppgan_zoo.recipe.load import recipe_from
 from ppgan_zoo.recipe.strict_yaml import lists_to_tuples, parse_yaml
-from ppgan_zoo.run.build import build_model, build_trainer, model_facts
+from ppgan_zoo.registry import AUGMENTATIONS, OBJECTIVES, TERMS
+from ppgan_zoo.run.build import build_trainer, facts_of
 
 PAGE = (ROOT / "docs" / "objectives.md").read_text(encoding="utf-8")
 EXAMPLES = re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
 
 
 def test_every_name_and_key_is_on_the_page():
-    for name in (*OBJECTIVES, *PENALTIES):
+    for name in (*OBJECTIVES, *TERMS):
         assert re.search(rf"^\| `{name}` \|", PAGE, re.MULTILINE), name
     for name in (*Constraints.model_fields, *TermSection.model_fields, *AUGMENTATIONS):
         assert f"`{name}" in PAGE, name
-    for name, penalty in PENALTIES.items():
+    for name, penalty in TERMS.items():
         assert re.search(rf"^\| `{name}` .*\| {penalty.weight:g} \|", PAGE, re.MULTILINE), name
 
 
@@ -30,7 +29,7 @@ def test_every_name_and_key_is_on_the_page():
 def test_examples_build_without_a_warning(example):
     base = {"model": {"name": "gan_mlp"}, "data": {"name": "mnist", "batch_size": 64}}
     recipe = recipe_from({**base, **lists_to_tuples(parse_yaml(example, "page").data)})
-    trainer = build_trainer(recipe, build_model(model_facts(recipe, (1, 28, 28))), 10)
+    trainer = build_trainer(recipe, build_model(facts_of(recipe, (1, 28, 28))), 10)
     assert trainer.warnings == []
 
 

@@ -1,4 +1,4 @@
-"""Penalties against closed forms and finite differences, in float64 where it matters."""
+"""Terms against closed forms and finite differences, in float64 where it matters."""
 
 import math
 
@@ -9,18 +9,14 @@ from paddle import nn
 
 from ppgan_zoo.errors import CheckpointError, ConfigError, UnknownNameError
 from ppgan_zoo.game.augmentation import translation
-from ppgan_zoo.game.constraints import spectral_norm
-from ppgan_zoo.game.penalties import (
-    PENALTIES,
-    Penalties,
-    Shown,
-    get_penalty,
-    squared_gradient_norms,
-)
+from ppgan_zoo.game.gradient_penalties import squared_gradient_norms
+from ppgan_zoo.game.terms import TermInputs, Terms, get_term
+from ppgan_zoo.models.weights import spectral_norm
+from ppgan_zoo.registry import TERMS
 
 SHAPE = (2, 3, 4)  # channels, height, width: a norm over a part of them would show
 PIXELS = math.prod(SHAPE)
-OF_GRADIENT = [name for name, penalty in PENALTIES.items() if penalty.of_gradient]
+OF_GRADIENT = [name for name, penalty in TERMS.items() if penalty.of_gradient]
 
 
 @pytest.fixture(autouse=True)
@@ -36,14 +32,14 @@ def images(seed, count=5):
 
 def shown(discriminator, seed=9, **options):
     real, fake = paddle.to_tensor(images(1)), paddle.to_tensor(images(2))
-    return Shown(
+    return TermInputs(
         discriminator, real, fake, discriminator(real), discriminator(fake),
         np.random.default_rng(seed), **options,
     )  # fmt: skip
 
 
 def value(name, discriminator, **options):
-    return float(PENALTIES[name].function(shown(discriminator, **options)))
+    return float(TERMS[name].function(shown(discriminator, **options)))
 
 
 def linear(scale):
@@ -152,7 +148,7 @@ def test_gradients_of_a_penalty_by_ds_weights_equal_finite_differences(name, net
     paddle.seed(5)
     discriminator = NETS[net]()
     averages = {"real": paddle.to_tensor([0.3]), "fake": paddle.to_tensor([-0.2])}
-    PENALTIES[name].function(shown(discriminator, averages=averages)).backward()
+    TERMS[name].function(shown(discriminator, averages=averages)).backward()
     rng = np.random.default_rng(6)
     for parameter_name, parameter in discriminator.named_parameters():
         if parameter.stop_gradient:
@@ -171,7 +167,7 @@ def test_gradients_of_a_penalty_by_ds_weights_equal_finite_differences(name, net
 
 def test_a_gradient_of_zero_gives_finite_gradients():
     dense = nn.Linear(PIXELS, 1, weight_attr=nn.initializer.Constant(0.0))
-    PENALTIES["wgan_gp"].function(shown(lambda x: dense(x.reshape([-1, PIXELS])))).backward()
+    TERMS["wgan_gp"].function(shown(lambda x: dense(x.reshape([-1, PIXELS])))).backward()
     assert np.isfinite(dense.weight.grad.numpy()).all()
 
 
@@ -179,7 +175,7 @@ def test_a_gradient_penalty_leaves_the_images_without_gradient():
     for name in OF_GRADIENT:
         step = shown(Dense())
         step.real.stop_gradient = step.fake.stop_gradient = False
-        PENALTIES[name].function(step).backward()
+        TERMS[name].function(step).backward()
         assert step.real.grad is None and step.fake.grad is None, name
 
 
@@ -196,12 +192,12 @@ def test_consistency_compares_each_image_with_itself_moved():
 
 def logits_shown(real, fake):
     real, fake = (paddle.to_tensor(np.array(x).reshape(-1, 1)) for x in (real, fake))
-    return Shown(None, None, None, real, fake, None)
+    return TermInputs(None, None, None, real, fake, None)
 
 
 def test_lecam_by_hand():
     paddle.set_default_dtype("float32")
-    penalties, zero = Penalties([get_penalty("lecam", weight=1.0)]), paddle.zeros([])
+    penalties, zero = Terms([get_term("lecam", weight=1.0)]), paddle.zeros([])
     first = logits_shown(np.float32([2.0, 4.0]), np.float32([-1.0, -1.0]))
     # The first averages are the first means, 3 and -1: (3^2 + 5^2) / 2 + 4^2 = 33.
     assert float(penalties.add_to(zero, first, 0)[0]) == pytest.approx(33.0, abs=1e-4)
@@ -216,17 +212,17 @@ def test_lecam_goes_on_from_its_state():
     paddle.set_default_dtype("float32")
     zero, step = paddle.zeros([]), logits_shown(np.float32([2.0]), np.float32([-1.0]))
     next_step = logits_shown(np.float32([5.0]), np.float32([1.0]))
-    left, right = Penalties(["lecam"]), Penalties(["lecam"])
+    left, right = Terms(["lecam"]), Terms(["lecam"])
     left.add_to(zero, step, 0)
     right.load_state(left.state()["penalties"])
     assert float(left.add_to(zero, next_step, 1)[0]) == float(right.add_to(zero, next_step, 1)[0])
-    assert Penalties(["r1"]).state() == {}
+    assert Terms(["r1"]).state() == {}
     with pytest.raises(CheckpointError, match=r"lecam\.fake"):
-        Penalties(["r1"]).load_state(left.state()["penalties"])
+        Terms(["r1"]).load_state(left.state()["penalties"])
 
 
 def test_a_lazy_penalty_is_applied_rarely_and_then_as_hard():
-    penalties = Penalties([get_penalty("r1", weight=10.0, every_steps=4)])
+    penalties = Terms([get_term("r1", weight=10.0, every_steps=4)])
     step, added = shown(linear(3.0)), []
     for iteration in range(8):
         loss, scalars = penalties.add_to(paddle.zeros([]), step, iteration)
@@ -237,8 +233,8 @@ def test_a_lazy_penalty_is_applied_rarely_and_then_as_hard():
 
 def test_names_and_intervals_are_checked():
     with pytest.raises(UnknownNameError, match="did you mean 'wgan_gp'"):
-        Penalties(["wgan_pg"])
+        Terms(["wgan_pg"])
     with pytest.raises(ConfigError, match="r1 is there twice"):
-        Penalties(["r1", get_penalty("r1", 2.0)])
+        Terms(["r1", get_term("r1", 2.0)])
     with pytest.raises(ConfigError, match="every_steps must be at least 1, found 0"):
-        Penalties([get_penalty("r1", every_steps=0)])
+        Terms([get_term("r1", every_steps=0)])

@@ -5,7 +5,8 @@ import paddle
 import pytest
 
 from ppgan_zoo.errors import ConfigError
-from ppgan_zoo.game.objectives import OBJECTIVES, LabelSmoothing, get_objective
+from ppgan_zoo.game.objectives import LabelSmoothing, get_objective
+from ppgan_zoo.registry import OBJECTIVES
 
 HARD = LabelSmoothing()
 NAMES = ["relativistic_average", "relativistic_pairing"]

@@ -40,8 +40,8 @@ def server(stock):
 @pytest.fixture(scope="module")
 def stock(tmp_path_factory):
     """A short run, one of its checkpoints and its export."""
-    from ppgan_zoo.evaluation.sampler import find_checkpoint
     from ppgan_zoo.export.exporter import export
+    from ppgan_zoo.models.restore import find_checkpoint
     from ppgan_zoo.run.train import train
 
     folder = tmp_path_factory.mktemp("stock")

@@ -22,7 +22,7 @@ from ppgan_zoo.metrics.classifier_training import (
     facts,
     train,
 )
-from ppgan_zoo.models.nets import layer_arrays
+from ppgan_zoo.models.weights import layer_arrays
 
 
 @pytest.fixture(scope="module")

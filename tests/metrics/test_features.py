@@ -1,5 +1,6 @@
 """The shipped feature networks: what is promised of them, on the embedded and the full sets."""
 
+import dataclasses
 import os
 import subprocess
 import sys
@@ -9,9 +10,11 @@ import pytest
 from conftest import ROOT
 
 from ppgan_zoo.data import load_image_set
-from ppgan_zoo.errors import ConfigError, UnknownNameError
+from ppgan_zoo.errors import ConfigError, PluginError, UnknownNameError
 from ppgan_zoo.metrics import features
-from ppgan_zoo.metrics.features import FEATURE_NETWORKS, SHIPPED, open_features
+from ppgan_zoo.metrics import network as network_module
+from ppgan_zoo.metrics.features import SHIPPED, FeatureKind, FeatureNetwork, open_features
+from ppgan_zoo.registry import DATA, FEATURES
 
 IMAGE_SETS = {"digits-v1": "mnist", "fashion-v1": "fashion_mnist"}
 BARS = {"digits-v1": 0.993, "fashion-v1": 0.915}
@@ -131,7 +134,8 @@ def test_names_and_weights_that_do_not_go_together(tmp_path):
         open_features("digits")
     with pytest.raises(ConfigError, match="digits-v1: comes with its own weights"):
         open_features("digits-v1", tmp_path / "weights.safetensors")
-    assert FEATURE_NETWORKS == ("digits-v1", "fashion-v1", "inception-v3")
+    assert FEATURES.names() == ["digits-v1", "fashion-v1", "inception-v3"]
+    assert [kind.name for kind in FEATURES.all()] == FEATURES.names()
 
 
 @pytest.mark.parametrize(
@@ -154,7 +158,47 @@ def test_a_batch_of_nothing_is_refused():
         open_features("digits-v1")(np.zeros((1, 1, 28, 28), np.uint8), batch_size=0)
 
 
+# Networks of packages.
+
+
+@pytest.fixture
+def registered():
+    """What a test registers is gone after it."""
+    before = [(registry, dict(registry._registered)) for registry in (FEATURES, DATA)]
+    yield
+    for registry, things in before:
+        registry._registered.clear()
+        registry._registered.update(things)
+
+
+def test_a_registered_network_without_classes_is_opened_and_belongs_to_its_set(registered):
+    def open_means(weights):
+        assert weights is None
+        return FeatureNetwork(
+            "means-v1", "0" * 64, 2, None, None, lambda x: (x.mean(axis=[2, 3]), None), (2, 4, 4)
+        )
+
+    FEATURES.register(FeatureKind("means-v1", open_means))
+    DATA.register(dataclasses.replace(DATA.get("mnist"), name="pairs", features="means-v1"))
+    network = network_module.open_network("pairs", None, None)
+    images = np.arange(64, dtype=np.uint8).reshape(2, 2, 4, 4)
+    found = network(images)
+    assert found.features.tolist() == [[7.5, 23.5], [39.5, 55.5]]
+    assert found.probabilities is None
+    assert network_module.own_networks("pairs") == {"digits-v1", "fashion-v1", "means-v1"}
+    assert network_module.own_networks("folder") == {"digits-v1", "fashion-v1"}
+
+
+def test_what_opens_as_something_else_is_named(registered):
+    FEATURES.register(FeatureKind("nothing-v1", lambda weights: None))
+    with pytest.raises(PluginError, match="'nothing-v1': open returned a NoneType; it must"):
+        open_features("nothing-v1")
+
+
 def test_the_names_are_known_without_paddle():
-    code = "import sys, ppgan_zoo.metrics.features; sys.exit('paddle' in sys.modules)"
+    code = (
+        "import sys; from ppgan_zoo.registry import FEATURES, METRICS; FEATURES.all(); "
+        "METRICS.all(); sys.exit('paddle' in sys.modules)"
+    )
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     assert subprocess.run([sys.executable, "-c", code], env=environment, timeout=60).returncode == 0

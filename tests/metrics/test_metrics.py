@@ -6,7 +6,7 @@ from conftest import ROOT
 
 from ppgan_zoo.metrics import distances
 from ppgan_zoo.metrics.class_score import class_score
-from ppgan_zoo.metrics.distances import nearest_distance, squared_distances
+from ppgan_zoo.metrics.distances import mean_distance, nearest_distance, squared_distances
 from ppgan_zoo.metrics.frechet import Gaussian, frechet_distance
 from ppgan_zoo.metrics.kernel_distance import kernel_distance
 from ppgan_zoo.metrics.manifold import Manifold, density_coverage, precision, recall
@@ -195,6 +195,41 @@ def test_a_copy_is_at_distance_zero():
     assert np.all(nearest_distance(points, points[::-1]) == 0.0)
     with pytest.raises(ValueError, match="no distances"):
         nearest_distance(points, points[:, :5])
+    with pytest.raises(ValueError, match="no distances"):
+        nearest_distance(points, points[:0])
+
+
+@pytest.mark.parametrize("chunk", [1, 7, 10, 1000])
+def test_nearest_distances_do_not_depend_on_the_chunks(monkeypatch, chunk):
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 256, (9, 1, 2, 2), np.uint8)
+    samples = rng.uniform(0, 255, (4, 1, 2, 2)).astype(np.float32)
+    gaps = samples.reshape(4, 1, 4) - images.reshape(1, 9, 4).astype(float)
+    monkeypatch.setattr(distances, "CHUNK_VALUES", chunk)
+    assert nearest_distance(samples, images) == pytest.approx(
+        np.sqrt((gaps**2).sum(axis=2)).min(axis=1), rel=1e-9
+    )
+
+
+@pytest.mark.parametrize("chunk", [1, 3, 1000])
+def test_a_point_among_the_others_is_not_compared_with_itself(monkeypatch, chunk):
+    monkeypatch.setattr(distances, "CHUNK_VALUES", chunk)
+    line = np.array([[0.0], [1.0], [5.0], [5.0]])
+    chosen = np.array([3, 0, 1])
+    assert nearest_distance(line[chosen], line).tolist() == [0.0, 0.0, 0.0]
+    assert nearest_distance(line[chosen], line, own=chosen).tolist() == [0.0, 1.0, 1.0]
+    assert nearest_distance(line[:1], line[:1], own=np.array([0])).tolist() == [np.inf]
+
+
+def test_the_mean_distance_by_hand(monkeypatch):
+    # A triangle of sides 3, 4 and 5, as points and as images.
+    corners = np.array([[0, 0], [3, 0], [0, 4]], np.uint8)
+    assert mean_distance(corners) == pytest.approx(4.0)
+    monkeypatch.setattr(distances, "BLOCK_VALUES", 1)
+    assert mean_distance(corners.reshape(3, 1, 1, 2)) == pytest.approx(4.0)
+    assert mean_distance(np.full((5, 3), 1e4)) == 0.0
+    with pytest.raises(ValueError, match="two or more"):
+        mean_distance(corners[:1])
 
 
 def test_precision_and_recall_by_hand():

@@ -6,23 +6,21 @@ import pytest
 
 import ppgan_zoo
 from ppgan_zoo.errors import ConfigError
-from ppgan_zoo.game.constraints import View, spectral_norm
-from ppgan_zoo.game.objectives import OBJECTIVES
-from ppgan_zoo.game.penalties import PENALTIES, get_penalty
+from ppgan_zoo.game.terms import get_term
+from ppgan_zoo.game.view import View
 from ppgan_zoo.models.spec import constructor_arguments
-from ppgan_zoo.registry import MODELS
+from ppgan_zoo.models.weights import spectral_norm
+from ppgan_zoo.registry import MODELS, OBJECTIVES, TERMS
 from ppgan_zoo.training.trainer import Trainer
 
 BATCH = 4
-OF_GRADIENT = {name for name, penalty in PENALTIES.items() if penalty.of_gradient}
+OF_GRADIENT = {name for name, penalty in TERMS.items() if penalty.of_gradient}
 
 # Name: options of the trainer. Packing and spectral norm also act on the nets.
 CONSTRAINTS = {
     "none": {},
-    **{name: {"penalties": [get_penalty(name)]} for name in PENALTIES},
-    "lazy_r1_and_r2": {
-        "penalties": [get_penalty("r1", 5.0, every_steps=2), get_penalty("r2", 5.0)]
-    },
+    **{name: {"penalties": [get_term(name)]} for name in TERMS},
+    "lazy_r1_and_r2": {"penalties": [get_term("r1", 5.0, every_steps=2), get_term("r2", 5.0)]},
     "weight_clip": {"weight_clip": 0.05},
     "spectral_norm": {},
     "instance_noise": {"view": View(noise_std=0.1, noise_until=10)},

@@ -8,10 +8,11 @@ import pytest
 from reference.cases import BATCH, CASES, ITERATIONS, LATENT, latents, real_images, weights
 
 import ppgan_zoo
-from ppgan_zoo.convert.porting import convert_weights, load_weights
+from ppgan_zoo.convert.porting import convert_weights
+from ppgan_zoo.models.weights import load_arrays
 from ppgan_zoo.recipe.load import find_recipe, load_recipe
 from ppgan_zoo.run.build import build_trainer
-from ppgan_zoo.training.trainer import TRAINING_DRAW
+from ppgan_zoo.training.chance import TRAINING_DRAW
 
 HERE = Path(__file__).parents[1] / "reference"
 NETS = ("generator", "discriminator")
@@ -48,11 +49,7 @@ def gan_of(name, dtype="float32"):
     )  # fmt: skip
     for net in NETS:
         layer = getattr(gan, net)
-        load_weights(
-            layer, weights(case, net), case.names(net), framework=case.framework,
-            flattened={} if net == "generator" else case.flattened,
-            reshaped=case.reshaped if net == "generator" else {},
-        )  # fmt: skip
+        load_arrays(layer, convert(name, net, layer, weights(case, net)))
         if dtype != "float32":
             layer.to(dtype=dtype)
     return gan

@@ -3,6 +3,8 @@
 import copy
 import math
 import os
+import subprocess
+import sys
 import threading
 
 import numpy as np
@@ -13,7 +15,7 @@ from paddle import nn
 import ppgan_zoo
 from ppgan_zoo import ops
 from ppgan_zoo.errors import ConfigError
-from ppgan_zoo.game.penalties import squared_gradient_norms
+from ppgan_zoo.game.gradient_penalties import squared_gradient_norms
 from ppgan_zoo.ops import onednn_convolution, paddle_convolution
 from ppgan_zoo.ops.bias import add_bias
 from ppgan_zoo.ops.onednn import Library, OneDNNError
@@ -337,6 +339,57 @@ def test_the_switch(monkeypatch):
     monkeypatch.setenv(ops.SWITCH, "fast")
     with pytest.raises(ConfigError, match="'fast': must be one of auto, paddle, off"):
         ops.describe()
+
+
+def test_on_a_gpu_nothing_is_accelerated_or_tested(fresh_search, monkeypatch):
+    monkeypatch.delenv(ops.SWITCH, raising=False)
+    monkeypatch.setattr(paddle, "get_device", lambda: "gpu:0")
+    layer = nn.Conv2D(1, 1, 3)
+    ops.accelerate(layer)
+    assert type(layer) is nn.Conv2D
+    assert ops.describe() == "Paddle (on gpu:0)"
+    assert ops._library.cache_info().currsize == 0
+
+
+def test_the_self_test_runs_when_a_net_is_accelerated(fresh_search, monkeypatch):
+    monkeypatch.delenv(ops.SWITCH, raising=False)
+    ops.accelerate(nn.Conv2D(1, 1, 3))
+    assert ops._library.cache_info().currsize == 1
+
+
+LOOKS = """
+import sys
+from pathlib import Path
+from ppgan_zoo import ops, runtime
+runtime.start("cpu", 1)
+
+from ppgan_zoo import cli
+from ppgan_zoo.convert.converter import facts_of_model
+from ppgan_zoo.evaluation.sampler import open_sampler
+from ppgan_zoo.models.weights import layer_arrays
+from ppgan_zoo.run.build import build_model
+from ppgan_zoo.storage.checkpoint import save_checkpoint
+
+facts, folder = facts_of_model("gan_mlp"), Path(sys.argv[1])
+arrays = {"generator": layer_arrays(build_model(facts).generator)}
+checkpoint = save_checkpoint(folder, arrays, 0, facts.to_json())
+sampler = open_sampler(checkpoint.path)
+assert sampler.generate(sampler.latent.sample(2, 0)).shape == (2, 1, 28, 28)
+for command in (["list"], ["info", "gan_mlp"],
+                ["export", "--checkpoint", str(checkpoint.path), "--output", str(folder / "x")]):
+    assert cli.main(command) == 0
+print("tests:", ops._library.cache_info().misses)
+"""
+
+
+def test_nothing_is_tested_where_nothing_is_trained(tmp_path):
+    environment = {name: value for name, value in os.environ.items() if name != ops.SWITCH}
+    done = subprocess.run(
+        [sys.executable, "-c", LOOKS, str(tmp_path)],
+        capture_output=True, text=True, env=environment, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1] == "tests: 0"
 
 
 @pytest.fixture

@@ -3,8 +3,9 @@
 import pytest
 
 from ppgan_zoo.errors import ConfigError
+from ppgan_zoo.models.facts import build_model
 from ppgan_zoo.recipe.load import load_recipe, recipe_from
-from ppgan_zoo.run.build import build_model, build_trainer, model_facts
+from ppgan_zoo.run.build import build_trainer, facts_of
 from tests.conftest import tree_bytes
 
 SHAPE = (1, 28, 28)
@@ -56,7 +57,7 @@ def test_a_mistake_in_a_list_names_its_line(tiny_recipe):
 
 def built(tiny_recipe, *overrides):
     recipe = load_recipe(tiny_recipe, overrides)
-    gan = build_model(model_facts(recipe, SHAPE))
+    gan = build_model(facts_of(recipe, SHAPE))
     return build_trainer(recipe, gan, 10)
 
 
@@ -120,7 +121,7 @@ def test_the_resolved_recipe_of_a_dry_run_builds_the_same_packed_model(tiny_reci
     resolved.write_text(done.stdout.partition("\n---\n")[0])
     left, right = load_recipe(tiny_recipe, ALL), load_recipe(resolved)
     assert right.model.discriminator["image_shape"] == (2, 28, 28)
-    assert model_facts(left, SHAPE) == model_facts(right, SHAPE)
+    assert facts_of(left, SHAPE) == facts_of(right, SHAPE)
 
 
 def test_nonsense_is_refused_from_the_command_line_and_leaves_nothing(tiny_recipe, tmp_path, cli):

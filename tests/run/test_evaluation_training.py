@@ -8,17 +8,19 @@ from conftest import TINY, tree_bytes
 from ppgan_zoo.callbacks.evaluation import Evaluation
 from ppgan_zoo.data import load_image_set, to_uint8
 from ppgan_zoo.errors import ConfigError, DataError
-from ppgan_zoo.evaluation.protocol import Protocol, evaluate
-from ppgan_zoo.evaluation.sampler import load_generator
+from ppgan_zoo.evaluation.protocol import Protocol
 from ppgan_zoo.metrics.frechet import Gaussian, frechet_distance
 from ppgan_zoo.models.nets import generate
+from ppgan_zoo.models.restore import load_generator
 from ppgan_zoo.recipe.load import load_recipe
 from ppgan_zoo.recipe.watching import EvaluationSection
 from ppgan_zoo.run import train
+from ppgan_zoo.run.evaluate import evaluate
 from ppgan_zoo.storage.checkpoint import open_checkpoint
 from ppgan_zoo.storage.run_directory import RunDirectory
-from ppgan_zoo.storage.visualdl_log import read_scalars
-from ppgan_zoo.training.trainer import DISPLAY_DRAW, Trainer
+from ppgan_zoo.storage.visualdl_reader import read_scalars
+from ppgan_zoo.training.chance import DISPLAY_DRAW
+from ppgan_zoo.training.trainer import Trainer
 
 EVALUATED = TINY.replace(
     "checkpoint: {every_steps: 4}", "checkpoint: {every_steps: 4, best_by: fid}"

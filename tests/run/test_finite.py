@@ -12,9 +12,9 @@ from ppgan_zoo.callbacks.finite import FiniteCheck, NonFiniteError
 from ppgan_zoo.errors import TrainingError
 from ppgan_zoo.recipe.load import load_recipe
 from ppgan_zoo.run import train
-from ppgan_zoo.storage.checkpoint import list_checkpoints
+from ppgan_zoo.storage.retention import list_checkpoints
 from ppgan_zoo.storage.run_directory import RunDirectory
-from ppgan_zoo.storage.visualdl_log import read_scalars
+from ppgan_zoo.storage.visualdl_reader import read_scalars
 from ppgan_zoo.training.trainer import Trainer
 
 SPARSE = ["log.every_steps=5"]  # looked at after iterations 5 and 10, and before saves: 4, 8, 12

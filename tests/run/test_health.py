@@ -16,12 +16,13 @@ from ppgan_zoo.callbacks.health import TROUBLE_NAMES, Health
 from ppgan_zoo.callbacks.progress import ProgressBar
 from ppgan_zoo.cli import main
 from ppgan_zoo.errors import ConfigError
-from ppgan_zoo.game.constraints import View, spectral_norm
+from ppgan_zoo.game.view import View
+from ppgan_zoo.models.weights import spectral_norm
 from ppgan_zoo.recipe.load import load_recipe, recipe_from
 from ppgan_zoo.run import train
-from ppgan_zoo.storage.checkpoint import list_checkpoints
+from ppgan_zoo.storage.retention import list_checkpoints
 from ppgan_zoo.storage.run_directory import RunDirectory
-from ppgan_zoo.storage.visualdl_log import read_scalars
+from ppgan_zoo.storage.visualdl_reader import read_scalars
 from ppgan_zoo.training.signals import mean_distance, measure, memorisation, ranking
 from ppgan_zoo.training.trainer import Trainer
 

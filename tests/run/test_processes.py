@@ -12,7 +12,7 @@ from conftest import ROOT
 
 from ppgan_zoo.errors import CheckpointError
 from ppgan_zoo.run import train
-from ppgan_zoo.storage.checkpoint import list_checkpoints
+from ppgan_zoo.storage.retention import list_checkpoints
 from ppgan_zoo.storage.run_directory import RunDirectory
 
 # Paddle 2 has a second one, asleep from its import on.
@@ -126,7 +126,7 @@ def test_a_clock_that_goes_backwards_changes_nothing(tiny_recipe, tmp_path, monk
     from conftest import tree_bytes
 
     from ppgan_zoo.recipe.load import load_recipe
-    from ppgan_zoo.storage.visualdl_log import read_scalars
+    from ppgan_zoo.storage.visualdl_reader import read_scalars
 
     recipe = load_recipe(tiny_recipe)
     right = train.train(recipe, tmp_path / "right", offline=True).run

@@ -17,7 +17,8 @@ from test_matrix import tiny
 import ppgan_zoo
 from ppgan_zoo.recipe.load import recipe_from
 from ppgan_zoo.registry import MODELS
-from ppgan_zoo.storage.checkpoint import list_checkpoints, newest_valid_checkpoint, open_checkpoint
+from ppgan_zoo.storage.checkpoint import open_checkpoint
+from ppgan_zoo.storage.retention import list_checkpoints, newest_valid_checkpoint
 
 # 6 iterations of 2 epochs; killed in the fifth, resumed from the checkpoint after the fourth.
 COMMON = {
@@ -104,7 +105,7 @@ def test_k_and_k_iterations_are_2k(model, runs):
 
 def test_the_best_is_known_again_though_a_kill_came_before_it_was_noted(runs):
     from ppgan_zoo.run import train
-    from ppgan_zoo.storage.checkpoint import read_best
+    from ppgan_zoo.storage.retention import read_best
     from ppgan_zoo.storage.run_directory import RunDirectory
 
     run = RunDirectory(runs / "gan_mlp-killed")

@@ -15,7 +15,7 @@ from ppgan_zoo.run import train
 from ppgan_zoo.run.watch import flatten
 from ppgan_zoo.storage.checkpoint import open_checkpoint
 from ppgan_zoo.storage.run_directory import RunDirectory
-from ppgan_zoo.storage.visualdl_log import read_image_steps, read_scalars, read_tags
+from ppgan_zoo.storage.visualdl_reader import read_image_steps, read_scalars, read_tags
 
 
 @pytest.fixture

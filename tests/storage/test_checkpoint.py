@@ -9,16 +9,8 @@ import pytest
 
 from ppgan_zoo.errors import CheckpointError
 from ppgan_zoo.storage import checkpoint as module
-from ppgan_zoo.storage.checkpoint import (
-    list_checkpoints,
-    load_newest,
-    newest_valid_checkpoint,
-    open_checkpoint,
-    prune_checkpoints,
-    read_best,
-    remember_best,
-    save_checkpoint,
-)
+from ppgan_zoo.storage.checkpoint import open_checkpoint, save_checkpoint
+from ppgan_zoo.storage.retention import newest_valid_checkpoint
 
 MODEL = {"name": "gan_mlp", "generator": {"latent_dim": 3}}
 ARRAYS = {
@@ -152,31 +144,6 @@ def test_nan_of_another_author_is_refused_and_passed_over(tmp_path, monkeypatch)
     assert "tensor 'w' holds NaN" in notes[0]
 
 
-def test_every_file_is_read_once(tmp_path, monkeypatch):
-    from pathlib import Path
-
-    save(tmp_path)
-    reads = []
-    original = Path.read_bytes
-    monkeypatch.setattr(Path, "read_bytes", lambda p: reads.append(p.name) or original(p))
-    checkpoint, arrays = load_newest(tmp_path, print)
-    assert sorted(reads) == [name for name in FILES if name.endswith(".safetensors")]
-    assert set(arrays) == set(ARRAYS) and checkpoint.iteration == 5
-
-
-def test_the_newest_has_the_highest_number_whatever_the_clock_said(tmp_path):
-    import os
-
-    iterations = [99_999_999, 100_000_000, 7]
-    for age, iteration in enumerate(iterations):
-        path = save(tmp_path, iteration).path
-        os.utime(path, (10**9 - age, 10**9 - age))
-    assert [found.iteration for found in list_checkpoints(tmp_path)] == sorted(iterations)
-    assert newest_valid_checkpoint(tmp_path, print).iteration == 100_000_000
-    prune_checkpoints(tmp_path, keep_last=2, newest=100_000_000)
-    assert [found.iteration for found in list_checkpoints(tmp_path)] == [99_999_999, 100_000_000]
-
-
 # Damage.
 
 
@@ -286,59 +253,6 @@ def test_manifests_that_are_none(tmp_path, content):
     path = save(tmp_path).path
     (path / "checkpoint.json").write_bytes(content)
     refusal(lambda: open_checkpoint(path))
-
-
-# Many of them.
-
-
-def test_the_newest_valid_one_is_found_past_damaged_ones(tmp_path):
-    for iteration in (9, 10, 100, 1000):
-        save(tmp_path, iteration)
-    (tmp_path / "step-00001000" / "optimizer.safetensors").write_bytes(b"")
-    (tmp_path / "step-00000100" / "checkpoint.json").unlink()
-    (tmp_path / ".step-00002000-abc").mkdir()
-    notes = []
-    assert newest_valid_checkpoint(tmp_path, notes.append).iteration == 10
-    assert [note.split(str(tmp_path))[0] for note in notes] == [
-        "passed over a damaged checkpoint: "
-    ] * 2
-    assert "step-00001000" in notes[0] and "step-00000100" in notes[1]
-    assert [found.iteration for found in list_checkpoints(tmp_path)] == [9, 10, 1000]
-
-
-def test_no_valid_one(tmp_path):
-    path = save(tmp_path).path
-    (path / "checkpoint.json").unlink()
-    for folder in (tmp_path, tmp_path / "none"):
-        assert "no valid checkpoint" in refusal(lambda: newest_valid_checkpoint(folder, str))
-
-
-def test_pruning_keeps_the_last_and_the_best(tmp_path):
-    saved = {iteration: save(tmp_path, iteration) for iteration in (1, 2, 3, 4, 5)}
-    remember_best(tmp_path, saved[2], "sliced_wasserstein", 0.25)
-    (tmp_path / ".step-00000003-scratch").mkdir()  # as a kill leaves it
-    (tmp_path / "notes").mkdir()
-    prune_checkpoints(tmp_path, keep_last=2, newest=5)
-    assert sorted(p.name for p in tmp_path.iterdir()) == [
-        "best.json", "notes", "step-00000002", "step-00000004", "step-00000005",
-    ]  # fmt: skip
-
-
-def test_pruning_drops_an_abandoned_future(tmp_path):
-    for iteration in (1, 2, 3, 8, 9):
-        save(tmp_path, iteration)
-    prune_checkpoints(tmp_path, keep_last=2, newest=3)
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["step-00000002", "step-00000003"]
-
-
-def test_best(tmp_path):
-    assert read_best(tmp_path) is None
-    remember_best(tmp_path, save(tmp_path), "sliced_wasserstein", 0.25)
-    wanted = {"checkpoint": "step-00000005", "figure": "sliced_wasserstein", "value": 0.25}
-    assert read_best(tmp_path) == wanted
-    for content in ("", "[]", "{}", '{"checkpoint": 1, "figure": 2}', "\0"):
-        (tmp_path / "best.json").write_text(content)
-        assert "best.json: cannot be read" in refusal(lambda: read_best(tmp_path))
 
 
 def test_a_checkpoint_can_be_moved(tmp_path):

@@ -18,13 +18,8 @@ from visualdl import LogReader, LogWriter  # type: ignore[import-untyped]
 from visualdl.proto.record_pb2 import Record  # type: ignore[import-untyped]
 
 from ppgan_zoo.errors import DataError
-from ppgan_zoo.storage.visualdl_log import (
-    RECORDS_NAME,
-    VisualDLLog,
-    read_image_steps,
-    read_scalars,
-    read_tags,
-)
+from ppgan_zoo.storage.visualdl_log import RECORDS_NAME, VisualDLLog
+from ppgan_zoo.storage.visualdl_reader import read_image_steps, read_scalars, read_tags
 
 PICTURE = np.arange(4 * 5 * 3, dtype=np.uint8).reshape(4, 5, 3)
 

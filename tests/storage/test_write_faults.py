@@ -15,16 +15,16 @@ from conftest import tree_bytes
 from ppgan_zoo.errors import TrainingError
 from ppgan_zoo.recipe.load import load_recipe
 from ppgan_zoo.run import train, watch
-from ppgan_zoo.storage.checkpoint import (
+from ppgan_zoo.storage.checkpoint import save_checkpoint
+from ppgan_zoo.storage.files import write_atomically
+from ppgan_zoo.storage.retention import (
     checkpoint_folders,
     list_checkpoints,
     newest_valid_checkpoint,
     read_best,
-    save_checkpoint,
 )
-from ppgan_zoo.storage.files import write_atomically
 from ppgan_zoo.storage.run_directory import RunDirectory
-from ppgan_zoo.storage.visualdl_log import read_scalars
+from ppgan_zoo.storage.visualdl_reader import read_scalars
 from ppgan_zoo.training.trainer import Trainer
 
 
@@ -246,7 +246,7 @@ EVENTS = {"open", "os.mkdir", "os.rename", "os.rmdir", "os.remove", "os.chmod", 
 
 def save_and_prune(folder):
     """What a run does when it saves its third checkpoint."""
-    from ppgan_zoo.storage.checkpoint import prune_checkpoints, remember_best
+    from ppgan_zoo.storage.retention import prune_checkpoints, remember_best
 
     checkpoint = save_checkpoint(folder, ARRAYS, 3, {"name": "x"})
     remember_best(folder, checkpoint, "figure", 0.5)

@@ -8,16 +8,13 @@ import pytest
 from paddle import nn
 
 from ppgan_zoo.errors import CheckpointError, UnknownNameError
+from ppgan_zoo.game.schedules import constant, cosine, inverse_time, linear
+from ppgan_zoo.models.weights import trainable_parameters
 from ppgan_zoo.training.optimizers import (
     OPTIMIZERS,
-    constant,
-    cosine,
-    inverse_time,
-    linear,
     load_optimizer_arrays,
     make_optimizer,
     optimizer_arrays,
-    trainable_parameters,
 )
 
 # Schedules.

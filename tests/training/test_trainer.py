@@ -1,5 +1,7 @@
 """The training step against a numpy implementation of the same two-layer GAN."""
 
+from dataclasses import replace
+
 import numpy as np
 import paddle
 import pytest
@@ -8,13 +10,19 @@ from paddle.nn import functional as F
 
 import ppgan_zoo
 from ppgan_zoo.errors import CheckpointError, ConfigError
-from ppgan_zoo.game.objectives import OBJECTIVES, LabelSmoothing
+from ppgan_zoo.game.game import Game
+from ppgan_zoo.game.objectives import LabelSmoothing
+from ppgan_zoo.game.schedules import linear
 from ppgan_zoo.models.gan import Gan
 from ppgan_zoo.models.latent import Latent
 from ppgan_zoo.models.layers import Dropout
 from ppgan_zoo.models.spec import GanSpec
-from ppgan_zoo.training.optimizers import linear, make_optimizer
-from ppgan_zoo.training.trainer import STATISTICS_DRAW, TRAINING_DRAW, Trainer
+from ppgan_zoo.registry import OBJECTIVES
+from ppgan_zoo.training.assemble import make_trainer
+from ppgan_zoo.training.chance import STATISTICS_DRAW, TRAINING_DRAW
+from ppgan_zoo.training.loop import Callback
+from ppgan_zoo.training.optimizers import make_optimizer
+from ppgan_zoo.training.trainer import Trainer, own_arguments
 
 LATENT, PIXELS, RATE = 3, 4, 0.1
 
@@ -62,7 +70,7 @@ def sgd_trainer(gan=None, **options):
         options.setdefault(
             f"{net}_optimizer", make_optimizer(getattr(gan, net), "sgd", learning_rate=RATE)
         )
-    return Trainer(gan, **options)
+    return make_trainer(gan, **options)
 
 
 def real_images(count=4, seed=5):
@@ -104,7 +112,7 @@ def numpy_iteration(parameters, real, zs, order, smoothing=(0.0, 0.0)):
 def drawn(trainer, iteration, draws, count=4):
     latent = Latent(LATENT, "normal")
     return [
-        latent.sample(count, trainer.seed, TRAINING_DRAW, iteration, draw).astype(np.float64)
+        latent.sample(count, trainer.chance.seed, TRAINING_DRAW, iteration, draw).astype(np.float64)
         for draw in draws
     ]
 
@@ -117,7 +125,7 @@ def drawn(trainer, iteration, draws, count=4):
         ({"first": "generator", "generator_steps": 1}, "GD", [0, 1]),
         ({"shared_latent": True}, "DGG", [0, 0, 0]),
         ({"first": "generator", "shared_latent": True}, "GGD", [0, 0, 0]),
-        ({"concatenate": True}, "DGG", [0, 1, 2]),
+        ({"discriminator_batch": "concatenated"}, "DGG", [0, 1, 2]),
     ],
 )
 def test_iterations_equal_the_gradients_derived_by_hand(options, order, draws):
@@ -215,7 +223,11 @@ def batches_of_a_step(discriminator, **options):
 
 def test_separate_and_concatenated_batches_reach_d_as_such():
     assert batches_of_a_step(NormalizedDiscriminator()) == [4, 4, 4, 4]
-    assert batches_of_a_step(NormalizedDiscriminator(), concatenate=True) == [8, 4, 4]
+    assert batches_of_a_step(NormalizedDiscriminator(), discriminator_batch="concatenated") == [
+        8,
+        4,
+        4,
+    ]
 
 
 def test_a_d_to_which_one_batch_is_as_good_as_two_gets_one():
@@ -242,7 +254,7 @@ class NormalizedGenerator(LinearGenerator):
     ("kind", "options", "batches"),
     [
         (LinearGenerator, {}, [12, 4]),
-        (LinearGenerator, {"alternate": True}, [12, 4]),
+        (LinearGenerator, {"discriminator_batch": "alternating"}, [12, 4]),
         (LinearGenerator, {"first": "generator"}, [4, 12]),
         (LinearGenerator, {"accumulate_steps": 2}, [2] * 8),
         (NormalizedGenerator, {}, [4, 4, 4, 4]),
@@ -298,7 +310,7 @@ def test_ema_follows_its_formula(options, warmup):
         trainer.step(real_images())
         decay = min(0.5, (1 + iteration) / (warmup + iteration))
         average = decay * average + (1 - decay) * weights(gan)[0]
-    np.testing.assert_allclose(trainer.ema_generator.layer.weight.numpy(), average, atol=1e-6)
+    np.testing.assert_allclose(trainer.ema.generator.layer.weight.numpy(), average, atol=1e-6)
 
 
 def test_a_warmup_of_2_makes_the_mean_of_all_iterations():
@@ -309,7 +321,7 @@ def test_a_warmup_of_2_makes_the_mean_of_all_iterations():
         trainer.step(real_images())
         seen.append(weights(gan)[0])
     mean = np.mean(seen, axis=0)
-    np.testing.assert_allclose(trainer.ema_generator.layer.weight.numpy(), mean, atol=1e-6)
+    np.testing.assert_allclose(trainer.ema.generator.layer.weight.numpy(), mean, atol=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -344,14 +356,14 @@ def test_the_average_has_batch_statistics_of_its_own(options, count):
     trainer = norm_trainer(ema_decay=0.9, seed=7, **options)
     for _ in range(5):
         trainer.step(real_images(6))
-    average = trainer.ema_generator
-    z = trainer.latent.sample(count * 6, 7, STATISTICS_DRAW)
+    average = trainer.ema.generator
+    z = trainer.chance.latent.sample(count * 6, 7, STATISTICS_DRAW)
     into_norm = z @ average.layer.weight.numpy() + average.layer.bias.numpy()
     batches = into_norm.reshape(count, 6, PIXELS).astype(np.float64)
     wanted = {"_mean": batches.mean(1).mean(0), "_variance": batches.var(1).mean(0)}
     for name, values in wanted.items():
         np.testing.assert_allclose(getattr(average.norm, name).numpy(), values, atol=1e-5)
-        of_generator = getattr(trainer.generator.norm, name).numpy()
+        of_generator = getattr(trainer.gan.generator.norm, name).numpy()
         assert np.abs(of_generator - values).max() > 1e-2
     assert not average.training
     assert average.norm._momentum == 0.7
@@ -390,7 +402,7 @@ def test_state_goes_on_bit_for_bit_in_another_trainer(name, batches):
 
     def trainer(seed):
         paddle.seed(seed)
-        return Trainer(ppgan_zoo.create(name, **small), ema_decay=0.9, seed=3)
+        return make_trainer(ppgan_zoo.create(name, **small), ema_decay=0.9, seed=3)
 
     whole = trainer(1).fit(batches, iterations=4)
     first = trainer(1).fit(batches, iterations=2)
@@ -407,17 +419,15 @@ def test_state_goes_on_bit_for_bit_in_another_trainer(name, batches):
 
 
 def test_state_of_another_model_is_refused():
-    source = Trainer(ppgan_zoo.create("gan_mlp", generator={"hidden_units": (8,)}))
-    target = Trainer(ppgan_zoo.create("gan_mlp", generator={"hidden_units": (9,)}))
+    source = make_trainer(ppgan_zoo.create("gan_mlp", generator={"hidden_units": (8,)}))
+    target = make_trainer(ppgan_zoo.create("gan_mlp", generator={"hidden_units": (9,)}))
     with pytest.raises(CheckpointError, match=r"shape \(100, 8\).*needs \(100, 9\)"):
         target.load_state(source.state(), 0)
     with pytest.raises(CheckpointError, match="ema"):
-        Trainer(source.gan, ema_decay=0.9).load_state(source.state(), 0)
+        make_trainer(source.gan, ema_decay=0.9).load_state(source.state(), 0)
 
 
 def test_fit_calls_the_callbacks_in_order(batches):
-    from ppgan_zoo.callbacks.base import Callback
-
     calls = []
 
     class Spy(Callback):
@@ -433,14 +443,12 @@ def test_fit_calls_the_callbacks_in_order(batches):
         def on_train_end(self, trainer, error):
             calls.append(("end", error))
 
-    trainer = Trainer(ppgan_zoo.create("gan_mlp"))
+    trainer = make_trainer(ppgan_zoo.create("gan_mlp"))
     trainer.fit(batches, epochs=1, callbacks=[Spy()])
     assert calls == ["begin", 1, 2, 3, "epoch", ("end", None)]
 
 
 def test_a_failing_callback_still_lets_the_others_end(batches):
-    from ppgan_zoo.callbacks.base import Callback
-
     ends = []
 
     class Failing(Callback):
@@ -451,24 +459,24 @@ def test_a_failing_callback_still_lets_the_others_end(batches):
             ends.append(error)
 
     with pytest.raises(RuntimeError, match="no"):
-        Trainer(ppgan_zoo.create("gan_mlp")).fit(batches, iterations=2, callbacks=[Failing()])
+        make_trainer(ppgan_zoo.create("gan_mlp")).fit(batches, iterations=2, callbacks=[Failing()])
     assert [str(error) for error in ends] == ["no"]
 
 
 @pytest.mark.parametrize("options", [{}, {"epochs": 1, "iterations": 1}])
 def test_fit_wants_one_length(options, batches):
     with pytest.raises(ConfigError, match="either iterations or epochs"):
-        Trainer(ppgan_zoo.create("gan_mlp")).fit(batches, **options)
+        make_trainer(ppgan_zoo.create("gan_mlp")).fit(batches, **options)
 
 
 def test_counts_below_one_are_refused():
     with pytest.raises(ConfigError, match="at least 1, found 0 and 1"):
-        Trainer(linear_gan(), generator_steps=0)
+        make_trainer(linear_gan(), generator_steps=0)
 
 
-@pytest.mark.parametrize("name", sorted(OBJECTIVES))
+@pytest.mark.parametrize("name", OBJECTIVES.names())
 def test_the_halves_of_an_objective_add_up_to_it(name):
-    objective = OBJECTIVES[name]
+    objective = OBJECTIVES.get(name)
     assert (objective.halves is None) == objective.relativistic
     if objective.halves is None:
         return
@@ -493,9 +501,9 @@ def test_alternating_is_a_step_on_real_and_then_one_on_fake_images():
         nets = (gan.generator, gan.discriminator)
         sgd = [paddle.optimizer.SGD(rate, parameters=net.parameters()) for net in nets]
         trainers.append(
-            Trainer(
+            make_trainer(
                 gan,
-                alternate=alternate,
+                discriminator_batch="alternating" if alternate else "separate",
                 generator_optimizer=sgd[0],
                 discriminator_optimizer=sgd[1],
                 seed=3,
@@ -504,12 +512,12 @@ def test_alternating_is_a_step_on_real_and_then_one_on_fake_images():
     tested, hand = trainers
     real = np.random.default_rng(0).uniform(-1, 1, (count, 1, 28, 28)).astype(np.float32)
     generator_calls = []
-    tested.generator.register_forward_post_hook(lambda *_: generator_calls.append(1))
+    tested.gan.generator.register_forward_post_hook(lambda *_: generator_calls.append(1))
     scalars = tested.step(real)
     assert len(generator_calls) == 1 + 2  # fake images for D once, then G's two updates
 
-    discriminator = hand.discriminator
-    fake = hand.generator(hand._draw_z(count, 0)).detach()
+    discriminator = hand.gan.discriminator
+    fake = hand.gan.generate(hand.chance.at(0).code(count)).detach()
     losses = []
     for images, target in ((paddle.to_tensor(real), 1.0), (fake, 0.0)):
         logits = discriminator(images)
@@ -521,28 +529,121 @@ def test_alternating_is_a_step_on_real_and_then_one_on_fake_images():
                 parameter.set_value(parameter - rate * parameter.grad)
         discriminator.clear_gradients()
     for one, other in zip(
-        tested.discriminator.parameters(), discriminator.parameters(), strict=True
+        tested.gan.discriminator.parameters(), discriminator.parameters(), strict=True
     ):
         np.testing.assert_allclose(one.numpy(), other.numpy(), rtol=1e-5, atol=1e-6)
     np.testing.assert_allclose(scalars["loss/discriminator"].item(), sum(losses), rtol=1e-5)
     assert {"score/real", "score/fake"} <= set(scalars)
 
 
-def test_alternating_takes_the_loss_of_a_class_that_overrides_it_as_it_is():
-    class Doubled(Trainer):
-        def discriminator_loss(self, real, z, learn="both"):
-            loss, scalars = super().discriminator_loss(real, z, learn)
-            return 2.0 * loss, scalars
+class Doubled(Game):
+    """A game of its own loss."""
 
-    real = np.random.default_rng(0).uniform(-1, 1, (4, 1, 28, 28)).astype(np.float32)
-    losses = []
-    for trainer_class in (Trainer, Doubled):
-        paddle.seed(1)
-        gan = ppgan_zoo.create(
-            "gan_mlp", generator={"hidden_units": (8,)}, discriminator={"hidden_units": (8,)}
-        )
-        sgd = paddle.optimizer.SGD(1e-12, parameters=gan.discriminator.parameters())
-        trainer = trainer_class(gan, alternate=True, discriminator_optimizer=sgd, seed=3)
-        losses.append(trainer.step(real)["loss/discriminator"].item())
-    # The whole loss, of real and fake images, in both: nothing counted twice.
-    np.testing.assert_allclose(losses[1], 2.0 * losses[0], rtol=1e-5)
+    def discriminator_loss(self, gan, real, fake, moment):
+        loss, scalars = super().discriminator_loss(gan, real, fake, moment)
+        return 2.0 * loss, scalars
+
+
+def test_a_game_of_the_spec_is_played_and_says_that_it_is_not_accelerated():
+    losses, trainers = [], []
+    for game in (None, Doubled):
+        gan = linear_gan()
+        gan.spec = replace(SPEC, game=game)
+        trainers.append(sgd_trainer(gan))
+        losses.append(trainers[-1].step(real_images())["loss/discriminator"].item())
+    np.testing.assert_allclose(losses[1], 2.0 * losses[0], rtol=1e-6)
+    assert trainers[0].warnings == []
+    (line,) = trainers[1].warnings
+    assert "Doubled has a loss of its own" in line and "accelerated = True" in line
+    for declared in (True, False):
+        gan = linear_gan()
+        kind = type("Declared", (Doubled,), {"accelerated": declared})
+        gan.spec = replace(SPEC, game=kind)
+        assert sgd_trainer(gan).warnings == []
+        assert (type(gan.generator.layer) is not nn.Linear) == declared
+
+
+@pytest.mark.parametrize(
+    ("objective", "game", "words"),
+    [
+        ("relativistic_pairing", None, "relativistic_pairing compares real and fake images"),
+        ("non_saturating", Doubled, "Doubled has a discriminator_loss of its own"),
+    ],
+)
+def test_alternating_refuses_a_loss_that_is_no_sum_of_two(objective, game, words):
+    gan = linear_gan()
+    gan.spec = replace(SPEC, game=game)
+    with pytest.raises(ConfigError, match=f"discriminator_batch: alternating .*{words}"):
+        sgd_trainer(gan, objective=objective, discriminator_batch="alternating")
+
+
+class ZeroDiscriminator(LinearDiscriminator):
+    """Sees the images of a batch together, and begins with a last layer of zeros."""
+
+    def __init__(self):
+        super().__init__()
+        self.layer.weight.set_value(paddle.zeros_like(self.layer.weight))
+
+    def forward(self, images):
+        return super().forward(images / images.std(axis=0))
+
+
+def test_a_last_layer_of_zeros_hides_no_batch_statistics():
+    assert batches_of_a_step(ZeroDiscriminator()) == [4, 4, 4, 4]
+
+
+def test_a_net_may_declare_that_it_acts_row_by_row():
+    declared = LinearDiscriminator()
+    declared.acts_row_by_row = False
+    assert batches_of_a_step(declared) == [4, 4, 4, 4]
+
+
+def test_fit_goes_on_after_a_stop(batches):
+    trainer = make_trainer(ppgan_zoo.create("gan_mlp", generator={"hidden_units": (8,)}))
+
+    class Stop(Callback):
+        def on_step_end(self, trainer, scalars):
+            trainer.stop_requested = trainer.iteration == 2
+
+    trainer.fit(batches, iterations=5, callbacks=[Stop()])
+    assert trainer.iteration == 2
+    trainer.fit(batches, iterations=5)
+    assert trainer.iteration == 5
+
+
+class Counter:
+    def __init__(self):
+        self.count = 0
+
+    def state(self):
+        return {"count": np.array([self.count])}
+
+    def load_state(self, arrays):
+        self.count = int(arrays["count"][0]) if arrays else 0
+
+
+class PacedTrainer(Trainer):
+    def __init__(self, gan, game, updates, ema, chance, *, pace: int = 1):
+        super().__init__(gan, game, updates, ema, chance)
+        self.pace, self.counter = pace, Counter()
+        self.parts["counter"] = self.counter
+
+    def step(self, batch):
+        self.counter.count += self.pace
+        return super().step(batch)
+
+
+def test_a_trainer_of_a_plugin_takes_arguments_and_its_state_is_resumed():
+    def paced():
+        gan = linear_gan()
+        gan.spec = replace(SPEC, trainer=PacedTrainer)
+        return sgd_trainer(gan, options={"pace": 3})
+
+    first = paced()
+    first.step(real_images())
+    second = paced()
+    second.load_state(first.state(), first.iteration)
+    second.step(real_images())
+    assert second.counter.count == 6
+    assert set(second.state()) >= {"generator", "discriminator", "counter"}
+    assert list(own_arguments(PacedTrainer)) == ["pace"]

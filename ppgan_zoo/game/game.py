@@ -1,0 +1,216 @@
+"""The game: what D and G are shown in an update, and what they minimise.
+
+Read :meth:`Game.discriminator_loss` and :meth:`Game.generator_loss`. A new algorithm adds a
+term, a view or an objective; one whose losses are of another form overrides these methods
+and names its class in :attr:`ppgan_zoo.GanSpec.game`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import numpy as np
+import paddle
+from paddle import Tensor
+
+from ppgan_zoo.data.batches import Batch
+from ppgan_zoo.game.compatibility import check_combination, probe_batch
+from ppgan_zoo.game.objectives import LabelSmoothing, Objective
+from ppgan_zoo.game.terms import Net, Scalars, Term, TermInputs, Terms
+from ppgan_zoo.game.view import View
+from ppgan_zoo.models.gan import Gan, Judgement
+from ppgan_zoo.models.latent import Code
+from ppgan_zoo.models.nets import acts_row_by_row
+
+
+class Moment(Protocol):
+    """What a loss may depend on beside nets, images and codes."""
+
+    iteration: int
+    """Iterations done before this one."""
+
+    rng: np.random.Generator
+    """For all that is random beside codes and what Paddle draws."""
+
+
+class Game:
+    """An objective, further terms, and how D sees images.
+
+    Args:
+        objective: The adversarial game.
+        smoothing: Label smoothing.
+        terms: What else is in the losses: terms, or names of those with their paper's weight.
+        view: How D sees images; None: as they are.
+        concatenate: Show D real and fake images in one batch (batch norm sees both
+            together) and not in two; if it is all the same to D, it gets one anyway.
+
+    Attributes:
+        accelerated: Whether convolutions and dense layers may be computed by
+            :mod:`ppgan_zoo.ops`. None: if the class has the losses of this one; a class of
+            its own losses may differentiate in ways of its own, and says so by True or False.
+        one_batch: Whether D gets real and fake images in one batch; :meth:`prepare` finds out.
+    """
+
+    accelerated: bool | None = None
+
+    def __init__(
+        self,
+        objective: Objective,
+        *,
+        smoothing: LabelSmoothing | None = None,
+        terms: Sequence[Term | str] = (),
+        view: View | None = None,
+        concatenate: bool = False,
+    ) -> None:
+        self.objective = objective
+        self.smoothing = smoothing or LabelSmoothing()
+        self.terms = Terms(terms)
+        self.view = view or View()
+        self.concatenate = concatenate
+        self.one_batch = concatenate
+
+    def prepare(self, gan: Gan, weight_clip: float | None = None) -> list[str]:
+        """Look whether the game can be played with these nets, and how best.
+
+        Returns:
+            A line for each choice that works and is not advised.
+
+        Raises:
+            ConfigError: It makes no sense.
+        """
+        warnings = check_combination(
+            gan,
+            self.objective,
+            self.terms.terms,
+            weight_clip=weight_clip,
+            packing=self.view.packing,
+        )
+        probe = probe_batch(gan, self.view.packing, count=4)
+        self.one_batch = self.concatenate or acts_row_by_row(
+            gan.discriminator, probe.images, probe.labels
+        )
+        if self.accelerated is None and not self.has_own_losses():
+            self.accelerated = True
+        elif self.accelerated is None:
+            warnings.append(
+                f"{type(self).__name__} has a loss of its own, so that nets are trained by "
+                "Paddle's layers as they are; write accelerated = True in the class if its "
+                "losses differentiate D at most by its images, and False to silence this"
+            )
+        return warnings
+
+    def discriminator_loss(
+        self, gan: Gan, real: Batch, fake: Batch, moment: Moment
+    ) -> tuple[Tensor, Scalars]:
+        """Return D's loss and what to log.
+
+        Args:
+            gan: The nets.
+            real: Real images ``[N, C, H, W]``, and their labels where G and D take labels.
+            fake: G's images, likewise, without a graph back to G.
+            moment: When it is.
+        """
+        fake = self.show(fake, moment)
+        real = self.show(real, moment)
+        of_real, of_fake = self._judge_both(gan, real, fake)
+        loss = self.objective.discriminator_loss(of_real.logits, of_fake.logits, self.smoothing)
+        inputs = self._inputs(gan, real, fake, moment).note(of_real, of_fake)
+        loss, scalars = self._add_terms("discriminator", loss, inputs)
+        with paddle.no_grad():
+            scores = {
+                "score/real": self.objective.score(of_real.logits),
+                "score/fake": self.objective.score(of_fake.logits),
+            }
+        return loss, {**scores, **scalars}
+
+    def generator_loss(
+        self, gan: Gan, real: Batch, code: Code, moment: Moment
+    ) -> tuple[Tensor, Scalars]:
+        """Return G's loss and what to log; only relativistic objectives look at `real`."""
+        of_real: Judgement | None = None
+        if self.objective.relativistic or self.terms.of("generator"):
+            real = self.show(real, moment)
+        if self.objective.relativistic:
+            of_real = gan.judge(real.images, real.labels)
+        fake = self.show(Batch(gan.generate(code), code.labels), moment)
+        of_fake = gan.judge(fake.images, fake.labels)
+        loss = self.objective.generator_loss(
+            of_fake.logits, None if of_real is None else of_real.logits, self.smoothing
+        )
+        inputs = self._inputs(gan, real, fake, moment, code).note(of_real, of_fake)
+        return self._add_terms("generator", loss, inputs)
+
+    def loss_of_real(self, gan: Gan, real: Batch, moment: Moment) -> tuple[Tensor, Scalars]:
+        """Return the part of D's loss that is of real images alone, for alternating updates."""
+        assert self.objective.halves is not None
+        real = self.show(real, moment)
+        logits = gan.judge(real.images, real.labels).logits
+        with paddle.no_grad():
+            score = {"score/real": self.objective.score(logits)}
+        return self.objective.halves[0](logits, self.smoothing), score
+
+    def loss_of_fake(
+        self, gan: Gan, real: Batch, fake: Batch, moment: Moment
+    ) -> tuple[Tensor, Scalars]:
+        """Return the rest of D's loss: of fake images, and all terms."""
+        assert self.objective.halves is not None
+        fake = self.show(fake, moment)
+        of_fake = gan.judge(fake.images, fake.labels)
+        loss = self.objective.halves[1](of_fake.logits, self.smoothing)
+        if self.terms.of("discriminator"):
+            real = self.show(real, moment)
+        inputs = self._inputs(gan, real, fake, moment).note(fake=of_fake)
+        loss, scalars = self._add_terms("discriminator", loss, inputs)
+        with paddle.no_grad():
+            return loss, {"score/fake": self.objective.score(of_fake.logits), **scalars}
+
+    def lazy_loss(
+        self, net: Net, gan: Gan, real: Batch, code: Code, moment: Moment
+    ) -> tuple[Tensor | None, Scalars]:
+        """Return the sum of the lazy terms that are due, or None, for an update of its own."""
+        due = self.terms.due(net, moment.iteration, lazy=True)
+        if not due:
+            return None, {}
+        if net == "discriminator":
+            with paddle.no_grad():
+                images = gan.generate(code)
+        else:
+            images = gan.generate(code)
+        fake = self.show(Batch(images, code.labels), moment)
+        real = self.show(real, moment)
+        return self.terms.add_to(None, due, self._inputs(gan, real, fake, moment, code))
+
+    def show(self, batch: Batch, moment: Moment) -> Batch:
+        """Return a batch as D sees it."""
+        return Batch(self.view(batch.images, moment.iteration, moment.rng), batch.labels)
+
+    @classmethod
+    def has_own_losses(cls) -> bool:
+        """Tell whether a class has losses other than those of this one."""
+        return (
+            cls.discriminator_loss is not Game.discriminator_loss
+            or cls.generator_loss is not Game.generator_loss
+        )
+
+    def _judge_both(self, gan: Gan, real: Batch, fake: Batch) -> tuple[Judgement, Judgement]:
+        if not self.one_batch:
+            return (
+                gan.judge(real.images, real.labels),
+                gan.judge(fake.images, fake.labels),
+            )
+        labels = None if real.labels is None else paddle.concat([real.labels, fake.labels])
+        both = gan.judge(paddle.concat([real.images, fake.images]), labels)
+        of_real, of_fake = both.split([real.images.shape[0], fake.images.shape[0]])
+        return of_real, of_fake
+
+    def _inputs(
+        self, gan: Gan, real: Batch, fake: Batch, moment: Moment, code: Code | None = None
+    ) -> TermInputs:
+        return TermInputs(gan.judge, real, fake, moment.rng, gan, code, moment.iteration)
+
+    def _add_terms(self, net: Net, loss: Tensor, inputs: TermInputs) -> tuple[Tensor, Scalars]:
+        due = self.terms.due(net, inputs.iteration, lazy=False)
+        with_terms, scalars = self.terms.add_to(loss, due, inputs)
+        assert with_terms is not None
+        return with_terms, scalars

@@ -1,0 +1,101 @@
+"""Penalties on D's gradient at images, as terms of D's loss.
+
+The norm of a gradient is over all dimensions of an image; only the batch is averaged over.
+The images are those that D was shown (augmented, with noise and packed, if a recipe asks
+for these).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import paddle
+from paddle import Tensor
+from paddle.nn import functional as F
+
+from ppgan_zoo import ops
+from ppgan_zoo.game.augmentation import tensor_like
+from ppgan_zoo.game.terms import Term, TermInputs
+
+# The gradient of a norm has none at 0: this keeps it finite, far below float32's steps at 1.
+TINY = 1e-12
+
+
+def squared_gradient_norms(logits_of: Callable[[Tensor], Tensor], images: Tensor) -> Tensor:
+    """Return ``||grad_x D(x)||^2`` of each image ``[N]``, over all dimensions but the batch."""
+    images = images.detach()
+    images.stop_gradient = False
+    with ops.input_gradients():
+        logits = logits_of(images)
+        (gradient,) = paddle.grad(logits.sum(), images, create_graph=True)
+    return gradient.square().reshape([images.shape[0], -1]).sum(axis=1)
+
+
+def _squared_norms(inputs: TermInputs, images: Tensor, labels: Any) -> Tensor:
+    return squared_gradient_norms(lambda x: inputs.logits(x, labels), images)
+
+
+def _norms(inputs: TermInputs, images: Tensor) -> Tensor:
+    # Between real and fake images, and near the real ones: with the labels of the real ones.
+    return (_squared_norms(inputs, images, inputs.real.labels) + TINY).sqrt()
+
+
+def _between(inputs: TermInputs) -> Tensor:
+    """Draw one point on each straight line from a real to a fake image."""
+    real, fake = inputs.real.images, inputs.fake.images
+    u = tensor_like(inputs.rng.random((real.shape[0], 1, 1, 1)), real)
+    return real + u * (fake - real)
+
+
+def wgan_gp(inputs: TermInputs) -> Tensor:
+    """``E (||grad D(x)|| - 1)^2`` at x between real and fake."""
+    return (_norms(inputs, _between(inputs)) - 1.0).square().mean()
+
+
+def one_sided_gp(inputs: TermInputs) -> Tensor:
+    """``E max(0, ||grad D(x)|| - 1)^2`` at x between real and fake."""
+    return F.relu(_norms(inputs, _between(inputs)) - 1.0).square().mean()
+
+
+def zero_centered_gp(inputs: TermInputs) -> Tensor:
+    """``E ||grad D(x)||^2`` at x between real and fake."""
+    return _squared_norms(inputs, _between(inputs), inputs.real.labels).mean()
+
+
+def dragan(inputs: TermInputs) -> Tensor:
+    """``E (||grad D(x)|| - 1)^2`` at x near real images: ``real + u std(real) / 2 * noise``.
+
+    As in the authors' code: noise is U(0, 1) for each pixel, u is U(0, 1) for each image,
+    the standard deviation is of the whole batch.
+    """
+    real, rng = inputs.real.images, inputs.rng
+    u, noise = rng.random((real.shape[0], 1, 1, 1)), rng.random(real.shape)
+    near = real + 0.5 * real.std() * tensor_like(u * noise, real)
+    return (_norms(inputs, near) - 1.0).square().mean()
+
+
+def r1(inputs: TermInputs) -> Tensor:
+    """``E ||grad D(real)||^2 / 2``."""
+    return 0.5 * _squared_norms(inputs, inputs.real.images, inputs.real.labels).mean()
+
+
+def r2(inputs: TermInputs) -> Tensor:
+    """``E ||grad D(fake)||^2 / 2``."""
+    return 0.5 * _squared_norms(inputs, inputs.fake.images, inputs.fake.labels).mean()
+
+
+def _penalty(
+    name: str, source: str, function: Callable[[TermInputs], Tensor], *, single: bool = False
+) -> Term:
+    return Term(name, source, function, 10.0, of_gradient=True, of_single_images=single)
+
+
+WGAN_GP = _penalty("wgan_gp", "Gulrajani et al. 2017, equation 3", wgan_gp, single=True)
+ONE_SIDED_GP = _penalty("one_sided_gp", "Petzka et al. 2018", one_sided_gp, single=True)
+ZERO_CENTERED_GP = _penalty(
+    "zero_centered_gp", "Thanh-Tung et al. 2019", zero_centered_gp, single=True
+)
+DRAGAN = _penalty("dragan", "Kodali et al. 2017", dragan)
+R1 = _penalty("r1", "Mescheder et al. 2018, equation 9", r1)
+R2 = _penalty("r2", "Mescheder et al. 2018, equation 10", r2)

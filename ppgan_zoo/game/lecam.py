@@ -1,0 +1,54 @@
+"""LeCam regularisation (Tseng et al. 2021)."""
+
+from __future__ import annotations
+
+import paddle
+from paddle import Tensor
+
+from ppgan_zoo.game.terms import Term, TermInputs
+from ppgan_zoo.storage.checkpoint import Arrays
+
+
+class LeCam:
+    """``E (D(real) - a_fake)^2 + E (D(fake) - a_real)^2``, a_... the moving averages.
+
+    Args:
+        decay: Of the moving averages of D's mean logits, per update.
+    """
+
+    def __init__(self, *, decay: float = 0.99) -> None:
+        self.decay = decay
+        # Sums of mean logits, and of the weights that they came with.
+        self.sums = {key: paddle.zeros([1]) for key in ("real", "fake", "weight")}
+
+    def __call__(self, inputs: TermInputs) -> Tensor:
+        """Take the update's logits into the averages, then return the term."""
+        averages = self._update(inputs)
+        return (inputs.real_logits - averages["fake"]).square().mean() + (
+            inputs.fake_logits - averages["real"]
+        ).square().mean()
+
+    def state(self) -> Arrays:
+        """Return the sums."""
+        return {key: value.numpy() for key, value in self.sums.items()}
+
+    def load_state(self, arrays: Arrays) -> None:
+        """Put the sums back."""
+        self.sums = {key: paddle.to_tensor(arrays[key]) for key in self.sums}
+
+    @paddle.no_grad()
+    def _update(self, inputs: TermInputs) -> dict[str, Tensor]:
+        means = {
+            "real": inputs.real_logits.mean(),
+            "fake": inputs.fake_logits.mean(),
+            "weight": paddle.ones([1]),
+        }
+        self.sums = {
+            key: self.decay * total + (1.0 - self.decay) * means[key].reshape([1])
+            for key, total in self.sums.items()
+        }
+        # Divided by the weights, as in Adam, so that the first averages are not near 0.
+        return {key: self.sums[key] / self.sums["weight"] for key in ("real", "fake")}
+
+
+LECAM = Term("lecam", "Tseng et al. 2021", LeCam, 0.01)

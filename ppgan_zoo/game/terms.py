@@ -1,0 +1,285 @@
+"""Terms: whatever is added to D's or G's loss beside the adversarial game.
+
+A term is a function of what was shown in one update and of what D said of it
+(:class:`TermInputs`). Any term goes with any objective, and with any model that offers what
+it needs. A term that remembers something between updates is a class with ``state`` and
+``load_state``; checkpoints carry it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import inspect
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal, Protocol
+
+import numpy as np
+from paddle import Tensor
+
+from ppgan_zoo import ops
+from ppgan_zoo.data.batches import Batch
+from ppgan_zoo.errors import CheckpointError, ConfigError, did_you_mean
+from ppgan_zoo.game.schedules import Value, at
+from ppgan_zoo.models.gan import Gan, Judgement
+from ppgan_zoo.models.latent import Code
+from ppgan_zoo.registry import TERMS
+from ppgan_zoo.storage.checkpoint import Arrays
+
+Net = Literal["generator", "discriminator"]
+Scalars = dict[str, Tensor]
+
+
+@dataclass
+class TermInputs:
+    """What D was shown in one update and what it said.
+
+    Attributes:
+        judge: D: images ``[N, C, H, W]`` and labels, or None, to a :class:`Judgement`.
+        real: Real images as D was shown them (augmented, noisy, packed), and their labels.
+        fake: G's, likewise; in a term of G's loss with their graph back to G.
+        rng: For whatever is random.
+        gan: The nets.
+        code: What the fake images were made of.
+        iteration: Iterations done before this one.
+    """
+
+    judge: Callable[[Tensor, Any], Judgement]
+    real: Batch
+    fake: Batch
+    rng: np.random.Generator
+    gan: Gan | None = None
+    code: Code | None = None
+    iteration: int = 0
+    _judged: dict[str, Judgement] = field(default_factory=dict, repr=False)
+
+    def note(self, real: Judgement | None = None, fake: Judgement | None = None) -> TermInputs:
+        """Take over what D has said already, and return itself."""
+        self._judged.update({k: v for k, v in (("real", real), ("fake", fake)) if v is not None})
+        return self
+
+    @property
+    def real_judgement(self) -> Judgement:
+        """What D says of the real images, with its graph; D is asked at most once."""
+        return self._judgement("real", self.real)
+
+    @property
+    def fake_judgement(self) -> Judgement:
+        """What D says of the fake images, likewise."""
+        return self._judgement("fake", self.fake)
+
+    @property
+    def real_logits(self) -> Tensor:
+        """D's logits ``[N, 1]`` of the real images."""
+        return self.real_judgement.logits
+
+    @property
+    def fake_logits(self) -> Tensor:
+        """D's logits ``[N, 1]`` of the fake images."""
+        return self.fake_judgement.logits
+
+    def logits(self, images: Tensor, labels: Any) -> Tensor:
+        """Return D's logits ``[N, 1]`` of any images."""
+        return self.judge(images, labels).logits
+
+    def _judgement(self, side: str, batch: Batch) -> Judgement:
+        if side not in self._judged:
+            self._judged[side] = self.judge(batch.images, batch.labels)
+        return self._judged[side]
+
+
+class Remembers(Protocol):
+    """A term's function that keeps something between updates."""
+
+    def __call__(self, inputs: TermInputs) -> Tensor:
+        """Return the term, a scalar, without its weight."""
+
+    def state(self) -> Arrays:
+        """Return what a checkpoint must hold."""
+
+    def load_state(self, arrays: Arrays) -> None:
+        """Put it back."""
+
+
+@dataclass(frozen=True)
+class Term:
+    """A term of D's or of G's loss.
+
+    Attributes:
+        name: Name in a recipe.
+        source: Paper that it comes from.
+        function: ``TermInputs -> scalar``, without the weight. Its keyword-only arguments
+            with defaults can be set in a recipe. Or a class whose instances are that (and
+            may have ``state`` and ``load_state``); its keyword-only arguments likewise.
+        weight: Factor in the loss, or a schedule of it; in the zoo's own, the paper's.
+        net: In whose loss it is.
+        every_steps: 1 adds it to the loss of each update. Above, it has an update of its own
+            in iterations divisible by this, with as many times its weight, so that it pulls
+            as hard (lazy regularisation, Karras et al. 2020, appendix B).
+        of_gradient: Whether it is of D's gradient, and so needs D's double gradient.
+        of_single_images: Whether its paper rules out a D with batch norm, in which the
+            gradient at one image depends on the whole batch.
+        needs: Names of :attr:`Judgement.extras` that D must answer with.
+        arguments: Set by :meth:`having`; the function gets them.
+    """
+
+    name: str
+    source: str
+    function: Callable[..., Any]
+    weight: Value
+    net: Net = "discriminator"
+    every_steps: int = 1
+    of_gradient: bool = False
+    of_single_images: bool = False
+    needs: tuple[str, ...] = ()
+    arguments: tuple[tuple[str, Any], ...] = ()
+
+    def having(self, weight: Value | None = None, every_steps: int = 1, **arguments: Any) -> Term:
+        """Return the term with another weight (None: its own), interval or arguments.
+
+        Raises:
+            ConfigError: An argument that the term does not take, or an interval below 1.
+        """
+        if every_steps < 1:
+            raise ConfigError(
+                f"terms: {self.name}: every_steps must be at least 1, found {every_steps}"
+            )
+        allowed = self.takes()
+        for key in arguments:
+            if key not in allowed:
+                raise ConfigError(
+                    f"terms: {self.name}: has no argument {key!r}{did_you_mean(key, allowed)}; "
+                    f"allowed: {', '.join(('weight', 'every_steps', *allowed))}"
+                )
+        return replace(
+            self,
+            weight=self.weight if weight is None else weight,
+            every_steps=every_steps,
+            arguments=tuple(arguments.items()),
+        )
+
+    def takes(self) -> dict[str, Any]:
+        """Return the arguments of its own, with their defaults."""
+        return {
+            name: parameter.default
+            for name, parameter in inspect.signature(self.function).parameters.items()
+            if parameter.kind is parameter.KEYWORD_ONLY
+        }
+
+    def ready(self) -> Callable[[TermInputs], Tensor]:
+        """Return the function, with its arguments set and, if it remembers, nothing yet."""
+        arguments = dict(self.arguments)
+        if inspect.isclass(self.function):
+            made: Any = self.function(**arguments)
+            return made
+        return functools.partial(self.function, **arguments) if arguments else self.function
+
+
+def get_term(
+    name: str, weight: Value | None = None, every_steps: int = 1, **arguments: Any
+) -> Term:
+    """Return the term called `name`; the rest is for :meth:`Term.having`.
+
+    Raises:
+        UnknownNameError: No such term.
+        ConfigError: See :meth:`Term.having`.
+    """
+    return TERMS.get(name).having(weight, every_steps, **arguments)
+
+
+class Terms:
+    """The terms of one run, with what they remember.
+
+    Args:
+        terms: Terms, or names of those with their paper's weight.
+
+    Attributes:
+        terms: All of them.
+
+    Raises:
+        UnknownNameError: No such term.
+        ConfigError: One is there twice.
+    """
+
+    def __init__(self, terms: Sequence[Term | str] = ()) -> None:
+        self.terms = tuple(get_term(term) if isinstance(term, str) else term for term in terms)
+        names = [term.name for term in self.terms]
+        for name in names:
+            if names.count(name) > 1:
+                raise ConfigError(f"terms: {name} is there twice; keep one of them")
+        self._functions = {term.name: term.ready() for term in self.terms}
+
+    def of(self, net: Net) -> tuple[Term, ...]:
+        """Return the terms of one net's loss."""
+        return tuple(term for term in self.terms if term.net == net)
+
+    def due(self, net: Net, iteration: int, *, lazy: bool) -> list[Term]:
+        """Return the terms of an update: those in each, or the `lazy` ones that are due."""
+        return [
+            term
+            for term in self.of(net)
+            if (term.every_steps > 1) == lazy and iteration % term.every_steps == 0
+        ]
+
+    def share_of_lazy_steps(self, net: Net) -> float:
+        """Return how many updates of their own the lazy terms have in an iteration."""
+        periods = [term.every_steps for term in self.of(net) if term.every_steps > 1]
+        if not periods:
+            return 0.0
+        span = math.lcm(*periods)
+        if span > 1_000_000:  # of odd intervals: nearly none fall together
+            return 1.0 - math.prod(1.0 - 1.0 / period for period in periods)
+        return sum(any(i % period == 0 for period in periods) for i in range(span)) / span
+
+    def add_to(
+        self, loss: Tensor | None, terms: Sequence[Term], inputs: TermInputs
+    ) -> tuple[Tensor | None, Scalars]:
+        """Return a loss with `terms` added to it, and each of them without its weight.
+
+        Without a loss it is the weighted sum of the terms, or None if there are none.
+        """
+        scalars: Scalars = {}
+        for term in terms:
+            # A term of somebody else's may differentiate in ways of its own.
+            with ops.native() if term.of_gradient else contextlib.nullcontext():
+                value = self._functions[term.name](inputs)
+            weighted = at(term.weight, inputs.iteration) * term.every_steps * value
+            loss = weighted if loss is None else loss + weighted
+            scalars[f"term/{term.name}"] = value.detach()
+        return loss, scalars
+
+    def state(self) -> Arrays:
+        """Return what a checkpoint must hold: ``"term.name"`` of all that remember."""
+        return {
+            f"{name}.{key}": array
+            for name, function in self._remembering().items()
+            for key, array in function.state().items()
+        }
+
+    def load_state(self, arrays: Arrays) -> None:
+        """Put back what :meth:`state` returned.
+
+        Raises:
+            CheckpointError: It is of other terms.
+        """
+        expected = set(self.state())
+        if set(arrays) != expected:
+            odd = sorted(set(arrays) ^ expected)[0]
+            raise CheckpointError(
+                f"checkpoint holds the state of the terms {', '.join(sorted(arrays)) or 'none'}; "
+                f"{odd!r} is {'missing' if odd in expected else 'not of this run'}"
+            )
+        for name, function in self._remembering().items():
+            prefix = f"{name}."
+            function.load_state(
+                {k.removeprefix(prefix): v for k, v in arrays.items() if k.startswith(prefix)}
+            )
+
+    def _remembering(self) -> dict[str, Any]:
+        return {
+            name: function
+            for name, function in self._functions.items()
+            if hasattr(function, "state")
+        }

@@ -1,0 +1,61 @@
+"""How D sees images: augmented, noisy, packed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from paddle import Tensor
+
+from ppgan_zoo.errors import ConfigError
+from ppgan_zoo.game.augmentation import augment, tensor_like
+from ppgan_zoo.game.schedules import Value, at
+
+
+@dataclass(frozen=True)
+class View:
+    """How D sees a batch of images, real and fake alike: augmented, then noisy, then packed.
+
+    Attributes:
+        augment: Names of :data:`ppgan_zoo.game.augmentation.AUGMENTATIONS`, applied in this order.
+        noise_std: Standard deviation of Gaussian instance noise at the first iteration
+            (Sonderby et al. 2017).
+        noise_until: Iteration at which the noise, which falls in a straight line, is
+            gone; None keeps it as it is.
+        packing: How many images D judges together, stacked along the channels (PacGAN,
+            Lin et al. 2018); D must be built for that many times the channels.
+    """
+
+    augment: tuple[str, ...] = ()
+    augment_probability: Value = 1.0
+    noise_std: float = 0.0
+    noise_until: int | None = None
+    packing: int = 1
+
+    def __call__(self, images: Tensor, iteration: int, rng: np.random.Generator) -> Tensor:
+        """Return what D is shown of images ``[N, C, H, W]``: ``[N / m, m C, H, W]``.
+
+        Raises:
+            ConfigError: The batch cannot be packed.
+        """
+        probability = at(self.augment_probability, iteration)
+        images = augment(images, self.augment, rng, probability)
+        std = self.noise_std_at(iteration)
+        if std:
+            noise = rng.standard_normal(images.shape, dtype=np.float32)
+            images = images + std * tensor_like(noise, images)
+        if self.packing == 1:
+            return images
+        count, channels, height, width = images.shape
+        if count % self.packing:
+            raise ConfigError(
+                f"constraints.packing: a batch of {count} images is no multiple of "
+                f"{self.packing}; change data.batch_size"
+            )
+        return images.reshape([count // self.packing, self.packing * channels, height, width])
+
+    def noise_std_at(self, iteration: int) -> float:
+        """Return the noise's standard deviation in an iteration."""
+        if self.noise_until is None:
+            return self.noise_std
+        return self.noise_std * max(0.0, 1.0 - iteration / self.noise_until)

@@ -1,0 +1,84 @@
+"""From what is on disk to a generator, without trainer, metrics or recipe."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from paddle import nn
+
+from ppgan_zoo.data.sources import print_to_stderr
+from ppgan_zoo.errors import CheckpointError, ConfigError
+from ppgan_zoo.models.facts import ModelFacts, build_model
+from ppgan_zoo.models.weights import load_arrays
+from ppgan_zoo.storage.checkpoint import MANIFEST, Checkpoint, open_checkpoint
+from ppgan_zoo.storage.pickles import refuse_pickle
+from ppgan_zoo.storage.retention import newest_valid_checkpoint, read_best
+from ppgan_zoo.storage.run_directory import RunDirectory
+
+
+def find_checkpoint(path: Path, *, best: bool = False) -> Checkpoint:
+    """Return the checkpoint that a path means: itself, or one of a run.
+
+    Raises:
+        CheckpointError: There is none.
+    """
+    refuse_pickle(path)
+    if os.path.isfile(path / MANIFEST):
+        return open_checkpoint(path)
+    run = RunDirectory(path)
+    if not os.path.isdir(run.checkpoints):
+        raise CheckpointError(
+            f"{path}: neither a run (no checkpoints/), nor a checkpoint (no {MANIFEST}), nor an "
+            "exported model (no model.yml)"
+        )
+    if not best:
+        return newest_valid_checkpoint(run.checkpoints, notify=print_to_stderr)
+    chosen = read_best(run.checkpoints)
+    if chosen is None:
+        raise CheckpointError(f"{path}: has no best checkpoint (checkpoint.best_by was null)")
+    return open_checkpoint(run.checkpoints / Path(chosen["checkpoint"]).name)
+
+
+def load_generator(
+    checkpoint: Checkpoint, *, ema: bool | None = None
+) -> tuple[nn.Layer, ModelFacts]:
+    """Build a checkpoint's generator in eval mode.
+
+    Args:
+        checkpoint: Where its weights are.
+        ema: Whether to take the EMA's weights; None for them where there are any.
+
+    Returns:
+        The generator and its :class:`ppgan_zoo.models.facts.ModelFacts`.
+
+    Raises:
+        CheckpointError: Damaged, written by another version of the model, or without EMA.
+    """
+    manifest = checkpoint.path / MANIFEST
+    facts = ModelFacts.from_json(checkpoint.model, str(manifest))
+    weights = weights_name(checkpoint, ema)
+    arrays = checkpoint.arrays(weights)
+    try:
+        generator = build_model(facts).generator
+    except ConfigError as error:
+        raise CheckpointError(f"{manifest}: key 'model': {error}") from error
+    try:
+        load_arrays(generator, arrays)
+    except CheckpointError as error:
+        raise CheckpointError(f"{checkpoint.path / weights}.safetensors: {error}") from error
+    generator.eval()
+    return generator, facts
+
+
+def weights_name(checkpoint: Checkpoint, ema: bool | None) -> str:
+    """Return which weights those are: ``"ema"`` or ``"generator"``.
+
+    Raises:
+        CheckpointError: The EMA's are asked for, and there are none.
+    """
+    if ema and not checkpoint.has("ema"):
+        raise CheckpointError(
+            f"{checkpoint.path}: holds no moving average (ema.decay was null); leave out --ema"
+        )
+    return "ema" if ema is not False and checkpoint.has("ema") else "generator"

@@ -1,0 +1,85 @@
+"""The evaluation of a run, whose recipe and manifest say what it was trained on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from ppgan_zoo.data.sources import print_to_stderr
+from ppgan_zoo.errors import ConfigError
+from ppgan_zoo.evaluation.protocol import Protocol, evaluate_sampler
+from ppgan_zoo.evaluation.real_images import DataSource
+from ppgan_zoo.evaluation.sampler import open_sampler
+from ppgan_zoo.recipe.load import load_recipe
+from ppgan_zoo.storage.run_directory import RunDirectory
+
+
+def evaluate(
+    path: Path,
+    protocol: Protocol,
+    *,
+    best: bool = False,
+    data: str | None = None,
+    directory: str | None = None,
+    offline: bool = False,
+    notify: Callable[[str], None] = print_to_stderr,
+) -> dict[str, Any]:
+    """Evaluate a run, a checkpoint or an exported model.
+
+    Args:
+        path: Its directory; a run stands for its newest valid checkpoint.
+        protocol: How.
+        best: Take a run's best checkpoint.
+        data: Name of the image set; None for the run's own.
+        directory: Where the data are, see :func:`find_data`.
+        offline: Whether to leave the network alone.
+        notify: Called with a line of text for whatever the user should know.
+
+    Returns:
+        The result, as plain JSON values.
+
+    Raises:
+        ConfigError: Something is asked for that cannot be done.
+        CheckpointError: No such model, or a damaged one.
+        DataError: The real images are not there.
+    """
+    sampler = open_sampler(path, best=best, ema=protocol.ema)
+    source = find_data(path, data, directory)
+    return evaluate_sampler(sampler, source, protocol, offline=offline, notify=notify)
+
+
+def find_data(path: Path, name: str | None = None, directory: str | None = None) -> DataSource:
+    """Return the image set for a model: that of its run, unless another is named.
+
+    Args:
+        path: The run, checkpoint or exported model.
+        name: Of the image set; None for the run's.
+        directory: A data directory with both splits; for ``"folder"`` the pictures that are
+            held out, since a folder has no splits.
+
+    Raises:
+        ConfigError: There is no run to ask, and no set is named.
+    """
+    run = next(
+        (RunDirectory(at) for at in (path, path.parent.parent) if (at / "recipe.yml").is_file()),
+        None,
+    )
+    recipe = load_recipe(run.recipe) if run else None
+    if run is None or recipe is None or name not in (None, recipe.data.name):
+        if name is None:
+            raise ConfigError(
+                f"{path}: is not in a run, whose recipe would name the data; give --data mnist or "
+                "another set"
+            )
+        return DataSource(name, None if name == "folder" else directory, directory)
+    own = recipe.data.directory
+    is_folder = recipe.data.name == "folder"
+    starts = run.starts()
+    return DataSource(
+        recipe.data.name,
+        train_directory=own if is_folder else directory or own,
+        test_directory=directory if is_folder else directory or own,
+        trained_on=starts[0]["data"] if starts else None,
+        best_on_test=recipe.checkpoint.best_by == "fid" and recipe.evaluation.split == "test",
+    )

@@ -1,0 +1,115 @@
+"""The moving average of G's weights."""
+
+from __future__ import annotations
+
+import paddle
+from paddle import nn
+
+from ppgan_zoo.errors import ConfigError
+from ppgan_zoo.game.schedules import Value, at
+from ppgan_zoo.models.nets import take_statistics
+from ppgan_zoo.models.weights import frozen_copy
+from ppgan_zoo.training.chance import Chance
+
+
+class Ema:
+    """Follows G's weights, and has batch norm statistics of its own.
+
+    Args:
+        generator: G as it is before the first iteration.
+        chance: Draws the codes that its statistics are of.
+        decay: Per iteration.
+        half_life: Images after which the weights of now count half, or a schedule of it; in
+            place of `decay`.
+        warmup: The decay in iteration t is at most ``(1 + t) / (warmup + t)``: the weights of
+            iteration s count in proportion to ``(s / t) ** (warmup - 2)`` as long as that
+            holds. 2 makes the mean of all so far; TensorFlow has 10.
+        statistics_batches: Batches that the statistics of its batch norms are the mean of.
+
+    Raises:
+        ConfigError: Not exactly one of `decay` and `half_life`, `warmup` below 2, or no batch.
+    """
+
+    def __init__(
+        self,
+        generator: nn.Layer,
+        chance: Chance,
+        *,
+        decay: float | None = None,
+        half_life: Value | None = None,
+        warmup: float = 10.0,
+        statistics_batches: int = 16,
+    ) -> None:
+        if (decay is None) == (half_life is None):
+            raise ConfigError("ema: give either decay or half_life")
+        if not warmup >= 2.0:
+            raise ConfigError(f"ema: warmup must be at least 2, found {warmup}")
+        if statistics_batches < 1:
+            raise ConfigError(
+                f"ema: statistics_batches must be at least 1, found {statistics_batches}"
+            )
+        self.decay = decay
+        self.half_life = half_life
+        self.warmup = warmup
+        self.statistics_batches = statistics_batches
+        self.chance = chance
+        self.net = frozen_copy(generator)
+        self._iteration = 0
+        self._batch_size = 0  # for statistics that it lacks; 0: it has them
+
+    def decay_at(self, iteration: int, images: int) -> float:
+        """Return the decay in an iteration that has so many real images."""
+        # The warm-up of TensorFlow's ExponentialMovingAverage: early weights soon forgotten.
+        ramp = (1.0 + iteration) / (self.warmup + iteration)
+        if self.decay is not None:
+            return min(self.decay, ramp)
+        assert self.half_life is not None
+        half_life = at(self.half_life, iteration)
+        return min(0.5 ** (images / max(half_life, 1e-8)), ramp)
+
+    @paddle.no_grad()
+    def follow(self, generator: nn.Layer, iteration: int, images: int, batch_size: int) -> None:
+        """Take G's weights after an iteration into the average.
+
+        Args:
+            generator: G.
+            iteration: Iterations done before this one.
+            images: Real images of the iteration.
+            batch_size: Images that go through G at once in training.
+        """
+        decay = self.decay_at(iteration, images)
+        pairs = zip(self.net.parameters(), generator.parameters(), strict=True)
+        for average, parameter in pairs:
+            if parameter.stop_gradient:  # statistics of norms other than batch norm
+                paddle.assign(parameter, average)
+            else:
+                average.scale_(decay)
+                average.add_(parameter * (1.0 - decay))
+        # Such as the vectors of spectral norm, which follow the weights on their own.
+        for average, buffer in zip(self.net.buffers(), generator.buffers(), strict=True):
+            paddle.assign(buffer, average)
+        self._iteration = iteration + 1
+        self._batch_size = batch_size
+
+    @property
+    def generator(self) -> nn.Layer:
+        """G with the averaged weights, in eval mode.
+
+        Its batch norms have statistics of `statistics_batches` constant batches of the
+        training's size: those of G do not fit other weights. They are taken when it is first
+        asked for after an update.
+        """
+        if self._batch_size:
+            count = self.statistics_batches
+            codes = self.chance.statistics(count * self._batch_size).split(count)
+            self.chance.seed_paddle(self._iteration)  # for dropout
+            take_statistics(
+                self.net,
+                [(code.z,) if code.labels is None else (code.z, code.labels) for code in codes],
+            )
+            self._batch_size = 0
+        return self.net
+
+    def loaded(self) -> None:
+        """Note that weights and statistics were just loaded, as they belong together."""
+        self._batch_size = 0

@@ -1,0 +1,94 @@
+"""The loop around the step, and what watches it.
+
+:class:`Callback` has four moments, each of which a callback may use or leave alone.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterable
+from typing import Any, Protocol
+
+from ppgan_zoo.errors import ConfigError
+
+
+class BatchSource(Protocol):
+    """What training reads: a batch for every iteration, as a pure function."""
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Iterations in one pass over the data."""
+
+    def __getitem__(self, iteration: int) -> Any:
+        """Return the batch of one iteration: :class:`ppgan_zoo.data.batches.Batch`, or images.
+
+        Images are float32 ``[N, C, H, W]`` in the model's range.
+        """
+
+
+class Callback:
+    """Base of all callbacks; every method does nothing.
+
+    `trainer` is a :class:`ppgan_zoo.Trainer`.
+    """
+
+    def on_train_begin(self, trainer: Any) -> None:
+        """Called before the first iteration; ``trainer.iteration`` is above 0 on a resume."""
+
+    def on_step_end(self, trainer: Any, scalars: dict[str, Any]) -> None:
+        """Called after every iteration with its scalars, still on the device."""
+
+    def on_epoch_end(self, trainer: Any) -> None:
+        """Called after the last iteration of every pass over the data."""
+
+    def on_train_end(self, trainer: Any, error: BaseException | None) -> None:
+        """Called once when training ends, with what ended it if that was an exception."""
+
+
+class Steps(Protocol):
+    """What the loop needs of a trainer."""
+
+    iteration: int
+    stop_requested: bool
+
+    def step(self, batch: Any) -> dict[str, Any]:
+        """Do one iteration."""
+
+
+def fit(
+    trainer: Steps,
+    batches: BatchSource,
+    *,
+    iterations: int | None = None,
+    epochs: int | None = None,
+    callbacks: Iterable[Callback] = (),
+) -> None:
+    """Train until `iterations` (or `epochs`) in all are done, or a stop is requested.
+
+    Arguments and errors are those of :meth:`ppgan_zoo.Trainer.fit`.
+    """
+    if (iterations is None) == (epochs is None):
+        raise ConfigError("fit: give either iterations or epochs")
+    total = iterations if iterations is not None else epochs * batches.steps_per_epoch  # type: ignore[operator]
+    trainer.stop_requested = False  # that of an earlier call was for that one
+    watchers: list[Callback] = []
+    error: BaseException | None = None
+    try:
+        for callback in callbacks:
+            callback.on_train_begin(trainer)
+            watchers.append(callback)
+        while trainer.iteration < total and not trainer.stop_requested:
+            scalars = trainer.step(batches[trainer.iteration])
+            for callback in watchers:
+                callback.on_step_end(trainer, scalars)
+            if trainer.iteration % batches.steps_per_epoch == 0:
+                for callback in watchers:
+                    callback.on_epoch_end(trainer)
+    except BaseException as raised:
+        error = raised
+        raise
+    finally:
+        # Each is called, even if one before it fails.
+        with contextlib.ExitStack() as ends:
+            for callback in reversed(watchers):
+                ends.callback(callback.on_train_end, trainer, error)

@@ -1,0 +1,295 @@
+"""One kind of update in an iteration: of D, or of G.
+
+An update sets the rate, freezes the nets that do not learn in it, adds up the gradients of
+all parts of the batch, lets the optimizer step, and clips.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import paddle
+from paddle import Tensor, nn
+from paddle.optimizer import Optimizer
+
+from ppgan_zoo.data.batches import Batch
+from ppgan_zoo.errors import ConfigError
+from ppgan_zoo.game.game import Game
+from ppgan_zoo.game.schedules import Schedule, Value, at
+from ppgan_zoo.game.terms import Net, Scalars
+from ppgan_zoo.models.gan import Gan
+from ppgan_zoo.models.latent import Code
+from ppgan_zoo.models.nets import acts_row_by_row
+from ppgan_zoo.models.weights import clip_weights, frozen
+from ppgan_zoo.storage.checkpoint import Arrays
+from ppgan_zoo.training.chance import Moment
+from ppgan_zoo.training.optimizers import load_optimizer_arrays, optimizer_arrays, set_betas
+
+Loss = tuple[Tensor, Scalars]
+LossOf = Callable[[Batch, Code], Loss]
+"""From a part of the real batch and of the codes to the loss and what to log."""
+
+
+class Update:
+    """What the updates of G and of D have in common.
+
+    Args:
+        optimizer: Over the parameters of `nets`.
+        schedule: Its learning rate by iteration.
+        steps: How often it happens in an iteration.
+        accumulate_steps: Parts that each batch goes through the nets in; their gradients are
+            averaged. Less memory, the same update but for batch statistics.
+        beta2: Adam's second beta, if it changes over the iterations.
+        weight_clip: Bound of the net's weights, clipped to it after each step.
+
+    Attributes:
+        net: ``"generator"`` or ``"discriminator"``.
+        nets: All nets that learn in it, by name: `net` first.
+
+    Raises:
+        ConfigError: A count below 1.
+    """
+
+    net: Net
+
+    def __init__(
+        self,
+        optimizer: Optimizer,
+        schedule: Schedule,
+        *,
+        steps: int = 1,
+        accumulate_steps: int = 1,
+        beta2: Value | None = None,
+        weight_clip: float | None = None,
+    ) -> None:
+        if accumulate_steps < 1:
+            raise ConfigError(
+                f"training: accumulate_steps must be at least 1, found {accumulate_steps}"
+            )
+        self.optimizer = optimizer
+        self.schedule = schedule
+        self.steps = steps
+        self.accumulate_steps = accumulate_steps
+        self.beta2 = beta2
+        self.weight_clip = weight_clip
+        self.nets: dict[str, nn.Layer] = {}
+        self._lazy_correction = 1.0
+
+    def prepare(self, gan: Gan, game: Game) -> None:
+        """Look at the nets once, before the first iteration."""
+        self.nets = {self.net: gan.nets[self.net]}
+        for name in gan.spec.other_nets:
+            if gan.spec.trained_with.get(name, "generator") == self.net:
+                self.nets[name] = gan.nets[name]
+        self._others = [net for name, net in gan.nets.items() if name not in self.nets]
+        # As many more steps as the lazy terms take: each as much smaller (Karras et al. 2020).
+        lazy = game.terms.share_of_lazy_steps(self.net)
+        self._lazy_correction = self.steps / (self.steps + lazy)
+
+    def apply(self, gan: Gan, game: Game, real: Sequence[Batch], moment: Moment) -> Scalars:
+        """Do the updates of one iteration and return their scalars, of the last of them.
+
+        Args:
+            gan: The nets.
+            game: Makes the losses.
+            real: A batch for each of D's updates.
+            moment: Draws the codes.
+        """
+        self._set_rates(moment.iteration)
+        codes = [moment.code(len(real[0])) for _ in range(self.steps)]
+        batches = self._batches(real)
+        scalars: Scalars = {}
+        with frozen(*self._others):
+            for batch, code, losses in zip(
+                batches, codes, self._losses(gan, game, codes, moment), strict=True
+            ):
+                scalars.update(self._learn(losses, batch, code))
+            scalars.update(self._learn_lazily(gan, game, batches[-1], codes[-1], moment))
+        return scalars
+
+    def state(self) -> Arrays:
+        """Return the optimizer's state under the names of the nets' own parameters."""
+        return optimizer_arrays(self.optimizer, self.nets)
+
+    def load_state(self, arrays: Arrays) -> None:
+        """Put it back; the nets must get their weights after this."""
+        if arrays:  # an optimizer that has not stepped yet has no state, and needs none
+            load_optimizer_arrays(self.optimizer, self.nets, arrays)
+
+    def _batches(self, real: Sequence[Batch]) -> Sequence[Batch]:
+        """Return the real images of each step."""
+        raise NotImplementedError
+
+    def _losses(
+        self, gan: Gan, game: Game, codes: Sequence[Code], moment: Moment
+    ) -> Sequence[Sequence[LossOf]]:
+        """Return the losses of each step, each of which the optimizer steps on."""
+        raise NotImplementedError
+
+    def _learn(self, losses: Sequence[LossOf], batch: Batch, code: Code) -> Scalars:
+        key = f"loss/{self.net}"
+        total, scalars = None, {}
+        for loss_of in losses:
+            scalars.update(self._backward(loss_of, batch, code))
+            self._step()
+            total = scalars[key] if total is None else total + scalars[key]
+        return {**scalars, key: total}
+
+    def _learn_lazily(
+        self, gan: Gan, game: Game, batch: Batch, code: Code, moment: Moment
+    ) -> Scalars:
+        """Do the update of the lazy terms, if any is due."""
+        if not game.terms.due(self.net, moment.iteration, lazy=True):
+            return {}
+
+        def loss_of(real: Batch, code: Code) -> Loss:
+            loss, scalars = game.lazy_loss(self.net, gan, real, code, moment)
+            assert loss is not None
+            return loss, scalars
+
+        scalars = self._backward(loss_of, batch, code)
+        del scalars[f"loss/{self.net}"]
+        self._step()
+        return scalars
+
+    def _backward(self, loss_of: LossOf, batch: Batch, code: Code) -> Scalars:
+        """Add up the gradients of all parts of the batch; return the parts' mean scalars."""
+        parts = self.accumulate_steps
+        if len(batch) % parts:
+            raise ConfigError(
+                f"training.accumulate_steps: a batch of {len(batch)} images does not divide "
+                f"into {parts}; change data.batch_size"
+            )
+        means: Scalars = {}
+        for real_part, code_part in zip(batch.split(parts), code.split(parts), strict=True):
+            loss, scalars = loss_of(real_part, code_part)
+            scalars = {f"loss/{self.net}": loss.detach(), **scalars}
+            if parts == 1:
+                loss.backward()
+                return scalars
+            (loss / parts).backward()
+            for key, value in scalars.items():
+                means[key] = means[key] + value / parts if key in means else value / parts
+        return means
+
+    def _set_rates(self, iteration: int) -> None:
+        rate = self.schedule(iteration)
+        if self._lazy_correction != 1.0:
+            rate *= self._lazy_correction
+        self.optimizer.set_lr(rate)
+        if self.beta2 is not None or self._lazy_correction != 1.0:
+            beta2 = None if self.beta2 is None else at(self.beta2, iteration)
+            set_betas(self.optimizer, beta2, self._lazy_correction)
+
+    def _step(self) -> None:
+        self.optimizer.step()
+        # Dropped, not zeroed: a zero gradient would still move parameters by momentum.
+        self.optimizer.clear_grad(set_to_zero=False)
+        if self.weight_clip is not None:
+            clip_weights(self.nets[self.net], self.weight_clip)
+
+
+class GeneratorUpdate(Update):
+    """G learns; D's weights stand still and hand the gradient through."""
+
+    net: Net = "generator"
+
+    def _batches(self, real: Sequence[Batch]) -> Sequence[Batch]:
+        return [real[-1]] * self.steps
+
+    def _losses(
+        self, gan: Gan, game: Game, codes: Sequence[Code], moment: Moment
+    ) -> Sequence[Sequence[LossOf]]:
+        def loss_of(real: Batch, code: Code) -> Loss:
+            return game.generator_loss(gan, real, code, moment)
+
+        return [[loss_of]] * self.steps
+
+
+class DiscriminatorUpdate(Update):
+    """D learns, on real images of its own each time, and on G's, made before its loss is."""
+
+    net: Net = "discriminator"
+
+    def prepare(self, gan: Gan, game: Game) -> None:
+        """Also find out whether one batch of G serves all steps: larger products, fewer calls."""
+        super().prepare(gan, game)
+        z = np.random.default_rng(0).standard_normal((4, gan.latent_dim))
+        labels = paddle.arange(4) % gan.num_classes if gan.num_classes else None
+        self._one_batch_for_generator = (
+            self.steps > 1
+            and self.accumulate_steps == 1
+            and acts_row_by_row(gan.generator, paddle.to_tensor(z, "float32"), labels)
+        )
+
+    def _batches(self, real: Sequence[Batch]) -> Sequence[Batch]:
+        return real
+
+    def _losses(
+        self, gan: Gan, game: Game, codes: Sequence[Code], moment: Moment
+    ) -> Sequence[Sequence[LossOf]]:
+        if not self._one_batch_for_generator:
+            return [self._of_one_step(gan, game, moment, None)] * self.steps
+        fakes = self._fakes_at_once(gan, codes)
+        return [self._of_one_step(gan, game, moment, fake) for fake in fakes]
+
+    def _of_one_step(
+        self, gan: Gan, game: Game, moment: Moment, made: Batch | None
+    ) -> Sequence[LossOf]:
+        """Return the losses of a step whose fake images are `made`, or are to be made."""
+
+        def loss_of(real: Batch, code: Code) -> Loss:
+            fake = self._fakes(gan, code) if made is None else made
+            return game.discriminator_loss(gan, real, fake, moment)
+
+        return [loss_of]
+
+    @paddle.no_grad()
+    def _fakes(self, gan: Gan, code: Code) -> Batch:
+        """Return G's images of a code without a graph."""
+        return Batch(gan.generate(code), code.labels)
+
+    def _fakes_at_once(self, gan: Gan, codes: Sequence[Code]) -> list[Batch]:
+        labels = None
+        if codes[0].labels is not None:
+            labels = paddle.concat([code.labels for code in codes])
+        together = Code(paddle.concat([code.z for code in codes]), labels)
+        return self._fakes(gan, together).split(len(codes))
+
+
+class AlternatingUpdate(DiscriminatorUpdate):
+    """D learns from the real images in one step, then from the fake ones in another.
+
+    As Keras's ``train_on_batch``, called once on each. D's terms are in the second step.
+    """
+
+    def prepare(self, gan: Gan, game: Game) -> None:
+        """Also refuse a loss that is no sum of two halves.
+
+        Raises:
+            ConfigError: It is none.
+        """
+        super().prepare(gan, game)
+        what = None
+        if game.objective.halves is None:
+            what = f"objective {game.objective.name} compares real and fake images in one loss"
+        elif type(game).discriminator_loss is not Game.discriminator_loss:
+            what = f"{type(game).__name__} has a discriminator_loss of its own"
+        if what is not None:
+            raise ConfigError(
+                "training.discriminator_batch: alternating takes D's losses of real and of fake "
+                f"images apart, and {what}; set it to separate or concatenated"
+            )
+
+    def _of_one_step(
+        self, gan: Gan, game: Game, moment: Moment, made: Batch | None
+    ) -> Sequence[LossOf]:
+        def of_real(real: Batch, code: Code) -> Loss:
+            return game.loss_of_real(gan, real, moment)
+
+        def of_fake(real: Batch, code: Code) -> Loss:
+            fake = self._fakes(gan, code) if made is None else made
+            return game.loss_of_fake(gan, real, fake, moment)
+
+        return [of_real, of_fake]
