@@ -32,11 +32,13 @@ def captured(gan):
     def of_generator(z):
         return F.softplus(-gan.discriminator(gan.generator(z))).mean()
 
+    def images(z):
+        return gan.generator(z)
+
     programs = [
         paddle.jit.to_static(function, full_graph=True)
-        for function in (of_discriminator, of_generator)
+        for function in (of_discriminator, of_generator, images)
     ]
-    images = paddle.jit.to_static(lambda z: gan.generator(z), full_graph=True)
 
     class Captured(Game):
         accelerated = False  # a program cannot hold what is not Paddle's own operation
@@ -49,7 +51,7 @@ def captured(gan):
 
     class Door(Gan):
         def generate(self, code):  # of D's updates; those of G are in the program above
-            return images(code.z)
+            return programs[2](code.z)
 
     gan.spec = replace(gan.spec, game=Captured)
     return make_trainer(Door(gan.spec, *gan.nets.values()), objective="non_saturating")

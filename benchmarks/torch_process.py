@@ -116,7 +116,7 @@ def refuse(recipe):
     constraints = recipe["constraints"]
     plain = (
         recipe["objective"]["name"] in ("non_saturating", "wasserstein")
-        and not constraints["terms"]
+        and not recipe["terms"]
         and not constraints["augment"]
         and not constraints["instance_noise"]["std"]
         and constraints["packing"] == 1

@@ -40,7 +40,7 @@ RECIPES = {
     "gan_mlp": """\
 model: {name: gan_mlp, generator: {hidden_units: [64]}, discriminator: {hidden_units: [64]}}
 data: {name: mnist, batch_size: 32, limit: 320}
-constraints: {penalties: [{name: r1, every_steps: 3}, {name: lecam}]}
+terms: [{name: r1, every_steps: 3}, {name: lecam}]
 optimizer: {generator: {schedule: {name: cosine}}, discriminator: {schedule: {name: linear}}}
 training: {iterations: 60}
 checkpoint: {every_steps: 3}

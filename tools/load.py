@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from ppgan_zoo import runtime
-from ppgan_zoo.recipe.load import Recipe, load_recipe
+from ppgan_zoo.recipe.load import load_recipe
+from ppgan_zoo.recipe.recipe import Recipe
 
 RECIPE = """\
 model: {name: gan_mlp, generator: {hidden_units: [64, 128]}, discriminator: {hidden_units: [64]}}

@@ -60,7 +60,7 @@ TROUBLES = (
         tag="D too strong",
         finding="D ranks {:.2%} of all pairs of a real image and a sample right",
         remedy="lower optimizer.discriminator.learning_rate, train G more often, or hold D back: "
-        "constraints.penalties r1, spectral_norm, instance_noise, objective.label_smoothing",
+        "terms r1, constraints.spectral_norm or instance_noise, objective.label_smoothing",
     ),
     Trouble(
         name="identical_samples",

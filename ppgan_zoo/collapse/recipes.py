@@ -1,6 +1,6 @@
 """What the collapse suite trains: one base recipe a test, of which any key can be overridden.
 
-Pure data, like :mod:`ppgan_zoo.recipe.load`: importing it imports no Paddle.
+Pure data, like :mod:`ppgan_zoo.recipe`: importing it imports no Paddle.
 """
 
 from __future__ import annotations
@@ -11,7 +11,9 @@ from typing import Any, Literal
 from pydantic import model_validator
 
 from ppgan_zoo.errors import UnknownNameError
-from ppgan_zoo.recipe.load import Positive, Recipe, Section, recipe_from
+from ppgan_zoo.recipe.base import Positive, Section
+from ppgan_zoo.recipe.load import recipe_from
+from ppgan_zoo.recipe.recipe import Recipe
 
 
 class CollapseData(Section):
@@ -24,7 +26,8 @@ class CollapseData(Section):
 
 # A setting has no run directory, and takes seed and device from the command line.
 SETTING = {
-    "model", "latent", "data", "objective", "constraints", "optimizer", "training", "ema"
+    "model", "latent", "data", "objective", "terms", "constraints", "optimizer", "training",
+    "trainer", "ema",
 }  # fmt: skip
 
 

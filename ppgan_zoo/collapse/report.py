@@ -12,6 +12,8 @@ from ppgan_zoo.collapse.mixtures import WITHIN_STDS
 from ppgan_zoo.collapse.suite import MixtureModes, SeedResult, SettingResult, StackedMnistModes
 from ppgan_zoo.data import to_uint8
 from ppgan_zoo.game.terms import get_term
+from ppgan_zoo.recipe.game import TermSection
+from ppgan_zoo.recipe.schedules import Schedule
 from ppgan_zoo.storage.pictures import image_grid
 
 HEADER = ("seed", "modes", "high quality", "reverse KL", "seconds")
@@ -23,7 +25,7 @@ def table_head(test: str, recipe: Any, modes: int) -> str:
     constraints, ema = recipe.constraints, recipe.ema
     parts = [
         f"{test}: {recipe.model.name}, {recipe.objective.name or 'the objective of the model'}",
-        *(f"{get_term(t.name, t.weight).weight:g} {t.name}" for t in constraints.penalties),
+        *(f"{_weight(term)} {term.name}" for term in recipe.terms),
         *([f"packing {constraints.packing}"] if constraints.packing > 1 else []),
         *([f"ema {ema.decay:g} (warmup {ema.warmup:g})"] if ema.decay is not None else []),
     ]
@@ -32,6 +34,12 @@ def table_head(test: str, recipe: Any, modes: int) -> str:
         f"{recipe.data.batch_size}; {modes:,} modes"
     )
     return f"{line}\n{_line(HEADER)}"
+
+
+def _weight(term: TermSection) -> str:
+    if isinstance(term.weight, Schedule):
+        return f"{term.weight.name} schedule of"
+    return f"{get_term(term.name, term.weight).weight:g}"
 
 
 def seed_row(result: SeedResult) -> str:

@@ -98,7 +98,7 @@ def _overrides(options: argparse.Namespace) -> list[str]:
         for penalty in options.penalties:
             name, colon, weight = penalty.partition(":")
             terms.append(f"{{name: {name}, weight: {weight}}}" if colon else f"{{name: {name}}}")
-        overrides.append(f"constraints.penalties=[{', '.join(terms)}]")
+        overrides.append(f"terms=[{', '.join(terms)}]")
     if options.packing is not None:
         overrides.append(f"constraints.packing={options.packing}")
     if options.iterations is not None:

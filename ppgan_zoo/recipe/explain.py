@@ -7,23 +7,24 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, get_args
 
-from pydantic import BaseModel
-
 from ppgan_zoo.errors import ConfigError, did_you_mean
+from ppgan_zoo.recipe.base import Section
 
 
-def explain(error: Any, key: str, root: type[BaseModel]) -> str:
+def explain(error: Any, key: str, root: type[Section]) -> str:
     """Say in one line what pydantic found wrong: key, what was found, what is allowed.
 
     Args:
         error: One of a validation error's ``errors()``.
         key: The key's path in words.
-        root: The model that was validated.
+        root: The kind of recipe that was validated.
     """
     kind, context, found = error["type"], error.get("ctx", {}), error["input"]
     if kind == "extra_forbidden":
-        allowed = _keys_at(root, error["loc"][:-1])
-        name = str(error["loc"][-1])
+        section, name = _section_at(root, error["loc"][:-1]), str(error["loc"][-1])
+        if name in section.moved:
+            return f"{key}: {section.moved[name]}"
+        allowed = list(section.model_fields)
         return f"{key}: unknown key{did_you_mean(name, allowed)}; allowed: {', '.join(allowed)}"
     if kind == "missing":
         return f"{key}: this key is needed and missing; add it"
@@ -34,7 +35,7 @@ def explain(error: Any, key: str, root: type[BaseModel]) -> str:
         guess = did_you_mean(str(found), choices.replace("'", "").replace(" or ", ", ").split(", "))
         return f"{key}: found {_short(found)}{guess}; allowed: {choices}"
     if kind == "model_type":
-        allowed = _keys_at(root, error["loc"])
+        allowed = list(_section_at(root, error["loc"]).model_fields)
         return f"{key}: found {_short(found)}; allowed: a section of {', '.join(allowed)}"
     if kind == "dict_type":
         return f"{key}: found {_short(found)}; allowed: a section of keys"
@@ -53,14 +54,26 @@ def naming(where: Path | None) -> Iterator[None]:
         raise ConfigError(f"{where}: {error}") from error
 
 
-def _keys_at(root: type[BaseModel], location: tuple[Any, ...]) -> list[str]:
-    section: Any = root
+def _section_at(root: type[Section], location: tuple[Any, ...]) -> type[Section]:
+    """Return the kind of section that stands at a place of a recipe."""
+    section = root
     for part in location:
-        if isinstance(part, int):  # an item of a list of sections
-            section = get_args(section)[0]
-        else:
-            section = section.model_fields[part].annotation
-    return list(section.model_fields)
+        if isinstance(part, int):  # an item of a list of sections, which was found already
+            continue
+        if part in section.model_fields:
+            annotation: Any = section.model_fields[part].annotation
+        else:  # a net's optimizer, under the net's own name
+            annotation = section.further
+        section = next(_sections_in(annotation))
+    return section
+
+
+def _sections_in(annotation: Any) -> Iterator[type[Section]]:
+    """Yield the sections that a type such as ``tuple[TermSection, ...]`` is made of."""
+    if isinstance(annotation, type) and issubclass(annotation, Section):
+        yield annotation
+    for inner in get_args(annotation):
+        yield from _sections_in(inner)
 
 
 def _short(value: Any) -> str:

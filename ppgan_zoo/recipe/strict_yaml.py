@@ -141,6 +141,13 @@ def parse_scalar(text: str, where: str) -> Any:
     return parse_yaml(text, where, name_line=False).data
 
 
+def lists_to_tuples(value: Any) -> Any:
+    """Return `value` with every list as a tuple: YAML has lists only, strict types tell."""
+    if isinstance(value, dict):
+        return {key: lists_to_tuples(item) for key, item in value.items()}
+    return tuple(lists_to_tuples(item) for item in value) if isinstance(value, list) else value
+
+
 class _Dumper(yaml.SafeDumper):
     """The safe dumper, quoting whatever this module's loader would not read back as text."""
 
@@ -185,10 +192,3 @@ def _check_mappings(node: yaml.Node | None, path: KeyPath, lines: dict[KeyPath, 
                 )
             lines[here] = key.start_mark.line + 1
             _check_mappings(value, here, lines)
-
-
-def lists_to_tuples(value: Any) -> Any:
-    """Return `value` with every list as a tuple: YAML has lists only, strict types tell."""
-    if isinstance(value, dict):
-        return {key: lists_to_tuples(item) for key, item in value.items()}
-    return tuple(lists_to_tuples(item) for item in value) if isinstance(value, list) else value

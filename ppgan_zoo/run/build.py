@@ -22,7 +22,10 @@ from ppgan_zoo.metrics.network import open_network
 from ppgan_zoo.metrics.sliced_wasserstein import sliced_wasserstein
 from ppgan_zoo.models.facts import ModelFacts, model_facts
 from ppgan_zoo.models.gan import Gan
-from ppgan_zoo.recipe.load import OptimizerSection, Recipe
+from ppgan_zoo.recipe.base import keys_without_effect
+from ppgan_zoo.recipe.recipe import Recipe
+from ppgan_zoo.recipe.schedules import first_value
+from ppgan_zoo.recipe.training import OptimizerSection
 from ppgan_zoo.training.assemble import make_trainer, nets_that_learn
 from ppgan_zoo.training.optimizers import make_optimizer
 from ppgan_zoo.training.trainer import Trainer
@@ -124,6 +127,7 @@ def build_trainer(recipe: Recipe, gan: Gan, iterations: int) -> Trainer:
         **nets,
     )
     trainer.warnings += check_output(gan, trainer.game.objective, trainer.game.view.packing)
+    trainer.warnings += keys_without_effect(recipe)
     return trainer
 
 
@@ -169,8 +173,10 @@ def build_evaluator(recipe: Recipe, images: ImageSet, held_out: ImageSet | None)
 
 def _build_terms(recipe: Recipe, iterations: int) -> list[Term]:
     return [
-        get_term(section.name, section.weight, section.every_steps)
-        for section in recipe.constraints.penalties
+        get_term(
+            section.name, first_value(section.weight), section.every_steps, **section.arguments
+        )
+        for section in recipe.terms
     ]
 
 

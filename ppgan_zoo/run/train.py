@@ -18,7 +18,8 @@ from ppgan_zoo.evaluation.evaluator import Evaluator
 from ppgan_zoo.models.cost import count_parameters, estimate_memory
 from ppgan_zoo.models.facts import ModelFacts, build_model
 from ppgan_zoo.recipe.explain import naming
-from ppgan_zoo.recipe.load import Recipe, load_recipe
+from ppgan_zoo.recipe.load import load_recipe
+from ppgan_zoo.recipe.recipe import Recipe
 from ppgan_zoo.run.build import (
     build_batches,
     build_evaluator,

@@ -13,7 +13,6 @@ from pathlib import Path
 from ppgan_zoo.data import ImageSet, load_image_set
 from ppgan_zoo.data.sources import print_to_stderr
 from ppgan_zoo.errors import INTERRUPTED, ConfigError, ZooError, os_errors
-from ppgan_zoo.recipe.load import Data
 from ppgan_zoo.search.plan import Run, Search
 from ppgan_zoo.search.results import Result, SearchDirectory
 from ppgan_zoo.search.running import Conditions, Runner, complete, is_done
@@ -108,9 +107,10 @@ def check(search: Search, runs: list[Run], conditions: Conditions) -> None:
                 "proves less: set it to train"
             ) from None
     recipes = {run.setting: conditions.apply(run.recipe) for run in runs}
-    loaded: dict[Data, ImageSet] = {}
+    loaded: dict[str, ImageSet] = {}
     for setting, recipe in recipes.items():
-        data = recipe.data.model_copy(update={"batch_size": 1, "replacement": False})
+        own = recipe.data.model_copy(update={"batch_size": 1, "replacement": False})
+        data = own.model_dump_json()
         try:
             job = prepare(recipe, conditions.offline, images=loaded.get(data))
         except ZooError as error:

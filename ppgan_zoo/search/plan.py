@@ -14,10 +14,11 @@ from pydantic import Field, ValidationError, field_validator
 
 from ppgan_zoo.errors import ConfigError, ZooError
 from ppgan_zoo.metrics.suite import FEWEST
+from ppgan_zoo.recipe.base import FeaturesName, MetricName, Section
 from ppgan_zoo.recipe.explain import explain, kind_of
-from ppgan_zoo.recipe.load import Metric, Recipe, Section, find_recipe, load_recipe
+from ppgan_zoo.recipe.load import find_recipe, load_recipe
+from ppgan_zoo.recipe.recipe import Recipe
 from ppgan_zoo.recipe.strict_yaml import Document, lists_to_tuples, read_yaml
-from ppgan_zoo.registry import MODELS
 
 SETTING_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")  # becomes the name of a folder
 SET_BY_THE_SEARCH = {"seed": "the key seeds", "data.directory": "--data-dir"}
@@ -26,11 +27,11 @@ SET_BY_THE_SEARCH = {"seed": "the key seeds", "data.directory": "--data-dir"}
 class Evaluate(Section):
     """How every run is measured. FID is always taken, and modes where there are classes."""
 
-    features: Literal["digits-v1", "fashion-v1", "inception-v3"] | None = None
+    features: FeaturesName | None = None
     weights: str | None = None
     num_samples: Annotated[int, Field(ge=FEWEST, le=1_000_000)] = 10_000
     split: Literal["test", "train"] = "test"
-    metrics: tuple[Metric, ...] = ("fid",)
+    metrics: tuple[MetricName, ...] = ("fid",)
     best: bool = False
 
     def names(self) -> list[str]:
@@ -177,7 +178,6 @@ def _plan_run(
         # JSON is YAML, but for characters that JSON would write as two escapes.
         overrides.append(f"{key}={json.dumps(value, ensure_ascii=False)}")
     resolved = load_recipe(find_recipe(recipe), [*overrides, f"seed={seed}"])
-    MODELS.check_name(resolved.model.name, where=f"{recipe}: model.name")
     words = [word for override in overrides for word in ("-o", override)]
     return Run(name, seed, resolved, ("-c", recipe, *words, "--seed", str(seed)))
 

@@ -11,7 +11,7 @@ from typing import Any, Literal, NamedTuple
 from pydantic import ValidationError
 
 from ppgan_zoo.errors import ConfigError
-from ppgan_zoo.recipe.load import Section
+from ppgan_zoo.recipe.base import Section
 from ppgan_zoo.search.plan import Run, Search
 from ppgan_zoo.storage.files import to_json, write_atomically
 from ppgan_zoo.storage.run_directory import RunDirectory

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ppgan_zoo.errors import DataError
-from ppgan_zoo.recipe.load import Recipe
+from ppgan_zoo.recipe.recipe import Recipe
 from ppgan_zoo.runtime import cpu_threads
 from ppgan_zoo.search.plan import Run, Search
 from ppgan_zoo.search.results import Failure, Result, SearchDirectory, Training, read_times

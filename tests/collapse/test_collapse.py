@@ -147,7 +147,7 @@ def test_stacked_modes_are_counted_by_the_classifier():
 def test_a_setting_runs_over_its_seeds_and_says_all_in_json(name):
     overrides = [
         *SHORT, "objective.name=relativistic_pairing", "constraints.packing=2", "ema.decay=0.5",
-        "constraints.terms=[{name: r1}, {name: r2}]",
+        "terms=[{name: r1}, {name: r2}]",
     ]  # fmt: skip
     recipe, seen = collapse_recipe(name, overrides), []
     result = run_setting(MixtureModes(name), recipe, range(4, 6), seen.append)
@@ -192,7 +192,7 @@ def test_the_head_of_the_table_has_weights_packing_and_warm_up():
         "ring",
         [
             "objective.name=relativistic_pairing",
-            "constraints.terms=[{name: r1, weight: 0.01}, {name: lecam}]",
+            "terms=[{name: r1, weight: 0.01}, {name: lecam}]",
             "constraints.packing=2",
             "ema.decay=0.99",
             "ema.warmup=4",
@@ -212,9 +212,7 @@ def test_the_command_writes_table_json_and_picture(tmp_path, capsys):
     assert "hinge + 0.5 r1; 2 iterations of batch 8; 8 modes" in lines[0]
     assert [line.split()[0] for line in lines[1:6]] == ["seed", "0", "mean", "std", "real"]
     data = json.loads((tmp_path / "out" / "result.json").read_text())
-    assert data["recipe"]["constraints"]["terms"] == [
-        {"name": "r1", "weight": 0.5, "every_steps": 1}
-    ]
+    assert data["recipe"]["terms"] == [{"name": "r1", "weight": 0.5, "every_steps": 1}]
     with Image.open(tmp_path / "out" / "samples.png") as cloud:
         assert cloud.size == (320, 340)
     assert main([*options, "--output", str(tmp_path / "out")]) == 2
@@ -229,7 +227,7 @@ def test_the_command_writes_table_json_and_picture(tmp_path, capsys):
         (["ring", "--seeds", "0"], "--seeds 0: give 1 to 1000"),
         (["ring", "--samples", "9"], "ring takes 2,500"),
         (["ring", "--packing", "3"], "constraints.packing"),
-        (["ring", "--penalty", "r9"], "found 'r9'"),
+        (["ring", "--penalty", "r9"], "unknown term 'r9'"),
         (
             ["ring", "-o", "samples.real_rows=1"],
             "samples: a setting of the collapse suite has constraints, data",

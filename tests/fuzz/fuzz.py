@@ -13,7 +13,8 @@ import atheris
 with atheris.instrument_imports(include=["ppgan_zoo", "yaml"]):
     from ppgan_zoo.data.idx import idx_sha256, read_idx_stream
     from ppgan_zoo.errors import ConfigError, DataError
-    from ppgan_zoo.recipe.load import Recipe, recipe_from
+    from ppgan_zoo.recipe.load import recipe_from
+    from ppgan_zoo.recipe.recipe import Recipe
     from ppgan_zoo.recipe.strict_yaml import parse_yaml
 
 

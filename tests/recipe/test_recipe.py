@@ -1,5 +1,6 @@
 """Recipes and the strict YAML under them: what is read, what is refused and in which words."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -7,8 +8,12 @@ from pathlib import Path
 import pytest
 
 from ppgan_zoo.errors import ConfigError, UnknownNameError
-from ppgan_zoo.recipe.load import Recipe, find_recipe, load_recipe, recipe_from, shipped_recipes
+from ppgan_zoo.recipe.base import Section, keys_without_effect
+from ppgan_zoo.recipe.load import find_recipe, load_recipe, recipe_from, shipped_recipes
+from ppgan_zoo.recipe.recipe import Recipe
+from ppgan_zoo.recipe.schedules import LearningRateSchedule, first_value
 from ppgan_zoo.recipe.strict_yaml import parse_yaml, to_yaml
+from ppgan_zoo.registry import AUGMENTATIONS, DATA, FEATURES, METRICS, OBJECTIVES, TERMS
 
 CONFIGS = sorted((Path(__file__).parents[2] / "configs").glob("*.yml"))
 
@@ -105,8 +110,14 @@ objective: {name: minimax, label_smoothing: {real: 0.1, generator: 0.05}}
 optimizer:
   generator: {name: rmsprop, learning_rate: 1e-17, rho: 0.9}
   discriminator: {learning_rate: 3e-5, schedule: {name: linear, start: 3, final: 0.5}}
+  encoder: {beta2: {name: steps, first: 0.9, at_steps: [3, 7], factor: 0.1}}
 ema: {decay: 0.999}
 samples: {every_steps: 3, grid: [3, 4], real_rows: 1}
+terms:
+  - {name: r1, weight: {name: linear, first: 10, last: 1, start_step: 5, until_step: 90}}
+  - {name: lecam, every_steps: 4, decay: 0.9, of: [1, 2]}
+constraints: {augment: [color], augment_probability: {name: cosine, first: 0, last: 1}}
+trainer: {path_length: 2.0}
 checkpoint: {best_by: null, keep_last: 9}
 evaluation: {every_steps: 5, metrics: [fid, modes], num_samples: 500, split: test}
 """
@@ -129,12 +140,64 @@ def test_a_full_recipe_round_trips(path):
 def test_any_text_round_trips(path, text):
     recipe = recipe_from(
         {
-            "model": {"name": "x", "generator": {"layers": [1, 2], "text": text}},
+            "model": {"name": "dcgan", "generator": {"layers": [1, 2], "text": text}},
             "data": {"name": "folder", "directory": text, "batch_size": 1},
             "training": {"iterations": 1},
         }
     )
     assert loaded(path, recipe.to_yaml()) == recipe
+
+
+def test_what_is_further_down_reads_the_new_shape_by_attributes(path):
+    recipe = loaded(path, FULL)
+    r1, lecam = recipe.terms
+    assert (r1.weight.name, r1.weight.first, r1.weight.last) == ("linear", 10, 1)
+    assert (r1.weight.start_step, r1.weight.until_step, r1.every_steps) == (5, 90, 1)
+    assert (lecam.weight, lecam.every_steps) == (None, 4)
+    assert (r1.arguments, lecam.arguments) == ({}, {"decay": 0.9, "of": (1, 2)})
+    encoder = recipe.optimizer.of("encoder")
+    assert encoder.beta2.at_steps == (3, 7) and encoder.learning_rate == 2e-4
+    assert recipe.optimizer.further_nets() == ["encoder"]
+    assert recipe.optimizer.of("mapping") is recipe.optimizer.of("generator")
+    assert recipe.optimizer.of("discriminator").learning_rate == 3e-5
+    assert recipe.trainer == {"path_length": 2.0}
+    assert recipe.constraints.augment_probability.until_step is None
+
+
+def test_a_scheduled_value_begins_at_its_first(path):
+    optimizer = "optimizer: {generator: {beta2: {name: linear, first: 0.9, last: 0.99}}}\n"
+    assert loaded(path, SMALL + optimizer).optimizer.generator.options() == {
+        "beta1": 0.5, "beta2": 0.9,
+    }  # fmt: skip
+    assert first_value(3) == 3 and first_value(None) is None
+
+
+def test_new_keys_are_off_unless_they_are_set(path):
+    recipe = loaded(path, SMALL)
+    assert (recipe.terms, recipe.trainer, recipe.data.options) == ((), {}, {})
+    assert (recipe.model.conditional, recipe.model.nets) == (False, {})
+    assert (recipe.ema.half_life, recipe.constraints.augment_probability) == (None, 1.0)
+    text = SMALL.replace("dcgan", "dcgan\n  conditional: true\n  nets: {encoder: {depth: 3}}")
+    text = text.replace("64", "64\n  options: {labels: x.csv}")
+    recipe = loaded(path, text + "ema: {half_life: 10000}\n")
+    assert recipe.model.nets == {"encoder": {"depth": 3}} and recipe.model.conditional
+    assert recipe.data.options == {"labels": "x.csv"} and recipe.ema.half_life == 10000
+    assert loaded(path, recipe.to_yaml()) == recipe
+
+
+def test_names_of_plugins_are_known_as_soon_as_they_are_registered(path, monkeypatch):
+    # A recipe takes the names from the registries, whose modules it does not import.
+    monkeypatch.setitem(TERMS.built_in, "path_length", "no.such.module:TERM")
+    monkeypatch.setitem(DATA.built_in, "celeba", "no.such.module:DATA")
+    recipe = loaded(path, SMALL.replace("mnist", "celeba") + "terms: [{name: path_length}]\n")
+    assert (recipe.data.name, recipe.terms[0].name) == ("celeba", "path_length")
+
+
+def test_the_model_is_checked_by_name(path):
+    message = refusal(path, SMALL.replace("dcgan", "dcgann"))
+    assert message.startswith(
+        f"{path}:2: model.name: unknown model 'dcgann' (did you mean 'dcgan'?); known: "
+    )
 
 
 def test_a_recipe_cannot_be_changed(path):
@@ -180,8 +243,8 @@ REFUSED = [
     ("samples: {grid: [8, 8, 8]}",
      "samples.grid: found [8, 8, 8]; list should have at most 2 items, not 3"),
     ("samples: {grid: [8, 0]}", "samples.grid.1: found 0; input should be greater than or equal"),
-    ("objective: {name: hinje}", "objective.name: found 'hinje' (did you mean 'hinge'?); allowed:"),
-    ("objective: {name: " + "x" * 300 + "}", "objective.name: found 'xxx"),
+    ("objective: {name: hinje}", "objective.name: unknown objective 'hinje' (did you mean 'hinge'?); known: "),
+    ("objective: {name: " + "x" * 300 + "}", "objective.name: unknown objective 'xxx"),
     ("objective: {label_smoothing: {real: 0.5}}",
      "objective.label_smoothing.real: found 0.5; input should be less than 0.5"),
     ("optimizer: {generator: {learning_rate: 0}}",
@@ -196,9 +259,39 @@ REFUSED = [
      "schedule: decay: schedule inverse_time needs it"),
     ("checkpoint: {best_by: kid}",
      "checkpoint.best_by: found 'kid' (did you mean 'fid'?); allowed: 'sliced_wasserstein' or 'fid'"),
-    ("evaluation: {metrics: [fidd]}", "evaluation.metrics.0: found 'fidd' (did you mean 'fid'?)"),
+    ("evaluation: {metrics: [fidd]}", "evaluation.metrics.0: unknown metric 'fidd' (did you mean 'fid'?)"),
     ("evaluation: {num_samples: 99}", "evaluation.num_samples: found 99; input should be greater"),
     ("evaluation: {metrics: [memorisation]}", "set evaluation.split to test"),
+    ("evaluation: {features: inception}",
+     "evaluation.features: unknown feature network 'inception' (did you mean 'inception-v3'?)"),
+    ("constraints: {augment: [cut_out]}",
+     "constraints.augment.0: unknown augmentation 'cut_out' (did you mean 'cutout'?); known: color"),
+    ("constraints: {augment_probability: 1.1}", "augment_probability: found 1.1; input should be less"),
+    ("constraints: {penalties: [{name: r1}]}",
+     "constraints.penalties: stands at the top level now, as terms; write terms: [{name: r1, "),
+    ("terms: {name: r1}", "terms: found {'name': 'r1'}; input should be a valid list"),
+    ("terms: [r1]", "terms.0: found 'r1'; allowed: a section of name, weight, every_steps"),
+    ("terms: [{weight: 1}]", "terms.0.name: this key is needed and missing"),
+    ("terms: [{name: r11}]", "terms.0.name: unknown term 'r11' (did you mean 'r1'?); known: "),
+    ("terms: [{name: r1, weight: 0}]", "terms.0.weight: found 0; input should be greater than 0"),
+    ("terms: [{name: r1, every_steps: 0}]", "terms.0.every_steps: found 0; input should be greater"),
+    ("ema: {half_life: 0}", "ema.half_life: found 0; input should be greater than 0"),
+    ("ema: {decay: 0.9, half_life: 5e5}", "half_life: stands in place of decay; give one of the two"),
+    ("optimizer: {encoder: {lerning_rate: 1}}",
+     "optimizer.encoder.lerning_rate: unknown key (did you mean 'learning_rate'?)"),
+    ("optimizer: {encoder: {learning_rate: 11}}", "optimizer.encoder.learning_rate: found 11;"),
+    ("optimizer: {encoder: adam}", "optimizer.encoder: found 'adam'; allowed: a section of name"),
+    ("optimizer: {generator: {beta1: {name: linear, first: 0, last: 0.5}}}",
+     "optimizer.generator.beta1: found {'name': 'linear'"),
+    ("optimizer: {generator: {name: sgd, beta2: {name: linear, first: 0, last: 0.5}}}",
+     "optimizer.generator: beta2: optimizer sgd does not take it"),
+    ("optimizer: {generator: {schedule: {name: steps, at_steps: [5]}}}",
+     "optimizer.generator.schedule: factor: schedule steps needs it"),
+    ("optimizer: {generator: {schedule: {name: steps, at_steps: [5, 5], factor: 0.1}}}",
+     "at_steps: found [5, 5]; each must be later than the one before"),
+    ("optimizer: {generator: {schedule: {name: linear, factor: 0.1}}}",
+     "schedule: factor: schedule linear does not take it; it takes final, start"),
+    ("trainer: [1]", "trainer: found [1]; allowed: a section of keys"),
 ]  # fmt: skip
 
 
@@ -206,6 +299,38 @@ REFUSED = [
 def test_wrong_values(path, added, words):
     message = refusal(path, SMALL + added + "\n")
     assert message.startswith(f"{path}:8: ")
+    assert words in message
+
+
+SCHEDULES = [
+    ("fast", "weight: found 'fast'; input should be a valid number, or a section of name, first,"),
+    ("true", "weight: found True; input should be a valid number"),
+    ("{first: 1}", "weight.name: this key is needed and missing"),
+    ("{name: linear, last: 1}", "weight.first: this key is needed and missing"),
+    ("{name: lineal, first: 1, last: 2}", "weight.name: found 'lineal' (did you mean 'linear'?)"),
+    ("{name: linear, first: 1}", "weight: last: schedule linear needs it"),
+    ("{name: linear, first: 1, last: x}", "weight.last: found 'x'; input should be a valid number"),
+    ("{name: linear, first: 0, last: 1}", "weight.first: found 0; input should be greater than 0"),
+    ("{name: cosine, first: 1, last: 1e7}", "weight.last: found 10000000.0; input should be less"),
+    ("{name: cosine, first: 1, last: 2, factor: 3}",
+     "weight: factor: schedule cosine does not take it; it takes first, last, start_step, until_step"),
+    ("{name: steps, first: 1, at_steps: [3], factor: 2, start_step: 1}",
+     "weight: start_step: schedule steps does not take it; it takes at_steps, factor, first"),
+    ("{name: steps, first: 1, factor: 2}", "weight: at_steps: schedule steps needs it"),
+    ("{name: steps, first: 1, at_steps: [4, 3], factor: 2}", "at_steps: found [4, 3]; each must be"),
+    ("{name: steps, first: 10, at_steps: [3, 4, 5], factor: 1000}",
+     "factor: at iteration 4 the value becomes 1e+07; input should be less than or equal to 1000000"),
+    ("{name: linear, first: 1, last: 2, start_step: 9, until_step: 9}",
+     "until_step: found 9; it must come after start_step, which is 9"),
+    ("{name: linear, frist: 1, first: 1, last: 2}",
+     "weight.frist: unknown key (did you mean 'first'?); allowed: name, first, last, start_step"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("weight", "words"), SCHEDULES)
+def test_wrong_schedules(path, weight, words):
+    message = refusal(path, SMALL + "terms: [{name: r1, weight: " + weight + "}]\n")
+    assert message.startswith(f"{path}:8: terms.0.weight")
     assert words in message
 
 
@@ -272,7 +397,7 @@ def test_what_is_no_recipe_at_all(path, content, words):
         ("epochs: 1", "epochs: 1\n  iterations: 2", 6, "give exactly one of epochs and iterations"),
         ("mnist", "folder", 3, "data: directory: a folder of images needs one"),
         ("mnist", "folder\n  directory: x\n  channels: 2", 6, "data.channels: found 2; allowed: 1 or 3"),
-        ("mnist", "minst", 4, "data.name: found 'minst' (did you mean 'mnist'?)"),
+        ("mnist", "minst", 4, "data.name: unknown kind of data 'minst' (did you mean 'mnist'?)"),
         ("name: dcgan", "name: dcgan\n  generator: [1]", 3, "found [1]; allowed: a section of keys"),
     ],
 )  # fmt: skip
@@ -298,7 +423,7 @@ def test_unknown_recipe_names():
 
 def test_plain_data_is_checked_as_strictly():
     with pytest.raises(ConfigError, match=r"^recipe: seed: found 'x'"):
-        recipe_from({"model": {"name": "x"}, "data": {"name": "mnist", "batch_size": 1},
+        recipe_from({"model": {"name": "dcgan"}, "data": {"name": "mnist", "batch_size": 1},
                      "training": {"epochs": 1}, "seed": "x"})  # fmt: skip
 
 
@@ -384,6 +509,16 @@ def test_reading_recipes_and_listing_names_import_no_paddle(code):
     subprocess.run([sys.executable, "-c", f"{code}\n{check}"], check=True, timeout=60, cwd=root)
 
 
+def test_the_folder_needs_nothing_that_stands_above_it():
+    folder = Path(__file__).parents[2] / "ppgan_zoo" / "recipe"
+    found = {
+        module
+        for path in folder.glob("*.py")
+        for module in re.findall(r"(?:from|import) (paddle|ppgan_zoo\.\w+)", path.read_text())
+    }
+    assert found == {"ppgan_zoo.errors", "ppgan_zoo.registry", "ppgan_zoo.recipe"}
+
+
 # Nothing but ConfigError, whatever the bytes.
 
 try:
@@ -455,3 +590,81 @@ def test_adam_betas_left_out_are_those_of_the_dcgan_paper(path):
     sections = loaded(path, SMALL + given).optimizer
     assert sections.generator.options() == {"beta1": 0.0, "beta2": 0.999}
     assert sections.discriminator.options() == {}
+
+
+# The page.
+
+PAGE = (Path(__file__).parents[2] / "docs" / "recipes.md").read_text(encoding="utf-8")
+
+
+def keys_of(section, prefix=""):
+    """Every key of a kind of recipe, with the section before it where the page has it so."""
+    for key, value in section:
+        if isinstance(value, Section) and key not in ("schedule", "weight"):
+            yield from keys_of(value, "" if prefix == "optimizer." else f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}"
+
+
+def test_every_key_is_on_the_page():
+    text = SMALL + "terms: [{name: r1, weight: {name: linear, first: 1, last: 2}}]\n"
+    recipe = recipe_from(parse_yaml(text, "page").data)
+    (term,) = recipe.terms
+    keys = {*keys_of(recipe), *keys_of(term), *keys_of(term.weight)}
+    keys |= set(LearningRateSchedule.model_fields)
+    parents = "constraints.spectral_norm.generator"  # stands there as ".generator"
+    missing = {key for key in keys - {parents} if f"`{key}`" not in PAGE}
+    assert not missing - {"trainer"} and "**`trainer`**" in PAGE
+
+
+def test_the_page_names_all_that_is_built_in():
+    for registry in (OBJECTIVES, TERMS, AUGMENTATIONS, METRICS, DATA, FEATURES):
+        assert [name for name in registry.built_in if f"`{name}`" not in PAGE] == []
+
+
+@pytest.mark.parametrize("example", re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL))
+def test_examples_of_the_page_are_recipes(example):
+    assert recipe_from({**parse_yaml(SMALL, "small").data, **parse_yaml(example, "page").data})
+
+
+# Keys without effect.
+
+WITHOUT_EFFECT = [
+    ("ema.warmup=4", "ema.decay", "ema.decay=0.9"),
+    ("ema.warmup=4", "ema.decay", "ema.half_life=10000"),
+    ("ema.statistics_batches=64", "ema.decay", "ema.decay=0.9"),
+    ("evaluation.metrics=[kid]", "evaluation.every_steps", "evaluation.every_steps=5"),
+    ("evaluation.num_samples=500", "evaluation.every_steps", "checkpoint.best_by=fid"),
+    ("evaluation.features=digits-v1", "evaluation.every_steps", "checkpoint.best_by=fid"),
+    ("evaluation.weights=x", "evaluation.every_steps", "evaluation.every_steps=5"),
+    ("evaluation.split=test", "evaluation.every_steps", "evaluation.every_steps=5"),
+    ("constraints.instance_noise.until_step=9", "constraints.instance_noise.std",
+     "constraints.instance_noise.std=0.1"),
+    ("constraints.augment_probability=0.5", "constraints.augment", "constraints.augment=[color]"),
+    ("constraints.augment_probability={name: linear, first: 0, last: 1}", "constraints.augment",
+     "constraints.augment=[color]"),
+    ("recovery.max_rollbacks=9", "recovery.non_finite: rollback", "recovery.non_finite=rollback"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("override", "needed", "remedy"), WITHOUT_EFFECT)
+def test_a_key_without_effect_is_told_with_what_would_give_it_one(path, override, needed, remedy):
+    place = override.partition("=")[0]
+    key = place.rpartition(".")[2]
+    recipe = loaded(path, SMALL, override)
+    line = f"{place}: has no effect without {needed}; set that one, or leave {key} out"
+    assert keys_without_effect(recipe) == [line]
+    # A run keeps its recipe with every key in it, and resumes with the same warnings.
+    assert keys_without_effect(loaded(path, recipe.to_yaml())) == [line]
+    assert keys_without_effect(loaded(path, SMALL, override, remedy)) == []
+
+
+@pytest.mark.parametrize("config", CONFIGS, ids=lambda path: path.stem)
+def test_shipped_recipes_have_no_key_without_effect(config):
+    assert keys_without_effect(load_recipe(config)) == []
+
+
+def test_a_key_that_is_set_to_its_default_is_not_told(path):
+    recipe = loaded(path, SMALL, "ema.warmup=10", "evaluation.num_samples=2000")
+    assert keys_without_effect(recipe) == []
+    assert keys_without_effect(loaded(path, recipe.to_yaml())) == []

@@ -10,7 +10,7 @@ from tests.conftest import tree_bytes
 
 SHAPE = (1, 28, 28)
 ALL = (
-    "constraints.penalties=[{name: r1, weight: 1, every_steps: 2}, {name: lecam}]",
+    "terms=[{name: r1, weight: 1, every_steps: 2}, {name: lecam}]",
     "constraints.spectral_norm={discriminator: true, generator: true}",
     "constraints.instance_noise={std: 0.1, until_step: 8}",
     "constraints.packing=2",
@@ -31,10 +31,10 @@ def options(overrides):
     [
         ("constraints.wieght_clip=1", "unknown key (did you mean 'weight_clip'?)"),
         ("constraints.weight_clip=-1", "constraints.weight_clip: found -1"),
-        ("constraints.penalties=[{name: r3}]", "constraints.penalties.0.name: found 'r3'"),
-        ("constraints.penalties=[{name: r1, wait: 1}]", "did you mean 'weight'"),
-        ("constraints.penalties=[r1]", "allowed: a section of name, weight, every_steps"),
-        ("constraints.penalties=[{weight: 1}]", "this key is needed and missing"),
+        ("terms=[{name: r3}]", "terms.0.name: unknown term 'r3'"),
+        ("constraints.penalties=[{name: r1}]", "constraints.penalties: stands at the top level"),
+        ("terms=[r1]", "allowed: a section of name, weight, every_steps"),
+        ("terms=[{weight: 1}]", "this key is needed and missing"),
         ("constraints.augment=[colour]", "did you mean 'color'"),
         ("constraints.packing=3", "data.batch_size: 32 is no multiple of 3, the product of"),
         ("training.accumulate_steps=5", "data.batch_size: 32 is no multiple of 5, the product of"),
@@ -49,11 +49,9 @@ def test_mistakes_in_a_recipe_are_one_line(override, said, tiny_recipe):
 
 def test_a_mistake_in_a_list_names_its_line(tiny_recipe):
     text = tiny_recipe.read_text()
-    tiny_recipe.write_text(
-        text + "constraints:\n  penalties:\n    - name: r1\n      weight: heavy\n"
-    )
-    line = len(text.splitlines()) + 4
-    with pytest.raises(ConfigError, match=rf"tiny\.yml:{line}: constraints\.penalties\.0\.weight"):
+    tiny_recipe.write_text(text + "terms:\n  - name: r1\n    weight: heavy\n")
+    line = len(text.splitlines()) + 3
+    with pytest.raises(ConfigError, match=rf"tiny\.yml:{line}: terms\.0\.weight"):
         load_recipe(tiny_recipe)
 
 
@@ -134,7 +132,7 @@ def test_the_resolved_recipe_of_a_dry_run_builds_the_same_packed_model(tiny_reci
 def test_nonsense_is_refused_from_the_command_line_and_leaves_nothing(tiny_recipe, tmp_path, cli):
     done = cli(
         "train", "-c", tiny_recipe, "--offline", "--output", tmp_path / "run",
-        "-o", "constraints.weight_clip=0.01", "-o", "constraints.penalties=[{name: wgan_gp}]",
+        "-o", "constraints.weight_clip=0.01", "-o", "terms=[{name: wgan_gp}]",
     )  # fmt: skip
     assert done.returncode == 2
     line = done.stderr.splitlines()[-1]  # after the note on where the data come from

@@ -29,8 +29,8 @@ COMMON = {
     "constraints": {
         "instance_noise": {"std": 0.1, "until_step": 5},
         "augment": ["translation"],
-        "terms": [{"name": "lecam"}, {"name": "consistency", "every_steps": 3}],
     },
+    "terms": [{"name": "lecam"}, {"name": "consistency", "every_steps": 3}],
     "optimizer": {
         "generator": {"schedule": {"name": "cosine"}},
         "discriminator": {"name": "rmsprop", "schedule": {"name": "linear"}},

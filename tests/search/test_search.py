@@ -118,7 +118,7 @@ def test_the_recorded_searches_are_those_of_their_figures(path):
         (
             "recipe: small",
             "evaluate: {metrics: [fidd]}\nrecipe: small",
-            "evaluate.metrics.0: found",
+            "evaluate.metrics.0: unknown metric",
         ),
         ("recipe: small", "evaluate: {num_samples: 9}\nrecipe: small", "evaluate.num_samples: f"),
     ],

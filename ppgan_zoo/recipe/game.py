@@ -1,0 +1,148 @@
+"""Sections that say what is trained: nets, data, the loss, what holds D back."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import ConfigDict, Field, model_validator
+
+from ppgan_zoo.recipe.base import (
+    AugmentationName,
+    DataName,
+    ModelName,
+    Needs,
+    ObjectiveName,
+    Positive,
+    Section,
+    Share,
+    TermName,
+)
+from ppgan_zoo.recipe.schedules import Schedule, number_or_schedule
+
+Arguments = dict[str, Any]
+"""Arguments of something open to plugins: checked against its signature, once it is known."""
+
+_Weight = Annotated[float, Field(gt=0.0, le=1e6, allow_inf_nan=False)]
+_Smoothing = Annotated[float, Field(ge=0.0, lt=0.5, allow_inf_nan=False)]
+
+
+class Model(Section):
+    """Which architecture, and the constructor arguments of its nets.
+
+    `conditional`: G and D are told the class of an image. `nets`: the arguments of further
+    nets, by the net's name.
+    """
+
+    name: ModelName
+    conditional: bool = False
+    generator: Arguments = Field(default={})
+    discriminator: Arguments = Field(default={})
+    nets: dict[str, Arguments] = Field(default={})
+
+
+class LatentSection(Section):
+    """The latent prior. `shared`: one z an iteration for all its updates."""
+
+    dim: Positive = 100
+    prior: Literal["normal", "uniform"] | None = None
+    shared: bool = False
+
+
+class Data(Section):
+    """What to train on. `image_size` and `channels` None leave a set as it is (folder: 32).
+
+    `options`: arguments of this kind of data.
+    """
+
+    name: DataName
+    directory: str | None = None
+    batch_size: Positive
+    image_size: Annotated[int, Field(ge=4, le=1024)] | None = None
+    channels: Literal[1, 3] | None = None
+    limit: Positive | None = None
+    replacement: bool = False
+    options: Arguments = Field(default={})
+
+    @model_validator(mode="after")
+    def _folder_needs_a_directory(self) -> Data:
+        if self.name == "folder" and self.directory is None:
+            raise ValueError("directory: a folder of images needs one; set data.directory")
+        return self
+
+
+class Smoothing(Section):
+    """Label smoothing: targets are ``1 - real``, ``fake`` and ``1 - generator``."""
+
+    real: _Smoothing = 0.0
+    fake: _Smoothing = 0.0
+    generator: _Smoothing = 0.0
+
+
+class ObjectiveSection(Section):
+    """The game. `name` None takes the model's own."""
+
+    name: ObjectiveName | None = None
+    label_smoothing: Smoothing = Smoothing()
+
+
+class TermSection(Section):
+    """One more term of a net's loss: name, weight, how often, and the term's own arguments.
+
+    `weight` None takes the paper's. Every other key is an argument of the term.
+    """
+
+    model_config = ConfigDict(extra="allow")
+
+    name: TermName
+    weight: Annotated[float | Schedule[_Weight], number_or_schedule(_Weight)] | None = None
+    every_steps: Positive = 1
+
+    @property
+    def arguments(self) -> Arguments:
+        """The term's own arguments."""
+        return dict(self.model_extra or {})
+
+
+class SpectralNormSection(Section):
+    """Which nets have the weights of their dense and convolution layers normalised."""
+
+    discriminator: bool = False
+    generator: bool = False
+
+
+class InstanceNoise(Section):
+    """Gaussian noise on what D is shown, falling from `std` to nothing at `until_step`."""
+
+    std: Annotated[float, Field(ge=0.0, le=10.0, allow_inf_nan=False)] = 0.0
+    until_step: Positive | None = None
+
+    needs: ClassVar = {
+        "until_step": Needs(
+            "constraints.instance_noise.std",
+            lambda recipe: recipe.constraints.instance_noise.std > 0,
+        )
+    }
+
+
+class Constraints(Section):
+    """What holds D back, on any model.
+
+    `packing`: how many images D judges together. `augment_probability`: the share of
+    images that are augmented.
+    """
+
+    weight_clip: Annotated[float, Field(gt=0.0, le=1e3, allow_inf_nan=False)] | None = None
+    spectral_norm: SpectralNormSection = SpectralNormSection()
+    instance_noise: InstanceNoise = InstanceNoise()
+    packing: Annotated[int, Field(ge=1, le=16)] = 1
+    augment: tuple[AugmentationName, ...] = ()
+    augment_probability: Annotated[float | Schedule[Share], number_or_schedule(Share)] = 1.0
+
+    moved: ClassVar = {
+        "penalties": "stands at the top level now, as terms; write terms: [{name: r1, weight: 10}]"
+    }
+    needs: ClassVar = {
+        "augment_probability": Needs(
+            "constraints.augment", lambda recipe: bool(recipe.constraints.augment)
+        )
+    }

@@ -1,0 +1,133 @@
+"""Sections that say how it is trained: optimizers, length, the average of G's weights."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import ConfigDict, Field, model_validator
+
+from ppgan_zoo.recipe.base import Fraction, Needs, Positive, Rate, Section, check_keys
+from ppgan_zoo.recipe.schedules import (
+    LearningRateSchedule,
+    Schedule,
+    first_value,
+    number_or_schedule,
+)
+
+_Images = Annotated[float, Field(gt=0.0, le=1e12, allow_inf_nan=False)]
+
+
+class OptimizerSection(Section):
+    """One net's optimizer.
+
+    Adam's and AdamW's betas are 0.5 and 0.999 if left out (Radford et al. 2016); other
+    keys left out take Paddle's own values.
+    """
+
+    name: Literal["adam", "adamw", "rmsprop", "momentum", "sgd"] = "adam"
+    learning_rate: Rate = 2e-4
+    beta1: Fraction | None = None
+    beta2: Annotated[float | Schedule[Fraction], number_or_schedule(Fraction)] | None = None
+    epsilon: Rate | None = None
+    momentum: Fraction | None = None
+    rho: Fraction | None = None
+    weight_decay: Annotated[float, Field(ge=0.0, le=10.0, allow_inf_nan=False)] | None = None
+    schedule: LearningRateSchedule = LearningRateSchedule()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _betas(cls, data: Any) -> Any:
+        if isinstance(data, dict) and data.get("name", "adam") in ("adam", "adamw"):
+            return {"beta1": 0.5, "beta2": 0.999, **data}
+        return data
+
+    @model_validator(mode="after")
+    def _keys_of_this_optimizer(self) -> OptimizerSection:
+        takes = {
+            "adam": {"beta1", "beta2", "epsilon", "weight_decay"},
+            "adamw": {"beta1", "beta2", "epsilon", "weight_decay"},
+            "rmsprop": {"rho", "epsilon", "momentum", "weight_decay"},
+            "momentum": {"momentum", "weight_decay"},
+            "sgd": {"weight_decay"},
+        }[self.name]
+        check_keys(f"optimizer {self.name}", set(self.options()), takes, set())
+        return self
+
+    def options(self) -> dict[str, float]:
+        """Return the keys that were given, beside name, rate and schedule, as at the beginning."""
+        rest = {"name", "learning_rate", "schedule"}
+        return {
+            key: first_value(value) for key, value in self if key not in rest and value is not None
+        }
+
+
+class Optimizers(Section):
+    """The optimizers of the nets: generator, discriminator, and any further net by its name."""
+
+    model_config = ConfigDict(extra="allow")
+    __pydantic_extra__: dict[str, OptimizerSection]
+    further: ClassVar = OptimizerSection
+
+    generator: OptimizerSection = OptimizerSection(beta1=0.5, beta2=0.999)
+    discriminator: OptimizerSection = OptimizerSection(beta1=0.5, beta2=0.999)
+
+    def of(self, net: str) -> OptimizerSection:
+        """Return the section of a net; one that has none is trained as the generator is."""
+        known = {"generator": self.generator, "discriminator": self.discriminator}
+        return {**known, **(self.model_extra or {})}.get(net, self.generator)
+
+    def further_nets(self) -> list[str]:
+        """Return the nets that have a section, beside generator and discriminator."""
+        return list(self.model_extra or {})
+
+
+class Training(Section):
+    """How long, and what one iteration is. Exactly one of `epochs` and `iterations`.
+
+    `accumulate_steps`: parts that a batch goes through the nets in, to save memory.
+    """
+
+    epochs: Positive | None = None
+    iterations: Positive | None = None
+    discriminator_steps: Annotated[int, Field(ge=1, le=100)] = 1
+    generator_steps: Annotated[int, Field(ge=1, le=100)] = 2
+    first: Literal["discriminator", "generator"] = "discriminator"
+    discriminator_batch: Literal["separate", "concatenated", "alternating"] = "separate"
+    accumulate_steps: Annotated[int, Field(ge=1, le=1024)] = 1
+
+    @model_validator(mode="after")
+    def _one_length(self) -> Training:
+        if (self.epochs is None) == (self.iterations is None):
+            raise ValueError(
+                "give exactly one of epochs and iterations; to replace one by the other on the "
+                "command line: -o training.epochs=null -o training.iterations=1000"
+            )
+        return self
+
+
+_AVERAGE = Needs(
+    "ema.decay",
+    lambda recipe: recipe.ema.decay is not None or recipe.ema.half_life is not None,
+)
+
+
+class Ema(Section):
+    """The moving average of G's weights; `decay` per iteration, None for none.
+
+    In iteration t the decay is no more than ``(1 + t) / (warmup + t)``. In place of
+    `decay`, `half_life` says after how many images a weight counts half. The average's
+    batch norms have statistics of their own, of `statistics_batches` batches of z.
+    """
+
+    decay: Fraction | None = None
+    half_life: Annotated[float | Schedule[_Images], number_or_schedule(_Images)] | None = None
+    warmup: Annotated[float, Field(ge=2.0, le=1000.0, allow_inf_nan=False)] = 10.0
+    statistics_batches: Annotated[int, Field(ge=1, le=1000)] = 16
+
+    needs: ClassVar = {"warmup": _AVERAGE, "statistics_batches": _AVERAGE}
+
+    @model_validator(mode="after")
+    def _one_length(self) -> Ema:
+        if self.decay is not None and self.half_life is not None:
+            raise ValueError("half_life: stands in place of decay; give one of the two")
+        return self
