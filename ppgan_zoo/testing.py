@@ -63,12 +63,7 @@ def check_model(
     _check_state(trainer, _build(spec, arguments, seed=SEED + 1))
     _check_unconfined(gan, Batch(real, code.labels))
     if spec.labels == "takes" and not arguments.get("num_classes"):
-        check_model(
-            spec,
-            latent_dim=latent_dim,
-            batch_size=batch_size,
-            **{**arguments, "num_classes": CLASSES},  # type: ignore[arg-type]
-        )
+        check_model(spec, batch_size=batch_size, **{**arguments, "num_classes": CLASSES})
 
 
 def _code(gan: Gan, count: int) -> Code:

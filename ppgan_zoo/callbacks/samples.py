@@ -25,7 +25,7 @@ class SampleGrid(Callback):
     Args:
         folder: Where ``step-NNNNNNNN.png`` is written.
         every_steps: Iterations between two grids; None for one an epoch.
-        grid: Rows and columns.
+        grid: Rows and columns; of a model with labels each row shows one class.
         real: Real images ``uint8 [rows * columns, C, H, W]`` to stand above, if any.
         log: VisualDL log that gets every grid too.
         guard: Around the writing of a file.
@@ -76,7 +76,9 @@ class SampleGrid(Callback):
             self._draw(trainer)
 
     def _draw(self, trainer: Trainer, losses: str = "") -> None:
-        samples = trainer.samples(self.rows * self.columns)
+        count, classes = self.rows * self.columns, trainer.gan.num_classes
+        labels = np.arange(count) // self.columns % classes if classes else None  # a row a class
+        samples = trainer.samples(count, labels)
         if not np.isfinite(samples).all():
             raise NonFiniteError(NonFinite(trainer.iteration, "generator", "image"))
         images = to_uint8(samples, trainer.gan.image_range)

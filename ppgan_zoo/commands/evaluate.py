@@ -52,7 +52,7 @@ def _run(options: argparse.Namespace) -> int:
 
     metrics = None
     if options.metrics is not None:
-        metrics = tuple(check_metrics(options.metrics.split(","), classes=True))
+        metrics = tuple(check_metrics(options.metrics.split(","), classes=True, labels=True))
     output: Path | None = options.output
     if output is not None and (output.suffix != ".json" or not output.parent.is_dir()):
         raise ConfigError(f"--output {output}: give a name that ends in .json, in a folder")

@@ -17,6 +17,9 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
                         help="a run, a checkpoint or an exported model")  # fmt: skip
     parser.add_argument("-n", dest="count", type=int, default=64, help="how many (default: 64)")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--class", dest="class_name", metavar="CLASS",
+                        help="of a model with labels: one class, by name or number "
+                        "(default: all, a row of the grid each)")  # fmt: skip
     parser.add_argument("--output", type=Path, default=Path("samples.png"), metavar="FILE",
                         help=".png for a grid, .npy for uint8 [N, C, H, W]")  # fmt: skip
     parser.add_argument("--best", action="store_true", help="a run's best checkpoint")
@@ -35,6 +38,12 @@ def _run(options: argparse.Namespace) -> int:
     from ppgan_zoo.evaluation.sampler import open_sampler, write_images
 
     sampler = open_sampler(options.model, best=options.best)
-    write_images(sampler.sample(options.count, options.seed), options.output)
+    if options.class_name is None:
+        labels, columns = sampler.labels_in_rows(options.count)
+        images = sampler.sample(options.count, options.seed, labels)
+        write_images(images, options.output, columns)
+    else:
+        labels = sampler.labels_of(options.class_name, options.count)
+        write_images(sampler.sample(options.count, options.seed, labels), options.output)
     print(f"{options.count} images in {options.output}")
     return 0

@@ -10,6 +10,7 @@ from ppgan_zoo.evaluation.real_images import REAL_IMAGES, choose
 from ppgan_zoo.metrics.feature_cache import cached_features
 from ppgan_zoo.metrics.features import FeatureNetwork
 from ppgan_zoo.metrics.suite import FEWEST, RealFeatures, check_metrics, measure
+from ppgan_zoo.models.latent import labels_in_turn
 from ppgan_zoo.training.trainer import Trainer
 
 
@@ -23,6 +24,7 @@ class Evaluator:
         real: What samples are compared with; at most 10,000 of them are used.
         metrics: Names out of :func:`ppgan_zoo.metrics.suite.metric_names`.
         num_samples: How many images are generated each time.
+        labels: Whether they are generated of labels.
         trained_on: The training images, for memorisation.
 
     Raises:
@@ -37,6 +39,7 @@ class Evaluator:
         metrics: tuple[str, ...],
         *,
         num_samples: int,
+        labels: bool = False,
         trained_on: ImageSet | None = None,
     ) -> None:
         if len(real) < FEWEST:
@@ -44,7 +47,7 @@ class Evaluator:
                 f"evaluation: {len(real)} real images of {real.name} ({real.location}); metrics "
                 f"need {FEWEST}"
             )
-        check_metrics(metrics, classes=network.classes is not None)
+        check_metrics(metrics, classes=network.classes is not None, labels=labels)
         network(real.images[:1])  # a misfit is refused here, not after an hour of training
         self.network = network
         self.metrics = metrics
@@ -62,5 +65,7 @@ class Evaluator:
 
     def __call__(self, trainer: Trainer) -> dict[str, float]:
         """Return the figures of the trainer's weights as they are."""
-        samples = to_uint8(trainer.samples(self.num_samples), trainer.gan.image_range)
-        return measure(self.network(samples), self.real, self.metrics)
+        classes = trainer.gan.num_classes
+        labels = labels_in_turn(self.num_samples, classes) if classes else None
+        samples = to_uint8(trainer.samples(self.num_samples, labels), trainer.gan.image_range)
+        return measure(self.network(samples), self.real, self.metrics, labels)

@@ -104,7 +104,7 @@ def evaluate_sampler(
     """
     started = time.monotonic()
     network = open_network(source.name, protocol.features, protocol.weights)
-    metrics = _metrics(protocol, network, source.name)
+    metrics = _metrics(protocol, network, source.name, sampler.num_classes)
     channels, height, width = sampler.image_shape
     size = (protocol.resize or height, protocol.resize or width)
     images = RealImages(source, (channels, *size), protocol.split, offline, notify)
@@ -112,8 +112,9 @@ def evaluate_sampler(
     real = RealFeatures(cached_features(images.compared, network))
     if "memorisation" in metrics:
         real.training = cached_features(images.trained_on, network).features
-    made = sampler.sample(protocol.num_samples, protocol.seed)
-    figures = measure(network(_resized(made, protocol.resize)), real, metrics)
+    labels = sampler.labels_in_turn(protocol.num_samples)
+    made = sampler.sample(protocol.num_samples, protocol.seed, labels)
+    figures = measure(network(_resized(made, protocol.resize)), real, metrics, labels)
     floor = _floor(images, network, real, metrics, protocol) if protocol.floor else None
     return {
         "format": FORMAT,
@@ -135,10 +136,12 @@ def evaluate_sampler(
     }  # fmt: skip
 
 
-def _metrics(protocol: Protocol, network: FeatureNetwork, data: str) -> list[str]:
+def _metrics(protocol: Protocol, network: FeatureNetwork, data: str, num_classes: int) -> list[str]:
     """Return the metrics to take, after refusing what cannot be taken."""
     if protocol.metrics is not None:
-        return check_metrics(protocol.metrics, classes=network.classes is not None)
+        return check_metrics(
+            protocol.metrics, classes=network.classes is not None, labels=bool(num_classes)
+        )
     # All of the training images through Inception would take a CPU hours.
     training = protocol.split == "test" and network.name in own_networks(data)
     return [
@@ -146,7 +149,7 @@ def _metrics(protocol: Protocol, network: FeatureNetwork, data: str) -> list[str
         for metric in METRICS.all()
         if (training or not metric.needs_training_images)
         and (network.classes is not None or not metric.needs_classes)
-        and not metric.needs_labels
+        and (not metric.needs_labels or num_classes == network.classes)
     ]
 
 
@@ -174,8 +177,13 @@ def _floor(
         images.notify(f"no floor: only {len(others)} images of the other split")
         return None
     # Training images are at distance 0 from the training set: memorisation has no floor.
-    names = [name for name in metrics if name != "memorisation"]
-    figures = measure(cached_features(others, network), real, names)
+    names = [
+        name
+        for name in metrics
+        if not METRICS.get(name).needs_training_images
+        and (not METRICS.get(name).needs_labels or others.labels is not None)
+    ]
+    figures = measure(cached_features(others, network), real, names, others.labels)
     split = "train" if protocol.split == "test" else "test"
     return {"real": {**others.describe(), "split": split}, "metrics": _plain(figures)}
 

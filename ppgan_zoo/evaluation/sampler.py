@@ -69,6 +69,18 @@ class Sampler:
         """Return each class in its turn, int64 ``[count]``; None for a model without labels."""
         return labels_in_turn(count, self.num_classes) if self.num_classes else None
 
+    def labels_in_rows(self, count: int) -> tuple[NDArray[np.int64] | None, int]:
+        """Return labels for a picture that shows a class in each row, and its columns.
+
+        Returns:
+            int64 ``[count]`` and how many images stand in a row; without labels, None and a
+            number that makes a square.
+        """
+        if not self.num_classes:
+            return None, max(1, round(count**0.5))
+        columns = -(-count // self.num_classes)
+        return np.arange(count, dtype=np.int64) // columns, columns
+
     def labels_of(self, name: str, count: int) -> NDArray[np.int64]:
         """Return the label of one class, by name or number, `count` times: int64 ``[count]``.
 
@@ -145,8 +157,13 @@ def _exported_sampler(path: Path, ema: bool | None) -> Sampler:
     )
 
 
-def write_images(images: NDArray[np.uint8], path: Path) -> None:
+def write_images(images: NDArray[np.uint8], path: Path, columns: int | None = None) -> None:
     """Write ``uint8 [N, C, H, W]`` as a PNG grid or, to a ``.npy`` file, as they are.
+
+    Args:
+        images: The images.
+        path: Where to.
+        columns: Images in a row of the grid; None for a square.
 
     Raises:
         ConfigError: Another suffix, or the file cannot be written.
@@ -156,6 +173,6 @@ def write_images(images: NDArray[np.uint8], path: Path) -> None:
         if path.suffix == ".npy":
             np.save(path, images, allow_pickle=False)
         elif path.suffix == ".png":
-            save_png(path, image_grid(images, columns=max(1, round(len(images) ** 0.5))))
+            save_png(path, image_grid(images, columns=columns or max(1, round(len(images) ** 0.5))))
         else:
             raise ConfigError(f"--output {path}: the name must end in .png (a grid) or .npy")

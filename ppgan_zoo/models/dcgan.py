@@ -2,7 +2,9 @@
 
 The network of the ``fluid`` tutorial, for a Paddle API that no longer exists: two dense
 and two transposed-convolution layers against two convolutions with max-pooling. The
-tutorial ended D in a sigmoid and let the loss apply another; here D returns logits.
+tutorial ended D in a sigmoid and let the loss apply another; here D returns logits. Labels,
+where it is built for them, are appended to z as one-hot vectors, and D projects them on its
+last features (Miyato and Koyama 2018).
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ from paddle import Tensor, nn
 from paddle.nn import functional as F
 
 from ppgan_zoo.errors import ConfigError
+from ppgan_zoo.models.labels import Projection, with_one_hot
 from ppgan_zoo.models.layers import check_quarters
 from ppgan_zoo.models.spec import GanSpec
 
@@ -27,6 +30,7 @@ class DCGANGenerator(nn.Layer):
         image_shape: Channels, height and width of an image; both sides multiples of 4.
         hidden_units: Width of the first dense layer.
         channels: Feature maps at a quarter and at half of the image's size.
+        num_classes: Classes that it takes labels of; 0 for a net without labels.
 
     Raises:
         ConfigError: A side of the image is not a multiple of 4.
@@ -39,14 +43,16 @@ class DCGANGenerator(nn.Layer):
         image_shape: tuple[int, int, int] = (1, 28, 28),
         hidden_units: int = 2048,
         channels: int = 128,
+        num_classes: int = 0,
     ) -> None:
         super().__init__()
+        self.num_classes = num_classes
         image_channels, height, width = check_quarters("dcgan", image_shape)
         self.latent_dim = latent_dim
         self.image_shape = tuple(image_shape)
         self.grid_shape = (channels, height // 4, width // 4)
         units = channels * (height // 4) * (width // 4)
-        self.dense1 = nn.Linear(latent_dim, hidden_units)
+        self.dense1 = nn.Linear(latent_dim + num_classes, hidden_units)
         self.norm1 = nn.BatchNorm1D(hidden_units)
         self.dense2 = nn.Linear(hidden_units, units)
         self.norm2 = nn.BatchNorm1D(units)
@@ -54,8 +60,10 @@ class DCGANGenerator(nn.Layer):
         self.up1 = nn.Conv2DTranspose(channels, channels, **double)
         self.up2 = nn.Conv2DTranspose(channels, image_channels, **double)
 
-    def forward(self, z: Tensor) -> Tensor:
-        """Map z ``[N, latent_dim]`` to images ``[N, C, H, W]`` in [-1, 1]."""
+    def forward(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
+        """Map z ``[N, latent_dim]`` and labels ``[N]`` to images ``[N, C, H, W]`` in [-1, 1]."""
+        if labels is not None:
+            z = with_one_hot(z, labels, self.num_classes)
         x = F.relu(self.norm1(self.dense1(z)))
         x = F.relu(self.norm2(self.dense2(x)))
         x = x.reshape([-1, *self.grid_shape])
@@ -72,6 +80,7 @@ class DCGANDiscriminator(nn.Layer):
         hidden_units: Width of the dense layer.
         padding: Pixels of zeros on each side before each convolution, 0 to 4. The book has
             none, and its D hardly sees the frame of an image; with 2 it sees all of it.
+        num_classes: Classes that it takes labels of; 0 for a net without labels.
 
     Raises:
         ConfigError: The image is too small for the two convolutions, or `padding` is none of
@@ -85,8 +94,10 @@ class DCGANDiscriminator(nn.Layer):
         channels: tuple[int, int] = (64, 128),
         hidden_units: int = 1024,
         padding: int = 0,
+        num_classes: int = 0,
     ) -> None:
         super().__init__()
+        self.num_classes = num_classes
         image_channels, height, width = image_shape
         if not 0 <= padding <= 4:
             raise ConfigError(f"dcgan: padding of the discriminator is {padding}; give 0 to 4")
@@ -103,14 +114,17 @@ class DCGANDiscriminator(nn.Layer):
         self.dense3 = nn.Linear(channels[1] * rows * columns, hidden_units)
         self.norm3 = nn.BatchNorm1D(hidden_units)
         self.dense4 = nn.Linear(hidden_units, 1)
+        if num_classes:
+            self.projection = Projection(num_classes, hidden_units)
 
-    def forward(self, images: Tensor) -> Tensor:
-        """Map images ``[N, C, H, W]`` to logits ``[N, 1]``, real above 0."""
+    def forward(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
+        """Map images ``[N, C, H, W]`` and labels ``[N]`` to logits ``[N, 1]``, real above 0."""
         x = F.leaky_relu(_max_pool(self.conv1(images)), LEAKY_SLOPE)
         x = F.leaky_relu(self.norm2(_max_pool(self.conv2(x))), LEAKY_SLOPE)
         x = x.reshape([x.shape[0], -1])
         x = F.leaky_relu(self.norm3(self.dense3(x)), LEAKY_SLOPE)
-        return self.dense4(x)
+        logits = self.dense4(x)
+        return logits if labels is None else logits + self.projection(x, labels)
 
 
 def _after_one(side: int, padding: int) -> int:
@@ -130,4 +144,5 @@ SPEC = GanSpec(
     paper="Radford et al. 2016, Unsupervised Representation Learning with DCGANs, "
     "as in the Paddle book (chapter GAN)",
     latent_prior="uniform",
+    labels="takes",
 )

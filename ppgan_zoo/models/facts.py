@@ -125,7 +125,9 @@ def find_class(name: str, num_classes: int, classes: tuple[str, ...], where: str
         return classes.index(name)
     if name.isdecimal() and int(name) < num_classes:
         return int(name)
-    known = f"0 to {num_classes - 1}" + (f", or {', '.join(classes)}" if classes else "")
+    known = f"0 to {num_classes - 1}"
+    if not all(name.isdecimal() for name in classes):
+        known += f", or {', '.join(classes)}"
     raise ConfigError(f"{where} {name}: no such class{did_you_mean(name, classes)}; known: {known}")
 
 

@@ -3,7 +3,8 @@
 The network of the first GAN tutorials: five dense layers from z to pixels, three from
 pixels to a logit. The published twins differ in the hidden activation (LeakyReLU in
 PyTorch, ReLU in TensorFlow); here it is an argument. The PyTorch twin left out the
-generator's tanh, without which its images have no range; it is here.
+generator's tanh, without which its images have no range; it is here. Labels, where it is
+built for them, are appended as one-hot vectors to z and to the image.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from typing import Literal
 
 from paddle import Tensor, nn
 
+from ppgan_zoo.models.labels import with_one_hot
 from ppgan_zoo.models.spec import GanSpec
 
 Activation = Literal["leaky_relu", "relu"]
@@ -27,6 +29,7 @@ class MLPGenerator(nn.Layer):
         image_shape: Channels, height and width of an image.
         hidden_units: Width of each hidden layer, input side first.
         activation: Hidden activation; the LeakyReLU has slope 0.2.
+        num_classes: Classes that it takes labels of; 0 for a net without labels.
     """
 
     def __init__(
@@ -36,15 +39,19 @@ class MLPGenerator(nn.Layer):
         image_shape: tuple[int, int, int] = (1, 28, 28),
         hidden_units: tuple[int, ...] = (128, 256, 512, 1024),
         activation: Activation = "leaky_relu",
+        num_classes: int = 0,
     ) -> None:
         super().__init__()
+        self.num_classes = num_classes
         self.latent_dim = latent_dim
         self.image_shape = tuple(image_shape)
-        widths = [latent_dim, *hidden_units, math.prod(image_shape)]
+        widths = [latent_dim + num_classes, *hidden_units, math.prod(image_shape)]
         self.layers = _dense_stack(widths, activation)
 
-    def forward(self, z: Tensor) -> Tensor:
-        """Map z ``[N, latent_dim]`` to images ``[N, C, H, W]`` in [-1, 1]."""
+    def forward(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
+        """Map z ``[N, latent_dim]`` and labels ``[N]`` to images ``[N, C, H, W]`` in [-1, 1]."""
+        if labels is not None:
+            z = with_one_hot(z, labels, self.num_classes)
         return self.layers(z).tanh().reshape([-1, *self.image_shape])
 
 
@@ -55,6 +62,7 @@ class MLPDiscriminator(nn.Layer):
         image_shape: Channels, height and width of an image.
         hidden_units: Width of each hidden layer, image side first.
         activation: Hidden activation; the LeakyReLU has slope 0.2.
+        num_classes: Classes that it takes labels of; 0 for a net without labels.
     """
 
     def __init__(
@@ -63,14 +71,20 @@ class MLPDiscriminator(nn.Layer):
         image_shape: tuple[int, int, int] = (1, 28, 28),
         hidden_units: tuple[int, ...] = (512, 256),
         activation: Activation = "leaky_relu",
+        num_classes: int = 0,
     ) -> None:
         super().__init__()
-        self.layers = _dense_stack([math.prod(image_shape), *hidden_units, 1], activation)
+        self.num_classes = num_classes
+        widths = [math.prod(image_shape) + num_classes, *hidden_units, 1]
+        self.layers = _dense_stack(widths, activation)
 
-    def forward(self, images: Tensor) -> Tensor:
-        """Map images ``[N, C, H, W]`` to logits ``[N, 1]``, real above 0."""
+    def forward(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
+        """Map images ``[N, C, H, W]`` and labels ``[N]`` to logits ``[N, 1]``, real above 0."""
         # reshape, not flatten: Paddle's flatten has no double gradient.
-        return self.layers(images.reshape([images.shape[0], -1]))
+        x = images.reshape([images.shape[0], -1])
+        if labels is not None:
+            x = with_one_hot(x, labels, self.num_classes)
+        return self.layers(x)
 
 
 def _dense_stack(widths: list[int], activation: Activation) -> nn.Sequential:
@@ -87,5 +101,6 @@ SPEC = GanSpec(
     generator=MLPGenerator,
     discriminator=MLPDiscriminator,
     paper="Goodfellow et al. 2014, Generative Adversarial Nets",
+    labels="takes",
     latent_prior="normal",
 )

@@ -13,6 +13,7 @@ import math
 from paddle import Tensor, nn
 
 from ppgan_zoo.models.gan_mlp import MLPDiscriminator
+from ppgan_zoo.models.labels import with_one_hot
 from ppgan_zoo.models.spec import GanSpec
 
 
@@ -23,6 +24,7 @@ class NormalizedMLPGenerator(nn.Layer):
         latent_dim: Size of z.
         image_shape: Channels, height and width of an image.
         hidden_units: Width of each hidden layer, input side first.
+        num_classes: Classes that it takes labels of; 0 for a net without labels.
     """
 
     def __init__(
@@ -31,11 +33,13 @@ class NormalizedMLPGenerator(nn.Layer):
         latent_dim: int = 100,
         image_shape: tuple[int, int, int] = (1, 28, 28),
         hidden_units: tuple[int, ...] = (256, 512, 1024),
+        num_classes: int = 0,
     ) -> None:
         super().__init__()
+        self.num_classes = num_classes
         self.latent_dim = latent_dim
         self.image_shape = tuple(image_shape)
-        widths = [latent_dim, *hidden_units]
+        widths = [latent_dim + num_classes, *hidden_units]
         layers: list[nn.Layer] = []
         for fan_in, fan_out in itertools.pairwise(widths):
             layers += [
@@ -45,8 +49,10 @@ class NormalizedMLPGenerator(nn.Layer):
             ]
         self.layers = nn.Sequential(*layers, nn.Linear(widths[-1], math.prod(image_shape)))
 
-    def forward(self, z: Tensor) -> Tensor:
-        """Map z ``[N, latent_dim]`` to images ``[N, C, H, W]`` in [-1, 1]."""
+    def forward(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
+        """Map z ``[N, latent_dim]`` and labels ``[N]`` to images ``[N, C, H, W]`` in [-1, 1]."""
+        if labels is not None:
+            z = with_one_hot(z, labels, self.num_classes)
         return self.layers(z).tanh().reshape([-1, *self.image_shape])
 
 
@@ -57,4 +63,5 @@ SPEC = GanSpec(
     paper="Goodfellow et al. 2014, Generative Adversarial Nets, "
     "as in the Keras tutorials (batch norm in G)",
     latent_prior="normal",
+    labels="takes",
 )

@@ -50,14 +50,12 @@ class Section(BaseModel):
         moved: Keys that a section had once, with what to write instead.
         needs: Keys that have no effect unless another key is set
             (:func:`keys_without_effect`).
-        further: The kind of section that keys of the user's own choice hold, if it has such.
     """
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
     moved: ClassVar[Mapping[str, str]] = {}
     needs: ClassVar[Mapping[str, Needs]] = {}
-    further: ClassVar[type[Section] | None] = None
 
 
 def keys_without_effect(recipe: Section) -> list[str]:

@@ -60,11 +60,7 @@ def _section_at(root: type[Section], location: tuple[Any, ...]) -> type[Section]
     for part in location:
         if isinstance(part, int):  # an item of a list of sections, which was found already
             continue
-        if part in section.model_fields:
-            annotation: Any = section.model_fields[part].annotation
-        else:  # a net's optimizer, under the net's own name
-            annotation = section.further
-        section = next(_sections_in(annotation))
+        section = next(_sections_in(section.model_fields[part].annotation))
     return section
 
 

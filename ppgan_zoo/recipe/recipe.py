@@ -47,7 +47,7 @@ class Recipe(Section):
     objective: ObjectiveSection = ObjectiveSection()
     terms: tuple[TermSection, ...] = ()
     constraints: Constraints = Constraints()
-    optimizer: Optimizers = Optimizers.model_validate({})
+    optimizer: Optimizers = Optimizers()
     training: Training
     trainer: Arguments = Field(default={})
     ema: Ema = Ema()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from ppgan_zoo.recipe.base import Fraction, Needs, Positive, Rate, Section, check_keys
 from ppgan_zoo.recipe.schedules import (
@@ -62,23 +62,10 @@ class OptimizerSection(Section):
 
 
 class Optimizers(Section):
-    """The optimizers of the nets: generator, discriminator, and any further net by its name."""
-
-    model_config = ConfigDict(extra="allow")
-    __pydantic_extra__: dict[str, OptimizerSection]
-    further: ClassVar = OptimizerSection
+    """The optimizers of G and D. A further net learns with the net that it is trained with."""
 
     generator: OptimizerSection = OptimizerSection(beta1=0.5, beta2=0.999)
     discriminator: OptimizerSection = OptimizerSection(beta1=0.5, beta2=0.999)
-
-    def of(self, net: str) -> OptimizerSection:
-        """Return the section of a net; one that has none is trained as the generator is."""
-        known = {"generator": self.generator, "discriminator": self.discriminator}
-        return {**known, **(self.model_extra or {})}.get(net, self.generator)
-
-    def further_nets(self) -> list[str]:
-        """Return the nets that have a section, beside generator and discriminator."""
-        return list(self.model_extra or {})
 
 
 class Training(Section):

@@ -9,29 +9,30 @@ from typing import Any
 import numpy as np
 from paddle.optimizer import Optimizer
 
-from ppgan_zoo.data import Batches, ImageSet, scale_to_range
-from ppgan_zoo.errors import ConfigError
+from ppgan_zoo.data import Batches, ImageSet, load_image_set, scale_to_range
+from ppgan_zoo.errors import ConfigError, did_you_mean
 from ppgan_zoo.evaluation.evaluator import Evaluator
 from ppgan_zoo.game import schedules
 from ppgan_zoo.game.compatibility import check_output
 from ppgan_zoo.game.objectives import LabelSmoothing
-from ppgan_zoo.game.schedules import Schedule
+from ppgan_zoo.game.schedules import Schedule, Value
 from ppgan_zoo.game.terms import Net, Term, get_term
 from ppgan_zoo.game.view import View
 from ppgan_zoo.metrics.network import open_network
 from ppgan_zoo.metrics.sliced_wasserstein import sliced_wasserstein
-from ppgan_zoo.models.facts import ModelFacts, model_facts
+from ppgan_zoo.models.facts import ModelFacts, check_type, model_facts
 from ppgan_zoo.models.gan import Gan
 from ppgan_zoo.recipe.base import keys_without_effect
 from ppgan_zoo.recipe.recipe import Recipe
-from ppgan_zoo.recipe.schedules import first_value
+from ppgan_zoo.recipe.schedules import Schedule as ScheduleSection
 from ppgan_zoo.recipe.training import OptimizerSection
+from ppgan_zoo.registry import DATA
 from ppgan_zoo.training.assemble import make_trainer, nets_that_learn
 from ppgan_zoo.training.optimizers import make_optimizer
-from ppgan_zoo.training.trainer import Trainer
+from ppgan_zoo.training.trainer import Trainer, own_arguments
 
 FIGURE_SAMPLES = 2000
-SET_SHAPE = (1, 28, 28)  # of MNIST and Fashion-MNIST
+PICTURE_SHAPE = (3, 32, 32)  # of data whose shape depends on their images
 NETS: tuple[Net, ...] = ("generator", "discriminator")
 
 
@@ -53,18 +54,36 @@ def facts_of(
         image_shape,
         recipe.latent.dim,
         latent_prior=recipe.latent.prior,
-        arguments={net: getattr(recipe.model, net) for net in NETS},
+        arguments={
+            "generator": recipe.model.generator,
+            "discriminator": recipe.model.discriminator,
+            **recipe.model.nets,
+        },
         packing=recipe.constraints.packing,
         spectral_norm=tuple(net for net in NETS if getattr(normalised, net)),
+        conditional=recipe.model.conditional,
         num_classes=num_classes,
         classes=classes,
     )
 
 
 def facts_without_data(recipe: Recipe) -> ModelFacts:
-    """Return what rebuilds a recipe's model, without loading its data."""
+    """Return what rebuilds a recipe's model, without its images where that is possible.
+
+    The classes of a model with labels are those of the data, which are then loaded.
+    """
     data = recipe.data
-    default = (3, 32, 32) if data.name == "folder" else SET_SHAPE
+    if recipe.model.conditional:
+        images = load_image_set(
+            data.name,
+            directory=data.directory,
+            offline=True,
+            image_size=data.image_size,
+            channels=data.channels,
+            options=data.options,
+        )
+        return facts_of(recipe, images.image_shape, images.num_classes, images.classes or ())
+    default = DATA.get(data.name, where="data.name").default_shape or PICTURE_SHAPE
     size = data.image_size or default[1]
     return facts_of(recipe, (data.channels or default[0], size, size))
 
@@ -96,6 +115,7 @@ def build_batches(recipe: Recipe, images: ImageSet, facts: ModelFacts) -> Batche
         seed=recipe.seed,
         replacement=recipe.data.replacement,
         image_range=facts.image_range,
+        labels=bool(facts.num_classes),
     )
 
 
@@ -106,6 +126,8 @@ def build_trainer(recipe: Recipe, gan: Gan, iterations: int) -> Trainer:
         section: OptimizerSection = getattr(recipe.optimizer, net)
         nets[f"{net}_optimizer"] = _build_optimizer(gan, net, section)
         nets[f"{net}_schedule"] = _build_rate(section, iterations)
+        if isinstance(section.beta2, ScheduleSection):
+            nets[f"{net}_beta2"] = _value(section.beta2, iterations)
     trainer = make_trainer(
         gan,
         objective=recipe.objective.name,
@@ -121,9 +143,11 @@ def build_trainer(recipe: Recipe, gan: Gan, iterations: int) -> Trainer:
         weight_clip=recipe.constraints.weight_clip,
         view=_build_view(recipe, iterations),
         ema_decay=recipe.ema.decay,
+        ema_half_life=_value(recipe.ema.half_life, iterations),
         ema_warmup=recipe.ema.warmup,
         ema_statistics_batches=recipe.ema.statistics_batches,
         seed=recipe.seed,
+        options=_trainer_options(recipe, gan),
         **nets,
     )
     trainer.warnings += check_output(gan, trainer.game.objective, trainer.game.view.packing)
@@ -146,11 +170,14 @@ def build_figure(images: ImageSet, image_range: tuple[float, float]) -> Callable
     return figure
 
 
-def build_evaluator(recipe: Recipe, images: ImageSet, held_out: ImageSet | None) -> Evaluator:
+def build_evaluator(
+    recipe: Recipe, facts: ModelFacts, images: ImageSet, held_out: ImageSet | None
+) -> Evaluator:
     """Return what takes the metrics of the section ``evaluation``.
 
     Args:
         recipe: The recipe.
+        facts: The model.
         images: The training images.
         held_out: The test images, if the section asks for them.
 
@@ -167,6 +194,7 @@ def build_evaluator(recipe: Recipe, images: ImageSet, held_out: ImageSet | None)
         images if held_out is None else held_out,
         metrics,
         num_samples=section.num_samples,
+        labels=bool(facts.num_classes),
         trained_on=images if "memorisation" in metrics else None,
     )
 
@@ -174,7 +202,10 @@ def build_evaluator(recipe: Recipe, images: ImageSet, held_out: ImageSet | None)
 def _build_terms(recipe: Recipe, iterations: int) -> list[Term]:
     return [
         get_term(
-            section.name, first_value(section.weight), section.every_steps, **section.arguments
+            section.name,
+            _value(section.weight, iterations),
+            section.every_steps,
+            **section.arguments,
         )
         for section in recipe.terms
     ]
@@ -182,12 +213,43 @@ def _build_terms(recipe: Recipe, iterations: int) -> list[Term]:
 
 def _build_view(recipe: Recipe, iterations: int) -> View:
     constraints = recipe.constraints
+    probability = _value(constraints.augment_probability, iterations)
+    assert probability is not None
     return View(
         augment=constraints.augment,
+        augment_probability=probability,
         noise_std=constraints.instance_noise.std,
         noise_until=constraints.instance_noise.until_step,
         packing=constraints.packing,
     )
+
+
+def _trainer_options(recipe: Recipe, gan: Gan) -> dict[str, Any]:
+    """Check the section ``trainer`` against the signature of the model's trainer class."""
+    cls = gan.spec.trainer or Trainer
+    allowed = own_arguments(cls)
+    for key in recipe.trainer:
+        if key not in allowed:
+            raise ConfigError(
+                f"trainer.{key}: {cls.__name__}, the trainer of {gan.spec.name}, has no such "
+                f"argument{did_you_mean(key, allowed)}; allowed: {', '.join(allowed) or 'none'}"
+            )
+    return {
+        key: check_type(cls, key, value, f"trainer.{key}") for key, value in recipe.trainer.items()
+    }
+
+
+def _value(value: float | ScheduleSection[Any] | None, iterations: int) -> Value | None:
+    """Return a number of the recipe, or its schedule as a function of the iteration."""
+    if not isinstance(value, ScheduleSection):
+        return value
+    if value.name == "steps":
+        assert value.factor is not None
+        return schedules.steps(value.first, value.at_steps, value.factor)
+    until = iterations if value.until_step is None else value.until_step
+    assert value.last is not None
+    shape = schedules.straight if value.name == "linear" else schedules.half_cosine
+    return shape(value.first, value.last, value.start_step, until)
 
 
 def _build_optimizer(gan: Gan, net: Net, section: OptimizerSection) -> Optimizer:
@@ -209,4 +271,7 @@ def _build_rate(section: OptimizerSection, iterations: int) -> Schedule:
     if schedule.name == "inverse_time":
         assert schedule.decay is not None
         return schedules.inverse_time(rate, schedule.decay)
+    if schedule.name == "steps":
+        assert schedule.factor is not None
+        return schedules.steps(rate, schedule.at_steps, schedule.factor)
     return schedules.constant(rate)

@@ -201,7 +201,7 @@ def prepare(
 def _make_real(recipe: Recipe, offline: bool, images: ImageSet | None) -> Job:
     machine = runtime.start(recipe.device)
     images = _load_data(recipe, offline) if images is None else images
-    facts = facts_of(recipe, images.image_shape)
+    facts = facts_of(recipe, images.image_shape, images.num_classes, images.classes or ())
     batches = build_batches(recipe, images, facts)
     iterations = total_iterations(recipe, batches.steps_per_epoch)
     paddle.seed(recipe.seed)  # the initial weights
@@ -210,7 +210,7 @@ def _make_real(recipe: Recipe, offline: bool, images: ImageSet | None) -> Job:
     if recipe.evaluation.every_steps or recipe.checkpoint.best_by == "fid":
         on_test = recipe.evaluation.split == "test"
         held_out = _load_data(recipe, offline, split="test") if on_test else None
-        evaluator = build_evaluator(recipe, images, held_out)
+        evaluator = build_evaluator(recipe, facts, images, held_out)
     return Job(recipe, machine, images, facts, batches, iterations, trainer, evaluator)
 
 
@@ -224,6 +224,7 @@ def _load_data(recipe: Recipe, offline: bool, split: str = "train") -> ImageSet:
         image_size=data.image_size,
         channels=data.channels,
         limit=data.limit if split == "train" else None,
+        options=data.options,
     )
 
 

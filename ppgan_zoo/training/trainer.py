@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from paddle import nn
 
 from ppgan_zoo import ops
-from ppgan_zoo.data.batches import as_batch
-from ppgan_zoo.errors import CheckpointError
+from ppgan_zoo.data.batches import Batch, as_batch
+from ppgan_zoo.errors import CheckpointError, ConfigError
 from ppgan_zoo.game.game import Game
 from ppgan_zoo.game.terms import Scalars
 from ppgan_zoo.models.gan import Gan
@@ -110,16 +110,27 @@ class Trainer:
             the last update of each net; ``term/NAME`` of each term that was due.
         """
         moment = self.chance.at(self.iteration)
-        real = as_batch(batch).map(paddle.to_tensor).split(self._batches_per_step)
+        real = self._labelled_as_needed(as_batch(batch)).map(paddle.to_tensor)
+        batches = real.split(self._batches_per_step)
         scalars: Scalars = {}
         for update in self.updates:
-            scalars.update(update.apply(self.gan, self.game, real, moment))
+            scalars.update(update.apply(self.gan, self.game, batches, moment))
         if self.ema is not None:
-            size, images = len(real[0]), len(real[0]) * len(real)
-            size //= self.updates[0].accumulate_steps
-            self.ema.follow(self.gan.generator, self.iteration, images, size)
+            size = len(batches[0]) // self.updates[0].accumulate_steps
+            self.ema.follow(self.gan.generator, self.iteration, len(real), size)
         self.iteration += 1
         return scalars
+
+    def _labelled_as_needed(self, batch: Batch) -> Batch:
+        """Return a batch with labels if the nets take them, and without if they do not."""
+        if not self.gan.num_classes:
+            return Batch(batch.images)
+        if batch.labels is None:
+            raise ConfigError(
+                f"{self.gan.spec.name} was built for labels of {self.gan.num_classes} classes, and "
+                "a batch has none; train on Batches(..., labels=True)"
+            )
+        return batch
 
     def fit(
         self,

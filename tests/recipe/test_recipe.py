@@ -109,8 +109,10 @@ latent: {dim: 7, prior: uniform, shared: true}
 objective: {name: minimax, label_smoothing: {real: 0.1, generator: 0.05}}
 optimizer:
   generator: {name: rmsprop, learning_rate: 1e-17, rho: 0.9}
-  discriminator: {learning_rate: 3e-5, schedule: {name: linear, start: 3, final: 0.5}}
-  encoder: {beta2: {name: steps, first: 0.9, at_steps: [3, 7], factor: 0.1}}
+  discriminator:
+    learning_rate: 3e-5
+    beta2: {name: steps, first: 0.9, at_steps: [3, 7], factor: 0.1}
+    schedule: {name: linear, start: 3, final: 0.5}
 ema: {decay: 0.999}
 samples: {every_steps: 3, grid: [3, 4], real_rows: 1}
 terms:
@@ -155,11 +157,8 @@ def test_what_is_further_down_reads_the_new_shape_by_attributes(path):
     assert (r1.weight.start_step, r1.weight.until_step, r1.every_steps) == (5, 90, 1)
     assert (lecam.weight, lecam.every_steps) == (None, 4)
     assert (r1.arguments, lecam.arguments) == ({}, {"decay": 0.9, "of": (1, 2)})
-    encoder = recipe.optimizer.of("encoder")
-    assert encoder.beta2.at_steps == (3, 7) and encoder.learning_rate == 2e-4
-    assert recipe.optimizer.further_nets() == ["encoder"]
-    assert recipe.optimizer.of("mapping") is recipe.optimizer.of("generator")
-    assert recipe.optimizer.of("discriminator").learning_rate == 3e-5
+    assert recipe.optimizer.discriminator.beta2.at_steps == (3, 7)
+    assert recipe.optimizer.discriminator.learning_rate == 3e-5
     assert recipe.trainer == {"path_length": 2.0}
     assert recipe.constraints.augment_probability.until_step is None
 
@@ -277,10 +276,8 @@ REFUSED = [
     ("terms: [{name: r1, every_steps: 0}]", "terms.0.every_steps: found 0; input should be greater"),
     ("ema: {half_life: 0}", "ema.half_life: found 0; input should be greater than 0"),
     ("ema: {decay: 0.9, half_life: 5e5}", "half_life: stands in place of decay; give one of the two"),
-    ("optimizer: {encoder: {lerning_rate: 1}}",
-     "optimizer.encoder.lerning_rate: unknown key (did you mean 'learning_rate'?)"),
-    ("optimizer: {encoder: {learning_rate: 11}}", "optimizer.encoder.learning_rate: found 11;"),
-    ("optimizer: {encoder: adam}", "optimizer.encoder: found 'adam'; allowed: a section of name"),
+    ("optimizer: {genrator: {learning_rate: 1}}",
+     "optimizer.genrator: unknown key (did you mean 'generator'?)"),
     ("optimizer: {generator: {beta1: {name: linear, first: 0, last: 0.5}}}",
      "optimizer.generator.beta1: found {'name': 'linear'"),
     ("optimizer: {generator: {name: sgd, beta2: {name: linear, first: 0, last: 0.5}}}",

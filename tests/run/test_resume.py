@@ -96,7 +96,7 @@ def test_k_and_k_iterations_are_2k(model, runs):
     whole, killed = (runs / f"{model}-{name}" / "checkpoints" for name in ("whole", "killed"))
     assert tree_bytes(whole) == tree_bytes(killed)  # manifests, figures and the best, too
     last = open_checkpoint(whole / "step-00000006")
-    assert {"generator", "discriminator", "ema", "penalties", "generator_optimizer"} <= {
+    assert {"generator", "discriminator", "ema", "terms", "generator_optimizer"} <= {
         Path(file).stem for file in last.manifest["files"]
     }
     samples = [tree_bytes(runs / f"{model}-{name}" / "samples") for name in ("whole", "killed")]

@@ -1,0 +1,42 @@
+"""Ways for labels into a net, which several models share."""
+
+from __future__ import annotations
+
+import paddle
+from paddle import Tensor, nn
+from paddle.nn import functional as F
+
+
+def with_one_hot(x: Tensor, labels: Tensor, num_classes: int) -> Tensor:
+    """Append labels as one-hot vectors (Mirza and Osindero 2014, Conditional GANs).
+
+    Args:
+        x: ``[N, D]``.
+        labels: int64 ``[N]``, 0 to ``num_classes - 1``.
+        num_classes: How many classes there are.
+
+    Returns:
+        ``[N, D + num_classes]``.
+    """
+    return paddle.concat([x, F.one_hot(labels, num_classes).astype(x.dtype)], axis=1)
+
+
+class Projection(nn.Layer):
+    """The label's part of a logit: ``e_y . h`` (Miyato and Koyama 2018, projection D).
+
+    Add it to the logit that a D makes of its features without labels.
+
+    Args:
+        num_classes: How many classes there are.
+        features: Length of h.
+    """
+
+    def __init__(self, num_classes: int, features: int) -> None:
+        super().__init__()
+        self.embedding = nn.Embedding(
+            num_classes, features, weight_attr=nn.initializer.XavierUniform()
+        )
+
+    def forward(self, features: Tensor, labels: Tensor) -> Tensor:
+        """Return ``[N, 1]`` of features ``[N, features]`` and labels int64 ``[N]``."""
+        return (self.embedding(labels) * features).sum(axis=1, keepdim=True)
