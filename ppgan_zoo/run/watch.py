@@ -11,6 +11,7 @@ from ppgan_zoo.callbacks.evaluation import Evaluation
 from ppgan_zoo.callbacks.finite import FiniteCheck
 from ppgan_zoo.callbacks.health import Health
 from ppgan_zoo.callbacks.progress import EpochLog, ProgressBar
+from ppgan_zoo.callbacks.progress_file import ProgressFile
 from ppgan_zoo.callbacks.samples import SampleGrid
 from ppgan_zoo.callbacks.visualdl import VisualDLCurves
 from ppgan_zoo.run.build import build_figure
@@ -81,6 +82,7 @@ def build_callbacks(
             go_on=recipe.recovery.write_error == "continue",
             good_until=(lambda: health.good_until) if recipe.health.stop_on and health else None,
         ),
+        ProgressFile(run.progress, job.iterations, guard),  # after the last save: it takes time
         # Last, since they close the log that the grids are written to.
         *([_curves(job, records)] if records is not None else []),
     ]

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import datetime
-import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 from pydantic import ValidationError
 
@@ -15,10 +13,6 @@ from ppgan_zoo.recipe.base import Section
 from ppgan_zoo.search.plan import Run, Search
 from ppgan_zoo.storage.files import to_json, write_atomically
 from ppgan_zoo.storage.run_directory import RunDirectory
-
-_LINE = re.compile(r"^(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3}) [A-Z]+ ", re.MULTILINE)
-_BEGIN = re.compile(_LINE.pattern + r".* (\d+) iterations of batch \d+$", re.MULTILINE)
-_ITERATION = re.compile(r" iteration (\d+) ")
 
 
 class Failure(Section):
@@ -172,40 +166,3 @@ class SearchDirectory:
         """
         found = ((run, self.read_result(run, search.file.minutes)) for run in search.runs)
         return {run: result for run, result in found if result is not None}
-
-
-class Times(NamedTuple):
-    """What a training's log says of time.
-
-    Attributes:
-        begin: Of the first iteration, in seconds since 1970.
-        end: Of the last line.
-        iterations: Done by then.
-        planned: Iterations of the recipe.
-    """
-
-    begin: float
-    end: float
-    iterations: int
-    planned: int
-
-
-def read_times(log: Path) -> Times | None:
-    """Read when a training began and ended in its log; None if it has not begun.
-
-    Of a log with several starts the first and the last line count.
-    """
-    try:
-        text = log.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        return None
-    begin = _BEGIN.search(text)
-    if begin is None:
-        return None
-    done = [int(number) for number in _ITERATION.findall(text)]
-    end = _LINE.findall(text)[-1]
-    return Times(_seconds(begin[1]), _seconds(end), max(done, default=0), int(begin[2]))
-
-
-def _seconds(stamp: str) -> float:
-    return datetime.datetime.strptime(stamp, "%Y-%m-%d %H:%M:%S,%f").timestamp()

@@ -20,7 +20,8 @@ from ppgan_zoo.errors import DataError
 from ppgan_zoo.recipe.recipe import Recipe
 from ppgan_zoo.runtime import cpu_threads
 from ppgan_zoo.search.plan import Run, Search
-from ppgan_zoo.search.results import Failure, Result, SearchDirectory, Training, read_times
+from ppgan_zoo.search.results import Failure, Result, SearchDirectory, Training
+from ppgan_zoo.storage.progress import read_progress
 from ppgan_zoo.storage.run_directory import RunDirectory
 from ppgan_zoo.storage.visualdl_reader import read_scalar_times
 
@@ -278,7 +279,7 @@ def _watch(
     stopped = False
     while process.poll() is None:
         now = time.monotonic()
-        if stage == "starting" and read_times(place.log) is not None:
+        if stage == "starting" and read_progress(place.progress) is not None:
             stage, deadline = "training", now + budget_seconds
         elif stage == "training" and now > deadline:
             stage, deadline = "saving", now + SAVE_SECONDS
@@ -299,20 +300,20 @@ def _clear(place: RunDirectory) -> None:
 
 
 def _all_done(place: RunDirectory) -> bool:
-    """Tell whether a training's log has its last iteration."""
-    times = read_times(place.log)
-    return times is not None and times.iterations >= times.planned
+    """Tell whether a training has done its last iteration."""
+    progress = read_progress(place.progress)
+    return progress is not None and progress.is_complete
 
 
 def _training(run: Run, place: RunDirectory) -> Training | None:
-    times, starts = read_times(place.log), place.starts()
-    if times is None or not starts:
+    progress, starts = read_progress(place.progress), place.starts()
+    if progress is None or not starts:
         return None
     start = starts[0]
     return Training(
-        iterations=times.iterations,
-        images=times.iterations * run.recipe.images_per_step,
-        seconds=round(times.end - times.begin, 3),
+        iterations=progress.done,
+        images=progress.done * run.recipe.images_per_step,
+        seconds=progress.seconds,
         started=start["started"],
         git_commit=start["git_commit"],
         device=start["runtime"]["device"],
@@ -322,11 +323,11 @@ def _training(run: Run, place: RunDirectory) -> Training | None:
 
 
 def _curve(place: RunDirectory) -> tuple[tuple[float, int, float], ...]:
-    times = read_times(place.log)
-    if times is None or not Path(place.visualdl).is_dir():
+    progress = read_progress(place.progress)
+    if progress is None or not Path(place.visualdl).is_dir():
         return ()
     try:
         points = read_scalar_times(place.visualdl, "metric/fid")
     except DataError:  # killed before its first record
         return ()
-    return tuple((round((at - times.begin) / 60, 4), step, value) for at, step, value in points)
+    return tuple((round((at - progress.began) / 60, 4), step, value) for at, step, value in points)

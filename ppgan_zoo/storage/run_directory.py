@@ -1,4 +1,4 @@
-"""A run directory: the recipe, a manifest, the log, VisualDL records, samples, checkpoints.
+"""A run directory: recipe, manifest, log, progress, VisualDL records, samples, checkpoints.
 
 One process at a time owns it, by a lock that the system frees when that process ends,
 however it ends.
@@ -45,6 +45,11 @@ class RunDirectory:
     def log(self) -> Path:
         """The plain log."""
         return self.path / "train.log"
+
+    @property
+    def progress(self) -> Path:
+        """How far it is: :class:`ppgan_zoo.storage.progress.Progress`."""
+        return self.path / "progress.json"
 
     @property
     def visualdl(self) -> Path:

@@ -18,9 +18,10 @@ from ppgan_zoo.data.idx import write_idx
 from ppgan_zoo.errors import CheckpointError, ConfigError
 from ppgan_zoo.search import Conditions, load_search, run_search, running
 from ppgan_zoo.search.pictures import _stack, plot_fid
-from ppgan_zoo.search.results import Failure, Result, SearchDirectory, Training, read_times
+from ppgan_zoo.search.results import Failure, Result, SearchDirectory, Training
 from ppgan_zoo.search.running import Runner
 from ppgan_zoo.search.summary import Spread, as_json, has_collapsed, report, summarise, table
+from ppgan_zoo.storage.progress import read_progress
 
 SMALL = """\
 model: {name: gan_mlp, generator: {hidden_units: [16]}, discriminator: {hidden_units: [16]}}
@@ -188,19 +189,21 @@ output.mkdir()
 (output / "manifest.json").write_text(json.dumps({"starts": [{
     "started": "2026-01-01T00:00:00+00:00", "git_commit": "abc",
     "runtime": {"device": "cpu", "threads": 2, "processor": "A chip"}}]}))
-log = (output / "train.log").open("w")
-def write(second, text):
-    print(f"2026-01-01 00:00:{second:02d},250 INFO {text}", file=log, flush=True)
-write(0, "gan_mlp on cpu 400 images of mnist (idx), 20 iterations of batch 16")
+def progress(done, seconds):
+    stretch = {"began": 1767225600.25, "first": 0, "done": done, "seconds": seconds}
+    text = json.dumps({"iterations": 20, "stretches": [stretch]})
+    (output / "new.json").write_text(text)
+    (output / "new.json").rename(output / "progress.json")
+progress(0, 0.0)
 if how == "takes long":
     def stop(*_):
-        write(30, "epoch 0.50  iteration 10  D loss 1.0")
+        progress(10, 30.0)
         sys.exit(143)
     signal.signal(signal.SIGTERM, stop)
     (output / "ready").touch()
     time.sleep(60)
     sys.exit("was not stopped")
-write(40, "epoch 1.00  iteration 20  D loss 1.0")
+progress(20, 40.0)
 """
 
 
@@ -317,7 +320,7 @@ def test_a_search_that_is_stopped_leaves_no_process_and_goes_on(search, tmp_path
         signal.signal(signal.SIGALRM, before)
     assert stopping.exists()
     # It was told to stop, and waited for.
-    assert "iteration 10" in (stopping.parent / "train.log").read_text()
+    assert read_progress(stopping.parent / "progress.json").done == 10
     results = runner.directory.results(search)
     assert [run.name for run in results] == ["base-3"]
     done = (stopping.parent.parent / "base-3" / "mark").read_text()
@@ -373,22 +376,6 @@ def test_runs_at_the_same_time_share_the_threads(search, tmp_path, stand_in, mon
     assert Conditions(jobs=2).of_a_process()["PPGAN_ZOO_THREADS"] == "3"
     results = carry_out(search, tmp_path / "out", jobs=2)
     assert sorted(results) == sorted(run.name for run in search.runs)
-
-
-def test_the_times_are_those_of_the_log(tmp_path):
-    log = tmp_path / "train.log"
-    assert read_times(log) is None
-    log.write_text("2026-01-01 10:00:00,000 WARNING careful\n")
-    assert read_times(log) is None
-    log.write_text(
-        "2026-01-01 10:00:00,000 WARNING careful\n"
-        "2026-01-01 10:00:01,500 INFO m on cpu 9 images of mnist (idx), 60 iterations of batch 4\n"
-        "2026-01-01 10:01:01,500 INFO epoch 1.00  iteration 30  D loss 1\n"
-        "2026-01-01 10:02:02,000 INFO best so far: iteration 50, fid 2.0\n"
-    )
-    times = read_times(log)
-    assert times.end - times.begin == 120.5
-    assert (times.iterations, times.planned) == (30, 60)
 
 
 # The table.
