@@ -9,11 +9,9 @@ from typing import Any
 
 from tqdm import tqdm
 
+from ppgan_zoo.callbacks.scalars import in_words, losses_in_short, means
 from ppgan_zoo.training.loop import Callback
 from ppgan_zoo.training.trainer import Trainer
-
-LOSSES = {"loss/discriminator": "D", "loss/generator": "G"}
-AVERAGED = (*LOSSES, "score/real", "score/fake")
 
 
 class _Bar(tqdm):
@@ -23,7 +21,7 @@ class _Bar(tqdm):
 
 
 class ProgressBar(Callback):
-    """Iteration, D and G loss, images/s and time left, on a terminal only.
+    """Iteration, losses, images/s and time left, on a terminal only.
 
     Args:
         total: Iterations of the whole run.
@@ -62,10 +60,9 @@ class ProgressBar(Callback):
             return
         self.bar.update()
         if trainer.iteration % self.every_steps == 0:
-            losses = " ".join(f"{LOSSES[key]} {float(scalars[key]):.3f}" for key in LOSSES)
             rate = (self.bar.format_dict["rate"] or 0.0) * self.images_per_step
-            words = f"{losses} {rate:.0f} images/s {self.tags()}".rstrip()
-            self.bar.set_postfix_str(words, refresh=False)
+            words = [*losses_in_short(scalars), f"{rate:.0f} images/s", self.tags()]
+            self.bar.set_postfix_str(" ".join(words).rstrip(), refresh=False)
 
     def on_train_end(self, trainer: Trainer, error: BaseException | None) -> None:
         """Leave the bar as it stands."""
@@ -73,7 +70,7 @@ class ProgressBar(Callback):
 
 
 class EpochLog(Callback):
-    """One log line per epoch, with the means over its iterations; one more at the end.
+    """One log line per epoch, with the means of all scalars; one more at the end.
 
     Args:
         logger: Where the lines go.
@@ -106,18 +103,14 @@ class EpochLog(Callback):
             self._write(trainer)
 
     def _write(self, trainer: Trainer) -> None:
-        count = len(self.pending)
-        means = {
-            key: sum(float(scalars[key]) for scalars in self.pending) / count for key in AVERAGED
-        }
         elapsed = time.monotonic() - self.started
-        self.logger.info(
-            "epoch %.2f  iteration %d  D loss %.4f  G loss %.4f  D(real) %.3f  D(fake) %.3f  "
-            "%.0f images/s",
-            trainer.iteration / self.steps_per_epoch, trainer.iteration,
-            means["loss/discriminator"], means["loss/generator"],
-            means["score/real"], means["score/fake"],
-            count * self.images_per_step / max(elapsed, 1e-9),
-        )  # fmt: skip
+        rate = len(self.pending) * self.images_per_step / max(elapsed, 1e-9)
+        words = [
+            f"epoch {trainer.iteration / self.steps_per_epoch:.2f}",
+            f"iteration {trainer.iteration}",
+            *in_words(means(self.pending)),
+            f"{rate:.0f} images/s",
+        ]
+        self.logger.info("%s", "  ".join(words))
         self.pending.clear()
         self.started = time.monotonic()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ppgan_zoo.callbacks.finite import NonFinite, NonFiniteError
+from ppgan_zoo.callbacks.scalars import losses_in_short
 from ppgan_zoo.data import to_uint8
 from ppgan_zoo.storage.pictures import image_grid, save_png
 from ppgan_zoo.storage.tolerance import Guard, strict
@@ -60,10 +62,7 @@ class SampleGrid(Callback):
     def on_step_end(self, trainer: Trainer, scalars: dict[str, Any]) -> None:
         """Draw, if it is time to."""
         if self.every_steps and trainer.iteration % self.every_steps == 0:
-            losses = f"D {float(scalars['loss/discriminator']):.3f}  G " + (
-                f"{float(scalars['loss/generator']):.3f}"
-            )
-            self._draw(trainer, losses)
+            self._draw(trainer, losses_in_short(scalars))
 
     def on_epoch_end(self, trainer: Trainer) -> None:
         """Draw, if it is once an epoch."""
@@ -75,14 +74,15 @@ class SampleGrid(Callback):
         if error is None and self.drawn_at != trainer.iteration:
             self._draw(trainer)
 
-    def _draw(self, trainer: Trainer, losses: str = "") -> None:
+    def _draw(self, trainer: Trainer, losses: Sequence[str] = ()) -> None:
         count, classes = self.rows * self.columns, trainer.gan.num_classes
         labels = np.arange(count) // self.columns % classes if classes else None  # a row a class
         samples = trainer.samples(count, labels)
         if not np.isfinite(samples).all():
             raise NonFiniteError(NonFinite(trainer.iteration, "generator", "image"))
         images = to_uint8(samples, trainer.gan.image_range)
-        caption = f"iteration {trainer.iteration}  {losses}" if self.real is not None else ""
+        words = [f"iteration {trainer.iteration}", *losses]
+        caption = "  ".join(words) if self.real is not None else ""
         picture = image_grid(images, self.columns, above=self.real, caption=caption)
         with self.guard("sample grids"):
             save_png(self._path(trainer.iteration), picture)
