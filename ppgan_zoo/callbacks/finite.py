@@ -19,19 +19,21 @@ class NonFinite:
 
     Attributes:
         iteration: Iterations done, with the one that it was found in.
-        net: ``"generator"`` or ``"discriminator"``.
-        what: Such as ``"loss"``, ``"gradient of layers.0.weight"``, ``"penalty/r1"``.
+        net: Whose it is: ``"generator"``, ``"discriminator"`` or a further net's name. None where
+            that is not known.
+        what: Such as ``"loss"``, ``"gradient of layers.0.weight"``, ``"term/r1"``.
         value: The number, if it was one alone.
     """
 
     iteration: int
-    net: str
+    net: str | None
     what: str
     value: float | None = None
 
     def __str__(self) -> str:
         found = "NaN or infinite" if self.value is None else str(self.value)
-        return f"iteration {self.iteration}: the {self.net}'s {self.what} is {found}"
+        owner = "" if self.net is None else f"the {self.net}'s "
+        return f"iteration {self.iteration}: {owner}{self.what} is {found}"
 
 
 class NonFiniteError(TrainingError):
@@ -68,43 +70,74 @@ class FiniteCheck(Callback):
         """Keep the scalars, and look if it is time to."""
         self._pending.append((trainer.iteration, scalars))
         if any(trainer.iteration % steps == 0 for steps in self.every_steps):
-            self._look()
+            self._look(trainer)
 
     def on_epoch_end(self, trainer: Trainer) -> None:
         """Look, before others make something of the epoch."""
-        self._look()
+        self._look(trainer)
 
     def on_train_end(self, trainer: Trainer, error: BaseException | None) -> None:
         """Look at what is left."""
         if error is None:
-            self._look()
+            self._look(trainer)
 
     def before_save(self, trainer: Trainer, state: Mapping[str, Arrays]) -> None:
         """Look at all that a checkpoint is about to hold, and at the scalars up to it."""
-        self._look()
+        self._look(trainer)
         for name, arrays in state.items():
             key = first_non_finite(arrays)
             if key is not None:
-                net = "discriminator" if name.startswith(("discriminator", "terms")) else (
-                    "generator"
-                )  # fmt: skip
-                kind = {"generator": "weight", "discriminator": "weight", "ema": "EMA weight"}
-                what = f"{kind.get(name, 'optimizer state')} {key}"
+                net, what = _in_state(trainer, name, key)
                 raise NonFiniteError(NonFinite(trainer.iteration, net, what))
 
-    def _look(self) -> None:
+    def _look(self, trainer: Trainer) -> None:
         for iteration, scalars in self._pending:
-            raise_if_not_finite(iteration, scalars)
+            raise_if_not_finite(trainer, iteration, scalars)
         self._pending.clear()  # not of what was bad: it must be found again before a save
 
 
-def raise_if_not_finite(iteration: int, scalars: Mapping[str, Any]) -> None:
-    """Raise NonFiniteError for the first of one iteration's scalars that is not finite."""
+def raise_if_not_finite(
+    trainer: Trainer, iteration: int, scalars: Mapping[str, Any], net: str | None = None
+) -> None:
+    """Raise NonFiniteError for the first of one iteration's scalars that is not finite.
+
+    Args:
+        trainer: Knows whose the terms are.
+        iteration: The iteration.
+        scalars: What :meth:`ppgan_zoo.Trainer.step` or a loss of the game returned.
+        net: Whose loss returned them, if that is known.
+    """
     for key, scalar in scalars.items():
         value = float(scalar)
         if not math.isfinite(value):
-            kind, _, name = key.partition("/")
-            net = name if kind == "loss" else "discriminator"
-            raise NonFiniteError(
-                NonFinite(iteration, net, "loss" if kind == "loss" else key, value)
-            )
+            owner, what = _owner_of_scalar(trainer, key)
+            raise NonFiniteError(NonFinite(iteration, owner or net, what, value))
+
+
+def _owner_of_scalar(trainer: Trainer, key: str) -> tuple[str | None, str]:
+    """Return whose a scalar is, and what to call it."""
+    kind, _, name = key.partition("/")
+    if kind == "loss":
+        return name, "loss"
+    if kind == "score":
+        return "discriminator", key
+    return (trainer.game.terms.net_of(name) if kind == "term" else None), key
+
+
+def _in_state(trainer: Trainer, file: str, key: str) -> tuple[str | None, str]:
+    """Return whose an array of a trainer's state is, and what to call it."""
+    nets = trainer.gan.nets
+    if file in nets:
+        return file, f"weight {key}"
+    if file == "ema":
+        return "generator", f"EMA weight {key}"
+    if file == "terms":
+        term, _, _ = key.partition(".")
+        return trainer.game.terms.net_of(term), f"state of term {key}"
+    for update in trainer.updates:
+        if file == f"{update.net}_optimizer":
+            other, _, rest = key.partition(".")  # of the nets that learn with the first one
+            if other in list(update.nets)[1:]:
+                return other, f"optimizer state {rest}"
+            return update.net, f"optimizer state {key}"
+    return None, f"state of {file} {key}"

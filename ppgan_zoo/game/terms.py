@@ -215,6 +215,10 @@ class Terms:
         """Return the terms of one net's loss."""
         return tuple(term for term in self.terms if term.net == net)
 
+    def net_of(self, name: str) -> Net | None:
+        """Return in whose loss a term is; None if there is no such term."""
+        return next((term.net for term in self.terms if term.name == name), None)
+
     def due(self, net: Net, iteration: int, *, lazy: bool) -> list[Term]:
         """Return the terms of an update: those in each, or the `lazy` ones that are due."""
         return [

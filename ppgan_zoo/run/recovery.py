@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import paddle
-from paddle import Tensor, nn
+from paddle import Tensor
 
 from ppgan_zoo.callbacks.finite import NonFinite, NonFiniteError, raise_if_not_finite
 from ppgan_zoo.errors import CheckpointError, TrainingError
@@ -23,8 +23,9 @@ LOSSES = {
     "loss_of_real": "discriminator",
     "loss_of_fake": "discriminator",
     "generator_loss": "generator",
+    "lazy_loss": None,
 }
-"""The methods of a game that make a loss, and whose it is."""
+"""The methods of a game that make a loss, and whose it is; None: their first argument's."""
 
 FreshTrainer = Callable[[], Trainer]
 """Builds the run's trainer as it was before the first iteration."""
@@ -127,7 +128,7 @@ def first_cause(trainer: Trainer, batches: BatchSource, until: int) -> NonFinite
     try:
         while trainer.iteration < until:
             scalars = trainer.step(batches[trainer.iteration])
-            raise_if_not_finite(trainer.iteration, scalars)
+            raise_if_not_finite(trainer, trainer.iteration, scalars)
     except NonFiniteError as error:
         return error.found
     return None
@@ -138,32 +139,35 @@ def _watch_losses(trainer: Trainer) -> None:
         loss_of = getattr(trainer.game, method)
 
         def watched(
-            *arguments: Any, _net: str = net, _loss_of: Any = loss_of, **options: Any
-        ) -> tuple[Tensor, dict[str, Tensor]]:
+            *arguments: Any, _net: str | None = net, _loss_of: Any = loss_of, **options: Any
+        ) -> tuple[Tensor | None, dict[str, Tensor]]:
             loss, scalars = _loss_of(*arguments, **options)
-            # What the loss is made of comes first: a penalty is the cause of its sum.
-            raise_if_not_finite(trainer.iteration + 1, {**scalars, f"loss/{_net}": loss})
+            owner = _net or arguments[0]
+            # What the loss is made of comes first: a term is the cause of its sum.
+            made_of = scalars if loss is None else {**scalars, f"loss/{owner}": loss}
+            raise_if_not_finite(trainer, trainer.iteration + 1, made_of, owner)
             return loss, scalars
 
         setattr(trainer.game, method, watched)
 
 
 def _watch_step(trainer: Trainer, update: Update) -> None:
-    layer: nn.Layer = trainer.gan.nets[update.net]
     optimizer_step = update.optimizer.step
 
     def watched() -> None:
-        parameters = list(layer.named_parameters())
-        gradients = ((name, p.grad) for name, p in parameters if p.grad is not None)
-        _raise_at(trainer, update, "gradient of", gradients)
+        for net, layer in update.nets.items():
+            parameters = layer.named_parameters()
+            gradients = ((name, p.grad) for name, p in parameters if p.grad is not None)
+            _raise_at(trainer, net, "gradient of", gradients)
         optimizer_step()
-        _raise_at(trainer, update, "weight", parameters)
-        _raise_at(trainer, update, "optimizer state", update.optimizer.state_dict().items())
+        for net, layer in update.nets.items():
+            _raise_at(trainer, net, "weight", layer.named_parameters())
+        _raise_at(trainer, update.net, "optimizer state", update.optimizer.state_dict().items())
 
     update.optimizer.step = watched
 
 
-def _raise_at(trainer: Trainer, update: Update, kind: str, tensors: Any) -> None:
+def _raise_at(trainer: Trainer, net: str, kind: str, tensors: Any) -> None:
     for name, tensor in tensors:
         if isinstance(tensor, paddle.Tensor) and not bool(paddle.isfinite(tensor).all()):
-            raise NonFiniteError(NonFinite(trainer.iteration + 1, update.net, f"{kind} {name}"))
+            raise NonFiniteError(NonFinite(trainer.iteration + 1, net, f"{kind} {name}"))

@@ -1,21 +1,28 @@
 """NaN and infinity: found by iteration and net, never saved, stopped at or gone back from."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import paddle
 import pytest
 from conftest import tree_bytes
+from paddle import nn
 
 from ppgan_zoo import cli
 from ppgan_zoo.callbacks.finite import FiniteCheck, NonFiniteError
 from ppgan_zoo.errors import TrainingError
 from ppgan_zoo.game.game import Game
+from ppgan_zoo.game.terms import Term, Terms
+from ppgan_zoo.models.gan import build_gan
 from ppgan_zoo.recipe.load import load_recipe
+from ppgan_zoo.registry import MODELS
 from ppgan_zoo.run import train
+from ppgan_zoo.run.recovery import first_cause
 from ppgan_zoo.storage.retention import list_checkpoints
 from ppgan_zoo.storage.run_directory import RunDirectory
 from ppgan_zoo.storage.visualdl_reader import read_scalars
+from ppgan_zoo.training.assemble import make_trainer
 from ppgan_zoo.training.trainer import Trainer
 
 SPARSE = ["log.every_steps=5"]  # looked at after iterations 5 and 10, and before saves: 4, 8, 12
@@ -230,15 +237,95 @@ def test_the_first_of_the_kept_iterations_is_named():
             check.on_step_end(trainer, {"loss/generator": paddle.ones([]), "score/fake": scores})
 
 
+class Encoder(nn.Layer):
+    """A third net: images to codes."""
+
+    def __init__(self, *, image_shape=(1, 28, 28)):
+        super().__init__()
+        self.layer = nn.Linear(784, 4)
+
+    def forward(self, images):
+        return self.layer(images.reshape([-1, 784]))
+
+
+def encoding(inputs):
+    """G's images must tell their code."""
+    return ((inputs.gan.nets["encoder"](inputs.fake.images) - inputs.code.z) ** 2).mean()
+
+
+ENCODING = Term("encoding", "none", encoding, 1.0, net="generator")
+
+
+def three_nets(*terms):
+    """Return a trainer of gan_mlp and an encoder, which learns with G."""
+    spec = replace(MODELS.get("gan_mlp"), other_nets={"encoder": Encoder})
+    small = {"hidden_units": (8,)}
+    gan = build_gan(spec, {"latent_dim": 4, **small}, small, encoder={})
+    return make_trainer(gan, terms=[ENCODING, *terms], ema_decay=0.9)
+
+
 @pytest.mark.parametrize(
-    ("file", "net", "words"),
+    ("file", "key", "said"),
     [
-        ("generator", "generator", "weight w"),
-        ("ema", "generator", "EMA weight w"),
-        ("discriminator_optimizer", "discriminator", "optimizer state w"),
+        ("generator", "w", "the generator's weight w is"),
+        ("encoder", "layer.weight", "the encoder's weight layer.weight is"),
+        ("ema", "w", "the generator's EMA weight w is"),
+        ("discriminator_optimizer", "w|moment1", "the discriminator's optimizer state w|moment1 is"),
+        ("generator_optimizer", "w|moment1", "the generator's optimizer state w|moment1 is"),
+        ("generator_optimizer", "encoder.w|m", "the encoder's optimizer state w|m is"),
+        ("discriminator_optimizer", "encoder.w|m", "the discriminator's optimizer state encoder.w|m"),
+        ("terms", "lecam.real", "the discriminator's state of term lecam.real is"),
+        ("terms", "encoding.mean", "the generator's state of term encoding.mean is"),
+        ("pace", "rate", ": state of pace rate is"),
+    ],
+)  # fmt: skip
+def test_a_state_is_looked_at_before_it_is_saved(file, key, said):
+    trainer = three_nets("lecam")
+    trainer.iteration = 8
+    with pytest.raises(NonFiniteError, match="^iteration 8: .* is NaN or infinite$") as caught:
+        FiniteCheck(1).before_save(trainer, {file: {key: np.float32([1.0, np.nan])}})
+    assert said in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("scalar", "said"),
+    [
+        ("loss/encoder", "iteration 1: the encoder's loss is nan"),
+        ("score/real", "iteration 1: the discriminator's score/real is nan"),
+        ("term/r1", "iteration 1: the discriminator's term/r1 is nan"),
+        ("term/encoding", "iteration 1: the generator's term/encoding is nan"),
+        ("term/unknown", "iteration 1: term/unknown is nan"),
+        ("balance", "iteration 1: balance is nan"),
     ],
 )
-def test_a_state_is_looked_at_before_it_is_saved(file, net, words):
-    trainer = type("Trainer", (), {"iteration": 8})()
-    with pytest.raises(NonFiniteError, match=f"iteration 8: the {net}'s {words} is NaN or inf"):
-        FiniteCheck(1).before_save(trainer, {file: {"w": np.float32([1.0, np.nan])}})
+def test_a_scalar_is_put_down_to_the_net_whose_it_is(scalar, said):
+    trainer = three_nets("r1")
+    trainer.iteration = 1
+    with pytest.raises(NonFiniteError) as caught:
+        FiniteCheck(1).on_step_end(trainer, {"loss/generator": 1.0, scalar: math.nan})
+    assert str(caught.value) == said
+
+
+@pytest.mark.parametrize("every_steps", [1, 2])
+def test_the_cause_is_found_in_a_term_of_the_generator(every_steps, batches):
+    trainer = three_nets()
+    bad = replace(
+        ENCODING, name="bad", every_steps=every_steps,
+        function=lambda inputs: encoding(inputs) * (math.inf if inputs.iteration >= 2 else 1.0),
+    )  # fmt: skip
+    trainer.game.terms = Terms([bad])
+    found = first_cause(trainer, batches, 5)
+    assert str(found) == "iteration 3: the generator's term/bad is inf"
+
+
+def test_the_cause_is_found_in_a_third_net(batches):
+    trainer = three_nets()
+
+    def steep(inputs):
+        weight = inputs.gan.nets["encoder"].layer.weight
+        slope = (weight * 0.0).sum().sqrt()  # its value is 0 and its slope infinite
+        return encoding(inputs) + (slope if inputs.iteration == 1 else 0.0)
+
+    trainer.game.terms = Terms([replace(ENCODING, function=steep)])
+    found = first_cause(trainer, batches, 5)
+    assert str(found) == "iteration 2: the encoder's gradient of layer.weight is NaN or infinite"
