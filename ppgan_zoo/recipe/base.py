@@ -47,7 +47,7 @@ class Section(BaseModel):
     """Base of every section: strict types, no unknown key, nothing changed later.
 
     Attributes:
-        moved: Keys that a section had once, with what to write instead.
+        moved: Keys that a section had once, with their names at the top level now.
         needs: Keys that have no effect unless another key is set
             (:func:`keys_without_effect`).
     """

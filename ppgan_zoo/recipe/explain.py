@@ -7,8 +7,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, get_args
 
+import yaml
+
 from ppgan_zoo.errors import ConfigError, did_you_mean
 from ppgan_zoo.recipe.base import Section
+
+MAX_SHOWN = 200  # characters of a value that is to be written elsewhere
 
 
 def explain(error: Any, key: str, root: type[Section]) -> str:
@@ -23,7 +27,7 @@ def explain(error: Any, key: str, root: type[Section]) -> str:
     if kind == "extra_forbidden":
         section, name = _section_at(root, error["loc"][:-1]), str(error["loc"][-1])
         if name in section.moved:
-            return f"{key}: {section.moved[name]}"
+            return _moved(key, section.moved[name], found)
         allowed = list(section.model_fields)
         return f"{key}: unknown key{did_you_mean(name, allowed)}; allowed: {', '.join(allowed)}"
     if kind == "missing":
@@ -70,6 +74,17 @@ def _sections_in(annotation: Any) -> Iterator[type[Section]]:
         yield annotation
     for inner in get_args(annotation):
         yield from _sections_in(inner)
+
+
+def _moved(key: str, to: str, found: Any) -> str:
+    """Return what to write in the place of a key that stands at the top level now."""
+    line = f"{key}: stands at the top level now, as {to}; "
+    if not found:  # as in the recipe of a run, in which every key stands
+        return f"{line}found {_short(found)}: leave the key out"
+    text = yaml.safe_dump(_tuples_to_lists(found), default_flow_style=True, sort_keys=False)
+    text = " ".join(text.split())
+    shown = text if len(text) <= MAX_SHOWN else "what stands here"
+    return f"{line}write {to}: {shown} there, and leave the key out"
 
 
 def _short(value: Any) -> str:

@@ -138,9 +138,7 @@ class Constraints(Section):
     augment: tuple[AugmentationName, ...] = ()
     augment_probability: Annotated[float | Schedule[Share], number_or_schedule(Share)] = 1.0
 
-    moved: ClassVar = {
-        "penalties": "stands at the top level now, as terms; write terms: [{name: r1, weight: 10}]"
-    }
+    moved: ClassVar = {"penalties": "terms"}
     needs: ClassVar = {
         "augment_probability": Needs(
             "constraints.augment", lambda recipe: bool(recipe.constraints.augment)

@@ -267,7 +267,7 @@ REFUSED = [
      "constraints.augment.0: unknown augmentation 'cut_out' (did you mean 'cutout'?); known: color"),
     ("constraints: {augment_probability: 1.1}", "augment_probability: found 1.1; input should be less"),
     ("constraints: {penalties: [{name: r1}]}",
-     "constraints.penalties: stands at the top level now, as terms; write terms: [{name: r1, "),
+     "constraints.penalties: stands at the top level now, as terms; write terms: [{name: r1}] there"),
     ("terms: {name: r1}", "terms: found {'name': 'r1'}; input should be a valid list"),
     ("terms: [r1]", "terms.0: found 'r1'; allowed: a section of name, weight, every_steps"),
     ("terms: [{weight: 1}]", "terms.0.name: this key is needed and missing"),

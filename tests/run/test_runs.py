@@ -9,6 +9,7 @@ import time
 import pytest
 from conftest import ROOT, tree_bytes
 
+from ppgan_zoo import cli
 from ppgan_zoo.errors import CheckpointError, ConfigError, DataError
 from ppgan_zoo.recipe.load import load_recipe
 from ppgan_zoo.run import train
@@ -147,6 +148,39 @@ def test_a_kill_between_the_last_checkpoint_and_the_note_of_the_best_is_made_goo
 def test_a_resume_cannot_make_it_another_run(override, whole):
     with pytest.raises(ConfigError, match="cannot be changed on a resume"):
         train.resume(whole, [override], offline=True)
+
+
+@pytest.mark.parametrize(
+    ("old", "said"),
+    [
+        ("[]", "found []: leave the key out"),
+        (
+            "\n  - name: r1\n    weight: 3.0\n    every_steps: 4",
+            "write terms: [{name: r1, weight: 3.0, every_steps: 4}] there, and leave the key out",
+        ),
+    ],
+)
+def test_a_run_of_an_old_recipe_is_told_what_to_write(old, said, whole, tmp_path, capsys):
+    """Of a version whose terms stood in the section constraints, where every run's recipe has it."""
+    run = RunDirectory(shutil.copytree(whole.path, tmp_path / "run"))
+    text = run.recipe.read_text()
+    assert text.count("\nconstraints:\n") == text.count("terms: []\n") == 1
+    text = text.replace("terms: []\n", "")
+    text = text.replace("\nconstraints:\n", f"\nconstraints:\n  penalties: {old}\n")
+    run.recipe.write_text(text)
+    line = text[: text.index("  penalties:")].count("\n") + 1
+    before = tree_bytes(run.path)
+    assert cli.main(["train", "--resume", str(run.path), "--offline"]) == 2
+    assert capsys.readouterr().err == (
+        f"ppgan-zoo: {run.recipe}:{line}: constraints.penalties: stands at the top level now, as "
+        f"terms; {said}\n"
+    )
+    assert tree_bytes(run.path) == before
+    # What it says is right.
+    terms = said.removeprefix("write ").split(" there")[0] if "write" in said else "terms: []"
+    section = text[text.index("  penalties:") : text.index("  spectral_norm:")]
+    run.recipe.write_text(text.replace(section, "") + terms + "\n")
+    assert [term.name for term in load_recipe(run.recipe).terms] == (["r1"] if old != "[]" else [])
 
 
 def test_a_resume_on_other_data_is_refused(recipe, tmp_path):
