@@ -9,6 +9,7 @@ from pathlib import Path
 from ppgan_zoo import runtime
 from ppgan_zoo.commands.arguments import add_device, check_model
 from ppgan_zoo.errors import ConfigError
+from ppgan_zoo.registry import DATA
 from ppgan_zoo.storage.files import to_json, write_atomically
 
 
@@ -33,8 +34,8 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         "--split", choices=("test", "train"), default="test",
         help="real images to compare with (default: test)",
     )  # fmt: skip
-    parser.add_argument("--data", metavar="SET", choices=("mnist", "fashion_mnist", "folder"),
-                        help="the image set (default: the run's)")  # fmt: skip
+    parser.add_argument("--data", metavar="SET",
+                        help="mnist or another kind of data (default: the run's)")  # fmt: skip
     parser.add_argument("--data-dir", metavar="DIR", help="where the data set lies")
     parser.add_argument("--offline", action="store_true", help="never use the network")
     parser.add_argument("--seed", type=int, default=0, help="of the samples")
@@ -50,6 +51,8 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
 def _run(options: argparse.Namespace) -> int:
     from ppgan_zoo.metrics.suite import check_metrics
 
+    if options.data is not None:
+        DATA.check_name(options.data, where="--data")
     metrics = None
     if options.metrics is not None:
         metrics = tuple(check_metrics(options.metrics.split(","), classes=True, labels=True))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -12,6 +12,7 @@ import numpy as np
 from ppgan_zoo.data import ImageSet, load_image_set
 from ppgan_zoo.errors import ConfigError, DataError
 from ppgan_zoo.metrics.suite import FEWEST
+from ppgan_zoo.registry import DATA
 
 REAL_IMAGES = 10_000
 """The most real images that samples are compared with: as many as the test sets have."""
@@ -22,9 +23,11 @@ class DataSource:
     """The image set of an evaluation.
 
     Attributes:
-        name: ``"mnist"``, ``"fashion_mnist"`` or ``"folder"``.
+        name: Of a kind of data.
         train_directory: Where its training split is; None for the known places.
-        test_directory: Where its test split is; None for the known places.
+        test_directory: Where its test split is; None for the known places. Of a kind without
+            splits, where the images are that are held out.
+        options: Of the kind itself.
         trained_on: What the run's manifest says of its images; None if there is no run.
         best_on_test: Whether the run chose its best checkpoint by the test images.
     """
@@ -32,6 +35,7 @@ class DataSource:
     name: str
     train_directory: str | None
     test_directory: str | None
+    options: Mapping[str, Any] = field(default_factory=dict)
     trained_on: Mapping[str, Any] | None = None
     best_on_test: bool = False
 
@@ -63,8 +67,8 @@ class RealImages:
     def test(self) -> ImageSet:
         """The whole test split."""
         directory = self.source.test_directory
-        if self.source.name == "folder" and directory is not None:
-            return self._load("train", directory)
+        if directory is not None and not DATA.get(self.source.name).has_splits:
+            return self._load("train", directory)  # all that it has
         try:
             return self._load("test", directory)
         except (ConfigError, DataError) as error:
@@ -82,6 +86,7 @@ class RealImages:
             image_size=height,
             channels=channels,
             notify=self.notify,
+            options=self.source.options,
         )
 
     @property

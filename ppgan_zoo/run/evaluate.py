@@ -12,6 +12,7 @@ from ppgan_zoo.evaluation.protocol import Protocol, evaluate_sampler
 from ppgan_zoo.evaluation.real_images import DataSource
 from ppgan_zoo.evaluation.sampler import open_sampler
 from ppgan_zoo.recipe.load import load_recipe
+from ppgan_zoo.registry import DATA
 from ppgan_zoo.storage.run_directory import RunDirectory
 
 
@@ -55,11 +56,12 @@ def find_data(path: Path, name: str | None = None, directory: str | None = None)
     Args:
         path: The run, checkpoint or exported model.
         name: Of the image set; None for the run's.
-        directory: A data directory with both splits; for ``"folder"`` the pictures that are
-            held out, since a folder has no splits.
+        directory: A data directory with both splits; of a kind of data without splits, such as
+            ``"folder"``, the images that are held out.
 
     Raises:
         ConfigError: There is no run to ask, and no set is named.
+        UnknownNameError: No such kind of data.
     """
     run = next(
         (RunDirectory(at) for at in (path, path.parent.parent) if (at / "recipe.yml").is_file()),
@@ -72,14 +74,16 @@ def find_data(path: Path, name: str | None = None, directory: str | None = None)
                 f"{path}: is not in a run, whose recipe would name the data; give --data mnist or "
                 "another set"
             )
-        return DataSource(name, None if name == "folder" else directory, directory)
+        split = DATA.get(name, where="--data").has_splits
+        return DataSource(name, directory if split else None, directory)
     own = recipe.data.directory
-    is_folder = recipe.data.name == "folder"
+    split = DATA.get(recipe.data.name).has_splits
     starts = run.starts()
     return DataSource(
         recipe.data.name,
-        train_directory=own if is_folder else directory or own,
-        test_directory=directory if is_folder else directory or own,
+        train_directory=(directory or own) if split else own,
+        test_directory=(directory or own) if split else directory,
+        options=recipe.data.options,
         trained_on=starts[0]["data"] if starts else None,
         best_on_test=recipe.checkpoint.best_by == "fid" and recipe.evaluation.split == "test",
     )

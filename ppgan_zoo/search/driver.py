@@ -98,9 +98,15 @@ def check(search: Search, runs: list[Run], conditions: Conditions) -> None:
     except ZooError as error:
         raise ConfigError(f"{search.path}: evaluate: {error}") from None
     if settings.split == "test":
-        folder = conditions.data_directory or runs[0].recipe.data.directory
+        section = conditions.apply(runs[0].recipe).data
         try:
-            load_image_set(name, split="test", directory=folder, offline=conditions.offline)
+            load_image_set(
+                name,
+                split="test",
+                directory=section.directory,
+                offline=conditions.offline,
+                options=section.options,
+            )
         except ZooError as error:
             raise ConfigError(
                 f"{search.path}: evaluate.split: {error}; or compare with training images, which "

@@ -19,6 +19,7 @@ from ppgan_zoo.recipe.explain import explain, kind_of
 from ppgan_zoo.recipe.load import find_recipe, load_recipe
 from ppgan_zoo.recipe.recipe import Recipe
 from ppgan_zoo.recipe.strict_yaml import Document, lists_to_tuples, read_yaml
+from ppgan_zoo.registry import DATA
 
 SETTING_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")  # becomes the name of a folder
 SET_BY_THE_SEARCH = {"seed": "the key seeds", "data.directory": "--data-dir"}
@@ -150,10 +151,9 @@ def load_search(path: Path) -> Search:
             f"{path}: settings: they train on {' and '.join(sorted(sets))}, whose figures do not "
             "compare; make a search for each"
         )
-    if sets == {"folder"} and file.evaluate.split == "test":
-        raise ConfigError(
-            f"{path}: evaluate.split: a folder of images has no test split; set it to train"
-        )
+    (name,) = sets
+    if file.evaluate.split == "test" and not DATA.get(name).has_splits:
+        raise ConfigError(f"{path}: evaluate.split: {name} has no test split; set it to train")
     return Search(path, file, tuple(runs))
 
 

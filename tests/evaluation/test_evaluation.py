@@ -9,6 +9,7 @@ from conftest import ROOT, TINY, Projection
 
 from ppgan_zoo.cli import main
 from ppgan_zoo.data import ImageSet, load_image_set, write_idx
+from ppgan_zoo.data.kinds import DataKind
 from ppgan_zoo.errors import CheckpointError, ConfigError, DataError
 from ppgan_zoo.evaluation.protocol import Protocol
 from ppgan_zoo.evaluation.real_images import choose
@@ -21,6 +22,7 @@ from ppgan_zoo.metrics.features import FeatureSet
 from ppgan_zoo.metrics.frechet import Gaussian, frechet_distance
 from ppgan_zoo.models.restore import find_checkpoint
 from ppgan_zoo.recipe.load import load_recipe, recipe_from
+from ppgan_zoo.registry import DATA
 from ppgan_zoo.run import train
 from ppgan_zoo.run.evaluate import evaluate, find_data
 from ppgan_zoo.storage.files import sha256_file
@@ -249,6 +251,35 @@ def test_the_data_are_the_runs_own_or_the_named_ones(run, data_dir, tmp_path):
     assert find_data(tmp_path, "folder", "x").train_directory is None
 
 
+def test_a_plugins_kind_of_data_is_as_good_as_the_zoos(run, tmp_path, network, monkeypatch, capsys):
+    """One without splits, whose images are held out by a directory, and with an option."""
+    loaded = []
+
+    def load(*, directory, split, offline, image_size, channels, limit, notify, shade=0):
+        loaded.append((directory, split, shade))
+        pixels = np.random.default_rng(len(str(directory))).integers(0, 256, (150, 1, 28, 28))
+        images = pixels.astype(np.uint8)
+        return ImageSet.of("noise", images, source="directory", location=str(directory))
+
+    monkeypatch.setitem(DATA._registered, "noise", DataKind("noise", load, has_splits=False))
+    arguments = ["--data", "noise", "--data-dir", "held_out", "--num-samples", "150", "--no-floor"]
+    arguments += ["--features", "digits-v1", "--metrics", "fid", "--format", "json"]
+    assert main(["evaluate", str(run), *arguments]) == 0
+    result = json.loads(capsys.readouterr().out)
+    assert (result["real"]["name"], result["real"]["count"]) == ("noise", 150)
+    assert loaded == [("held_out", "train", 0)]
+    own = shutil.copytree(run, tmp_path / "own")
+    text = (own / "recipe.yml").read_text()
+    (own / "recipe.yml").write_text(
+        text.replace("name: mnist", "name: noise").replace("options: {}", "options: {shade: 3}")
+    )
+    source = find_data(own, directory="held_out")
+    assert source.test_directory == "held_out" != source.train_directory
+    protocol = Protocol("digits-v1", num_samples=150, metrics=("fid",), floor=False)
+    evaluate(own, protocol, directory="held_out")
+    assert loaded[1:] == [("held_out", "train", 3)]
+
+
 def test_a_choice_of_images_is_random_and_always_the_same():
     images = np.arange(500, dtype=np.uint8)[:, None, None, None]
     whole = ImageSet.of("s", images, np.arange(500), source="", location="")
@@ -372,6 +403,7 @@ def test_the_command_prints_json_and_loud_notes(run, capsys):
         (["--output", "result.txt"], "--output result.txt: give a name that ends in .json"),
         (["--output", "/nowhere/r.json"], "in a folder"),
         (["--num-samples", "3"], "--num-samples 3"),
+        (["--data", "mnits"], "--data: unknown kind of data 'mnits' (did you mean 'mnist'?)"),
     ],
 )
 def test_a_mistake_is_one_line(arguments, message, run, capsys):

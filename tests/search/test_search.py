@@ -15,7 +15,9 @@ from PIL import Image
 from ppgan_zoo.cli import main
 from ppgan_zoo.data import load_image_set
 from ppgan_zoo.data.idx import write_idx
+from ppgan_zoo.data.kinds import DataKind
 from ppgan_zoo.errors import CheckpointError, ConfigError
+from ppgan_zoo.registry import DATA
 from ppgan_zoo.search import Conditions, load_search, run_search, running
 from ppgan_zoo.search.pictures import _stack, plot_fid
 from ppgan_zoo.search.results import Failure, Result, SearchDirectory, Training
@@ -134,6 +136,20 @@ def test_a_mistake_in_the_file_is_one_line_before_anything_runs(
     assert main(["search", str(search_file), "--output", str(tmp_path / "out")]) == 2
     assert len(capsys.readouterr().err.splitlines()) == 1
     assert not (tmp_path / "out").exists()
+
+
+def test_data_without_a_test_split_are_compared_with_as_they_are(search_file, monkeypatch):
+    def load(*, directory, split, offline, image_size, channels, limit, notify):
+        raise AssertionError("a plan loads no images")
+
+    kind = DataKind("noise", load, has_splits=False)
+    monkeypatch.setitem(DATA._registered, "noise", kind)
+    text = SEARCH.replace("overrides: {", "overrides: {data.name: noise, ")
+    search_file.write_text(text)
+    with pytest.raises(ConfigError, match="evaluate.split: noise has no test split; set it to tr"):
+        load_search(search_file)
+    search_file.write_text(text + "evaluate: {split: train}\n")
+    assert len(load_search(search_file).runs) == 4
 
 
 @pytest.mark.parametrize(
