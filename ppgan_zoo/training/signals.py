@@ -7,6 +7,8 @@ the size of its logits. Measuring changes nothing that training depends on.
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -49,7 +51,8 @@ def take_signals(trainer: Trainer, real: Batch, count: int = 64) -> Signals:
     """Take the figures of a trainer as it stands.
 
     Costs one forward of G and two of D, and one backward through D to the samples. Leaves
-    weights, running statistics, gradients and the trainer's random numbers as they were.
+    weights, running statistics, gradients, what terms remember and the trainer's random
+    numbers as they were.
 
     Args:
         trainer: Between two iterations.
@@ -62,7 +65,7 @@ def take_signals(trainer: Trainer, real: Batch, count: int = 64) -> Signals:
     shown = real.map(lambda array: paddle.to_tensor(array[:count]))
     moment = trainer.chance.health(trainer.iteration)
     code = moment.code(count)
-    with layer_state(gan.generator), layer_state(gan.discriminator):
+    with _kept(trainer):
         fake, gradient = _gradient_to_samples(trainer, shown, code, moment)
         with paddle.no_grad():
             real_scores, fake_scores = (
@@ -126,6 +129,21 @@ def memorisation(
     return nearest / max(float(np.median(np.sqrt(of_others))), EPSILON)
 
 
+@contextlib.contextmanager
+def _kept(trainer: Trainer) -> Iterator[None]:
+    """Put back, at the end, what forwards of the nets and losses of the game change."""
+    remembered = {
+        name: {key: array.copy() for key, array in part.state().items()}
+        for name, part in trainer.parts.items()
+    }
+    with contextlib.ExitStack() as nets:
+        for net in trainer.gan.nets.values():
+            nets.enter_context(layer_state(net))
+        yield
+    for name, part in trainer.parts.items():
+        part.load_state(remembered[name])
+
+
 def _gradient_to_samples(
     trainer: Trainer, real: Batch, code: Code, moment: Moment
 ) -> tuple[Tensor, Tensor]:
@@ -139,7 +157,7 @@ def _gradient_to_samples(
         returned.append(output)
 
     gan = trainer.gan
-    with frozen(gan.discriminator):  # as in G's own updates
+    with frozen(*(net for name, net in gan.nets.items() if name != "generator")):
         with hooked([gan.generator], keep):
             loss, _ = trainer.game.generator_loss(gan, real, code, moment)
         fake = returned[-1]

@@ -4,12 +4,14 @@ import io
 import json
 import logging
 import math
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
 import paddle
 import pytest
 from conftest import tree_bytes
+from paddle import nn
 
 import ppgan_zoo
 from ppgan_zoo.callbacks.health import TROUBLE_NAMES, Health
@@ -17,9 +19,12 @@ from ppgan_zoo.callbacks.progress import ProgressBar
 from ppgan_zoo.cli import main
 from ppgan_zoo.data.batches import Batch
 from ppgan_zoo.errors import ConfigError
+from ppgan_zoo.game.terms import Term
 from ppgan_zoo.game.view import View
+from ppgan_zoo.models.gan import build_gan
 from ppgan_zoo.models.weights import spectral_norm
 from ppgan_zoo.recipe.load import load_recipe, recipe_from
+from ppgan_zoo.registry import MODELS
 from ppgan_zoo.run import train
 from ppgan_zoo.storage.retention import list_checkpoints
 from ppgan_zoo.storage.run_directory import RunDirectory
@@ -35,7 +40,8 @@ def small_trainer(name="gan_mlp", **options):
     sizes = {"gan_mlp": {"hidden_units": (16,)}, "gan_mlp_bn": {"hidden_units": (16,)}}.get(
         name, {}
     )
-    gan = ppgan_zoo.create(name, latent_dim=4, generator=sizes, **options.pop("nets", {}))
+    shared = {key: options.pop(key) for key in ("num_classes",) if key in options}
+    gan = ppgan_zoo.create(name, latent_dim=4, generator=sizes, **shared, **options.pop("nets", {}))
     if options.pop("normalised", False):
         spectral_norm(gan.discriminator)
     return make_trainer(gan, seed=1, **options)
@@ -45,8 +51,11 @@ def real_images(count=8, shape=(1, 28, 28)):
     return np.random.default_rng(0).uniform(-1, 1, (count, *shape)).astype(np.float32)
 
 
+LABELS = np.int64([0, 1, 2, 0, 1, 2, 2, 2])
+
+
 def signals_of(trainer, count=8):
-    return take_signals(trainer, Batch(real_images(count)))
+    return take_signals(trainer, Batch(real_images(count), LABELS[:count]))
 
 
 class Same:
@@ -115,6 +124,7 @@ def test_the_gradient_to_g_is_that_of_a_linear_discriminator():
         ("gan_mlp", {"view": View(augment=("translation",)), "objective": "relativistic_pairing"}),
         ("gan_mlp", {"normalised": True}),
         ("gan_mlp_bn", {"ema_decay": 0.9}),
+        ("gan_mlp_bn", {"num_classes": 3, "objective": "relativistic_average"}),
         ("dcgan_fashion", {"nets": {"discriminator": {"channels": 2}}}),
         ("dcgan_dropout", {"nets": {"discriminator": {"channels": (8, 8, 8)}}}),
     ],
@@ -123,7 +133,7 @@ def test_a_check_changes_nothing_that_training_depends_on(name, options):
     def train_two(checked):
         trainer = small_trainer(name, **options)
         for step in range(2):
-            trainer.step(real_images())
+            trainer.step(Batch(real_images(), LABELS))
             if checked:
                 assert math.isfinite(signals_of(trainer).generator_gradient)
         for parameter in [
@@ -145,6 +155,83 @@ def test_a_check_works_on_packed_images():
         nets={"discriminator": {"image_shape": (2, 28, 28)}}, view=View(packing=2)
     )
     assert len(signals_of(trainer, 7).samples) == 6
+
+
+def test_images_are_judged_with_their_own_labels():
+    trainer = small_trainer(num_classes=3)
+    judge, judged = trainer.gan.discriminator.forward, []
+
+    def judging(images, labels):
+        judged.append(labels.numpy().tolist())
+        return judge(images, labels) * 0.0 + labels.reshape([-1, 1]).astype("float32")
+
+    trainer.gan.discriminator.forward = judging
+    found = signals_of(trainer)
+    of_loss, of_real, of_fake = judged
+    assert of_real == LABELS.tolist() and of_fake == of_loss
+    assert len(of_fake) == len(found.samples) == 8 and set(of_fake) <= {0, 1, 2}
+    # D says the label alone, so the ranking is that of the labels.
+    gaps = np.subtract.outer(of_real, of_fake)
+    assert found.ranking == pytest.approx(((gaps > 0) + 0.5 * (gaps == 0)).mean())
+    assert found.generator_gradient == 0.0
+
+
+def test_the_watch_takes_batches_with_labels():
+    health, _ = watch()
+    health.batches = Same(Batch(real_images(), LABELS))
+    health.images_per_update = 5
+    trainer = small_trainer("gan_mlp_bn", num_classes=3)
+    trainer.iteration = 10
+    figures = health.figures(trainer)
+    assert set(figures) == {*HEALTHY, "memorisation"}
+    assert all(math.isfinite(value) for value in figures.values())
+
+
+class Normalising(nn.Layer):
+    """A third net, with running statistics."""
+
+    def __init__(self, *, image_shape=(1, 28, 28)):
+        super().__init__()
+        self.layers = nn.Sequential(nn.Flatten(), nn.Linear(784, 4), nn.BatchNorm1D(4))
+
+    def forward(self, images):
+        return self.layers(images)
+
+
+class Counting:
+    """A term of G's loss that remembers how often it was asked."""
+
+    def __init__(self):
+        self.asked = np.zeros(1, np.float32)
+
+    def __call__(self, inputs):
+        self.asked += 1.0
+        return inputs.gan.nets["encoder"](inputs.fake.images).square().mean()
+
+    def state(self):
+        return {"asked": self.asked}
+
+    def load_state(self, arrays):
+        self.asked = arrays["asked"]
+
+
+def test_a_check_leaves_third_nets_and_what_terms_remember_as_they_were():
+    spec = replace(MODELS.get("gan_mlp"), other_nets={"encoder": Normalising})
+    small = {"hidden_units": (8,)}
+    gan = build_gan(spec, {"latent_dim": 4, **small}, small, encoder={})
+    counting = Term("counting", "none", Counting, 1.0, net="generator")
+    trainer = make_trainer(gan, terms=[counting], generator_steps=1)
+    trainer.step(real_images())
+    before = {
+        (file, key): array.copy()
+        for file, arrays in trainer.state().items()
+        for key, array in arrays.items()
+    }
+    assert before["terms", "counting.asked"] == 1.0
+    assert np.any(before["encoder", "layers.2._mean"])
+    signals_of(trainer)
+    after = trainer.state()
+    assert all(np.array_equal(after[file][key], array) for (file, key), array in before.items())
 
 
 def test_a_generator_that_ignores_z_is_named():
