@@ -94,7 +94,7 @@ def check(search: Search, runs: list[Run], conditions: Conditions) -> None:
     name = runs[0].recipe.data.name
     try:
         network = open_network(name, settings.features, weights)
-        check_metrics(settings.names(), classes=network.classes is not None)
+        check_metrics(settings.names(), classes=network.classes is not None, labels=True)
     except ZooError as error:
         raise ConfigError(f"{search.path}: evaluate: {error}") from None
     if settings.split == "test":
@@ -119,6 +119,11 @@ def check(search: Search, runs: list[Run], conditions: Conditions) -> None:
         data = own.model_dump_json()
         try:
             job = build_job(recipe, offline=conditions.offline, images=loaded.get(data))
+            check_metrics(
+                settings.names(),
+                classes=network.classes is not None,
+                labels=bool(job.facts.num_classes),
+            )
         except ZooError as error:
             raise ConfigError(f"{search.path}: settings.{setting}: {error}") from None
         loaded[data] = job.images

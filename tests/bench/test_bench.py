@@ -2,13 +2,14 @@
 
 import json
 import math
+from dataclasses import replace
 
 import pytest
 from conftest import TINY
 
 import ppgan_zoo
 from ppgan_zoo.bench.driver import SAMPLE_COLUMNS, table
-from ppgan_zoo.bench.process import most_expensive_operations
+from ppgan_zoo.bench.process import Request, measure, most_expensive_operations
 from ppgan_zoo.models.cost import iteration_flop
 
 
@@ -50,6 +51,16 @@ def test_the_command_measures_a_recipe(cli, tmp_path):
     assert math.isfinite(row["memory_growth_mib"])
     assert row["runtime"]["device"] == "cpu"
     assert row["runtime"]["convolutions"].startswith(("oneDNN 3", "Paddle ("))
+
+
+def test_a_model_with_labels_is_measured_too(tiny_recipe):
+    request = Request(
+        str(tiny_recipe), ["model.conditional=true"], warmup=1, iterations=2, seconds=0.0
+    )
+    trained, sampled = measure(request), measure(replace(request, sample=True))
+    g, d = (8 + 10) * 32 + 32 + 32 * 784 + 784, (784 + 10) * 32 + 32 + 32 + 1  # one-hot labels
+    assert trained["parameters"] == sampled["parameters"] == [g, d]
+    assert sampled["samples_per_second"] > 0
 
 
 def test_refusals_are_one_line_and_start_nothing(cli, tmp_path):

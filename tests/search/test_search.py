@@ -19,6 +19,7 @@ from ppgan_zoo.data.kinds import DataKind
 from ppgan_zoo.errors import CheckpointError, ConfigError
 from ppgan_zoo.registry import DATA
 from ppgan_zoo.search import Conditions, load_search, run_search, running
+from ppgan_zoo.search.driver import check
 from ppgan_zoo.search.pictures import _stack, plot_fid
 from ppgan_zoo.search.results import Failure, Result, SearchDirectory, Training
 from ppgan_zoo.search.running import Runner
@@ -169,6 +170,17 @@ def test_what_only_building_shows_is_refused_before_any_run(
     monkeypatch.setattr(running, "ZOO", ("/nonexistent",))
     with pytest.raises(ConfigError, match=message):
         run_search(load_search(search_file), tmp_path / "out", Conditions(offline=True))
+
+
+def test_label_accuracy_is_a_figure_of_settings_with_labels_alone(search_file):
+    text = SEARCH + "evaluate: {split: train, metrics: [label_accuracy]}\n"
+    search_file.write_text(text)
+    search = load_search(search_file)
+    with pytest.raises(ConfigError, match="settings.base: metrics: label_accuracy needs samples"):
+        check(search, list(search.runs), Conditions(offline=True))
+    search_file.write_text(text.replace("overrides: {", "overrides: {model.conditional: true, "))
+    search = load_search(search_file)
+    check(search, list(search.runs), Conditions(offline=True))
 
 
 def test_the_output_must_be_free_or_a_search(search_file, tmp_path, capsys):
