@@ -65,7 +65,7 @@ def watch(recipe: Recipe, run: Path, every_steps: int) -> list[Reading]:
             if trainer.iteration % every_steps == 0:
                 readings.append(read_usage(trainer.iteration))
 
-    train.train(recipe, run, offline=True, watchers=[Watch()])
+    train.train(recipe, run, offline=True, callbacks=[Watch()])
     return readings
 
 

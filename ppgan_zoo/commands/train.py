@@ -85,10 +85,7 @@ def _resume(options: argparse.Namespace, overrides: list[str]) -> int:
     return _report(train.resume(run, overrides, offline=options.offline))
 
 
-def _report(outcome: object) -> int:
-    from ppgan_zoo.run.train import Outcome
-
-    assert isinstance(outcome, Outcome)
+def _report(outcome: Outcome) -> int:
     run = outcome.run.path
     if outcome.signal is not None:
         print(

@@ -179,7 +179,9 @@ def build_trainer(recipe: Recipe, gan: Gan, iterations: int) -> Trainer:
     return trainer
 
 
-def build_figure(images: ImageSet, image_range: tuple[float, float]) -> Callable[[Trainer], float]:
+def build_sliced_wasserstein(
+    images: ImageSet, image_range: tuple[float, float]
+) -> Callable[[Trainer], float]:
     """Return the figure that chooses the best checkpoint: sliced Wasserstein distance.
 
     Compares G's images of constant codes with as many evenly spaced images of the data.

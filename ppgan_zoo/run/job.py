@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+import numpy as np
 
 from ppgan_zoo import runtime
 from ppgan_zoo.data import Batches, ImageSet
@@ -60,6 +64,19 @@ class Job:
     def fresh_trainer(self) -> Trainer:
         """Build the trainer as it was before the first iteration."""
         return build_model_and_trainer(self.recipe, self.facts, self.iterations)
+
+    def describe_data(self) -> dict[str, Any]:
+        """Return what a manifest records of the data: the labels, too, of a model that learns them.
+
+        A resume compares it with what the run was started on.
+        """
+        described: dict[str, Any] = dict(self.images.describe())
+        if self.facts.num_classes:
+            assert self.images.labels is not None
+            labels = np.ascontiguousarray(self.images.labels)
+            described["class_names"] = list(self.facts.classes)
+            described["labels_sha256"] = hashlib.sha256(labels.data).hexdigest()
+        return described
 
     def parameters(self) -> dict[str, int]:
         """Return how many numbers learn in each net, G first and D second."""

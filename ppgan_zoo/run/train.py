@@ -54,7 +54,7 @@ def train(
     *,
     offline: bool = False,
     source: Path | None = None,
-    watchers: Iterable[Callback] = (),
+    callbacks: Iterable[Callback] = (),
 ) -> Outcome:
     """Train a recipe into a new run directory.
 
@@ -63,7 +63,7 @@ def train(
         output: The run directory, which must not hold anything yet.
         offline: Never to use the network.
         source: The recipe's file, which errors name.
-        watchers: Callbacks beside the run's own.
+        callbacks: Beside the run's own.
 
     Raises:
         ZooError: Whatever is wrong with recipe, data or directory, before training starts.
@@ -75,7 +75,7 @@ def train(
     run.create()
     with run.lock():
         write_atomically(run.recipe, recipe.to_yaml())
-        return _fit(job, run, watchers, resume=False)
+        return _fit(job, run, callbacks, resume=False)
 
 
 def resume(
@@ -83,7 +83,7 @@ def resume(
     overrides: Iterable[str] = (),
     *,
     offline: bool = False,
-    watchers: Iterable[Callback] = (),
+    callbacks: Iterable[Callback] = (),
 ) -> Outcome:
     """Go on with a run from its newest valid checkpoint.
 
@@ -92,7 +92,7 @@ def resume(
         overrides: ``key=value`` texts; of the keys that say how long to train and what to
             watch only, since anything else would make it another run.
         offline: Never to use the network.
-        watchers: Callbacks beside the run's own.
+        callbacks: Beside the run's own.
 
     Raises:
         CheckpointError: Not a run, no valid checkpoint, or a process is training it.
@@ -113,8 +113,8 @@ def resume(
     with run.lock():
         run.clear_scratch()
         job = build_job(recipe, offline=offline, source=run.recipe)
-        run.check_data(job.images.describe())
-        return _fit(job, run, watchers, resume=True)
+        run.check_data(job.describe_data())
+        return _fit(job, run, callbacks, resume=True)
 
 
 def dry_run(recipe: Recipe, *, offline: bool = False, source: Path | None = None) -> str:
@@ -141,7 +141,7 @@ def dry_run(recipe: Recipe, *, offline: bool = False, source: Path | None = None
     return "\n".join(lines)
 
 
-def _fit(job: Job, run: RunDirectory, watchers: Iterable[Callback], *, resume: bool) -> Outcome:
+def _fit(job: Job, run: RunDirectory, others: Iterable[Callback], *, resume: bool) -> Outcome:
     """Train to the end, going back to a checkpoint as often as the recipe allows."""
     logger = open_log(run.log)
     try:
@@ -153,7 +153,7 @@ def _fit(job: Job, run: RunDirectory, watchers: Iterable[Callback], *, resume: b
             # But for what a kill just after the last checkpoint left undone: callbacks mend it.
         while True:
             own, stop = build_callbacks(job, trainer, run, logger), StopOnSignal()
-            callbacks = [*own.in_order, *watchers, stop]
+            callbacks = [*own.in_order, *others, stop]
             try:
                 trainer.fit(job.batches, iterations=job.iterations, callbacks=callbacks)
                 trouble, good_until = own.trouble()
@@ -184,7 +184,7 @@ def _begin(job: Job, run: RunDirectory, logger: logging.Logger, resume: bool) ->
             command_line(),
             seed=recipe.seed,
             runtime={**job.machine.describe(), "convolutions": ops.describe()},
-            data=images.describe(),
+            data=job.describe_data(),
             resumed_from_iteration=trainer.iteration if resume else None,
         )
     )

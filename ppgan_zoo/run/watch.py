@@ -14,7 +14,7 @@ from ppgan_zoo.callbacks.progress import EpochLog, ProgressBar
 from ppgan_zoo.callbacks.progress_file import ProgressFile
 from ppgan_zoo.callbacks.samples import SampleGrid
 from ppgan_zoo.callbacks.visualdl import VisualDLCurves
-from ppgan_zoo.run.build import build_figure
+from ppgan_zoo.run.build import build_sliced_wasserstein
 from ppgan_zoo.run.job import Job
 from ppgan_zoo.storage import visualdl_log
 from ppgan_zoo.storage.run_directory import RunDirectory
@@ -135,9 +135,9 @@ def _figures(
 ) -> tuple[list[Callback], str, Figure | None]:
     """Return the callback of the metrics, if any, and what chooses the best checkpoint."""
     best_by, section = job.recipe.checkpoint.best_by, job.recipe.evaluation
-    figure = (
-        build_figure(job.images, job.facts.image_range) if best_by == "sliced_wasserstein" else None
-    )
+    figure: Figure | None = None
+    if best_by == "sliced_wasserstein":
+        figure = build_sliced_wasserstein(job.images, job.facts.image_range)
     if job.evaluator is None:
         return [], best_by or "", figure
     callback = Evaluation(

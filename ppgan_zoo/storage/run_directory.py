@@ -167,6 +167,13 @@ class RunDirectory:
                 f"{before['source']} ({before['location']}), and found {data['count']:,} others "
                 f"from {data['source']} ({data['location']}); give the same ones by --data-dir"
             )
+        for key in ("class_names", "labels_sha256"):  # of models with labels
+            if before.get(key, data.get(key)) != data.get(key):
+                raise DataError(
+                    f"{self.path}: was started on these images with other labels, and "
+                    f"{data['location']} has changed since; put the labels back as they were, or "
+                    "start a new run"
+                )
 
 
 def newest_run(root: Path) -> RunDirectory:

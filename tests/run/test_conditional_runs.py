@@ -210,6 +210,23 @@ def test_a_folder_of_class_folders_is_trained_and_sampled_by_their_names(picture
     assert np.array_equal(sampled(tmp_path, run, "--class", "1", count=8), dog)
 
 
+@pytest.mark.parametrize("change", ["a name", "a picture"])
+def test_a_resume_on_other_labels_of_the_same_images_is_refused(change, pictures, tmp_path, capsys):
+    run = tmp_path / "run"
+    assert trained(tmp_path, *OF_A_FOLDER, f"data.directory={pictures}") == 0
+    if change == "a name":
+        (pictures / "cat").rename(pictures / "car")
+    else:  # the last of the cats becomes the first of the dogs
+        last = max((pictures / "cat").iterdir())
+        last.rename(pictures / "dog" / "0.png")
+    capsys.readouterr()
+    assert main(["train", "--offline", "--resume", str(run), "-o", "training.epochs=2"]) == 2
+    assert capsys.readouterr().err == (
+        f"ppgan-zoo: {run}: was started on these images with other labels, and {pictures} has "
+        "changed since; put the labels back as they were, or start a new run\n"
+    )
+
+
 def test_an_unknown_class_of_a_folder_is_told_the_names(pictures, tmp_path, capsys):
     assert trained(tmp_path, *OF_A_FOLDER, f"data.directory={pictures}") == 0
     capsys.readouterr()
