@@ -17,6 +17,7 @@ from ppgan_zoo.recipe.load import load_recipe
 from ppgan_zoo.run import train, watch
 from ppgan_zoo.storage.checkpoint import save_checkpoint
 from ppgan_zoo.storage.files import write_atomically
+from ppgan_zoo.storage.progress import Progress
 from ppgan_zoo.storage.retention import (
     checkpoint_folders,
     list_checkpoints,
@@ -125,11 +126,13 @@ def test_grids_curves_and_log_lines_may_fail_and_it_is_said_once(recipe, run, mo
     for name in ("scalar", "image", "histogram", "hparams"):
         monkeypatch.setattr(LogWriter, f"add_{name}", broken)
     monkeypatch.setattr(samples, "save_png", full)
+    monkeypatch.setattr(Progress, "write", full)
     outcome = train.train(recipe(), run.path, offline=True)
     assert outcome.iteration == 12 and iterations(run)[-1] == 12
     log = run.log.read_text()
     assert log.count("VisualDL records: cannot be written: RuntimeError: broken writer") == 1
     assert log.count("sample grids: cannot be written: No space left on device") == 1
+    assert log.count("progress.json: cannot be written: No space left on device") == 1
     assert "Traceback" not in capfd.readouterr().err
     assert run_log.logging.getLogger("ppgan_zoo.run.train").handlers == []
 
