@@ -11,7 +11,7 @@ import numpy as np
 
 from ppgan_zoo.data import ImageSet, load_image_set
 from ppgan_zoo.errors import ConfigError, DataError
-from ppgan_zoo.metrics.suite import FEWEST
+from ppgan_zoo.metrics.metric import FEWEST
 
 REAL_IMAGES = 10_000
 """The most real images that samples are compared with: as many as the test sets have."""

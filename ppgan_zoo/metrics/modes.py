@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from ppgan_zoo.metrics.class_score import entropy
 from ppgan_zoo.metrics.features import FeatureSet
-from ppgan_zoo.metrics.suite import Metric, RealFeatures
+from ppgan_zoo.metrics.metric import Metric, RealFeatures
 
 FAIR_SHARE = 0.1
 """A class is found if it has this part of the samples that it would have among equals."""

@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, ValidationError, field_validator
 
 from ppgan_zoo.errors import ConfigError, ZooError
-from ppgan_zoo.metrics.suite import FEWEST
+from ppgan_zoo.metrics.metric import FEWEST
 from ppgan_zoo.recipe.base import FeaturesName, MetricName, Section
 from ppgan_zoo.recipe.explain import explain, kind_of
 from ppgan_zoo.recipe.load import find_recipe, load_recipe

@@ -91,7 +91,7 @@ def metric_names() -> list[str]:
     return own + [name for name in METRICS.names() if name not in own]
 
 
-def measure(
+def take_metrics(
     samples: FeatureSet,
     real: RealFeatures,
     metrics: Iterable[str],
