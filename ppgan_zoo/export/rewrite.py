@@ -40,7 +40,7 @@ class _Call:
     geometry: Geometry | None
 
 
-def fold(generator: nn.Layer, z: NDArray[np.float32], *labels: NDArray[np.int64]) -> int:
+def rewrite_layers(generator: nn.Layer, z: NDArray[np.float32], *labels: NDArray[np.int64]) -> int:
     """Rewrite `generator` in place, in eval mode, and return how many layers were replaced.
 
     Only Paddle's own layers are touched (not subclasses), without hooks, called once with
