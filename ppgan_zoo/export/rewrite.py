@@ -22,8 +22,8 @@ from paddle import Tensor, nn
 
 from ppgan_zoo.export.block_convolution import as_convolution, with_norm_as_bias
 from ppgan_zoo.models.nets import hooked
+from ppgan_zoo.ops.accelerated import transposed_geometry
 from ppgan_zoo.ops.geometry import Geometry
-from ppgan_zoo.ops.layers import transposed_geometry
 
 _NORMS = (nn.BatchNorm1D, nn.BatchNorm2D)
 _PRODUCTS = (nn.Linear, nn.Conv2D, nn.Conv2DTranspose)

@@ -13,7 +13,7 @@ from ppgan_zoo.export.block_convolution import LANES, as_convolution, with_norm_
 from ppgan_zoo.export.rewrite import rewrite_layers
 from ppgan_zoo.models.gan import build_gan
 from ppgan_zoo.models.layers import same_crop
-from ppgan_zoo.ops.layers import transposed_geometry
+from ppgan_zoo.ops.accelerated import transposed_geometry
 from ppgan_zoo.registry import MODELS
 
 Z = np.random.default_rng(0).standard_normal((32, 12)).astype(np.float32)
