@@ -248,7 +248,7 @@ METRICS: Registry[Metric] = Registry(
         "class_score": "ppgan_zoo.metrics.class_score:CLASS_SCORE",
         "precision_recall": "ppgan_zoo.metrics.manifold:PRECISION_RECALL",
         "density_coverage": "ppgan_zoo.metrics.manifold:DENSITY_COVERAGE",
-        "modes": "ppgan_zoo.metrics.modes:MODES",
+        "modes": "ppgan_zoo.metrics.classes_found:MODES",
         "memorisation": "ppgan_zoo.metrics.memorisation:MEMORISATION",
         "label_accuracy": "ppgan_zoo.metrics.label_accuracy:LABEL_ACCURACY",
     },
