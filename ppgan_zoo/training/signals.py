@@ -92,7 +92,7 @@ def ranking(real_scores: NDArray[np.floating], fake_scores: NDArray[np.floating]
     return float((gaps > 0).mean() + 0.5 * (gaps == 0).mean())
 
 
-def memorisation(
+def nearness_to_training(
     samples: NDArray[np.float32],
     training: NDArray[np.uint8],
     image_range: tuple[float, float],

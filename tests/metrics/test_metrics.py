@@ -166,7 +166,7 @@ def test_the_class_score_by_hand():
         class_score(np.eye(3))
 
 
-def test_modes_counts_classes_with_a_tenth_of_their_share():
+def test_a_class_with_a_tenth_of_its_share_is_found():
     shares = np.array([500, 400, 90, 9, 1, 0])
     found = classes_found(np.eye(6)[np.repeat(np.arange(6), shares)])
     assert found.found == 3  # a tenth of 1000 / 6 is 16.7
