@@ -10,7 +10,7 @@ from ppgan_zoo.recipe.base import FeaturesName, MetricName, Needs, Positive, Sec
 
 
 class Samples(Section):
-    """Sample grids from a constant z; `real_rows` rows of real images stand above."""
+    """Sample grids from a fixed z; `real_rows` rows of real images stand above."""
 
     every_steps: Positive | None = None
     grid: tuple[Annotated[int, Field(ge=1, le=64)], Annotated[int, Field(ge=1, le=64)]] = (8, 8)

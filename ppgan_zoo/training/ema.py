@@ -95,7 +95,7 @@ class Ema:
     def generator(self) -> nn.Layer:
         """G with the averaged weights, in eval mode.
 
-        Its batch norms have statistics of `statistics_batches` constant batches of the
+        Its batch norms have statistics of `statistics_batches` fixed batches of the
         training's size: those of G do not fit other weights. They are taken when it is first
         asked for after an update.
         """
