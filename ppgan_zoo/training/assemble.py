@@ -17,6 +17,7 @@ from ppgan_zoo.models.gan import Gan
 from ppgan_zoo.models.latent import Latent
 from ppgan_zoo.training.chance import Chance
 from ppgan_zoo.training.ema import Ema
+from ppgan_zoo.training.group import Group
 from ppgan_zoo.training.optimizers import make_optimizer
 from ppgan_zoo.training.trainer import Trainer
 from ppgan_zoo.training.update import (
@@ -53,6 +54,7 @@ def make_trainer(
     ema_warmup: float = 10.0,
     ema_statistics_batches: int = 16,
     seed: int = 0,
+    group: Group | None = None,
     options: Mapping[str, Any] | None = None,
 ) -> Trainer:
     """Return the trainer of a model's spec with game, updates, average and chance.
@@ -88,6 +90,7 @@ def make_trainer(
         ema_warmup: See :class:`ppgan_zoo.training.ema.Ema`.
         ema_statistics_batches: Likewise.
         seed: Of everything random in training.
+        group: The processes that train together; None for this one alone.
         options: Keyword arguments of the spec's own trainer class.
 
     Raises:
@@ -113,6 +116,7 @@ def make_trainer(
         Latent(gan.latent_dim, latent_prior or spec.latent_prior),  # type: ignore[arg-type]
         num_classes=gan.num_classes,
         shared=shared_latent,
+        group=group,
     )
     of_d = AlternatingUpdate if discriminator_batch == "alternating" else DiscriminatorUpdate
     updates = [
