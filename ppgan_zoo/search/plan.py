@@ -98,11 +98,6 @@ class Run:
         chosen = self.recipe.model_dump(mode="json", exclude_defaults=True)
         return hashlib.sha256(json.dumps(chosen, sort_keys=True).encode()).hexdigest()
 
-    @property
-    def images_per_iteration(self) -> int:
-        """Real images that an iteration takes."""
-        return self.recipe.data.batch_size * self.recipe.training.discriminator_steps
-
 
 @dataclass(frozen=True)
 class Search:
