@@ -48,8 +48,9 @@ TYPE_ONLY = {"ppgan_zoo", "ppgan_zoo.registry"}
 # Who may import by a string, which this test cannot follow.
 BY_STRING = {*TYPE_ONLY, "ppgan_zoo.cli"}
 
-# What others may take of the recipe's folder: a reader of YAML, which knows no recipe.
-NOT_OF_RECIPES = {"ppgan_zoo.recipe.strict_yaml"}
+# What others may take of the recipe's folder, for it knows no recipe: a reader of YAML, and the
+# bounds that constructors check as well.
+NOT_OF_RECIPES = {"ppgan_zoo.recipe.strict_yaml", "ppgan_zoo.recipe.bounds"}
 
 
 def name_of(path):

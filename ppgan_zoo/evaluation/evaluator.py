@@ -9,8 +9,9 @@ from ppgan_zoo.errors import ConfigError
 from ppgan_zoo.evaluation.real_images import REAL_IMAGES, choose
 from ppgan_zoo.metrics.feature_cache import cached_features
 from ppgan_zoo.metrics.features import FeatureNetwork
-from ppgan_zoo.metrics.metric import FEWEST, RealFeatures, check_metrics, take_metrics
+from ppgan_zoo.metrics.metric import RealFeatures, check_metrics, take_metrics
 from ppgan_zoo.models.latent import labels_in_turn
+from ppgan_zoo.recipe.bounds import FEWEST_IMAGES
 from ppgan_zoo.training.trainer import Trainer
 
 
@@ -42,10 +43,10 @@ class Evaluator:
         labels: bool = False,
         trained_on: ImageSet | None = None,
     ) -> None:
-        if len(real) < FEWEST:
+        if len(real) < FEWEST_IMAGES:
             raise ConfigError(
                 f"evaluation: {len(real)} real images of {real.name} ({real.location}); metrics "
-                f"need {FEWEST}"
+                f"need {FEWEST_IMAGES}"
             )
         check_metrics(metrics, classes=network.classes is not None, labels=labels)
         network(real.images[:1])  # a misfit is refused here, not after an hour of training

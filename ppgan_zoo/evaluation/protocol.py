@@ -24,12 +24,12 @@ from ppgan_zoo.evaluation.sampler import Sampler
 from ppgan_zoo.metrics.feature_cache import cached_features
 from ppgan_zoo.metrics.features import FeatureNetwork
 from ppgan_zoo.metrics.metric import (
-    FEWEST,
     RealFeatures,
     check_metrics,
     take_metrics,
 )
 from ppgan_zoo.metrics.network import open_network, own_networks
+from ppgan_zoo.recipe.bounds import FEWEST_IMAGES, MOST_SAMPLES
 from ppgan_zoo.registry import METRICS
 from ppgan_zoo.storage.run_directory import command_line, start_facts
 
@@ -66,8 +66,10 @@ class Protocol:
 
     def __post_init__(self) -> None:
         """Refuse what no evaluation can be made with."""
-        if not FEWEST <= self.num_samples <= 1_000_000:
-            raise ConfigError(f"--num-samples {self.num_samples}: give {FEWEST} to 1000000")
+        if not FEWEST_IMAGES <= self.num_samples <= MOST_SAMPLES:
+            raise ConfigError(
+                f"--num-samples {self.num_samples}: give {FEWEST_IMAGES} to {MOST_SAMPLES}"
+            )
         if self.seed < 0:
             raise ConfigError(f"--seed {self.seed}: give 0 or more")
         if self.resize is not None and not 4 <= self.resize <= 1024:
@@ -173,7 +175,7 @@ def _floor(
     except (ConfigError, DataError) as error:
         images.notify(f"no floor: {error}")
         return None
-    if len(others) < FEWEST:
+    if len(others) < FEWEST_IMAGES:
         images.notify(f"no floor: only {len(others)} images of the other split")
         return None
     # Training images are at distance 0 from the training set: memorisation has no floor.

@@ -19,9 +19,6 @@ from ppgan_zoo.registry import METRICS
 
 T = TypeVar("T")
 
-FEWEST = 100
-"""The fewest images, real or generated, that metrics are taken of."""
-
 
 @dataclass(eq=False)
 class RealFeatures:

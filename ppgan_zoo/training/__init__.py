@@ -2,5 +2,6 @@
 
 Read ``trainer``, then ``update``, ``chance`` (all that is random), ``ema`` and ``loop``.
 ``assemble`` puts a trainer together, ``optimizers`` makes what an update steps with, and
-``signals`` takes the figures that show trouble.
+``signals`` takes the figures that show trouble, and ``group`` lets several processes train one
+model.
 """
