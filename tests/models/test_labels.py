@@ -12,6 +12,7 @@ from ppgan_zoo.errors import ConfigError, PluginError
 from ppgan_zoo.models.facts import ModelFacts, find_class, model_facts
 from ppgan_zoo.models.labels import Projection, with_one_hot
 from ppgan_zoo.models.latent import Code, labels_in_turn, sample_labels
+from ppgan_zoo.models.weights import spectral_norm
 from ppgan_zoo.registry import MODELS
 
 TAKE_LABELS = [spec.name for spec in MODELS.all() if spec.labels == "takes"]
@@ -145,3 +146,13 @@ def test_a_trainer_of_labels_wants_them_in_every_batch_and_one_without_ignores_t
         plain.step(Batch(images, labels)).items(), other.step(images).items(), strict=True
     ):
         assert one.item() == two.item()
+
+
+def test_spectral_norm_is_of_the_embedding_of_labels_too():
+    gan = small("dcgan", num_classes=5)
+    spectral_norm(gan.discriminator)
+    images = paddle.zeros([5, 1, 28, 28])
+    for _ in range(50):  # power iterations
+        gan.judge(images, paddle.arange(5))
+    table = gan.discriminator.projection.embedding.weight.numpy()
+    assert np.linalg.svd(table, compute_uv=False)[0] == pytest.approx(1.0, abs=1e-3)
