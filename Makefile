@@ -81,7 +81,7 @@ faults: env
 load: env
 	$(BIN)/python tools/load.py
 
-# atheris has wheels for some versions of Python only (3.11 is one), and is no part of the suite.
+# atheris has wheels for some versions of Python only (3.11 is one), and is no part of the tests.
 FUZZ_SECONDS ?= 180
 FUZZ_OPTIONS = -max_total_time=$(FUZZ_SECONDS) -max_len=4096 -rss_limit_mb=2048
 

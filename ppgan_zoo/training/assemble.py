@@ -7,7 +7,6 @@ from typing import Any, Literal
 
 from paddle.optimizer import Optimizer
 
-from ppgan_zoo.errors import ConfigError
 from ppgan_zoo.game.game import Game
 from ppgan_zoo.game.objectives import LabelSmoothing, get_objective
 from ppgan_zoo.game.schedules import Schedule, Value, constant
@@ -97,11 +96,6 @@ def make_trainer(
         ConfigError: Counts below 1, an unknown objective or term, smoothing without targets,
             or what makes no sense together.
     """
-    if generator_steps < 1 or discriminator_steps < 1:
-        raise ConfigError(
-            "training: generator_steps and discriminator_steps must be at least 1, found "
-            f"{generator_steps} and {discriminator_steps}"
-        )
     spec = gan.spec
     smoothing = smoothing or LabelSmoothing()
     game: Game = (spec.game or Game)(

@@ -74,7 +74,7 @@ class Chance:
         return Code(self.latent.sample(count, *key), labels)
 
     def display(self, count: int, labels: np.ndarray | None = None) -> Code:
-        """Return the constant codes of sample grids, as arrays; each class in its turn.
+        """Return the fixed codes of sample grids, as arrays; each class in its turn.
 
         Args:
             count: How many.
@@ -85,7 +85,7 @@ class Chance:
         return Code(self.latent.sample(count, self.seed, DISPLAY_DRAW), labels)
 
     def statistics(self, count: int) -> Code:
-        """Return the constant codes that an average's batch norms take their statistics of."""
+        """Return the fixed codes that an average's batch norms take their statistics of."""
         return self.code(count, self.seed, STATISTICS_DRAW)
 
     def health(self, iteration: int) -> Moment:

@@ -173,7 +173,7 @@ class Trainer:
         return self.gan.generator if self.ema is None else self.ema.generator
 
     def samples(self, count: int, labels: NDArray[np.int64] | None = None) -> NDArray[np.float32]:
-        """Return images ``[count, C, H, W]`` of constant codes, by :attr:`best_generator`.
+        """Return images ``[count, C, H, W]`` of fixed codes, by :attr:`best_generator`.
 
         Args:
             count: How many.

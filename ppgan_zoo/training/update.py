@@ -22,6 +22,7 @@ from ppgan_zoo.models.gan import Gan
 from ppgan_zoo.models.latent import Code
 from ppgan_zoo.models.nets import acts_row_by_row
 from ppgan_zoo.models.weights import clip_weights, frozen
+from ppgan_zoo.recipe.bounds import LEAST_COUNT, check_least
 from ppgan_zoo.storage.checkpoint import Arrays
 from ppgan_zoo.training.chance import Moment
 from ppgan_zoo.training.group import Group
@@ -69,10 +70,8 @@ class Update:
         beta2: Value | None = None,
         weight_clip: float | None = None,
     ) -> None:
-        if accumulate_steps < 1:
-            raise ConfigError(
-                f"training: accumulate_steps must be at least 1, found {accumulate_steps}"
-            )
+        check_least(f"training: {self.net}_steps", steps, LEAST_COUNT)
+        check_least("training: accumulate_steps", accumulate_steps, LEAST_COUNT)
         self.optimizer = optimizer
         self.schedule = schedule
         self.steps = steps
