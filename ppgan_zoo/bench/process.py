@@ -53,7 +53,7 @@ class Request:
     sample: bool = False
 
 
-def measure(request: Request) -> dict[str, Any]:
+def time_recipe(request: Request) -> dict[str, Any]:
     """Train the recipe for a while and return the figures.
 
     Every iteration is timed from asking for its batch to having its losses' kernels done,
@@ -66,7 +66,7 @@ def measure(request: Request) -> dict[str, Any]:
 
     job = build_job(load_recipe(request.recipe, request.overrides), offline=True)
     if request.sample:
-        return _measure_sampling(request, job)
+        return _time_sampling(request, job)
     trainer, batches = job.trainer, job.batches
 
     def iterate() -> None:
@@ -155,7 +155,7 @@ def most_expensive_operations(
     ]
 
 
-def _measure_sampling(request: Request, job: Job) -> dict[str, Any]:
+def _time_sampling(request: Request, job: Job) -> dict[str, Any]:
     """Export the untrained generator and time it through Paddle Inference."""
     from ppgan_zoo.export.exported import open_exported
     from ppgan_zoo.export.exporter import export
@@ -232,7 +232,7 @@ def main() -> int:
     """Read a request from the one argument and print the answer, a line of JSON."""
     request = Request(**json.loads(sys.argv[1]))
     try:
-        answer = measure(request)
+        answer = time_recipe(request)
     except ZooError as error:
         answer = {"error": " ".join(str(error).split())}
     print(json.dumps(answer))

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from ppgan_zoo.data.batches import as_batch
 from ppgan_zoo.storage.visualdl_log import VisualDLLog
 from ppgan_zoo.training.loop import BatchSource, Callback
-from ppgan_zoo.training.signals import memorisation, take_signals
+from ppgan_zoo.training.signals import nearness_to_training, take_signals
 from ppgan_zoo.training.trainer import Trainer
 
 MEMORY_EVERY_CHECKS = 10  # a search for neighbours costs as much as several checks
@@ -186,7 +186,7 @@ class Health(Callback):
         }
         due = trainer.iteration // self.every_steps % MEMORY_EVERY_CHECKS == 0
         if due and len(self.training) > 1:
-            figures["memorisation"] = memorisation(
+            figures["memorisation"] = nearness_to_training(
                 signals.samples, self.training, trainer.gan.image_range
             )
         return figures

@@ -49,7 +49,7 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
 
 
 def _run(options: argparse.Namespace) -> int:
-    from ppgan_zoo.metrics.suite import check_metrics
+    from ppgan_zoo.metrics.metric import check_metrics
 
     if options.data is not None:
         DATA.check_name(options.data, where="--data")

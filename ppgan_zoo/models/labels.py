@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import paddle
 from paddle import Tensor, nn
 from paddle.nn import functional as F
 
@@ -18,7 +17,9 @@ def with_one_hot(x: Tensor, labels: Tensor, num_classes: int) -> Tensor:
     Returns:
         ``[N, D + num_classes]``.
     """
-    return paddle.concat([x, F.one_hot(labels, num_classes).astype(x.dtype)], axis=1)
+    one_hot = F.one_hot(labels, num_classes).astype(x.dtype)
+    # As concat([x, one_hot]), whose double gradient Paddle 2.6 lacks after a cast.
+    return F.pad(x, [0, 0, 0, num_classes]) + F.pad(one_hot, [0, 0, x.shape[1], 0])
 
 
 class Projection(nn.Layer):

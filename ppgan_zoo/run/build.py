@@ -184,7 +184,7 @@ def build_sliced_wasserstein(
 ) -> Callable[[Trainer], float]:
     """Return the figure that chooses the best checkpoint: sliced Wasserstein distance.
 
-    Compares G's images of constant codes with as many evenly spaced images of the data.
+    Compares G's images of fixed codes with as many evenly spaced images of the data.
     """
     count = min(FIGURE_SAMPLES, len(images))
     chosen = images.images[np.linspace(0, len(images) - 1, count).astype(int)]

@@ -85,8 +85,8 @@ def check(search: Search, runs: list[Run], conditions: Conditions) -> None:
     """
     if not runs:
         return
+    from ppgan_zoo.metrics.metric import check_metrics
     from ppgan_zoo.metrics.network import open_network
-    from ppgan_zoo.metrics.suite import check_metrics
     from ppgan_zoo.run.job import build_job
 
     settings = search.file.evaluate

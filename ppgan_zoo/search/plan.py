@@ -13,8 +13,8 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, ValidationError, field_validator
 
 from ppgan_zoo.errors import ConfigError, ZooError
-from ppgan_zoo.metrics.suite import FEWEST
 from ppgan_zoo.recipe.base import FeaturesName, MetricName, Section
+from ppgan_zoo.recipe.bounds import FEWEST_IMAGES, MOST_SAMPLES
 from ppgan_zoo.recipe.explain import explain, kind_of
 from ppgan_zoo.recipe.load import find_recipe, load_recipe
 from ppgan_zoo.recipe.recipe import Recipe
@@ -30,7 +30,7 @@ class Evaluate(Section):
 
     features: FeaturesName | None = None
     weights: str | None = None
-    num_samples: Annotated[int, Field(ge=FEWEST, le=1_000_000)] = 10_000
+    num_samples: Annotated[int, Field(ge=FEWEST_IMAGES, le=MOST_SAMPLES)] = 10_000
     split: Literal["test", "train"] = "test"
     metrics: tuple[MetricName, ...] = ("fid",)
     best: bool = False
