@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import paddle
 from paddle import Tensor, nn
 from paddle.nn import functional as F
 
@@ -17,6 +18,8 @@ def with_one_hot(x: Tensor, labels: Tensor, num_classes: int) -> Tensor:
     Returns:
         ``[N, D + num_classes]``.
     """
+    if not paddle.in_dynamic_mode():  # exported, F.pad crashes Paddle Inference with oneDNN
+        return paddle.concat([x, F.embedding(labels, paddle.eye(num_classes))], axis=1)
     one_hot = F.one_hot(labels, num_classes).astype(x.dtype)
     # As concat([x, one_hot]), whose double gradient Paddle 2.6 lacks after a cast.
     return F.pad(x, [0, 0, 0, num_classes]) + F.pad(one_hot, [0, 0, x.shape[1], 0])
