@@ -51,7 +51,10 @@ def check_size(spec: GanSpec, arguments_of: Mapping[str, Mapping[str, Any]]) -> 
         try:
             with paddle.LazyGuard(), paddle.utils.unique_name.guard():
                 tensors = cls(**arguments).parameters()
-        except (ArithmeticError, AssertionError, RuntimeError, SystemError, TypeError, ValueError):
+        except (
+            ArithmeticError, AssertionError, IndexError, RuntimeError, SystemError, TypeError,
+            ValueError,
+        ):  # fmt: skip
             continue  # building it for good tells what is wrong
         shapes = [[int(side) for side in tensor.shape] for tensor in tensors]
         given = ", ".join(f"{key}={value!r}" for key, value in arguments.items())

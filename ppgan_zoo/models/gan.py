@@ -16,7 +16,9 @@ from ppgan_zoo.models.spec import CLASSES_ARGUMENT, GanSpec, constructor_argumen
 from ppgan_zoo.registry import MODELS
 
 # What layers raise for numbers that cannot be: a width below 0, or above 64 bits.
-_REFUSALS = (AssertionError, OverflowError, SystemError, ValueError, ZeroDivisionError)
+_REFUSALS = (
+    AssertionError, IndexError, OverflowError, SystemError, ValueError, ZeroDivisionError,
+)  # fmt: skip
 
 
 @dataclass(frozen=True)

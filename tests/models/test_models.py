@@ -112,6 +112,13 @@ def test_a_padding_beyond_the_filter_is_refused(padding):
         ppgan_zoo.create("dcgan", discriminator={"padding": padding})
 
 
+@pytest.mark.parametrize("name", ["gan_mlp", "dcgan"])
+def test_a_width_beyond_32_bits_is_refused(name):
+    width = {"gan_mlp": (99_999_999_999,), "dcgan": 99_999_999_999}[name]
+    with pytest.raises(ConfigError, match=f"model.generator: {name} cannot be built with "):
+        ppgan_zoo.create(name, generator={"hidden_units": width})
+
+
 def test_published_activations():
     # LeakyReLU of slope 0.2 in gan_mlp, of 0.02 in dcgan's D, by a net that is one number deep.
     gan = ppgan_zoo.create("gan_mlp", image_shape=(1, 1, 1), discriminator={"hidden_units": (1,)})
