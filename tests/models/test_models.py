@@ -15,9 +15,10 @@ from ppgan_zoo.testing import check_model
 NAMES = ppgan_zoo.list_models()
 
 
+@pytest.mark.parametrize("small", [True, False])
 @pytest.mark.parametrize("name", NAMES)
-def test_conformance(name):
-    check_model(name)
+def test_conformance(name, small):
+    check_model(name, small=small)
 
 
 @pytest.mark.parametrize("name", NAMES)

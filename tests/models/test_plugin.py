@@ -67,7 +67,15 @@ def test_the_plugin_is_trained_resumed_sampled_and_exported_by_name(installed, t
     assert cli("sample", tmp_path / "model", "--output", tmp_path / "x.npy").returncode == 0
 
 
-def test_the_plugin_passes_the_conformance_checks(installed):
+def test_the_plugin_passes_the_conformance_checks(installed, cli):
+    done = cli("check", NAME, "--format", "markdown", env=installed)
+    assert done.returncode == 0, done.stderr
+
+    def without_figures(text):
+        return [line.partition(":")[0] for line in text.splitlines() if line.startswith("| ")]
+
+    shown = (EXAMPLE / "README.md").read_text(encoding="utf-8")
+    assert without_figures(done.stdout) == without_figures(shown)
     script = f"from ppgan_zoo.testing import check_model; check_model({NAME!r})"
     done = subprocess.run(
         [sys.executable, "-c", script], env={**os.environ, **installed},
