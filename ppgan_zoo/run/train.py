@@ -143,7 +143,11 @@ def dry_run(recipe: Recipe, *, offline: bool = False, source: Path | None = None
         ema=recipe.ema.decay is not None,
         packing=recipe.constraints.packing,
     )
-    arguments = {"generator": job.facts.generator, "discriminator": job.facts.discriminator}
+    arguments = {
+        "generator": job.facts.generator,
+        "discriminator": job.facts.discriminator,
+        "nets": job.facts.other_nets,
+    }
     resolved = recipe.model_copy(update={"model": recipe.model.model_copy(update=arguments)})
     lines = [
         resolved.to_yaml().rstrip(),
@@ -152,8 +156,7 @@ def dry_run(recipe: Recipe, *, offline: bool = False, source: Path | None = None
         f"({images.location})",
         f"device: {machine.device}, {machine.threads} threads, Paddle {machine.paddle}; "
         f"memory {machine.memory}, convolutions by {ops.describe()}",
-        f"generator: {count_parameters(gan.generator):,} parameters",
-        f"discriminator: {count_parameters(gan.discriminator):,} parameters",
+        *(f"{name}: {count_parameters(net):,} parameters" for name, net in gan.nets.items()),
         f"memory: about {memory / 2**20:,.0f} MiB beside Paddle itself",
         f"length: {job.iterations:,} iterations, {job.batches.steps_per_epoch:,} an epoch",
         *(f"warning: {line}" for line in job.trainer.warnings),
