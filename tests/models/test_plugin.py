@@ -2,13 +2,12 @@
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 
 import numpy as np
 import pytest
-from conftest import ROOT
+from conftest import ROOT, install_plugin
 
 EXAMPLE = ROOT / "docs" / "example_plugin"
 NAME = "example_resize_gan"
@@ -17,19 +16,7 @@ NAME = "example_resize_gan"
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory):
     """Environment variables under which the plugin is installed, in a folder of its own."""
-    folder = tmp_path_factory.mktemp("plugin")
-    shutil.copytree(EXAMPLE, folder / "source")  # the build leaves files behind
-    done = subprocess.run(
-        [
-            sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-index",
-            "--no-build-isolation", "--disable-pip-version-check",
-            "--target", folder / "site", folder / "source",
-        ],
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    paths = [str(folder / "site"), os.environ.get("PYTHONPATH", "")]
-    return {"PYTHONPATH": os.pathsep.join(filter(None, paths))}
+    return install_plugin(EXAMPLE, tmp_path_factory.mktemp("plugin"))
 
 
 def test_the_plugin_is_listed_with_its_owner(installed, cli):
