@@ -12,7 +12,7 @@ from ppgan_zoo.models.gan_mlp import SPEC as DENSE
 
 class Bright(DENSE.generator):
     def forward(self, z, labels=None):
-        return 3.0 + super().forward(z)
+        return 3.0 + DENSE.generator.forward(self, z)
 
 
 SPEC = GanSpec(name="bright", generator=Bright, discriminator=DENSE.discriminator, paper="None")
@@ -66,7 +66,7 @@ def test_a_spec_that_is_not_installed_is_checked_where_it_lies(tmp_path, cli):
         (["dcgan", "-o", "generater.channels=8"], "did you mean 'generator'?"),
         (["dcgan", "-o", "channels=8"], "write it as NET.KEY=VALUE"),
         (["dcgan", "-o", "generator.channels=x"], "model.generator.channels: found 'x'"),
-        (["dcgan", "-o", "generator.hidden_units=99999999999"], "cannot be built with"),
+        (["dcgan", "-o", "generator.hidden_units=99999999999"], "does not fit into 32 bits"),
         (["dcgan", "--term", "lecan"], "--term: unknown term 'lecan' (did you mean 'lecam'?)"),
     ],
 )

@@ -50,7 +50,7 @@ class Labelled(Generator):
     def forward(self, z, labels=None):
         if labels is not None:
             z = z + self.embedding(labels * 0 if self.deaf else labels)
-        # Not super(): Paddle's tracing takes it as that of a subclass, and calls itself for ever.
+        # Not super(), which Paddle cannot trace.
         return Generator.forward(self, z)
 
 

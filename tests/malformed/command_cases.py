@@ -50,7 +50,7 @@ CASES = [
     _case("a spec that is none", "check", "os.path:join", says=("os.path:join", "GanSpec")),
     _case("a spec of nothing", "check", ":", says=("cannot be loaded", "ValueError")),
     _case("a z of no size", "check", "dcgan", "--latent-dim", "0", says=("--latent-dim 0", "1")),
-    _case("a huge z", "check", "dcgan", "--latent-dim", "9" * 11, says=("dcgan", "9" * 11)),
+    _case("a huge z", "check", "dcgan", "--latent-dim", "9" * 11, says=("latent_dim", "32 bits")),
     _case("no net to check", "check", "dcgan", "-o", "x.y=1", says=("x", "has no such net")),
     _case("a name with dots", "info", "os.path:join", says=("unknown model", "known:")),
     _case("nothing to train", "train", says=("needs -c RECIPE", "--resume")),

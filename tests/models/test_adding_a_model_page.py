@@ -15,6 +15,8 @@ PAGE = (ROOT / "docs" / "adding_a_model.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
 RECIPES = re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
 
+# The zoo comes first, as in a process that loads a plugin: Paddle 2 needs it.
+FIRST = "from __future__ import annotations\nimport ppgan_zoo"
 AFTERWARDS = """
 from ppgan_zoo.recipe.strict_yaml import lists_to_tuples
 
@@ -55,7 +57,7 @@ def test_the_code_and_the_recipes_work(tmp_path):
         code = code.replace(page, test)
     recipes = f"RECIPES = {[yaml.safe_load(recipe) for recipe in RECIPES]!r}\n"
     script = tmp_path / "page.py"
-    script.write_text(f"from __future__ import annotations\n{code}\n{recipes}{AFTERWARDS}")
+    script.write_text(f"{FIRST}\n{code}\n{recipes}{AFTERWARDS}")
     done = subprocess.run(
         [sys.executable, script], cwd=tmp_path, capture_output=True, text=True, timeout=300,
         check=False,
