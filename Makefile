@@ -23,11 +23,12 @@ TORCH_VENV ?= .venv-torch
 TORCH := torch==2.13.0
 TORCH_READY := $(TORCH_VENV)/.ready
 
-.PHONY: demo test lint fuzz env bench bench-peer clean help faults load
+.PHONY: demo test slow lint fuzz env bench bench-peer clean help faults load
 
 help:
 	@echo "make demo   train a small DCGAN on MNIST, sample it and export it (about five minutes)"
 	@echo "make test   run the tests"
+	@echo "make slow   run the tests that train for minutes"
 	@echo "make lint   check style and types"
 	@echo "make bench  measure how fast the recipes train here"
 	@echo "make bench-peer  compare with the same nets in PyTorch (installed into $(TORCH_VENV))"
@@ -49,8 +50,12 @@ $(READY): setup.py pyproject.toml
 demo: env
 	@$(BIN)/python tools/demo.py --output $(DEMO) $(DEMO_OPTIONS)
 
+# One process for each core, one thread in each: quicker than all threads for one test.
 test: env
-	$(BIN)/python -m pytest
+	PPGAN_ZOO_THREADS=1 $(BIN)/python -m pytest --numprocesses logical --dist worksteal -m "not slow"
+
+slow: env
+	PPGAN_ZOO_THREADS=1 $(BIN)/python -m pytest --numprocesses logical -m slow
 
 lint: env
 	$(BIN)/ruff check .
@@ -76,7 +81,7 @@ faults: env
 load: env
 	$(BIN)/python tools/load.py
 
-# atheris has wheels for some versions of Python only (3.11 is one), and is no part of the suite.
+# atheris has wheels for some versions of Python only (3.11 is one), and is no part of the tests.
 FUZZ_SECONDS ?= 180
 FUZZ_OPTIONS = -max_total_time=$(FUZZ_SECONDS) -max_len=4096 -rss_limit_mb=2048
 

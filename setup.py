@@ -27,6 +27,7 @@ EXTRAS = {
     "fuzz": ["atheris>=2.3"],
     "dev": [
         "pytest>=8",
+        "pytest-xdist>=3.5",
         "hypothesis>=6.100",
         "ruff>=0.6",
         "mypy>=1.11",

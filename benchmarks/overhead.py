@@ -52,7 +52,7 @@ class Clocked:
             self._spent[self._name] += self._clock() - start
 
 
-def measure(name, iterations, overrides, clock):
+def rows_of(name, iterations, overrides, clock):
     """Return a row for each part of a run of the recipe."""
     from ppgan_zoo.run.train import train
     from ppgan_zoo.training.trainer import Trainer
@@ -101,7 +101,7 @@ def main():
     rows = []
     try:
         for name in options.recipes or ("dcgan_mnist", "gan_mlp_mnist"):
-            rows += measure(name, options.iterations, options.overrides, CLOCKS[options.clock])
+            rows += rows_of(name, options.iterations, options.overrides, CLOCKS[options.clock])
     except ZooError as error:
         print(f"overhead: {error}", file=sys.stderr)
         return 2

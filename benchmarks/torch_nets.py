@@ -242,5 +242,5 @@ def parameters(net):
     return sum(p.numel() for p in net.parameters())
 
 
-def constant_z(count, dim):
+def fixed_z(count, dim):
     return torch.randn(count, dim, generator=torch.Generator().manual_seed(0))

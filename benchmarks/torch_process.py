@@ -13,7 +13,7 @@ from statistics import quantiles
 
 import torch
 from torch import nn
-from torch_nets import CHANNELS, SIDE, build, constant_z, parameters
+from torch_nets import CHANNELS, SIDE, build, fixed_z, parameters
 
 IMAGES = 4096  # enough that no batch comes from the processor's cache
 SAMPLE_BATCH = 128
@@ -143,7 +143,7 @@ def optimizer(net, section):
 def sampler(training):
     """Return a function that makes a batch of images, from numpy to numpy."""
     net = training.generator.eval()
-    z = constant_z(SAMPLE_BATCH, training.recipe["latent"]["dim"]).numpy()
+    z = fixed_z(SAMPLE_BATCH, training.recipe["latent"]["dim"]).numpy()
 
     def sample():
         with torch.no_grad():

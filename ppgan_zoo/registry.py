@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from ppgan_zoo.game.objectives import Objective
     from ppgan_zoo.game.terms import Term
     from ppgan_zoo.metrics.features import FeatureKind
-    from ppgan_zoo.metrics.suite import Metric
+    from ppgan_zoo.metrics.metric import Metric
     from ppgan_zoo.models.spec import GanSpec
 
 T = TypeVar("T")
@@ -266,14 +266,14 @@ AUGMENTATIONS: Registry[Augmentation] = Registry(
 METRICS: Registry[Metric] = Registry(
     "metric",
     "ppgan_zoo.metrics",
-    "ppgan_zoo.metrics.suite:Metric",
+    "ppgan_zoo.metrics.metric:Metric",
     {
         "fid": "ppgan_zoo.metrics.frechet:FID",
         "kid": "ppgan_zoo.metrics.kernel_distance:KID",
         "class_score": "ppgan_zoo.metrics.class_score:CLASS_SCORE",
         "precision_recall": "ppgan_zoo.metrics.manifold:PRECISION_RECALL",
         "density_coverage": "ppgan_zoo.metrics.manifold:DENSITY_COVERAGE",
-        "modes": "ppgan_zoo.metrics.modes:MODES",
+        "modes": "ppgan_zoo.metrics.classes_found:MODES",
         "memorisation": "ppgan_zoo.metrics.memorisation:MEMORISATION",
         "label_accuracy": "ppgan_zoo.metrics.label_accuracy:LABEL_ACCURACY",
     },

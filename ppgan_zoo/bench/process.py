@@ -14,11 +14,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import quantiles
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ppgan_zoo import ops, runtime
 from ppgan_zoo.errors import ConfigError, ZooError
 from ppgan_zoo.recipe.load import load_recipe
+
+if TYPE_CHECKING:
+    from ppgan_zoo.run.job import Job
 
 MATRIX_SIDE = 2048
 MATRIX_SECONDS = 2.0
@@ -50,7 +53,7 @@ class Request:
     sample: bool = False
 
 
-def measure(request: Request) -> dict[str, Any]:
+def time_recipe(request: Request) -> dict[str, Any]:
     """Train the recipe for a while and return the figures.
 
     Every iteration is timed from asking for its batch to having its losses' kernels done,
@@ -59,11 +62,11 @@ def measure(request: Request) -> dict[str, Any]:
     Raises:
         ZooError: Whatever is wrong with recipe or data.
     """
-    from ppgan_zoo.run.train import prepare
+    from ppgan_zoo.run.job import build_job
 
-    job = prepare(load_recipe(request.recipe, request.overrides), offline=True)
+    job = build_job(load_recipe(request.recipe, request.overrides), offline=True)
     if request.sample:
-        return _measure_sampling(request, job)
+        return _time_sampling(request, job)
     trainer, batches = job.trainer, job.batches
 
     def iterate() -> None:
@@ -78,15 +81,14 @@ def measure(request: Request) -> dict[str, Any]:
     milliseconds = _time(iterate, request.iterations, request.seconds)
     growth, peak = _memory("VmRSS") - resident, _memory("VmHWM")
     result = _figures(milliseconds)
-    images = len(batches.indices(0))
-    flop = _flop(job)
+    flop = job.flop_per_iteration()
     ceiling = matrix_product_ceiling()
     result.update(
-        images_per_second=1e3 * images / result["ms_per_iteration"],
+        images_per_second=1e3 * job.images_per_step / result["ms_per_iteration"],
         first_step_seconds=first_step_seconds,
         peak_memory_mib=peak,
         memory_growth_mib=growth,
-        parameters=_parameters(job),
+        parameters=list(job.parameters().values()),
         gflop_per_iteration=flop / 1e9,
         ceiling_gflop_per_second=ceiling,
         share_of_ceiling=flop / 1e6 / result["ms_per_iteration"] / ceiling,
@@ -153,55 +155,36 @@ def most_expensive_operations(
     ]
 
 
-def _measure_sampling(request: Request, job: Any) -> dict[str, Any]:
+def _time_sampling(request: Request, job: Job) -> dict[str, Any]:
     """Export the untrained generator and time it through Paddle Inference."""
     from ppgan_zoo.export.exported import open_exported
     from ppgan_zoo.export.exporter import export
     from ppgan_zoo.export.predictor import TIMED_BATCH
+    from ppgan_zoo.models.latent import labels_in_turn
     from ppgan_zoo.storage.checkpoint import save_checkpoint
 
     with tempfile.TemporaryDirectory() as folder:
         checkpoint = save_checkpoint(Path(folder), job.trainer.state(), 0, job.facts.to_json())
         export(checkpoint, Path(folder) / "exported")
         model = open_exported(Path(folder) / "exported")
-    z = job.facts.latent.sample(TIMED_BATCH, 0)
+    z, classes = job.facts.latent.sample(TIMED_BATCH, 0), job.facts.num_classes
+    labels = labels_in_turn(TIMED_BATCH, classes) if classes else None
     for _ in range(request.warmup):
-        model.generate(z)
-    result = _figures(_time(lambda: model.generate(z), request.iterations, request.seconds))
+        model.generate(z, labels)
+    result = _figures(_time(lambda: model.generate(z, labels), request.iterations, request.seconds))
     median = result.pop("ms_per_iteration")
     return {
         "ms_per_batch": median,
         **result,
         "batch_size": TIMED_BATCH,
-        "parameters": _parameters(job),
+        "parameters": list(job.parameters().values()),
         "samples_per_second": 1e3 * TIMED_BATCH / median,
         "runtime": _runtime(job),
     }
 
 
-def _runtime(job: Any) -> dict[str, Any]:
+def _runtime(job: Job) -> dict[str, Any]:
     return {**job.machine.describe(), "convolutions": ops.describe()}
-
-
-def _parameters(job: Any) -> list[int]:
-    from ppgan_zoo.models.cost import count_parameters
-
-    gan = job.trainer.gan
-    return [count_parameters(net) for net in (gan.generator, gan.discriminator)]
-
-
-def _flop(job: Any) -> int:
-    from ppgan_zoo.models.cost import iteration_flop
-
-    recipe, trainer = job.recipe, job.trainer
-    return iteration_flop(
-        trainer.gan,
-        recipe.data.batch_size,
-        discriminator_steps=recipe.training.discriminator_steps,
-        generator_steps=recipe.training.generator_steps,
-        relativistic=trainer.game.objective.relativistic,
-        packing=recipe.constraints.packing,
-    )
 
 
 def _time(run: Callable[[], Any], fewest: int, seconds: float) -> list[float]:
@@ -249,7 +232,7 @@ def main() -> int:
     """Read a request from the one argument and print the answer, a line of JSON."""
     request = Request(**json.loads(sys.argv[1]))
     try:
-        answer = measure(request)
+        answer = time_recipe(request)
     except ZooError as error:
         answer = {"error": " ".join(str(error).split())}
     print(json.dumps(answer))

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from ppgan_zoo.data.batches import as_batch
 from ppgan_zoo.storage.visualdl_log import VisualDLLog
 from ppgan_zoo.training.loop import BatchSource, Callback
-from ppgan_zoo.training.signals import memorisation, take_signals
+from ppgan_zoo.training.signals import nearness_to_training, take_signals
 from ppgan_zoo.training.trainer import Trainer
 
 MEMORY_EVERY_CHECKS = 10  # a search for neighbours costs as much as several checks
@@ -143,12 +143,12 @@ class Health(Callback):
         self.log = log
         self.stopped_by: str | None = None
         self.good_until: int | None = None
-        self._watches = [_Watch(trouble) for trouble in TROUBLES]
+        self._states = [_State(trouble) for trouble in TROUBLES]
 
     @property
     def tags(self) -> str:
         """What the progress bar is to say: the troubles that are there, in short."""
-        return ", ".join(watch.trouble.tag for watch in self._watches if watch.active)
+        return ", ".join(state.trouble.tag for state in self._states if state.active)
 
     def on_step_end(self, trainer: Trainer, scalars: dict[str, Any]) -> None:
         """Check, if it is time to."""
@@ -162,15 +162,15 @@ class Health(Callback):
             for signal, value in figures.items():
                 self.log.scalar(f"health/{signal}", value, trainer.iteration)
         shown = set()
-        for watch in self._watches:
-            trouble = watch.trouble
+        for state in self._states:
+            trouble = state.trouble
             if trouble.signal not in figures or not _applies(trouble, trainer):
                 continue
             value = figures[trouble.signal]
             if trouble.shows(value):
                 shown.add(trouble.name)
-            if watch.changes(trouble.shows(value)):
-                self._tell(watch, value, trainer)
+            if state.changes(trouble.shows(value)):
+                self._tell(state, value, trainer)
         if not shown & self.stop_on:
             self.good_until = trainer.iteration
 
@@ -186,14 +186,14 @@ class Health(Callback):
         }
         due = trainer.iteration // self.every_steps % MEMORY_EVERY_CHECKS == 0
         if due and len(self.training) > 1:
-            figures["memorisation"] = memorisation(
+            figures["memorisation"] = nearness_to_training(
                 signals.samples, self.training, trainer.gan.image_range
             )
         return figures
 
-    def _tell(self, watch: _Watch, value: float, trainer: Trainer) -> None:
-        trouble = watch.trouble
-        if not watch.active:
+    def _tell(self, state: _State, value: float, trainer: Trainer) -> None:
+        trouble = state.trouble
+        if not state.active:
             self.logger.info("health: %s is over (iteration %d)", trouble.name, trainer.iteration)
             return
         self.logger.warning(
@@ -205,7 +205,7 @@ class Health(Callback):
             trainer.stop_requested = True
 
 
-class _Watch:
+class _State:
     """Whether one trouble is there: it takes several checks in a row to change."""
 
     def __init__(self, trouble: Trouble) -> None:

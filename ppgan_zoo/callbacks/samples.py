@@ -1,4 +1,4 @@
-"""Sample grids of a constant z, as PNG files."""
+"""Sample grids of a fixed z, as PNG files."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ from ppgan_zoo.errors import CheckpointError, ConfigError
 
 if TYPE_CHECKING:
     from ppgan_zoo.collapse.recipes import CollapseRecipe
-    from ppgan_zoo.collapse.suite import KnownModes
+    from ppgan_zoo.collapse.setting import KnownModes
 
 TESTS = ("ring", "grid", "stacked_mnist")
 
@@ -64,7 +64,7 @@ def _run(options: argparse.Namespace) -> int:
         raise CheckpointError(f"--output {folder}: is not an empty directory; give another")
     runtime.start(options.device)
     from ppgan_zoo.collapse import report
-    from ppgan_zoo.collapse.suite import run_setting
+    from ppgan_zoo.collapse.setting import run_setting
     from ppgan_zoo.storage.files import write_atomically
 
     test = _open_test(recipe, options)
@@ -109,7 +109,7 @@ def _overrides(options: argparse.Namespace) -> list[str]:
 
 
 def _open_test(recipe: CollapseRecipe, options: argparse.Namespace) -> KnownModes:
-    from ppgan_zoo.collapse.suite import MixtureModes, StackedMnistModes
+    from ppgan_zoo.collapse.setting import MixtureModes, StackedMnistModes
 
     if recipe.data.name != "stacked_mnist":
         return MixtureModes(recipe.data.name)

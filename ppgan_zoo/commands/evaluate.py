@@ -48,7 +48,7 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
 
 
 def _run(options: argparse.Namespace) -> int:
-    from ppgan_zoo.metrics.suite import check_metrics
+    from ppgan_zoo.metrics.metric import check_metrics
 
     metrics = None
     if options.metrics is not None:

@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 from tqdm import tqdm  # type: ignore[import-untyped]
 
-from ppgan_zoo.data.images import ImageSet, check_form, check_memory, picture_to_pixels
+from ppgan_zoo.data.images import ImageSet, check_form, check_limit, check_memory, picture_to_pixels
 from ppgan_zoo.data.kinds import DataKind
-from ppgan_zoo.errors import ConfigError, DataError
+from ppgan_zoo.errors import DataError
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp")
 """What the name of a picture ends in, in either case."""
@@ -69,8 +69,7 @@ def load_folder(
             large or not of 8 bits, or all together do not fit in memory.
     """
     check_form(image_size, channels)
-    if limit is not None and limit < 1:
-        raise ConfigError(f"data.limit: {limit} images; give at least 1, or leave it out")
+    check_limit(limit)
     folder = Path(os.path.expanduser(path)).absolute()
     pictures = _pictures(folder)
     classes, labels = _labels(folder, pictures)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ppgan_zoo.errors import ConfigError, DataError
+from ppgan_zoo.recipe.bounds import LEAST_COUNT
 
 MAX_BYTES = 8 << 30
 """The most that an image set may take in memory: 8 GiB."""
@@ -147,8 +148,7 @@ class ImageSet:
         Raises:
             ConfigError: `n` is less than 1.
         """
-        if n < 1:
-            raise ConfigError(f"data.limit: {n} images; give at least 1, or leave it out")
+        check_limit(n)
         if n >= len(self):
             return self
         # Copies, so that the full set can be freed.
@@ -197,6 +197,14 @@ def picture_to_pixels(picture: Image.Image, image_size: int, channels: int) -> N
         picture = picture.resize((image_size, image_size), Image.Resampling.LANCZOS)
     pixels: NDArray[np.uint8] = np.asarray(picture, dtype=np.uint8)
     return pixels[None] if channels == 1 else pixels.transpose(2, 0, 1)
+
+
+def check_limit(limit: int | None) -> None:
+    """Raise ConfigError unless a number of images, where given, is one or more."""
+    if limit is not None and limit < LEAST_COUNT:
+        raise ConfigError(
+            f"data.limit: {limit} images; give at least {LEAST_COUNT}, or leave it out"
+        )
 
 
 def check_form(image_size: int | None, channels: int | None) -> None:

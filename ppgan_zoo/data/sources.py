@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from ppgan_zoo.data.images import ImageSet, check_form
+from ppgan_zoo.data.images import ImageSet, check_form, check_limit
 from ppgan_zoo.data.kinds import DataKind
 from ppgan_zoo.errors import ConfigError, PluginError, did_you_mean
 from ppgan_zoo.registry import DATA
@@ -86,8 +86,7 @@ def _check_arguments(
     """Refuse what no kind of data, or not this one, can be loaded with."""
     if split not in ("train", "test"):
         raise ConfigError(f"split {split!r}; give 'train' or 'test'")
-    if limit is not None and limit < 1:
-        raise ConfigError(f"data.limit: {limit} images; give at least 1, or leave it out")
+    check_limit(limit)
     if kind.needs_directory and directory is None:
         raise ConfigError(f"data.directory: missing; image set {kind.name!r} needs a folder")
     if split != "train" and not kind.has_splits:

@@ -9,8 +9,9 @@ from ppgan_zoo.errors import ConfigError
 from ppgan_zoo.evaluation.real_images import REAL_IMAGES, choose
 from ppgan_zoo.metrics.feature_cache import cached_features
 from ppgan_zoo.metrics.features import FeatureNetwork
-from ppgan_zoo.metrics.suite import FEWEST, RealFeatures, check_metrics, measure
+from ppgan_zoo.metrics.metric import RealFeatures, check_metrics, take_metrics
 from ppgan_zoo.models.latent import labels_in_turn
+from ppgan_zoo.recipe.bounds import FEWEST_IMAGES
 from ppgan_zoo.training.trainer import Trainer
 
 
@@ -22,7 +23,7 @@ class Evaluator:
     Args:
         network: The feature network.
         real: What samples are compared with; at most 10,000 of them are used.
-        metrics: Names out of :func:`ppgan_zoo.metrics.suite.metric_names`.
+        metrics: Names out of :func:`ppgan_zoo.metrics.metric.metric_names`.
         num_samples: How many images are generated each time.
         labels: Whether they are generated of labels.
         trained_on: The training images, for memorisation.
@@ -42,10 +43,10 @@ class Evaluator:
         labels: bool = False,
         trained_on: ImageSet | None = None,
     ) -> None:
-        if len(real) < FEWEST:
+        if len(real) < FEWEST_IMAGES:
             raise ConfigError(
                 f"evaluation: {len(real)} real images of {real.name} ({real.location}); metrics "
-                f"need {FEWEST}"
+                f"need {FEWEST_IMAGES}"
             )
         check_metrics(metrics, classes=network.classes is not None, labels=labels)
         network(real.images[:1])  # a misfit is refused here, not after an hour of training
@@ -68,4 +69,4 @@ class Evaluator:
         classes = trainer.gan.num_classes
         labels = labels_in_turn(self.num_samples, classes) if classes else None
         samples = to_uint8(trainer.samples(self.num_samples, labels), trainer.gan.image_range)
-        return measure(self.network(samples), self.real, self.metrics, labels)
+        return take_metrics(self.network(samples), self.real, self.metrics, labels)

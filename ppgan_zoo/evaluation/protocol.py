@@ -23,13 +23,13 @@ from ppgan_zoo.evaluation.real_images import REAL_IMAGES, DataSource, RealImages
 from ppgan_zoo.evaluation.sampler import Sampler
 from ppgan_zoo.metrics.feature_cache import cached_features
 from ppgan_zoo.metrics.features import FeatureNetwork
-from ppgan_zoo.metrics.network import open_network, own_networks
-from ppgan_zoo.metrics.suite import (
-    FEWEST,
+from ppgan_zoo.metrics.metric import (
     RealFeatures,
     check_metrics,
-    measure,
+    take_metrics,
 )
+from ppgan_zoo.metrics.network import open_network, own_networks
+from ppgan_zoo.recipe.bounds import FEWEST_IMAGES, MOST_SAMPLES
 from ppgan_zoo.registry import METRICS
 from ppgan_zoo.storage.run_directory import command_line, start_facts
 
@@ -49,7 +49,7 @@ class Protocol:
         ema: Whether the EMA's weights are taken; None for them where there are any.
         resize: Height and width that both sides are brought to (Lanczos); None for the
             model's own.
-        metrics: Names out of :func:`ppgan_zoo.metrics.suite.metric_names`; None for all of
+        metrics: Names out of :func:`ppgan_zoo.metrics.metric.metric_names`; None for all of
             the zoo's own that the network and the split allow.
         floor: Whether real images are measured in the place of samples, too.
     """
@@ -66,8 +66,10 @@ class Protocol:
 
     def __post_init__(self) -> None:
         """Refuse what no evaluation can be made with."""
-        if not FEWEST <= self.num_samples <= 1_000_000:
-            raise ConfigError(f"--num-samples {self.num_samples}: give {FEWEST} to 1000000")
+        if not FEWEST_IMAGES <= self.num_samples <= MOST_SAMPLES:
+            raise ConfigError(
+                f"--num-samples {self.num_samples}: give {FEWEST_IMAGES} to {MOST_SAMPLES}"
+            )
         if self.seed < 0:
             raise ConfigError(f"--seed {self.seed}: give 0 or more")
         if self.resize is not None and not 4 <= self.resize <= 1024:
@@ -114,7 +116,7 @@ def evaluate_sampler(
         real.training = cached_features(images.trained_on, network).features
     labels = sampler.labels_in_turn(protocol.num_samples)
     made = sampler.sample(protocol.num_samples, protocol.seed, labels)
-    figures = measure(network(_resized(made, protocol.resize)), real, metrics, labels)
+    figures = take_metrics(network(_resized(made, protocol.resize)), real, metrics, labels)
     floor = _floor(images, network, real, metrics, protocol) if protocol.floor else None
     return {
         "format": FORMAT,
@@ -173,7 +175,7 @@ def _floor(
     except (ConfigError, DataError) as error:
         images.notify(f"no floor: {error}")
         return None
-    if len(others) < FEWEST:
+    if len(others) < FEWEST_IMAGES:
         images.notify(f"no floor: only {len(others)} images of the other split")
         return None
     # Training images are at distance 0 from the training set: memorisation has no floor.
@@ -183,7 +185,7 @@ def _floor(
         if not METRICS.get(name).needs_training_images
         and (not METRICS.get(name).needs_labels or others.labels is not None)
     ]
-    figures = measure(cached_features(others, network), real, names, others.labels)
+    figures = take_metrics(cached_features(others, network), real, names, others.labels)
     split = "train" if protocol.split == "test" else "test"
     return {"real": {**others.describe(), "split": split}, "metrics": _plain(figures)}
 

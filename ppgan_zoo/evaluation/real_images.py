@@ -11,7 +11,7 @@ import numpy as np
 
 from ppgan_zoo.data import ImageSet, load_image_set
 from ppgan_zoo.errors import ConfigError, DataError
-from ppgan_zoo.metrics.suite import FEWEST
+from ppgan_zoo.recipe.bounds import FEWEST_IMAGES
 
 REAL_IMAGES = 10_000
 """The most real images that samples are compared with: as many as the test sets have."""
@@ -96,9 +96,9 @@ class RealImages:
         Raises:
             DataError: There are too few.
         """
-        if len(self.whole) < FEWEST:
+        if len(self.whole) < FEWEST_IMAGES:
             raise DataError(
-                f"{self.whole.location}: {len(self.whole)} images; metrics need {FEWEST}"
+                f"{self.whole.location}: {len(self.whole)} images; metrics need {FEWEST_IMAGES}"
             )
         return choose(self.whole, REAL_IMAGES)
 

@@ -26,8 +26,8 @@ from ppgan_zoo.export.exported import (
     Versions,
     open_exported,
 )
-from ppgan_zoo.export.folding import fold
 from ppgan_zoo.export.predictor import Trial, choose_settings
+from ppgan_zoo.export.rewrite import rewrite_layers
 from ppgan_zoo.models.facts import ModelFacts
 from ppgan_zoo.models.latent import labels_in_turn
 from ppgan_zoo.models.restore import load_generator
@@ -74,9 +74,9 @@ def export(
     # This forward also brings spectral norm's stored weight up to date before it is saved.
     with paddle.no_grad():
         wanted = generator(*map(paddle.to_tensor, inputs)).numpy()
-    folded = _fold(load_generator(checkpoint)[0], inputs, wanted, tolerance)
+    faster = _rewritten(load_generator(checkpoint)[0], inputs, wanted, tolerance)
     with atomic_folder(output) as folder:
-        program, parameters = _save_static(folded or generator, facts, folder)
+        program, parameters = _save_static(faster or generator, facts, folder)
         of_graph = _largest(_run_static_graph(folder, inputs), wanted)
         choice, trials = choose_settings(
             program,
@@ -139,7 +139,7 @@ def _checked_inputs(facts: ModelFacts, seed: int) -> tuple[NDArray[Any], ...]:
     return (z, labels_in_turn(count, facts.num_classes)) if facts.num_classes else (z,)
 
 
-def _fold(
+def _rewritten(
     generator: nn.Layer,
     inputs: tuple[NDArray[Any], ...],
     wanted: NDArray[Any],
@@ -147,7 +147,7 @@ def _fold(
 ) -> nn.Layer | None:
     """Return the generator in its faster form, or None if it makes other images in that."""
     try:
-        fold(generator, *inputs)
+        rewrite_layers(generator, *inputs)
         with paddle.no_grad():
             images = generator(*map(paddle.to_tensor, inputs)).numpy()
     except (AttributeError, TypeError, ValueError, RuntimeError):

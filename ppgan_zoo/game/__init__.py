@@ -1,4 +1,7 @@
-"""What D and G play: objectives, penalties, how D sees images.
+"""What D and G play: the losses, and how D sees images.
 
-Read ``objectives``, ``penalties``, ``augmentation``, then ``constraints``.
+Read ``game``, then what it is made of: ``objectives`` (the adversarial game), ``terms`` (all
+else in a loss) with ``gradient_penalties``, ``consistency`` and ``lecam``, ``view`` with
+``augmentation``, and ``schedules`` (numbers that change). ``compatibility`` says what makes no
+sense together.
 """

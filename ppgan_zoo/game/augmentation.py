@@ -40,7 +40,7 @@ def color(images: Tensor, rng: np.random.Generator) -> Tensor:
     """
     count = images.shape[0]
     brightness, saturation, contrast = (
-        tensor_like(values, images) for values in rng.random((3, count, 1, 1, 1))
+        tensor_like(values, images) for values in rng.random((count, 3, 1, 1, 1)).swapaxes(0, 1)
     )
     images = images + (brightness - 0.5)
     gray = images.mean(axis=1, keepdim=True)

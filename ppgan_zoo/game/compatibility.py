@@ -152,7 +152,7 @@ def _check_double_gradient(gan: Gan, terms: Sequence[Term], packing: int) -> Non
         inputs = TermInputs(twin.judge, probe, probe, np.random.default_rng(0), twin, code)
         try:
             term.ready()(inputs).backward()
-        except (RuntimeError, ValueError) as error:
+        except (RuntimeError, SystemError, ValueError) as error:
             raise ConfigError(
                 f"terms: {term.name} needs the double gradient of {gan.spec.name}'s "
                 f"discriminator, and Paddle {paddle.__version__} has none of "

@@ -97,7 +97,7 @@ def get_objective(name: str, smoothing: LabelSmoothing | None = None) -> Objecti
 
 
 def cross_entropy(logits: Tensor, target: float) -> Tensor:
-    """Mean binary cross-entropy of ``sigmoid(logits)`` against a constant target in [0, 1]."""
+    """Mean binary cross-entropy of ``sigmoid(logits)`` against one target in [0, 1]."""
     # softplus(x) - t x = -t log s(x) - (1 - t) log(1 - s(x)), exact for any x.
     return (F.softplus(logits) - target * logits).mean()
 

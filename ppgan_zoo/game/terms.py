@@ -26,6 +26,7 @@ from ppgan_zoo.game.schedules import Value, at
 from ppgan_zoo.models.facts import check_type
 from ppgan_zoo.models.gan import Gan, Judgement
 from ppgan_zoo.models.latent import Code
+from ppgan_zoo.recipe.bounds import LEAST_COUNT, check_least
 from ppgan_zoo.registry import TERMS
 from ppgan_zoo.storage.checkpoint import Arrays
 
@@ -144,10 +145,7 @@ class Term:
             ConfigError: An argument that the term does not take or of the wrong type, or an
                 interval below 1.
         """
-        if every_steps < 1:
-            raise ConfigError(
-                f"terms: {self.name}: every_steps must be at least 1, found {every_steps}"
-            )
+        check_least(f"terms: {self.name}: every_steps", every_steps, LEAST_COUNT)
         allowed = self.takes()
         for key, value in arguments.items():
             if key not in allowed:

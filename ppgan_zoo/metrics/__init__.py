@@ -1,5 +1,5 @@
 """Figures that say how far samples are from real images: NumPy only, float64.
 
-Read ``suite``, then any figure, such as ``frechet``; ``features`` and ``network`` hold the
+Read ``metric``, then any figure, such as ``frechet``; ``features`` and ``network`` hold the
 feature networks.
 """

@@ -53,7 +53,7 @@ class Classifier(nn.Layer):
 
     Args:
         trainable: Whether to have the batch norms that training needs; without them it is
-            the network that :func:`fold` makes, convolutions with biases.
+            the network that :func:`without_batch_norms` makes, convolutions with biases.
     """
 
     def __init__(self, *, trainable: bool = False) -> None:
@@ -101,7 +101,7 @@ class Classifier(nn.Layer):
         return features, self.classify(features)
 
 
-def fold(trained: Classifier, batches: Iterable[Any]) -> Classifier:
+def without_batch_norms(trained: Classifier, batches: Iterable[Any]) -> Classifier:
     """Return the same function without batch norms and with the final features' scale.
 
     Args:

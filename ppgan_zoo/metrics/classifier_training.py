@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from paddle.nn import functional as F
 
 from ppgan_zoo.data import Batches, ImageSet
-from ppgan_zoo.metrics.classifier import IMAGE_SIZE, Classifier, fold
+from ppgan_zoo.metrics.classifier import IMAGE_SIZE, Classifier, without_batch_norms
 
 # Keeps this stream apart from any other that is seeded with the same number.
 _AUGMENTATION = 0xA06
@@ -152,7 +152,7 @@ def train(
             epoch = (step + 1) // batches.steps_per_epoch
             report(f"epoch {epoch} of {schedule.epochs}: loss {sum(losses) / len(losses):.4f}")
             losses.clear()
-    return fold(network, _in_order(training.images))
+    return without_batch_norms(network, _in_order(training.images))
 
 
 def accuracy(network: Classifier, images: ImageSet) -> float:

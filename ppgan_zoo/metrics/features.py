@@ -234,12 +234,12 @@ def _open_inception(name: str, weights: Path | None) -> FeatureNetwork:
         raise ConfigError(f"{weights}: cannot be read ({error.strerror})") from None
     arrays = _arrays(content, str(weights))
 
-    from ppgan_zoo.metrics.inception import CLASSES, FEATURES, Inception, fold
+    from ppgan_zoo.metrics.inception import CLASSES, FEATURES, Inception, state_from_reference
     from ppgan_zoo.models.weights import load_arrays
 
     network = Inception()
-    folded = fold(arrays, network, str(weights))
-    load_arrays(network, {key: array.astype(np.float32) for key, array in folded.items()})
+    state = state_from_reference(arrays, network, str(weights))
+    load_arrays(network, {key: array.astype(np.float32) for key, array in state.items()})
     network.eval()
     sha256 = hashlib.sha256(content).hexdigest()
     return FeatureNetwork(

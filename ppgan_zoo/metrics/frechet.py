@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ppgan_zoo.metrics.features import FeatureSet
-from ppgan_zoo.metrics.suite import Metric, RealFeatures
+from ppgan_zoo.metrics.metric import Metric, RealFeatures
 
 
 @dataclass(frozen=True)

@@ -256,7 +256,7 @@ def resize(images: Any, size: int) -> Any:
     return images
 
 
-def fold(
+def state_from_reference(
     arrays: Mapping[str, NDArray[np.floating]], network: Inception, where: str
 ) -> dict[str, NDArray[np.float64]]:
     """Return the state of `network` from the weights of the reference implementation.

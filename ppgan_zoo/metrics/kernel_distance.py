@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ppgan_zoo.metrics.features import FeatureSet
-from ppgan_zoo.metrics.suite import Metric, RealFeatures
+from ppgan_zoo.metrics.metric import Metric, RealFeatures
 
 GROUPS = 20
 """Parts of each set for the jackknife."""

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from ppgan_zoo.errors import ConfigError
 from ppgan_zoo.metrics.features import FeatureSet
-from ppgan_zoo.metrics.suite import Metric, RealFeatures
+from ppgan_zoo.metrics.metric import Metric, RealFeatures
 
 
 def label_accuracy(probabilities: NDArray[np.floating], labels: NDArray[np.int64]) -> float:

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from ppgan_zoo.metrics.distances import Points, squared_distances
 from ppgan_zoo.metrics.features import FeatureSet
-from ppgan_zoo.metrics.suite import Metric, RealFeatures
+from ppgan_zoo.metrics.metric import Metric, RealFeatures
 
 PRECISION_K = 3
 COVERAGE_K = 5

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from ppgan_zoo.metrics.distances import Points, nearest_distance
 from ppgan_zoo.metrics.features import FeatureSet
-from ppgan_zoo.metrics.suite import Metric, RealFeatures
+from ppgan_zoo.metrics.metric import Metric, RealFeatures
 
 
 class Memorisation(NamedTuple):

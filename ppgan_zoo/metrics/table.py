@@ -26,7 +26,7 @@ SCALES = {"kid": 1000.0}
 
 
 def format_result(result: Mapping[str, Any]) -> str:
-    """Return a result of :func:`ppgan_zoo.evaluation.protocol.evaluate` as text, notes first."""
+    """Return a result of :func:`ppgan_zoo.run.evaluate.evaluate` as text, notes first."""
     model, real, features = result["model"], result["real"], result["features"]
     settings, floor = result["settings"], result["floor"]
     weights = "moving average" if model["weights"] == "ema" else "last weights"

@@ -15,7 +15,7 @@ from ppgan_zoo.errors import CheckpointError
 from ppgan_zoo.storage.checkpoint import Arrays
 
 NORMALISED = (
-    nn.Linear, nn.Conv1D, nn.Conv2D, nn.Conv3D,
+    nn.Linear, nn.Embedding, nn.Conv1D, nn.Conv2D, nn.Conv3D,
     nn.Conv1DTranspose, nn.Conv2DTranspose, nn.Conv3DTranspose,
 )  # fmt: skip
 
@@ -98,7 +98,7 @@ def layer_state(layer: nn.Layer) -> Iterator[None]:
 
 
 def spectral_norm(layer: nn.Layer) -> None:
-    """Divide every dense and convolution weight in `layer` by its spectral norm, from now on.
+    """Divide the weight of each dense layer, convolution and embedding by its spectral norm.
 
     Miyato et al. 2018, one power iteration for each forward in train mode. Make the
     optimizer after this call.

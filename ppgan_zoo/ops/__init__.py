@@ -9,7 +9,7 @@ multiplications it saves. In eval mode, on a GPU and in an export all is Paddle'
 ``PPGAN_ZOO_OPS`` in the environment chooses: ``auto`` as above, ``paddle`` for Paddle's
 operations alone, ``off`` for Paddle's layers as they are.
 
-Read ``layers``, then ``geometry`` with ``paddle_convolution``, ``winograd`` and ``bias``; then
+Read ``accelerated``, then ``geometry`` with ``paddle_convolution``, ``winograd`` and ``bias``; then
 ``onednn``, ``plan``, ``onednn_convolution``, ``dense`` with ``onednn_dense``, and ``self_test``;
 ``differentiation`` says what of these can be differentiated twice.
 """
@@ -29,8 +29,8 @@ from ppgan_zoo.errors import ConfigError
 if TYPE_CHECKING:
     from paddle import nn
 
+    from ppgan_zoo.ops.accelerated import Convolve
     from ppgan_zoo.ops.dense import Compute
-    from ppgan_zoo.ops.layers import Convolve
     from ppgan_zoo.ops.onednn import Library
 
 SWITCH = "PPGAN_ZOO_OPS"
@@ -145,7 +145,7 @@ TOLERANCE = 1e-4
 
 @functools.cache
 def _classes() -> dict[Any, Any]:
-    from ppgan_zoo.ops.layers import accelerated_classes
+    from ppgan_zoo.ops.accelerated import accelerated_classes
 
     return accelerated_classes(_chosen, _chosen_dense)
 

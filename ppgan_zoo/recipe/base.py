@@ -1,6 +1,7 @@
 """What every section of a recipe is made of: its base, and the types of its values.
 
-Bounds that more than one section has stand here; a bound of one key stands at that key.
+Bounds that more than one section has stand here; a bound of one key stands at that key; one
+that others check too stands in ``bounds``.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from typing import Annotated, Any, ClassVar, NamedTuple
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from ppgan_zoo.errors import PluginError, UnknownNameError
+from ppgan_zoo.recipe.bounds import LEAST_COUNT
 from ppgan_zoo.registry import (
     AUGMENTATIONS,
     DATA,
@@ -22,7 +24,7 @@ from ppgan_zoo.registry import (
     Registry,
 )
 
-Positive = Annotated[int, Field(ge=1, le=2**31 - 1)]
+Positive = Annotated[int, Field(ge=LEAST_COUNT, le=2**31 - 1)]
 Step = Annotated[int, Field(ge=0, le=2**31 - 1)]
 Fraction = Annotated[float, Field(ge=0.0, lt=1.0, allow_inf_nan=False)]
 Share = Annotated[float, Field(ge=0.0, le=1.0, allow_inf_nan=False)]

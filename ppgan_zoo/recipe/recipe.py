@@ -68,6 +68,11 @@ class Recipe(Section):
             )
         return self
 
+    @property
+    def images_per_step(self) -> int:
+        """Real images of one iteration: those of all its updates of D."""
+        return self.data.batch_size * self.training.discriminator_steps
+
     def to_yaml(self) -> str:
         """Return the recipe as YAML, which is read back to an equal one."""
         return to_yaml(self.model_dump(mode="json"))

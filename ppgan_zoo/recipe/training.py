@@ -7,6 +7,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import Field, model_validator
 
 from ppgan_zoo.recipe.base import Fraction, Needs, Positive, Rate, Section, check_keys
+from ppgan_zoo.recipe.bounds import LEAST_COUNT, LEAST_WARMUP
 from ppgan_zoo.recipe.schedules import (
     LearningRateSchedule,
     Schedule,
@@ -76,11 +77,11 @@ class Training(Section):
 
     epochs: Positive | None = None
     iterations: Positive | None = None
-    discriminator_steps: Annotated[int, Field(ge=1, le=100)] = 1
-    generator_steps: Annotated[int, Field(ge=1, le=100)] = 2
+    discriminator_steps: Annotated[int, Field(ge=LEAST_COUNT, le=100)] = 1
+    generator_steps: Annotated[int, Field(ge=LEAST_COUNT, le=100)] = 2
     first: Literal["discriminator", "generator"] = "discriminator"
     discriminator_batch: Literal["separate", "concatenated", "alternating"] = "separate"
-    accumulate_steps: Annotated[int, Field(ge=1, le=1024)] = 1
+    accumulate_steps: Annotated[int, Field(ge=LEAST_COUNT, le=1024)] = 1
 
     @model_validator(mode="after")
     def _one_length(self) -> Training:
@@ -108,8 +109,8 @@ class Ema(Section):
 
     decay: Fraction | None = None
     half_life: Annotated[float | Schedule[_Images], number_or_schedule(_Images)] | None = None
-    warmup: Annotated[float, Field(ge=2.0, le=1000.0, allow_inf_nan=False)] = 10.0
-    statistics_batches: Annotated[int, Field(ge=1, le=1000)] = 16
+    warmup: Annotated[float, Field(ge=LEAST_WARMUP, le=1000.0, allow_inf_nan=False)] = 10.0
+    statistics_batches: Annotated[int, Field(ge=LEAST_COUNT, le=1000)] = 16
 
     needs: ClassVar = {"warmup": _AVERAGE, "statistics_batches": _AVERAGE}
 

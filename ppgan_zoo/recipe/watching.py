@@ -7,10 +7,11 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field, model_validator
 
 from ppgan_zoo.recipe.base import FeaturesName, MetricName, Needs, Positive, Section
+from ppgan_zoo.recipe.bounds import FEWEST_IMAGES, MOST_SAMPLES
 
 
 class Samples(Section):
-    """Sample grids from a constant z; `real_rows` rows of real images stand above."""
+    """Sample grids from a fixed z; `real_rows` rows of real images stand above."""
 
     every_steps: Positive | None = None
     grid: tuple[Annotated[int, Field(ge=1, le=64)], Annotated[int, Field(ge=1, le=64)]] = (8, 8)
@@ -43,7 +44,7 @@ class EvaluationSection(Section):
 
     every_steps: Positive | None = None
     metrics: tuple[MetricName, ...] = ("fid",)
-    num_samples: Annotated[int, Field(ge=100, le=1_000_000)] = 2000
+    num_samples: Annotated[int, Field(ge=FEWEST_IMAGES, le=MOST_SAMPLES)] = 2000
     features: FeaturesName | None = None
     weights: str | None = None
     split: Literal["train", "test"] = "train"

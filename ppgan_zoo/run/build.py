@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import paddle
 from paddle.optimizer import Optimizer
 
 from ppgan_zoo.data import Batches, ImageSet, load_image_set, scale_to_range
@@ -20,7 +21,7 @@ from ppgan_zoo.game.terms import Net, Term, get_term
 from ppgan_zoo.game.view import View
 from ppgan_zoo.metrics.network import open_network
 from ppgan_zoo.metrics.sliced_wasserstein import sliced_wasserstein
-from ppgan_zoo.models.facts import ModelFacts, check_type, model_facts
+from ppgan_zoo.models.facts import ModelFacts, build_model, check_type, model_facts
 from ppgan_zoo.models.gan import Gan
 from ppgan_zoo.recipe.base import keys_without_effect
 from ppgan_zoo.recipe.recipe import Recipe
@@ -74,18 +75,31 @@ def facts_without_data(recipe: Recipe) -> ModelFacts:
     """
     data = recipe.data
     if recipe.model.conditional:
-        images = load_image_set(
-            data.name,
-            directory=data.directory,
-            offline=True,
-            image_size=data.image_size,
-            channels=data.channels,
-            options=data.options,
-        )
+        images = load_images(recipe, offline=True)
         return facts_of(recipe, images.image_shape, images.num_classes, images.classes or ())
     default = DATA.get(data.name, where="data.name").default_shape or PICTURE_SHAPE
     size = data.image_size or default[1]
     return facts_of(recipe, (data.channels or default[0], size, size))
+
+
+def load_images(recipe: Recipe, split: str = "train", *, offline: bool) -> ImageSet:
+    """Return the images of the section ``data``: of the split ``"train"`` or ``"test"``.
+
+    Raises:
+        DataError: They are missing or damaged.
+        ConfigError: The kind of data does not take what the section says.
+    """
+    data = recipe.data
+    return load_image_set(
+        data.name,
+        directory=data.directory,
+        split=split,
+        offline=offline,
+        image_size=data.image_size,
+        channels=data.channels,
+        limit=data.limit if split == "train" else None,
+        options=data.options,
+    )
 
 
 def total_iterations(recipe: Recipe, steps_per_epoch: int) -> int:
@@ -102,7 +116,7 @@ def build_batches(recipe: Recipe, images: ImageSet, facts: ModelFacts) -> Batche
     Raises:
         ConfigError: The set is too small for one iteration.
     """
-    size = recipe.data.batch_size * recipe.training.discriminator_steps
+    size = recipe.images_per_step
     if size > len(images):
         raise ConfigError(
             f"data.batch_size: {recipe.data.batch_size} times "
@@ -117,6 +131,16 @@ def build_batches(recipe: Recipe, images: ImageSet, facts: ModelFacts) -> Batche
         image_range=facts.image_range,
         labels=bool(facts.num_classes),
     )
+
+
+def build_model_and_trainer(recipe: Recipe, facts: ModelFacts, iterations: int) -> Trainer:
+    """Return a trainer before its first iteration, its weights drawn by the recipe's seed.
+
+    Raises:
+        ConfigError: The recipe and the model make no sense together.
+    """
+    paddle.seed(recipe.seed)  # the initial weights
+    return build_trainer(recipe, build_model(facts), iterations)
 
 
 def build_trainer(recipe: Recipe, gan: Gan, iterations: int) -> Trainer:
@@ -158,7 +182,7 @@ def build_trainer(recipe: Recipe, gan: Gan, iterations: int) -> Trainer:
 def build_figure(images: ImageSet, image_range: tuple[float, float]) -> Callable[[Trainer], float]:
     """Return the figure that chooses the best checkpoint: sliced Wasserstein distance.
 
-    Compares G's images of constant codes with as many evenly spaced images of the data.
+    Compares G's images of fixed codes with as many evenly spaced images of the data.
     """
     count = min(FIGURE_SAMPLES, len(images))
     chosen = images.images[np.linspace(0, len(images) - 1, count).astype(int)]
@@ -171,27 +195,32 @@ def build_figure(images: ImageSet, image_range: tuple[float, float]) -> Callable
 
 
 def build_evaluator(
-    recipe: Recipe, facts: ModelFacts, images: ImageSet, held_out: ImageSet | None
-) -> Evaluator:
-    """Return what takes the metrics of the section ``evaluation``.
+    recipe: Recipe, facts: ModelFacts, images: ImageSet, *, offline: bool
+) -> Evaluator | None:
+    """Return what takes the metrics of the section ``evaluation``; None if it asks for none.
 
     Args:
         recipe: The recipe.
         facts: The model.
         images: The training images.
-        held_out: The test images, if the section asks for them.
+        offline: Never to use the network.
 
     Raises:
         ConfigError: The feature network cannot be opened, or does not take the images.
+        DataError: The test images are asked for and missing.
     """
     section = recipe.evaluation
+    if section.every_steps is None and recipe.checkpoint.best_by != "fid":
+        return None
+    on_test = section.split == "test"
+    real = load_images(recipe, "test", offline=offline) if on_test else images
     weights = None if section.weights is None else Path(section.weights)
     metrics: tuple[str, ...] = section.metrics
     if recipe.checkpoint.best_by == "fid" and "fid" not in metrics:
         metrics = ("fid", *metrics)
     return Evaluator(
         open_network(recipe.data.name, section.features, weights),
-        images if held_out is None else held_out,
+        real,
         metrics,
         num_samples=section.num_samples,
         labels=bool(facts.num_classes),

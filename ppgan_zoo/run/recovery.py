@@ -74,7 +74,7 @@ def roll_back(
     return trainer
 
 
-def stopped(
+def error_with_cause(
     error: NonFiniteError,
     fresh: FreshTrainer,
     batches: BatchSource,

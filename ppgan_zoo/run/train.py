@@ -1,4 +1,4 @@
-"""A training run from beginning to end: directory, data, model, callbacks, resume."""
+"""The course of a run: begun or resumed, trained to the end, taken back where it must be."""
 
 from __future__ import annotations
 
@@ -7,28 +7,15 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-import paddle
-
-from ppgan_zoo import ops, runtime
+from ppgan_zoo import ops
 from ppgan_zoo.callbacks.finite import NonFiniteError
 from ppgan_zoo.callbacks.stop import StopOnSignal
-from ppgan_zoo.data import Batches, ImageSet, load_image_set
 from ppgan_zoo.errors import ConfigError, TrainingError
-from ppgan_zoo.evaluation.evaluator import Evaluator
-from ppgan_zoo.models.cost import count_parameters, estimate_memory
-from ppgan_zoo.models.facts import ModelFacts, build_model
-from ppgan_zoo.recipe.explain import naming
 from ppgan_zoo.recipe.load import load_recipe
 from ppgan_zoo.recipe.recipe import Recipe
-from ppgan_zoo.run.build import (
-    build_batches,
-    build_evaluator,
-    build_trainer,
-    facts_of,
-    total_iterations,
-)
-from ppgan_zoo.run.recovery import restore, roll_back, stopped
-from ppgan_zoo.run.watch import watch_over
+from ppgan_zoo.run.job import Job, build_job
+from ppgan_zoo.run.recovery import error_with_cause, restore, roll_back
+from ppgan_zoo.run.watch import build_callbacks
 from ppgan_zoo.storage.files import write_atomically
 from ppgan_zoo.storage.run_directory import RunDirectory, command_line, start_facts
 from ppgan_zoo.storage.run_log import close_log, log_to_file, open_log
@@ -84,7 +71,7 @@ def train(
     """
     run = RunDirectory(output)
     run.check_free()
-    job = prepare(recipe, offline, source)
+    job = build_job(recipe, offline=offline, source=source)
     run.create()
     with run.lock():
         write_atomically(run.recipe, recipe.to_yaml())
@@ -125,7 +112,7 @@ def resume(
     recipe = load_recipe(run.recipe, overrides)
     with run.lock():
         run.clear_scratch()
-        job = prepare(recipe, offline, run.recipe)
+        job = build_job(recipe, offline=offline, source=run.recipe)
         run.check_data(job.images.describe())
         return _fit(job, run, watchers, resume=True)
 
@@ -135,14 +122,8 @@ def dry_run(recipe: Recipe, *, offline: bool = False, source: Path | None = None
 
     Arguments are those of :func:`train`.
     """
-    job = prepare(recipe, offline, source)
-    gan, images, machine = job.trainer.gan, job.images, job.machine
-    memory = estimate_memory(
-        gan,
-        recipe.data.batch_size // recipe.training.accumulate_steps,
-        ema=recipe.ema.decay is not None,
-        packing=recipe.constraints.packing,
-    )
+    job = build_job(recipe, offline=offline, source=source)
+    images, machine = job.images, job.machine
     arguments = {
         "generator": job.facts.generator,
         "discriminator": job.facts.discriminator,
@@ -156,79 +137,12 @@ def dry_run(recipe: Recipe, *, offline: bool = False, source: Path | None = None
         f"({images.location})",
         f"device: {machine.device}, {machine.threads} threads, Paddle {machine.paddle}; "
         f"memory {machine.memory}, convolutions by {ops.describe()}",
-        *(f"{name}: {count_parameters(net):,} parameters" for name, net in gan.nets.items()),
-        f"memory: about {memory / 2**20:,.0f} MiB beside Paddle itself",
+        *(f"{net}: {count:,} parameters" for net, count in job.parameters().items()),
+        f"memory: about {job.memory_bytes() / 2**20:,.0f} MiB beside Paddle itself",
         f"length: {job.iterations:,} iterations, {job.batches.steps_per_epoch:,} an epoch",
         *(f"warning: {line}" for line in job.trainer.warnings),
     ]
     return "\n".join(lines)
-
-
-@dataclass(frozen=True)
-class Job:
-    """A recipe made real: everything that can be refused has been built."""
-
-    recipe: Recipe
-    machine: runtime.Runtime
-    images: ImageSet
-    facts: ModelFacts
-    batches: Batches
-    iterations: int
-    trainer: Trainer
-    evaluator: Evaluator | None
-
-    def fresh_trainer(self) -> Trainer:
-        """Build the trainer as it was before the first iteration."""
-        paddle.seed(self.recipe.seed)  # the initial weights
-        return build_trainer(self.recipe, build_model(self.facts), self.iterations)
-
-
-def prepare(
-    recipe: Recipe, offline: bool, source: Path | None = None, images: ImageSet | None = None
-) -> Job:
-    """Start Paddle, load the data and build the trainer.
-
-    Args:
-        recipe: What to train.
-        offline: Never to use the network.
-        source: The recipe's file, for messages.
-        images: What the section ``data`` of the recipe means, if it was loaded already.
-
-    Raises:
-        ZooError: Whatever is wrong with recipe or data.
-    """
-    with naming(source):
-        return _make_real(recipe, offline, images)
-
-
-def _make_real(recipe: Recipe, offline: bool, images: ImageSet | None) -> Job:
-    machine = runtime.start(recipe.device)
-    images = _load_data(recipe, offline) if images is None else images
-    facts = facts_of(recipe, images.image_shape, images.num_classes, images.classes or ())
-    batches = build_batches(recipe, images, facts)
-    iterations = total_iterations(recipe, batches.steps_per_epoch)
-    paddle.seed(recipe.seed)  # the initial weights
-    trainer = build_trainer(recipe, build_model(facts), iterations)
-    evaluator = None
-    if recipe.evaluation.every_steps or recipe.checkpoint.best_by == "fid":
-        on_test = recipe.evaluation.split == "test"
-        held_out = _load_data(recipe, offline, split="test") if on_test else None
-        evaluator = build_evaluator(recipe, facts, images, held_out)
-    return Job(recipe, machine, images, facts, batches, iterations, trainer, evaluator)
-
-
-def _load_data(recipe: Recipe, offline: bool, split: str = "train") -> ImageSet:
-    data = recipe.data
-    return load_image_set(
-        data.name,
-        directory=data.directory,
-        split=split,
-        offline=offline,
-        image_size=data.image_size,
-        channels=data.channels,
-        limit=data.limit if split == "train" else None,
-        options=data.options,
-    )
 
 
 def _fit(job: Job, run: RunDirectory, watchers: Iterable[Callback], *, resume: bool) -> Outcome:
@@ -242,11 +156,11 @@ def _fit(job: Job, run: RunDirectory, watchers: Iterable[Callback], *, resume: b
             )
             # But for what a kill just after the last checkpoint left undone: callbacks mend it.
         while True:
-            stop, watch = StopOnSignal(), watch_over(job, trainer, run, logger)
-            callbacks = [*watch.callbacks, *watchers, stop]
+            own, stop = build_callbacks(job, trainer, run, logger), StopOnSignal()
+            callbacks = [*own.in_order, *watchers, stop]
             try:
                 trainer.fit(job.batches, iterations=job.iterations, callbacks=callbacks)
-                trouble, good_until = watch.trouble()
+                trouble, good_until = own.trouble()
                 return Outcome(run, trainer.iteration, stop.signal, trouble, good_until)
             except NonFiniteError as error:
                 trainer = _recover(error, job, trainer, run, logger)
@@ -294,7 +208,7 @@ def _recover(
     """Return a trainer to go on with, or raise the error to stop with."""
     recovery, folder = job.recipe.recovery, run.checkpoints
     if recovery.non_finite == "stop":
-        raise stopped(error, job.fresh_trainer, job.batches, folder, logger) from None
+        raise error_with_cause(error, job.fresh_trainer, job.batches, folder, logger) from None
     if trainer.chance.rollbacks >= recovery.max_rollbacks:
         raise TrainingError(
             f"{error}, after {trainer.chance.rollbacks} rollbacks, which is "

@@ -1,10 +1,10 @@
-"""What watches a run, put together as its recipe says."""
+"""The callbacks of a run, put together as its recipe says."""
 
 from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ppgan_zoo.callbacks.checkpoints import CheckpointSaver, Figure
 from ppgan_zoo.callbacks.evaluation import Evaluation
@@ -14,27 +14,25 @@ from ppgan_zoo.callbacks.progress import EpochLog, ProgressBar
 from ppgan_zoo.callbacks.samples import SampleGrid
 from ppgan_zoo.callbacks.visualdl import VisualDLCurves
 from ppgan_zoo.run.build import build_figure
+from ppgan_zoo.run.job import Job
 from ppgan_zoo.storage import visualdl_log
 from ppgan_zoo.storage.run_directory import RunDirectory
-from ppgan_zoo.storage.tolerance import Tolerant
+from ppgan_zoo.storage.tolerance import Guard, Tolerant
 from ppgan_zoo.storage.visualdl_log import VisualDLLog
 from ppgan_zoo.training.loop import Callback
 from ppgan_zoo.training.trainer import Trainer
 
-if TYPE_CHECKING:
-    from ppgan_zoo.run.train import Job
-
 
 @dataclass(frozen=True)
-class Watch:
+class RunCallbacks:
     """The callbacks of a run.
 
     Attributes:
-        callbacks: In the order in which they must be called.
+        in_order: All of them, in the order in which they must be called.
         health: The one among them that may end the run, or None.
     """
 
-    callbacks: list[Callback]
+    in_order: list[Callback]
     health: Health | None
 
     def trouble(self) -> tuple[str | None, int | None]:
@@ -42,10 +40,11 @@ class Watch:
         return (self.health.stopped_by, self.health.good_until) if self.health else (None, None)
 
 
-def watch_over(job: Job, trainer: Trainer, run: RunDirectory, logger: logging.Logger) -> Watch:
-    """Return what watches over this trainer in this run."""
-    recipe, images = job.recipe, job.images
-    images_per_step = recipe.data.batch_size * recipe.training.discriminator_steps
+def build_callbacks(
+    job: Job, trainer: Trainer, run: RunDirectory, logger: logging.Logger
+) -> RunCallbacks:
+    """Return the callbacks for a trainer of this job, which writes into this run."""
+    recipe = job.recipe
     guard = Tolerant(logger)
     records: VisualDLLog | None = None
     with guard(visualdl_log.NAME):
@@ -57,53 +56,61 @@ def watch_over(job: Job, trainer: Trainer, run: RunDirectory, logger: logging.Lo
         recipe.checkpoint.every_steps,
         recipe.evaluation.every_steps,
     )
-    rows, columns = recipe.samples.grid
-    shown = recipe.samples.real_rows * columns
-    metrics, figure_name, figure = _figures(job, trainer, records, logger)
+    metrics, best_by, figure = _figures(job, trainer, records, logger)
     callbacks: list[Callback] = [
         finite,  # first: the others may take the numbers for finite
         *([health] if health else []),  # what stops the run is known to what saves it
         ProgressBar(
             job.iterations,
-            images_per_step,
+            job.images_per_step,
             recipe.log.every_steps,
             (lambda: health.tags) if health else (lambda: ""),
         ),
-        EpochLog(logger, job.batches.steps_per_epoch, images_per_step),
-        SampleGrid(
-            run.samples,
-            every_steps=recipe.samples.every_steps,
-            grid=(rows, columns),
-            real=images.images[:shown] if shown else None,
-            log=records,
-            guard=guard,
-        ),
+        EpochLog(logger, job.batches.steps_per_epoch, job.images_per_step),
+        _sample_grid(job, run, records, guard),
         *metrics,
         CheckpointSaver(
             run.checkpoints,
             job.facts.to_json(),
             every_steps=recipe.checkpoint.every_steps,
             keep_last=recipe.checkpoint.keep_last,
-            figure_name=figure_name,
+            figure_name=best_by,
             figure=figure,
             logger=logger,
             finite=finite,
             go_on=recipe.recovery.write_error == "continue",
             good_until=(lambda: health.good_until) if recipe.health.stop_on and health else None,
         ),
+        # Last, since they close the log that the grids are written to.
+        *([_curves(job, records)] if records is not None else []),
     ]
-    if records is not None:
-        # Last, since it closes the log that the grids are written to.
-        callbacks.append(
-            VisualDLCurves(
-                records,
-                every_steps=recipe.log.every_steps,
-                histogram_every_steps=recipe.log.histogram_every_steps,
-                images_per_step=images_per_step,
-                hparams=flatten(recipe.model_dump(mode="json")),
-            )
-        )
-    return Watch(callbacks, health)
+    return RunCallbacks(callbacks, health)
+
+
+def _sample_grid(
+    job: Job, run: RunDirectory, records: VisualDLLog | None, guard: Guard
+) -> SampleGrid:
+    section = job.recipe.samples
+    real = section.real_rows * section.grid[1]
+    return SampleGrid(
+        run.samples,
+        every_steps=section.every_steps,
+        grid=section.grid,
+        real=job.images.images[:real] if real else None,
+        log=records,
+        guard=guard,
+    )
+
+
+def _curves(job: Job, records: VisualDLLog) -> VisualDLCurves:
+    section = job.recipe.log
+    return VisualDLCurves(
+        records,
+        every_steps=section.every_steps,
+        histogram_every_steps=section.histogram_every_steps,
+        images_per_step=job.images_per_step,
+        hparams=flatten(job.recipe.model_dump(mode="json")),
+    )
 
 
 def _health(job: Job, records: VisualDLLog | None, logger: logging.Logger) -> Health | None:
@@ -112,7 +119,7 @@ def _health(job: Job, records: VisualDLLog | None, logger: logging.Logger) -> He
         return None
     return Health(
         job.batches,
-        job.recipe.data.batch_size,
+        job.images_per_update,
         job.images.images,
         every_steps=section.every_steps,
         stop_on=section.stop_on,
@@ -131,12 +138,14 @@ def _figures(
     )
     if job.evaluator is None:
         return [], best_by or "", figure
-    watch = Evaluation(job.evaluator, every_steps=section.every_steps, log=records, logger=logger)
+    callback = Evaluation(
+        job.evaluator, every_steps=section.every_steps, log=records, logger=logger
+    )
     if best_by != "fid":
-        return [watch], best_by or "", figure
+        return [callback], best_by or "", figure
     # Names the protocol, since a resume may change it and figures of two do not compare.
     name = f"fid-{job.evaluator.network.name}-{section.split}-{section.num_samples}"
-    return [watch], name, lambda current: watch.figures(current)["fid"]
+    return [callback], name, lambda current: callback.figures(current)["fid"]
 
 
 def flatten(section: dict[str, Any], prefix: str = "") -> dict[str, Any]:

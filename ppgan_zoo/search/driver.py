@@ -85,9 +85,9 @@ def check(search: Search, runs: list[Run], conditions: Conditions) -> None:
     """
     if not runs:
         return
+    from ppgan_zoo.metrics.metric import check_metrics
     from ppgan_zoo.metrics.network import open_network
-    from ppgan_zoo.metrics.suite import check_metrics
-    from ppgan_zoo.run.train import prepare
+    from ppgan_zoo.run.job import build_job
 
     settings = search.file.evaluate
     weights = None if settings.weights is None else Path(settings.weights)
@@ -112,7 +112,7 @@ def check(search: Search, runs: list[Run], conditions: Conditions) -> None:
         own = recipe.data.model_copy(update={"batch_size": 1, "replacement": False})
         data = own.model_dump_json()
         try:
-            job = prepare(recipe, conditions.offline, images=loaded.get(data))
+            job = build_job(recipe, offline=conditions.offline, images=loaded.get(data))
         except ZooError as error:
             raise ConfigError(f"{search.path}: settings.{setting}: {error}") from None
         loaded[data] = job.images

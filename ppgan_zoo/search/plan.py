@@ -13,8 +13,8 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, ValidationError, field_validator
 
 from ppgan_zoo.errors import ConfigError, ZooError
-from ppgan_zoo.metrics.suite import FEWEST
 from ppgan_zoo.recipe.base import FeaturesName, MetricName, Section
+from ppgan_zoo.recipe.bounds import FEWEST_IMAGES, MOST_SAMPLES
 from ppgan_zoo.recipe.explain import explain, kind_of
 from ppgan_zoo.recipe.load import find_recipe, load_recipe
 from ppgan_zoo.recipe.recipe import Recipe
@@ -29,7 +29,7 @@ class Evaluate(Section):
 
     features: FeaturesName | None = None
     weights: str | None = None
-    num_samples: Annotated[int, Field(ge=FEWEST, le=1_000_000)] = 10_000
+    num_samples: Annotated[int, Field(ge=FEWEST_IMAGES, le=MOST_SAMPLES)] = 10_000
     split: Literal["test", "train"] = "test"
     metrics: tuple[MetricName, ...] = ("fid",)
     best: bool = False
@@ -97,11 +97,6 @@ class Run:
         """What tells a run of this recipe from one of another, in any version of the zoo."""
         chosen = self.recipe.model_dump(mode="json", exclude_defaults=True)
         return hashlib.sha256(json.dumps(chosen, sort_keys=True).encode()).hexdigest()
-
-    @property
-    def images_per_iteration(self) -> int:
-        """Real images that an iteration takes."""
-        return self.recipe.data.batch_size * self.recipe.training.discriminator_steps
 
 
 @dataclass(frozen=True)

@@ -311,7 +311,7 @@ def _training(run: Run, place: RunDirectory) -> Training | None:
     start = starts[0]
     return Training(
         iterations=times.iterations,
-        images=times.iterations * run.images_per_iteration,
+        images=times.iterations * run.recipe.images_per_step,
         seconds=round(times.end - times.begin, 3),
         started=start["started"],
         git_commit=start["git_commit"],

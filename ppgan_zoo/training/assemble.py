@@ -7,7 +7,6 @@ from typing import Any, Literal
 
 from paddle.optimizer import Optimizer
 
-from ppgan_zoo.errors import ConfigError
 from ppgan_zoo.game.game import Game
 from ppgan_zoo.game.objectives import LabelSmoothing, get_objective
 from ppgan_zoo.game.schedules import Schedule, Value, constant
@@ -17,6 +16,7 @@ from ppgan_zoo.models.gan import Gan
 from ppgan_zoo.models.latent import Latent
 from ppgan_zoo.training.chance import Chance
 from ppgan_zoo.training.ema import Ema
+from ppgan_zoo.training.group import Group
 from ppgan_zoo.training.optimizers import make_optimizer
 from ppgan_zoo.training.trainer import Trainer
 from ppgan_zoo.training.update import (
@@ -53,6 +53,7 @@ def make_trainer(
     ema_warmup: float = 10.0,
     ema_statistics_batches: int = 16,
     seed: int = 0,
+    group: Group | None = None,
     options: Mapping[str, Any] | None = None,
 ) -> Trainer:
     """Return the trainer of a model's spec with game, updates, average and chance.
@@ -88,17 +89,13 @@ def make_trainer(
         ema_warmup: See :class:`ppgan_zoo.training.ema.Ema`.
         ema_statistics_batches: Likewise.
         seed: Of everything random in training.
+        group: The processes that train together; None for this one alone.
         options: Keyword arguments of the spec's own trainer class.
 
     Raises:
         ConfigError: Counts below 1, an unknown objective or term, smoothing without targets,
             or what makes no sense together.
     """
-    if generator_steps < 1 or discriminator_steps < 1:
-        raise ConfigError(
-            "training: generator_steps and discriminator_steps must be at least 1, found "
-            f"{generator_steps} and {discriminator_steps}"
-        )
     spec = gan.spec
     smoothing = smoothing or LabelSmoothing()
     game: Game = (spec.game or Game)(
@@ -113,6 +110,7 @@ def make_trainer(
         Latent(gan.latent_dim, latent_prior or spec.latent_prior),  # type: ignore[arg-type]
         num_classes=gan.num_classes,
         shared=shared_latent,
+        group=group,
     )
     of_d = AlternatingUpdate if discriminator_batch == "alternating" else DiscriminatorUpdate
     updates = [

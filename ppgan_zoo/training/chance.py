@@ -11,6 +11,7 @@ import numpy as np
 import paddle
 
 from ppgan_zoo.models.latent import Code, Latent, labels_in_turn, sample_labels
+from ppgan_zoo.training.group import Group
 
 # Told apart in the key of a draw, so that no two purposes share random numbers.
 TRAINING_DRAW, DISPLAY_DRAW, CONSTRAINT_DRAW, COURSE_DRAW, STATISTICS_DRAW, HEALTH_DRAW = (
@@ -26,6 +27,7 @@ class Chance:
         latent: The prior of z.
         num_classes: Classes to draw labels of, each as likely; 0 for no labels.
         shared: Draw one code an iteration for all its updates, not one for each.
+        group: The processes that train together; this one gets its rows of every draw.
 
     Attributes:
         rollbacks: How often the run went back to a checkpoint; each time what is random
@@ -33,12 +35,19 @@ class Chance:
     """
 
     def __init__(
-        self, seed: int, latent: Latent, *, num_classes: int = 0, shared: bool = False
+        self,
+        seed: int,
+        latent: Latent,
+        *,
+        num_classes: int = 0,
+        shared: bool = False,
+        group: Group | None = None,
     ) -> None:
         self.seed = seed
         self.latent = latent
         self.num_classes = num_classes
         self.shared = shared
+        self.group = group or Group()
         self.rollbacks = 0
 
     def at(self, iteration: int) -> Moment:
@@ -51,6 +60,8 @@ class Chance:
         """Seed what Paddle draws: dropout, and noise of a model's own."""
         # Paddle mixes its seed badly for neighbouring integers; numpy's sequence does not.
         key = [self.seed if course is None else course, iteration]
+        if self.group.rank:  # other masks for other images
+            key.append(self.group.rank)
         paddle.seed(int(np.random.SeedSequence(key).generate_state(1)[0]))
 
     def code(self, count: int, *key: int) -> Code:
@@ -63,7 +74,7 @@ class Chance:
         return Code(self.latent.sample(count, *key), labels)
 
     def display(self, count: int, labels: np.ndarray | None = None) -> Code:
-        """Return the constant codes of sample grids, as arrays; each class in its turn.
+        """Return the fixed codes of sample grids, as arrays; each class in its turn.
 
         Args:
             count: How many.
@@ -74,7 +85,7 @@ class Chance:
         return Code(self.latent.sample(count, self.seed, DISPLAY_DRAW), labels)
 
     def statistics(self, count: int) -> Code:
-        """Return the constant codes that an average's batch norms take their statistics of."""
+        """Return the fixed codes that an average's batch norms take their statistics of."""
         return self.code(count, self.seed, STATISTICS_DRAW)
 
     def health(self, iteration: int) -> Moment:
@@ -103,12 +114,14 @@ class Moment:
         self.chance = chance
         self.iteration = iteration
         of_rng = CONSTRAINT_DRAW if purpose == TRAINING_DRAW else purpose
-        self.rng = np.random.default_rng((course, of_rng, iteration))
+        self.rng: np.random.Generator = chance.group.generator(course, of_rng, iteration)
         self._key = (course, purpose, iteration)
         self._drawn = 0
 
     def code(self, count: int) -> Code:
         """Return the next `count` codes; the same ones each time if codes are shared."""
-        code = self.chance.code(count, *self._key, self._drawn)
+        group = self.chance.group
+        whole = count * group.size
+        code = self.chance.arrays(whole, *self._key, self._drawn)[group.rows(whole)]
         self._drawn += not self.chance.shared
-        return code
+        return code.map(paddle.to_tensor)

@@ -9,6 +9,7 @@ from ppgan_zoo.errors import ConfigError
 from ppgan_zoo.game.schedules import Value, at
 from ppgan_zoo.models.nets import take_statistics
 from ppgan_zoo.models.weights import frozen_copy
+from ppgan_zoo.recipe.bounds import LEAST_COUNT, LEAST_WARMUP, check_least
 from ppgan_zoo.training.chance import Chance
 
 
@@ -42,12 +43,8 @@ class Ema:
     ) -> None:
         if (decay is None) == (half_life is None):
             raise ConfigError("ema: give either decay or half_life")
-        if not warmup >= 2.0:
-            raise ConfigError(f"ema: warmup must be at least 2, found {warmup}")
-        if statistics_batches < 1:
-            raise ConfigError(
-                f"ema: statistics_batches must be at least 1, found {statistics_batches}"
-            )
+        check_least("ema: warmup", warmup, LEAST_WARMUP)
+        check_least("ema: statistics_batches", statistics_batches, LEAST_COUNT)
         self.decay = decay
         self.half_life = half_life
         self.warmup = warmup
@@ -95,7 +92,7 @@ class Ema:
     def generator(self) -> nn.Layer:
         """G with the averaged weights, in eval mode.
 
-        Its batch norms have statistics of `statistics_batches` constant batches of the
+        Its batch norms have statistics of `statistics_batches` fixed batches of the
         training's size: those of G do not fit other weights. They are taken when it is first
         asked for after an update.
         """

@@ -49,25 +49,16 @@ def make_optimizer(
     return OPTIMIZERS[name](learning_rate=learning_rate, parameters=parameters, **options)
 
 
-def set_betas(optimizer: Optimizer, beta2: float | None, correction: float) -> None:
-    """Set the betas of an Adam that steps more often than once an update.
-
-    Lazy terms have steps of their own; with ``correction = c`` the moments forget as fast in
-    all steps of an iteration as they would in one: betas to the power c (Karras et al. 2020,
-    appendix B). Other optimizers have no betas, and are left as they are.
-
-    Args:
-        optimizer: Any.
-        beta2: The second beta of now, before the correction; None for the one it was made with.
-        correction: c.
-    """
+def betas_of(optimizer: Optimizer) -> tuple[float, float] | None:
+    """Return the two betas of an Adam; None for an optimizer that has none."""
     if not hasattr(optimizer, "_beta2"):
-        return
-    made = optimizer.__dict__.setdefault(
-        "ppgan_zoo_betas", (float(optimizer._beta1), float(optimizer._beta2))
-    )
-    optimizer._beta1 = made[0] ** correction
-    optimizer._beta2 = (made[1] if beta2 is None else beta2) ** correction
+        return None
+    return float(optimizer._beta1), float(optimizer._beta2)
+
+
+def set_betas(optimizer: Optimizer, beta1: float, beta2: float) -> None:
+    """Set the betas of an Adam for its next steps."""
+    optimizer._beta1, optimizer._beta2 = beta1, beta2
 
 
 def optimizer_arrays(optimizer: Optimizer, nets: Mapping[str, nn.Layer]) -> Arrays:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from paddle import Tensor, nn
 
 from ppgan_zoo.data.batches import Batch
+from ppgan_zoo.metrics.distances import mean_distance, nearest_distance
 from ppgan_zoo.models.latent import Code
 from ppgan_zoo.models.nets import hooked
 from ppgan_zoo.models.weights import frozen, layer_state
@@ -23,7 +24,6 @@ from ppgan_zoo.training.chance import Moment
 from ppgan_zoo.training.trainer import Trainer
 
 EPSILON = 1e-12
-CHUNK_IMAGES = 1000  # what is turned to floats at once in a search for neighbours
 
 
 @dataclass(frozen=True)
@@ -70,20 +70,14 @@ def take_signals(trainer: Trainer, real: Batch, count: int = 64) -> Signals:
                 for batch in (game.show(shown, moment), game.show(Batch(fake, code.labels), moment))
             )
     samples: NDArray[np.float32] = fake.numpy()
-    apart = max(mean_distance(real.images[:count]), EPSILON)
+    apart = max(_mean_distance(real.images[:count]), EPSILON)
     slope = float(np.linalg.norm(gradient.numpy().reshape(count, -1), axis=1).sum())
     return Signals(
         samples=samples,
         ranking=ranking(real_scores.numpy(), fake_scores.numpy()),
-        sample_distance=mean_distance(samples) / apart,
+        sample_distance=_mean_distance(samples) / apart,
         generator_gradient=slope * apart,
     )
-
-
-def mean_distance(images: NDArray[np.floating]) -> float:
-    """Return the mean Euclidean distance of two of the images ``[N, ...]``, N at least 2."""
-    squares = _squared_distances(images, images)
-    return float(np.sqrt(squares).sum() / (len(images) * (len(images) - 1)))
 
 
 def ranking(real_scores: NDArray[np.floating], fake_scores: NDArray[np.floating]) -> float:
@@ -92,7 +86,7 @@ def ranking(real_scores: NDArray[np.floating], fake_scores: NDArray[np.floating]
     return float((gaps > 0).mean() + 0.5 * (gaps == 0).mean())
 
 
-def memorisation(
+def nearness_to_training(
     samples: NDArray[np.float32],
     training: NDArray[np.uint8],
     image_range: tuple[float, float],
@@ -109,21 +103,11 @@ def memorisation(
         image_range: What pixel values 0 and 255 become.
     """
     low, high = image_range
-    queries = (samples.reshape(len(samples), -1) - low) * (255.0 / (high - low))
+    pixels = (samples - low) * (255.0 / (high - low))
     chosen = np.linspace(0, len(training) - 1, min(len(samples), len(training))).astype(int)
-    others = training[chosen].reshape(len(chosen), -1).astype(np.float32)
-    of_samples = np.full(len(queries), np.inf)
-    of_others = np.full(len(others), np.inf)
-    for start in range(0, len(training), CHUNK_IMAGES):
-        chunk = training[start : start + CHUNK_IMAGES].astype(np.float32)
-        chunk = chunk.reshape(len(chunk), -1)
-        of_samples = np.minimum(of_samples, _squared_distances(queries, chunk).min(axis=1))
-        squares = _squared_distances(others, chunk)
-        inside = (chosen >= start) & (chosen < start + len(chunk))
-        squares[np.flatnonzero(inside), chosen[inside] - start] = np.inf  # not to itself
-        of_others = np.minimum(of_others, squares.min(axis=1))
-    nearest = float(np.median(np.sqrt(of_samples)))
-    return nearest / max(float(np.median(np.sqrt(of_others))), EPSILON)
+    of_samples = nearest_distance(pixels, training)
+    of_others = nearest_distance(training[chosen], training, own=chosen)
+    return float(np.median(of_samples)) / max(float(np.median(of_others)), EPSILON)
 
 
 def _gradient_to_samples(
@@ -147,10 +131,6 @@ def _gradient_to_samples(
     return fake.detach(), gradient
 
 
-def _squared_distances(a: NDArray[np.floating], b: NDArray[np.floating]) -> NDArray[np.floating]:
-    a, b = a.reshape(len(a), -1), b.reshape(len(b), -1)
-    squares = (a * a).sum(axis=1)[:, None] - 2.0 * (a @ b.T) + (b * b).sum(axis=1)[None, :]
-    # Rounding leaves a little, on both sides of 0, of a distance that is 0.
-    if a is b:
-        np.fill_diagonal(squares, 0.0)
-    return np.maximum(squares, 0.0)
+def _mean_distance(images: NDArray[np.float32]) -> float:
+    """Return the mean distance of two of the images; NaN of one alone, which shows nothing."""
+    return mean_distance(images) if len(images) > 1 else float("nan")

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 import numpy as np
 import paddle
 from numpy.typing import NDArray
-from paddle import nn
+from paddle import Tensor, nn
 
 from ppgan_zoo import ops
 from ppgan_zoo.data.batches import Batch, as_batch
@@ -93,7 +93,7 @@ class Trainer:
         clip = next((u.weight_clip for u in discriminators if u.weight_clip is not None), None)
         self.warnings = game.prepare(gan, clip)
         for update in updates:
-            update.prepare(gan, game)
+            update.prepare(gan, game, chance.group)
         if game.accelerated:
             ops.accelerate(*gan.nets.values())
 
@@ -103,7 +103,8 @@ class Trainer:
         Args:
             batch: A :class:`ppgan_zoo.data.batches.Batch` of D's updates times N images, in
                 the model's range, or the images alone; each D update takes the next N, G's
-                updates draw N samples each.
+                updates draw N samples each. Of several processes each is given the whole batch
+                and takes its rows.
 
         Returns:
             ``loss/discriminator``, ``loss/generator``, ``score/real``, ``score/fake``: of
@@ -111,7 +112,10 @@ class Trainer:
         """
         moment = self.chance.at(self.iteration)
         real = self._labelled_as_needed(as_batch(batch)).map(paddle.to_tensor)
-        batches = real.split(self._batches_per_step)
+        batches = [
+            part if self.chance.group.size == 1 else part.map(self._own_rows)
+            for part in real.split(self._batches_per_step)
+        ]
         scalars: Scalars = {}
         for update in self.updates:
             scalars.update(update.apply(self.gan, self.game, batches, moment))
@@ -120,6 +124,10 @@ class Trainer:
             self.ema.follow(self.gan.generator, self.iteration, len(real), size)
         self.iteration += 1
         return scalars
+
+    def _own_rows(self, rows: Tensor) -> Tensor:
+        """Return this process's rows of a batch that all processes share."""
+        return rows[self.chance.group.rows(rows.shape[0])]
 
     def _labelled_as_needed(self, batch: Batch) -> Batch:
         """Return a batch with labels if the nets take them, and without if they do not."""
@@ -165,7 +173,7 @@ class Trainer:
         return self.gan.generator if self.ema is None else self.ema.generator
 
     def samples(self, count: int, labels: NDArray[np.int64] | None = None) -> NDArray[np.float32]:
-        """Return images ``[count, C, H, W]`` of constant codes, by :attr:`best_generator`.
+        """Return images ``[count, C, H, W]`` of fixed codes, by :attr:`best_generator`.
 
         Args:
             count: How many.

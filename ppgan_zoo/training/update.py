@@ -22,9 +22,16 @@ from ppgan_zoo.models.gan import Gan
 from ppgan_zoo.models.latent import Code
 from ppgan_zoo.models.nets import acts_row_by_row
 from ppgan_zoo.models.weights import clip_weights, frozen
+from ppgan_zoo.recipe.bounds import LEAST_COUNT, check_least
 from ppgan_zoo.storage.checkpoint import Arrays
 from ppgan_zoo.training.chance import Moment
-from ppgan_zoo.training.optimizers import load_optimizer_arrays, optimizer_arrays, set_betas
+from ppgan_zoo.training.group import Group
+from ppgan_zoo.training.optimizers import (
+    betas_of,
+    load_optimizer_arrays,
+    optimizer_arrays,
+    set_betas,
+)
 
 Loss = tuple[Tensor, Scalars]
 LossOf = Callable[[Batch, Code], Loss]
@@ -63,10 +70,8 @@ class Update:
         beta2: Value | None = None,
         weight_clip: float | None = None,
     ) -> None:
-        if accumulate_steps < 1:
-            raise ConfigError(
-                f"training: accumulate_steps must be at least 1, found {accumulate_steps}"
-            )
+        check_least(f"training: {self.net}_steps", steps, LEAST_COUNT)
+        check_least("training: accumulate_steps", accumulate_steps, LEAST_COUNT)
         self.optimizer = optimizer
         self.schedule = schedule
         self.steps = steps
@@ -74,16 +79,22 @@ class Update:
         self.beta2 = beta2
         self.weight_clip = weight_clip
         self.nets: dict[str, nn.Layer] = {}
+        self._others: list[nn.Layer] = []
+        self._betas = betas_of(optimizer)  # as it was made, before any schedule or correction
         self._lazy_correction = 1.0
+        self._group = Group()
 
-    def prepare(self, gan: Gan, game: Game) -> None:
+    def prepare(self, gan: Gan, game: Game, group: Group) -> None:
         """Look at the nets once, before the first iteration."""
+        self._group = group
         self.nets = {self.net: gan.nets[self.net]}
         for name in gan.spec.other_nets:
             if gan.spec.trained_with.get(name, "generator") == self.net:
                 self.nets[name] = gan.nets[name]
         self._others = [net for name, net in gan.nets.items() if name not in self.nets]
-        # As many more steps as the lazy terms take: each as much smaller (Karras et al. 2020).
+        # Lazy terms have steps of their own: with c = steps / all steps, the rate times c and
+        # the betas to the power c go as far, and forget as fast, in all of them as before in
+        # those without (Karras et al. 2020, appendix B).
         lazy = game.terms.share_of_lazy_steps(self.net)
         self._lazy_correction = self.steps / (self.steps + lazy)
 
@@ -174,15 +185,19 @@ class Update:
         return means
 
     def _set_rates(self, iteration: int) -> None:
+        correction = self._lazy_correction
         rate = self.schedule(iteration)
-        if self._lazy_correction != 1.0:
-            rate *= self._lazy_correction
-        self.optimizer.set_lr(rate)
-        if self.beta2 is not None or self._lazy_correction != 1.0:
-            beta2 = None if self.beta2 is None else at(self.beta2, iteration)
-            set_betas(self.optimizer, beta2, self._lazy_correction)
+        self.optimizer.set_lr(rate if correction == 1.0 else rate * correction)
+        if self._betas is not None and (self.beta2 is not None or correction != 1.0):
+            beta1, beta2 = self._betas
+            if self.beta2 is not None:
+                beta2 = at(self.beta2, iteration)
+            set_betas(self.optimizer, beta1**correction, beta2**correction)
 
     def _step(self) -> None:
+        self._group.average_gradients(
+            parameter for net in self.nets.values() for parameter in net.parameters()
+        )
         self.optimizer.step()
         # Dropped, not zeroed: a zero gradient would still move parameters by momentum.
         self.optimizer.clear_grad(set_to_zero=False)
@@ -212,9 +227,9 @@ class DiscriminatorUpdate(Update):
 
     net: Net = "discriminator"
 
-    def prepare(self, gan: Gan, game: Game) -> None:
+    def prepare(self, gan: Gan, game: Game, group: Group) -> None:
         """Also find out whether one batch of G serves all steps: larger products, fewer calls."""
-        super().prepare(gan, game)
+        super().prepare(gan, game, group)
         z = np.random.default_rng(0).standard_normal((4, gan.latent_dim))
         labels = paddle.arange(4) % gan.num_classes if gan.num_classes else None
         self._one_batch_for_generator = (
@@ -264,13 +279,13 @@ class AlternatingUpdate(DiscriminatorUpdate):
     As Keras's ``train_on_batch``, called once on each. D's terms are in the second step.
     """
 
-    def prepare(self, gan: Gan, game: Game) -> None:
+    def prepare(self, gan: Gan, game: Game, group: Group) -> None:
         """Also refuse a loss that is no sum of two halves.
 
         Raises:
             ConfigError: It is none.
         """
-        super().prepare(gan, game)
+        super().prepare(gan, game, group)
         what = None
         if game.objective.halves is None:
             what = f"objective {game.objective.name} compares real and fake images in one loss"

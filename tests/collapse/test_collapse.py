@@ -16,19 +16,19 @@ from ppgan_zoo.collapse.mixtures import MIXTURES, MixtureBatches
 from ppgan_zoo.collapse.modes import count_modes, reverse_kl
 from ppgan_zoo.collapse.recipes import BASES, collapse_recipe
 from ppgan_zoo.collapse.report import picture, table_head
+from ppgan_zoo.collapse.setting import (
+    MixtureModes,
+    SeedResult,
+    SettingResult,
+    StackedMnistModes,
+    run_setting,
+)
 from ppgan_zoo.collapse.stacked_mnist import (
     StackedBatches,
     StackedDigits,
     classify,
     score_images,
     score_real,
-)
-from ppgan_zoo.collapse.suite import (
-    MixtureModes,
-    SeedResult,
-    SettingResult,
-    StackedMnistModes,
-    run_setting,
 )
 from ppgan_zoo.data import ImageSet
 from ppgan_zoo.errors import ConfigError, UnknownNameError

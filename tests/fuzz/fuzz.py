@@ -2,7 +2,7 @@
 
 ``python tests/fuzz/fuzz.py idx|recipe [libFuzzer options]``, or ``make fuzz``. Whatever
 bytes a file has, the readers return or raise their own error with one printable line;
-anything else ends the run with the input that did it. Not part of the test suite.
+anything else ends the run with the input that did it. Not part of the tests that pytest runs.
 """
 
 import io

@@ -21,7 +21,7 @@ def rng():
 
 def test_color_follows_the_formula():
     x = images().astype(np.float64)
-    brightness, saturation, contrast = rng().random((3, 6, 1, 1, 1))
+    brightness, saturation, contrast = rng().random((6, 3, 1, 1, 1)).swapaxes(0, 1)
     x = x + brightness - 0.5
     mean = x.mean(axis=1, keepdims=True)
     x = (x - mean) * saturation * 2 + mean

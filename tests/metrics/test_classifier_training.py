@@ -13,7 +13,7 @@ from safetensors.numpy import load_file, save
 
 from ppgan_zoo.data import ImageSet, load_image_set
 from ppgan_zoo.data.idx import write_idx
-from ppgan_zoo.metrics.classifier import FEATURES, Classifier, fold
+from ppgan_zoo.metrics.classifier import FEATURES, Classifier, without_batch_norms
 from ppgan_zoo.metrics.classifier_training import (
     SCHEDULES,
     Augmentation,
@@ -64,7 +64,7 @@ def test_folding_keeps_the_logits_and_standardises_the_features():
     for batch in images * 5:
         network(batch)
     network.eval()
-    folded = fold(network, images)
+    folded = without_batch_norms(network, images)
     with paddle.no_grad():
         before = np.concatenate([network(batch)[1].numpy() for batch in images])
         features, after = (np.concatenate([part.numpy() for part in parts])

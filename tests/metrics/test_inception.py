@@ -10,7 +10,7 @@ from safetensors.numpy import save_file
 
 from ppgan_zoo.errors import ConfigError
 from ppgan_zoo.metrics.features import open_features
-from ppgan_zoo.metrics.inception import Inception, fold, resize
+from ppgan_zoo.metrics.inception import Inception, resize, state_from_reference
 
 RECORDED = np.load(Path(__file__).parents[1] / "reference" / "inception.npz", allow_pickle=False)
 SHAPES = {
@@ -52,7 +52,7 @@ def test_the_architecture_is_the_reference_s_in_double_precision(drawn):
         network = Inception()
     finally:
         paddle.set_default_dtype("float32")
-    arrays = fold(drawn, network, "drawn")
+    arrays = state_from_reference(drawn, network, "drawn")
     assert network.set_state_dict(arrays) == ([], [])
     network.eval()
     with paddle.no_grad():
@@ -89,13 +89,13 @@ def test_weights_of_another_network_are_refused(tmp_path):
 def test_a_missing_array_is_named():
     arrays = {"Conv2d_1a_3x3.conv.weight": np.zeros((32, 3, 3, 3), np.float32)}
     with pytest.raises(ConfigError, match="Conv2d_1a_3x3.bn.weight is missing"):
-        fold(arrays, Inception(), "file")
+        state_from_reference(arrays, Inception(), "file")
 
 
 def test_arrays_that_are_not_numbers_are_named():
     arrays = {"Conv2d_1a_3x3.conv.weight": np.full((32, 3, 3, 3), np.nan, np.float32)}
     with pytest.raises(ConfigError, match=r"Conv2d_1a_3x3.conv.weight holds NaN or infinity"):
-        fold(arrays, Inception(), "file")
+        state_from_reference(arrays, Inception(), "file")
 
 
 @pytest.mark.parametrize("name", ["weights.pth", "weights.pt", "weights.pkl"])

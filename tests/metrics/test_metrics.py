@@ -6,12 +6,12 @@ from conftest import ROOT
 
 from ppgan_zoo.metrics import distances
 from ppgan_zoo.metrics.class_score import class_score
+from ppgan_zoo.metrics.classes_found import classes_found
 from ppgan_zoo.metrics.distances import mean_distance, nearest_distance, squared_distances
 from ppgan_zoo.metrics.frechet import Gaussian, frechet_distance
 from ppgan_zoo.metrics.kernel_distance import kernel_distance
 from ppgan_zoo.metrics.manifold import Manifold, density_coverage, precision, recall
 from ppgan_zoo.metrics.memorisation import compare_distances, memorisation
-from ppgan_zoo.metrics.modes import modes
 
 
 @pytest.fixture(scope="module")
@@ -166,14 +166,14 @@ def test_the_class_score_by_hand():
         class_score(np.eye(3))
 
 
-def test_modes_counts_classes_with_a_tenth_of_their_share():
+def test_a_class_with_a_tenth_of_its_share_is_found():
     shares = np.array([500, 400, 90, 9, 1, 0])
-    found = modes(np.eye(6)[np.repeat(np.arange(6), shares)])
+    found = classes_found(np.eye(6)[np.repeat(np.arange(6), shares)])
     assert found.found == 3  # a tenth of 1000 / 6 is 16.7
     assert found.shares == pytest.approx(shares / 1000)
     positive = shares[:5] / 1000
     assert found.entropy == pytest.approx(-np.sum(positive * np.log(positive)))
-    assert modes(np.eye(6)).entropy == pytest.approx(np.log(6))
+    assert classes_found(np.eye(6)).entropy == pytest.approx(np.log(6))
 
 
 # Neighbours.

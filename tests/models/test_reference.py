@@ -244,7 +244,7 @@ def test_parameters_by_layer_are_the_sources(model):
 def test_the_shipped_recipes_have_the_sources_settings():
     """What the three iterations do not show."""
     facts = {
-        "gan_mlp_mnist": ("normal", 64, 100, None, 1, (1e-8, 1e-8)),
+        "gan_mlp_mnist_published": ("normal", 64, 100, None, 1, (1e-8, 1e-8)),
         "gan_mlp_mnist_relu": ("normal", 64, 100, None, 1, (1e-8, 1e-8)),
         "gan_mlp_bn_fashion": ("normal", 128, None, 10001, 1, (1e-7, 1e-7)),
         "dcgan_mnist": ("uniform", 128, 20, None, 2, (1e-8, 1e-8)),

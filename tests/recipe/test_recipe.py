@@ -665,3 +665,13 @@ def test_a_key_that_is_set_to_its_default_is_not_told(path):
     recipe = loaded(path, SMALL, "ema.warmup=10", "evaluation.num_samples=2000")
     assert keys_without_effect(recipe) == []
     assert keys_without_effect(loaded(path, recipe.to_yaml())) == []
+
+
+@pytest.mark.parametrize("model", ["gan_mlp", "dcgan", "dcgan_fashion"])
+def test_the_recipe_of_each_of_the_first_names_trains_d_once_and_g_twice(model):
+    name = model if model == "dcgan_fashion" else f"{model}_mnist"
+    recipe = load_recipe(find_recipe(name))
+    assert recipe.model.name == model
+    training = recipe.training
+    assert (training.discriminator_steps, training.generator_steps) == (1, 2)
+    assert training.first == "discriminator"

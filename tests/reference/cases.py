@@ -82,9 +82,9 @@ def normalized(layers, units):
 
 
 CASES = {
-    "r1_pytorch": mlp("torch", "leaky_relu", "gan_mlp_mnist"),
+    "r1_pytorch": mlp("torch", "leaky_relu", "gan_mlp_mnist_published"),
     "r1_tensorflow": mlp("keras", "relu", "gan_mlp_mnist_relu"),
-    "r1_pytorch_wasserstein": mlp("torch", "leaky_relu", "gan_mlp_mnist"),
+    "r1_pytorch_wasserstein": mlp("torch", "leaky_relu", "gan_mlp_mnist_published"),
     "r1_tensorflow_wasserstein": mlp("keras", "relu", "gan_mlp_mnist_relu"),
     "r2": Case(
         model="gan_mlp_bn", recipe="gan_mlp_bn_fashion", framework="keras", image_shape=SMALL,

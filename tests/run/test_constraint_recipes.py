@@ -1,11 +1,16 @@
 """Constraints from the YAML: what is refused, what is warned of, and whole runs."""
 
+from dataclasses import replace
+
 import pytest
 
 from ppgan_zoo.errors import ConfigError
+from ppgan_zoo.game.schedules import at
 from ppgan_zoo.models.facts import build_model
 from ppgan_zoo.recipe.load import load_recipe, recipe_from
+from ppgan_zoo.registry import MODELS
 from ppgan_zoo.run.build import build_trainer, facts_of
+from ppgan_zoo.training.trainer import Trainer
 from tests.conftest import tree_bytes
 
 SHAPE = (1, 28, 28)
@@ -159,3 +164,53 @@ def test_a_run_under_all_constraints_resumes_to_the_same_bytes_and_exports(
     # Export compares the written program with the trained generator, spectral norm and all.
     done = cli("export", "--checkpoint", whole, "--output", tmp_path / "exported")
     assert done.returncode == 0, done.stderr
+
+
+class PacedTrainer(Trainer):
+    """A plugin's trainer with an argument of its own."""
+
+    def __init__(self, gan, game, updates, ema, chance, *, pace: int = 1):
+        super().__init__(gan, game, updates, ema, chance)
+        self.pace = pace
+
+
+@pytest.fixture
+def paced(monkeypatch):
+    spec = replace(MODELS.get("gan_mlp"), name="paced", trainer=PacedTrainer)
+    monkeypatch.setitem(MODELS._registered, "paced", spec)
+
+
+def test_the_section_trainer_is_checked_against_the_class_of_the_trainer(paced, tiny_recipe):
+    assert built(tiny_recipe, "model.name=paced").pace == 1
+    assert built(tiny_recipe, "model.name=paced", "trainer.pace=3").pace == 3
+    for overrides, words in (
+        (["trainer.pase=3"], r"trainer\.pase: PacedTrainer, .* has no such argument .did you mean"),
+        (["trainer.pace=fast"], r"trainer\.pace: found 'fast'; input should be a valid integer"),
+    ):
+        with pytest.raises(ConfigError, match=words):
+            built(tiny_recipe, "model.name=paced", *overrides)
+    with pytest.raises(ConfigError, match=r"trainer\.pace: Trainer, .*; allowed: none"):
+        built(tiny_recipe, "trainer.pace=3")
+
+
+def test_schedules_and_arguments_of_terms_reach_the_trainer(tiny_recipe):
+    trainer = built(
+        tiny_recipe,
+        "terms=[{name: r1, weight: {name: linear, first: 10, last: 1, until_step: 5}}, "
+        "{name: lecam, decay: 0.5}]",
+        "optimizer.discriminator.beta2={name: cosine, first: 0.9, last: 0.99}",
+        "optimizer.generator.schedule={name: steps, at_steps: [4], factor: 0.1}",
+        "constraints.augment=[translation]",
+        "constraints.augment_probability={name: linear, first: 0, last: 1}",
+        "ema={half_life: 500}",
+    )
+    r1, lecam = trainer.game.terms.terms
+    assert [at(r1.weight, i) for i in (0, 5, 9)] == [10, 1, 1]
+    assert dict(lecam.arguments) == {"decay": 0.5}
+    of_d, of_g = trainer.updates
+    assert [at(of_d.beta2, i) for i in (0, 10)] == pytest.approx([0.9, 0.99])
+    assert [of_g.schedule(i) for i in (3, 4)] == pytest.approx([2e-4, 2e-5])
+    assert [at(trainer.game.view.augment_probability, i) for i in (0, 5, 10)] == [0, 0.5, 1]
+    assert trainer.ema.half_life == 500
+    with pytest.raises(ConfigError, match="terms: lecam: has no argument 'dekay'"):
+        built(tiny_recipe, "terms=[{name: lecam, dekay: 0.5}]")

@@ -18,6 +18,7 @@ from ppgan_zoo.cli import main
 from ppgan_zoo.data.batches import Batch
 from ppgan_zoo.errors import ConfigError
 from ppgan_zoo.game.view import View
+from ppgan_zoo.metrics.distances import mean_distance
 from ppgan_zoo.models.weights import spectral_norm
 from ppgan_zoo.recipe.load import load_recipe, recipe_from
 from ppgan_zoo.run import train
@@ -25,7 +26,7 @@ from ppgan_zoo.storage.retention import list_checkpoints
 from ppgan_zoo.storage.run_directory import RunDirectory
 from ppgan_zoo.storage.visualdl_reader import read_scalars
 from ppgan_zoo.training.assemble import make_trainer
-from ppgan_zoo.training.signals import mean_distance, memorisation, ranking, take_signals
+from ppgan_zoo.training.signals import nearness_to_training, ranking, take_signals
 
 HEALTHY = {"ranking": 0.9, "sample_distance": 1.0, "generator_gradient": 5.0}
 
@@ -85,13 +86,13 @@ def test_ranking_counts_pairs_and_halves_ties():
     assert ranking(np.zeros((9, 1)), np.zeros((9, 1))) == 0.5
 
 
-def test_memorisation_is_0_for_copies_and_1_for_new_images_of_the_same_kind():
+def test_nearness_to_training_is_0_for_copies_and_1_for_new_images_of_the_same_kind():
     rng = np.random.default_rng(0)
     training = rng.integers(0, 256, (2500, 1, 4, 4), dtype=np.uint8)
     copies = training[10:40] / np.float32(127.5) - 1
-    assert memorisation(copies, training, (-1.0, 1.0)) < 1e-3
+    assert nearness_to_training(copies, training, (-1.0, 1.0)) < 1e-3
     new = rng.integers(0, 256, (200, 1, 4, 4)) / np.float32(255)
-    assert memorisation(new, training, (0.0, 1.0)) == pytest.approx(1.0, abs=0.1)
+    assert nearness_to_training(new, training, (0.0, 1.0)) == pytest.approx(1.0, abs=0.1)
 
 
 def test_the_gradient_to_g_is_that_of_a_linear_discriminator():
@@ -145,6 +146,12 @@ def test_a_check_works_on_packed_images():
         nets={"discriminator": {"image_shape": (2, 28, 28)}}, view=View(packing=2)
     )
     assert len(signals_of(trainer, 7).samples) == 6
+
+
+def test_an_image_alone_has_no_distances_and_shows_no_trouble():
+    found = signals_of(small_trainer(), 1)
+    assert math.isnan(found.sample_distance) and math.isnan(found.generator_gradient)
+    assert 0.0 <= found.ranking <= 1.0
 
 
 def test_a_generator_that_ignores_z_is_named():

@@ -62,7 +62,7 @@ def test_every_seed_of_every_setting_is_a_run_and_settings_win_over_what_is_comm
         "-c", str(tmp_path / "small.yml"), "-o", "ema.decay=0.9",
         "-o", "optimizer.generator.learning_rate=0.001", "-o", "log.every_steps=7", "--seed", "1",
     )  # fmt: skip
-    assert search.runs[3].images_per_iteration == 32
+    assert search.runs[3].recipe.images_per_step == 32
 
 
 def test_a_setting_may_have_a_recipe_of_its_own_and_values_of_any_kind(search_file):

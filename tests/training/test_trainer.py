@@ -470,8 +470,9 @@ def test_fit_wants_one_length(options, batches):
 
 
 def test_counts_below_one_are_refused():
-    with pytest.raises(ConfigError, match="at least 1, found 0 and 1"):
-        make_trainer(linear_gan(), generator_steps=0)
+    for net in ("generator", "discriminator"):
+        with pytest.raises(ConfigError, match=f"training: {net}_steps must be at least 1, found 0"):
+            make_trainer(linear_gan(), **{f"{net}_steps": 0})
 
 
 @pytest.mark.parametrize("name", OBJECTIVES.names())

@@ -27,8 +27,7 @@ from ppgan_zoo.collapse.stacked_mnist import (
     score_real,
 )
 from ppgan_zoo.data import ImageSet
-from ppgan_zoo.models.facts import build_model
-from ppgan_zoo.run.build import build_trainer, facts_of
+from ppgan_zoo.run.build import build_model_and_trainer, facts_of, total_iterations
 from ppgan_zoo.training.loop import BatchSource
 
 if TYPE_CHECKING:
@@ -224,13 +223,11 @@ def run_setting(
 
 def run_seed(test: KnownModes, recipe: CollapseRecipe) -> SeedResult:
     """Train a recipe and count the modes of its samples (of the EMA, where there is one)."""
-    iterations = recipe.training.iterations
-    assert iterations is not None
     facts = facts_of(recipe, test.image_shape)
-    size = recipe.data.batch_size * recipe.training.discriminator_steps
+    size = recipe.images_per_step
     batches = test.batches(size, recipe.seed, facts.image_range)
-    paddle.seed(recipe.seed)  # the initial weights
-    trainer = build_trainer(recipe, build_model(facts), iterations)
+    iterations = total_iterations(recipe, batches.steps_per_epoch)
+    trainer = build_model_and_trainer(recipe, facts, iterations)
     started = time.monotonic()
     trainer.fit(batches, iterations=iterations, callbacks=[ProgressBar(iterations, size, 20)])
     seconds = time.monotonic() - started

@@ -10,10 +10,10 @@ from paddle.nn import functional as F
 
 import ppgan_zoo
 from ppgan_zoo.export.block_convolution import LANES, as_convolution, with_norm_as_bias
-from ppgan_zoo.export.folding import fold
+from ppgan_zoo.export.rewrite import rewrite_layers
 from ppgan_zoo.models.gan import build_gan
 from ppgan_zoo.models.layers import same_crop
-from ppgan_zoo.ops.layers import transposed_geometry
+from ppgan_zoo.ops.accelerated import transposed_geometry
 from ppgan_zoo.registry import MODELS
 
 Z = np.random.default_rng(0).standard_normal((32, 12)).astype(np.float32)
@@ -115,7 +115,7 @@ def test_every_model_makes_the_same_images_without_its_norms(name, channels):
                   {"image_shape": (channels, 28, 28)}).generator
     )  # fmt: skip
     wanted = images_of(generator, Z)
-    replaced = fold(generator, Z)
+    replaced = rewrite_layers(generator, Z)
     assert_same(images_of(generator, Z), wanted)
     found = kinds(generator)
     if name == "gan_mlp":
@@ -148,7 +148,7 @@ class Plain(nn.Layer):
 def test_a_norm_after_a_dense_layer_goes():
     net = disturb(Plain())
     wanted = images_of(net, Z)
-    assert fold(net, Z) == 2
+    assert rewrite_layers(net, Z) == 2
     assert kinds(net) == ["Linear", "Identity"]
     assert_same(images_of(net, Z), wanted)
 
@@ -182,14 +182,14 @@ def test_what_is_not_surely_a_pair_stays(arguments):
     net.dense.weight.set_value(net.dense.weight * 1e-3)
     net.dense.bias.set_value(np.full(8, 3, np.float32))
     wanted = images_of(net, Z)
-    assert fold(net, Z) == 0
+    assert rewrite_layers(net, Z) == 0
     np.testing.assert_array_equal(images_of(net, Z), wanted)
 
 
 def test_a_hooked_layer_stays():
     net = disturb(Plain())
     nn.utils.weight_norm(net.dense)
-    assert fold(net, Z) == 0
+    assert rewrite_layers(net, Z) == 0
 
 
 def test_a_norm_before_a_dense_layer_goes_with_its_pixels():
@@ -205,7 +205,7 @@ def test_a_norm_before_a_dense_layer_goes_with_its_pixels():
 
     net = disturb(Net())
     wanted = images_of(net, Z)
-    assert fold(net, Z) == 2
+    assert rewrite_layers(net, Z) == 2
     assert kinds(net) == ["Linear", "Identity", "Linear"]
     assert_same(images_of(net, Z), wanted)
 
@@ -222,7 +222,7 @@ def test_an_ordinary_convolution_takes_its_norm():
 
     net = disturb(Net())
     wanted = images_of(net, Z)
-    assert fold(net, Z) == 2
+    assert rewrite_layers(net, Z) == 2
     assert_same(images_of(net, Z), wanted)
 
 
@@ -236,7 +236,7 @@ def test_a_transposed_convolution_of_a_rare_form_stays(form):
         def forward(self, z):
             return self.norm(self.up(z.reshape([-1, 2, 2, 3])))
 
-    assert fold(disturb(Net()), Z) == 0
+    assert rewrite_layers(disturb(Net()), Z) == 0
 
 
 def test_an_output_size_is_obeyed():
@@ -250,13 +250,13 @@ def test_an_output_size_is_obeyed():
 
     net = disturb(Net())
     assert images_of(net, Z).shape == (32, 1, 5, 7)
-    assert fold(net, Z) == 0
+    assert rewrite_layers(net, Z) == 0
 
 
 def test_a_layer_of_two_names_is_replaced_under_both():
     net = disturb(Plain())
     net.alias = net.norm
     wanted = images_of(net, Z)
-    assert fold(net, Z) == 2
+    assert rewrite_layers(net, Z) == 2
     assert net.alias is net.norm and type(net.norm) is nn.Identity
     assert_same(images_of(net, Z), wanted)

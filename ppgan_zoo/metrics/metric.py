@@ -19,9 +19,6 @@ from ppgan_zoo.registry import METRICS
 
 T = TypeVar("T")
 
-FEWEST = 100
-"""The fewest images, real or generated, that metrics are taken of."""
-
 
 @dataclass(eq=False)
 class RealFeatures:
@@ -91,7 +88,7 @@ def metric_names() -> list[str]:
     return own + [name for name in METRICS.names() if name not in own]
 
 
-def measure(
+def take_metrics(
     samples: FeatureSet,
     real: RealFeatures,
     metrics: Iterable[str],

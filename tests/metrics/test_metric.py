@@ -10,7 +10,7 @@ import pytest
 from ppgan_zoo.errors import ConfigError, PluginError
 from ppgan_zoo.metrics.features import FeatureSet
 from ppgan_zoo.metrics.label_accuracy import label_accuracy
-from ppgan_zoo.metrics.suite import Metric, RealFeatures, check_metrics, measure, metric_names
+from ppgan_zoo.metrics.metric import Metric, RealFeatures, check_metrics, metric_names, take_metrics
 from ppgan_zoo.metrics.table import ROWS, format_result
 from ppgan_zoo.registry import METRICS
 
@@ -50,7 +50,7 @@ def real():
 def test_every_metric_is_taken_in_the_order_of_the_table(real):
     assert {metric.name: metric.figures for metric in METRICS.all()} == FIGURES
     assert metric_names() == list(FIGURES)
-    found = measure(points(0), real, reversed(FIGURES), labels=np.arange(120) % 4)
+    found = take_metrics(points(0), real, reversed(FIGURES), labels=np.arange(120) % 4)
     assert list(found) == [figure for figures in FIGURES.values() for figure in figures]
     assert (found["modes"], found["label_accuracy"]) == (4, 1.0)
     assert found["class_score"] == pytest.approx(4.0, rel=0.01)
@@ -84,7 +84,7 @@ def test_what_is_not_there_is_named_in_one_line(real):
         ),
     ):
         with pytest.raises(ConfigError) as caught:
-            measure(samples, side, names)
+            take_metrics(samples, side, names)
         assert str(caught.value).startswith(words)
         assert "\n" not in str(caught.value)
     assert check_metrics(("label_accuracy",), classes=True, labels=True) == ["label_accuracy"]
@@ -103,7 +103,7 @@ def test_what_real_images_need_is_worked_out_once(real, monkeypatch):
     assert seen == [3, 5, 3]
     # The same figures the second time, from what was kept.
     names = list(FIGURES)[:-1]
-    assert measure(points(0), real, names) == measure(points(0), real, names)
+    assert take_metrics(points(0), real, names) == take_metrics(points(0), real, names)
 
 
 # Label accuracy.
@@ -119,9 +119,9 @@ def test_label_accuracy_by_hand():
 
 def test_labels_that_do_not_fit_the_samples_or_the_network_are_refused(real):
     with pytest.raises(ValueError, match=r"labels \[3\] for 120 samples"):
-        measure(points(0), real, ["label_accuracy"], labels=np.zeros(3, np.int64))
+        take_metrics(points(0), real, ["label_accuracy"], labels=np.zeros(3, np.int64))
     with pytest.raises(ConfigError, match="of class 4, and the feature network knows 0 to 3"):
-        measure(points(0), real, ["label_accuracy"], labels=np.full(120, 4))
+        take_metrics(points(0), real, ["label_accuracy"], labels=np.full(120, 4))
 
 
 # Plugins.
@@ -142,7 +142,7 @@ MEAN_GAP = Metric("a_mean_gap", ("mean_gap",), mean_gap)
 def test_a_registered_metric_is_taken_last(real):
     METRICS.register(MEAN_GAP)
     assert metric_names() == [*FIGURES, "a_mean_gap"]
-    found = measure(points(0), real, ["a_mean_gap", "fid"])
+    found = take_metrics(points(0), real, ["a_mean_gap", "fid"])
     assert list(found) == ["fid", "mean_gap"]
     gap = points(0).features.mean(axis=0) - points(1).features.mean(axis=0)
     assert found["mean_gap"] == pytest.approx(np.linalg.norm(gap))
@@ -158,7 +158,7 @@ def test_a_metric_of_an_installed_package_is_taken_by_name(real, monkeypatch):
     module = types.ModuleType("gap_module")
     module.GAP = MEAN_GAP
     monkeypatch.setitem(sys.modules, "gap_module", module)
-    assert list(measure(points(1), real, ["a_mean_gap"])) == ["mean_gap"]
+    assert list(take_metrics(points(1), real, ["a_mean_gap"])) == ["mean_gap"]
 
 
 @pytest.mark.parametrize("figures", [(), ("a", "a")])

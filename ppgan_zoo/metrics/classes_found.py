@@ -1,4 +1,4 @@
-"""Which classes the samples fall into, by the classifier's first choice."""
+"""Which classes the samples fall into, by the classifier's first choice: the metric ``modes``."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from numpy.typing import NDArray
 
 from ppgan_zoo.metrics.class_score import entropy
 from ppgan_zoo.metrics.features import FeatureSet
-from ppgan_zoo.metrics.suite import Metric, RealFeatures
+from ppgan_zoo.metrics.metric import Metric, RealFeatures
 
 FAIR_SHARE = 0.1
 """A class is found if it has this part of the samples that it would have among equals."""
 
 
-class Modes(NamedTuple):
+class ClassesFound(NamedTuple):
     """What of the classes was found.
 
     Attributes:
@@ -29,7 +29,9 @@ class Modes(NamedTuple):
     shares: NDArray[np.float64]
 
 
-def modes(probabilities: NDArray[np.floating], *, fair_share: float = FAIR_SHARE) -> Modes:
+def classes_found(
+    probabilities: NDArray[np.floating], *, fair_share: float = FAIR_SHARE
+) -> ClassesFound:
     """Count the classes among predicted probabilities ``[N, classes]``.
 
     Raises:
@@ -40,12 +42,12 @@ def modes(probabilities: NDArray[np.floating], *, fair_share: float = FAIR_SHARE
     count, classes = probabilities.shape
     shares = np.bincount(probabilities.argmax(axis=1), minlength=classes) / count
     found = np.count_nonzero((shares > 0) & (shares >= fair_share / classes))
-    return Modes(int(found), float(entropy(shares)), shares)
+    return ClassesFound(int(found), float(entropy(shares)), shares)
 
 
 def _take(samples: FeatureSet, real: RealFeatures) -> tuple[float, float]:
     assert samples.probabilities is not None
-    found = modes(samples.probabilities)
+    found = classes_found(samples.probabilities)
     return found.found, found.entropy
 
 

@@ -22,8 +22,8 @@ from paddle import Tensor, nn
 
 from ppgan_zoo.export.block_convolution import as_convolution, with_norm_as_bias
 from ppgan_zoo.models.nets import hooked
+from ppgan_zoo.ops.accelerated import transposed_geometry
 from ppgan_zoo.ops.geometry import Geometry
-from ppgan_zoo.ops.layers import transposed_geometry
 
 _NORMS = (nn.BatchNorm1D, nn.BatchNorm2D)
 _PRODUCTS = (nn.Linear, nn.Conv2D, nn.Conv2DTranspose)
@@ -40,7 +40,7 @@ class _Call:
     geometry: Geometry | None
 
 
-def fold(generator: nn.Layer, z: NDArray[np.float32], *labels: NDArray[np.int64]) -> int:
+def rewrite_layers(generator: nn.Layer, z: NDArray[np.float32], *labels: NDArray[np.int64]) -> int:
     """Rewrite `generator` in place, in eval mode, and return how many layers were replaced.
 
     Only Paddle's own layers are touched (not subclasses), without hooks, called once with

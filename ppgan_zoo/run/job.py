@@ -1,0 +1,114 @@
+"""A training that is ready to begin: everything that a recipe asks for, built and checked."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from ppgan_zoo import runtime
+from ppgan_zoo.data import Batches, ImageSet
+from ppgan_zoo.evaluation.evaluator import Evaluator
+from ppgan_zoo.models.cost import count_parameters, estimate_memory, iteration_flop
+from ppgan_zoo.models.facts import ModelFacts
+from ppgan_zoo.recipe.explain import naming
+from ppgan_zoo.recipe.recipe import Recipe
+from ppgan_zoo.run.build import (
+    build_batches,
+    build_evaluator,
+    build_model_and_trainer,
+    facts_of,
+    load_images,
+    total_iterations,
+)
+from ppgan_zoo.training.trainer import Trainer
+
+
+@dataclass(frozen=True)
+class Job:
+    """A recipe made real.
+
+    Attributes:
+        recipe: What to train.
+        machine: Device, threads and memory that Paddle was started with.
+        images: The training images.
+        facts: What rebuilds the model.
+        batches: The training images in batches, one an iteration.
+        iterations: How many there are in the whole run.
+        trainer: As it is before the first iteration.
+        evaluator: Takes the metrics of the section ``evaluation``; None if it asks for none.
+    """
+
+    recipe: Recipe
+    machine: runtime.Runtime
+    images: ImageSet
+    facts: ModelFacts
+    batches: Batches
+    iterations: int
+    trainer: Trainer
+    evaluator: Evaluator | None
+
+    @property
+    def images_per_update(self) -> int:
+        """Real images of one update of D."""
+        return self.recipe.data.batch_size
+
+    @property
+    def images_per_step(self) -> int:
+        """Real images of one iteration."""
+        return self.recipe.images_per_step
+
+    def fresh_trainer(self) -> Trainer:
+        """Build the trainer as it was before the first iteration."""
+        return build_model_and_trainer(self.recipe, self.facts, self.iterations)
+
+    def parameters(self) -> dict[str, int]:
+        """Return how many numbers learn in each net, G first and D second."""
+        return {name: count_parameters(net) for name, net in self.trainer.gan.nets.items()}
+
+    def memory_bytes(self) -> int:
+        """Return about how many bytes training holds at once, beside Paddle itself."""
+        return estimate_memory(
+            self.trainer.gan,
+            self.images_per_update // self.recipe.training.accumulate_steps,
+            ema=self.trainer.ema is not None,
+            packing=self.recipe.constraints.packing,
+        )
+
+    def flop_per_iteration(self) -> int:
+        """Return the floating-point operations that one iteration cannot do without."""
+        training = self.recipe.training
+        return iteration_flop(
+            self.trainer.gan,
+            self.images_per_update,
+            discriminator_steps=training.discriminator_steps,
+            generator_steps=training.generator_steps,
+            relativistic=self.trainer.game.objective.relativistic,
+            packing=self.recipe.constraints.packing,
+        )
+
+
+def build_job(
+    recipe: Recipe, *, offline: bool, source: Path | None = None, images: ImageSet | None = None
+) -> Job:
+    """Start Paddle, load the data, and build the trainer and all else that a run needs.
+
+    Whatever can be refused is refused here, before anything is written.
+
+    Args:
+        recipe: What to train.
+        offline: Never to use the network.
+        source: The recipe's file, for messages.
+        images: What the section ``data`` of the recipe means, if it was loaded already.
+
+    Raises:
+        ZooError: Whatever is wrong with recipe or data.
+    """
+    with naming(source):
+        machine = runtime.start(recipe.device)
+        images = load_images(recipe, offline=offline) if images is None else images
+        facts = facts_of(recipe, images.image_shape, images.num_classes, images.classes or ())
+        batches = build_batches(recipe, images, facts)
+        iterations = total_iterations(recipe, batches.steps_per_epoch)
+        trainer = build_model_and_trainer(recipe, facts, iterations)
+        evaluator = build_evaluator(recipe, facts, images, offline=offline)
+    return Job(recipe, machine, images, facts, batches, iterations, trainer, evaluator)

@@ -1,0 +1,206 @@
+"""Lazy terms, schedules and the moving average's half-life, against numpy."""
+
+import numpy as np
+import paddle
+import pytest
+from paddle import nn
+
+from ppgan_zoo.errors import ConfigError
+from ppgan_zoo.game import schedules
+from ppgan_zoo.game.terms import Term, get_term
+from ppgan_zoo.models.gan import Gan
+from ppgan_zoo.models.spec import GanSpec
+from ppgan_zoo.training.assemble import make_trainer
+from ppgan_zoo.training.chance import Chance
+from ppgan_zoo.training.ema import Ema
+from ppgan_zoo.training.optimizers import make_optimizer
+
+PIXELS = 4
+
+
+class Generator(nn.Layer):
+    def __init__(self, *, latent_dim=3, image_shape=(1, 2, 2)):
+        super().__init__()
+        self.latent_dim, self.image_shape = latent_dim, image_shape
+        self.layer = nn.Linear(latent_dim, PIXELS)
+
+    def forward(self, z):
+        return self.layer(z).reshape([-1, 1, 2, 2])
+
+
+class Discriminator(nn.Layer):
+    def __init__(self, *, image_shape=(1, 2, 2)):
+        super().__init__()
+        self.layer = nn.Linear(PIXELS, 1)
+
+    def forward(self, images):
+        return self.layer(images.reshape([images.shape[0], -1]))
+
+
+SPEC = GanSpec(name="linear", generator=Generator, discriminator=Discriminator, paper="none")
+
+
+def gan():
+    paddle.seed(3)
+    return Gan(SPEC, Generator(), Discriminator())
+
+
+def real_images(seed=0, count=4):
+    return np.random.default_rng(seed).normal(size=(count, 1, 2, 2)).astype(np.float32)
+
+
+def recorded(optimizer, layer):
+    """Let an optimizer note each gradient of a layer's weight just before it steps on it."""
+    gradients, step = [], optimizer.step
+
+    def noting():
+        gradients.append(layer.weight.grad.numpy().astype(np.float64))
+        step()
+
+    optimizer.step = noting
+    return gradients
+
+
+def adam(weight, gradients, rates, betas, epsilon=1e-8):
+    """Adam by the book, with a rate and betas for each step.
+
+    Its correction for the first steps is by the product of the betas so far; Paddle keeps
+    that from one step to the next, so that a beta that changes counts from the step after.
+    """
+    first, second, powers = np.zeros_like(weight), np.zeros_like(weight), np.array(betas[0])
+    for gradient, rate, pair in zip(gradients, rates, betas, strict=True):
+        first = pair[0] * first + (1 - pair[0]) * gradient
+        second = pair[1] * second + (1 - pair[1]) * gradient**2
+        bias = np.sqrt(1 - powers[1]) / (1 - powers[0])
+        weight = weight - rate * bias * first / (np.sqrt(second) + epsilon * np.sqrt(1 - powers[1]))
+        powers = powers * np.array(pair)
+    return weight
+
+
+def adam_trainer(terms=(), **options):
+    nets = gan()
+    optimizer = make_optimizer(nets.discriminator, "adam", learning_rate=0.01, beta1=0.5, beta2=0.9)
+    gradients = recorded(optimizer, nets.discriminator.layer)
+    trainer = make_trainer(nets, terms=terms, discriminator_optimizer=optimizer, **options)
+    return trainer, gradients
+
+
+def test_a_lazy_term_has_a_step_of_its_own_under_the_corrected_adam():
+    lazy = get_term("r1", weight=2.0, every_steps=4)
+    trainer, gradients = adam_trainer([lazy])
+    start = trainer.gan.discriminator.layer.weight.numpy().astype(np.float64)
+    weights, scalars = [start], []
+    for iteration in range(6):
+        scalars.append(trainer.step(real_images(iteration)))
+        weights.append(trainer.gan.discriminator.layer.weight.numpy())
+    # Iterations 0 and 4 have a second step.
+    assert len(gradients) == 6 + 2
+    assert ["term/r1" in found for found in scalars] == [True, False, False, False, True, False]
+    # R1 of w.x is ||w||^2 / 2: its gradient is w, times weight and interval.
+    after_main = adam(start, gradients[:1], [0.01 * 4 / 5], [(0.5**0.8, 0.9**0.8)])
+    np.testing.assert_allclose(gradients[1], 2.0 * 4 * after_main, rtol=1e-4)
+    # StyleGAN2: c = k / (k + 1); the rate times c, the betas to the power c, in every step.
+    wanted = adam(start, gradients, [0.01 * 0.8] * 8, [(0.5**0.8, 0.9**0.8)] * 8)
+    np.testing.assert_allclose(weights[-1], wanted, rtol=1e-4, atol=1e-6)
+
+
+def test_without_lazy_terms_adam_is_as_it_was_made():
+    trainer, gradients = adam_trainer([get_term("r1", weight=2.0)])
+    start = trainer.gan.discriminator.layer.weight.numpy().astype(np.float64)
+    for iteration in range(3):
+        trainer.step(real_images(iteration))
+    assert len(gradients) == 3
+    wanted = adam(start, gradients, [0.01] * 3, [(0.5, 0.9)] * 3)
+    np.testing.assert_allclose(
+        trainer.gan.discriminator.layer.weight.numpy(), wanted, rtol=1e-4, atol=1e-6
+    )
+
+
+def test_beta2_follows_its_schedule():
+    changing = schedules.straight(0.9, 0.99, 0, 3)
+    trainer, gradients = adam_trainer(discriminator_beta2=changing)
+    start = trainer.gan.discriminator.layer.weight.numpy().astype(np.float64)
+    for iteration in range(5):
+        trainer.step(real_images(iteration))
+    betas = [(0.5, b) for b in (0.9, 0.93, 0.96, 0.99, 0.99)]
+    wanted = adam(start, gradients, [0.01] * 5, betas)
+    np.testing.assert_allclose(
+        trainer.gan.discriminator.layer.weight.numpy(), wanted, rtol=1e-4, atol=1e-6
+    )
+
+
+def test_lazy_updates_resume_bit_for_bit():
+    def trainer():
+        terms = [get_term("r1", every_steps=3), get_term("lecam", every_steps=2)]
+        return make_trainer(gan(), terms=terms, accumulate_steps=2, seed=5)
+
+    whole, first, second = trainer(), trainer(), trainer()
+    for iteration in range(7):
+        whole.step(real_images(iteration))
+    for iteration in range(4):
+        first.step(real_images(iteration))
+    second.load_state(first.state(), first.iteration)
+    for iteration in range(4, 7):
+        second.step(real_images(iteration))
+    left, right = whole.state(), second.state()
+    assert left.keys() == right.keys() and "terms" in left
+    for file, arrays in left.items():
+        for key, array in arrays.items():
+            assert array.tobytes() == right[file][key].tobytes(), (file, key)
+
+
+def test_a_term_of_g_is_in_gs_loss_and_may_be_lazy():
+    seen = []
+
+    def brightness(inputs):
+        seen.append((inputs.iteration, inputs.code.z.shape, inputs.fake.images.stop_gradient))
+        return inputs.fake.images.mean()
+
+    for every_steps in (1, 2):
+        seen.clear()
+        term = Term("brightness", "none", brightness, 0.5, net="generator", every_steps=every_steps)
+        trainer = make_trainer(gan(), terms=[term], generator_steps=1)
+        found = [trainer.step(real_images(i)) for i in range(4)]
+        due = [i for i in range(4) if i % every_steps == 0]
+        assert seen == [(i, [4, 3], False) for i in due]
+        assert [i for i in range(4) if "term/brightness" in found[i]] == due
+
+
+@pytest.mark.parametrize(
+    ("schedule", "wanted"),
+    [
+        (schedules.straight(2.0, 1.0, 2, 4), [2, 2, 2, 1.5, 1, 1]),
+        (schedules.half_cosine(0.0, 1.0, 1, 3), [0, 0, 0.5, 1, 1, 1]),
+        (schedules.steps(8.0, (2, 4), 0.5), [8, 8, 4, 4, 2, 2]),
+        (schedules.constant(3.0), [3] * 6),
+        (3.0, [3] * 6),
+    ],
+)
+def test_schedules(schedule, wanted):
+    assert [schedules.at(schedule, i) for i in range(6)] == pytest.approx(wanted)
+
+
+def test_half_life_is_counted_in_images_and_may_change():
+    nets = gan()
+    chance = Chance(0, None)
+    ema = Ema(nets.generator, chance, half_life=64.0, warmup=2.0)
+    assert ema.decay_at(10**6, 64) == pytest.approx(0.5)
+    assert ema.decay_at(10**6, 16) == pytest.approx(0.5**0.25)
+    assert ema.decay_at(0, 16) == pytest.approx(1 / 2)  # the ramp: (1 + t) / (warmup + t)
+    changing = Ema(nets.generator, chance, half_life=schedules.straight(32.0, 64.0, 0, 10**6))
+    assert changing.decay_at(10**6, 64) == pytest.approx(0.5)
+    with pytest.raises(ConfigError, match="give either decay or half_life"):
+        Ema(nets.generator, chance, decay=0.9, half_life=64.0)
+    with pytest.raises(ConfigError, match="give either decay or half_life"):
+        Ema(nets.generator, chance)
+
+
+def test_an_average_by_half_life_follows_its_formula():
+    nets = gan()
+    trainer = make_trainer(nets, ema_half_life=8.0, discriminator_steps=2)
+    average = nets.generator.layer.weight.numpy().astype(np.float64)
+    for iteration in range(20):
+        trainer.step(real_images(iteration, 8))  # eight images: one half-life
+        decay = min(0.5, (1 + iteration) / (10 + iteration))
+        average = decay * average + (1 - decay) * nets.generator.layer.weight.numpy()
+    np.testing.assert_allclose(trainer.ema.generator.layer.weight.numpy(), average, atol=1e-6)
