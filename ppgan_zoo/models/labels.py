@@ -18,7 +18,11 @@ def with_one_hot(x: Tensor, labels: Tensor, num_classes: int) -> Tensor:
     Returns:
         ``[N, D + num_classes]``.
     """
-    return paddle.concat([x, F.one_hot(labels, num_classes).astype(x.dtype)], axis=1)
+    one_hot = F.one_hot(labels, num_classes)
+    if one_hot.dtype != x.dtype:  # after a cast, Paddle 2.6 lacks the double gradient of concat
+        one_hot = one_hot.astype(x.dtype)
+    # Not by F.pad: exported, two pads of a code crash Paddle Inference.
+    return paddle.concat([x, one_hot], axis=1)
 
 
 class Projection(nn.Layer):
