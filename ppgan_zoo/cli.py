@@ -23,6 +23,7 @@ LONGEST_LINE = 800
 COMMANDS = (
     "list",
     "info",
+    "check",
     "train",
     "sample",
     "evaluate",

@@ -11,9 +11,10 @@ and one line there.
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import importlib.metadata
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
@@ -95,7 +96,7 @@ class Registry(Generic[T]):
         source = self.check_name(name, where=where)
         if name in self._registered:
             return self._registered[name]
-        return self._load(name, source)
+        return self._load(source.target, f"{self.kind} {name!r} of {source.owner}", name)
 
     def all(self) -> list[T]:
         """Return all of the zoo's own, in the order of its table; plugins are left out."""
@@ -142,27 +143,51 @@ class Registry(Generic[T]):
         self._registered[name] = thing
         return thing
 
-    def _load(self, name: str, source: Source) -> T:
-        title = f"{self.kind} {name!r} of {source.owner}"
+    @contextlib.contextmanager
+    def lent(self, thing: T) -> Iterator[None]:
+        """Let the name of `thing` mean it inside the block, whatever it means outside.
+
+        For trying something out that is not installed, or not by this name.
+        """
+        name = str(thing.name)  # type: ignore[attr-defined]
+        before = dict(self._registered)
+        self._registered[name] = thing
         try:
-            thing = _import(source.target)
+            yield
+        finally:
+            self._registered = before
+
+    def load(self, target: str) -> T:
+        """Return what ``"module:ATTRIBUTE"`` names, whether it is registered or not.
+
+        Raises:
+            PluginError: It cannot be imported, or is not of this registry's kind.
+        """
+        return self._load(target, target)
+
+    def _load(self, target: str, title: str, name: str | None = None) -> T:
+        """Import and check; `title` is what messages begin with, `name` what it must have."""
+        try:
+            thing = _import(target)
         except Exception as error:  # a stranger's module can raise anything
+            origin = "" if title == target else f" from {target}"
             raise PluginError(
-                f"{title} cannot be loaded from {source.target}: {type(error).__name__}: "
+                f"{title} cannot be loaded{origin}: {type(error).__name__}: "
                 f"{' '.join(str(error).split())}; reinstall or repair that package"
             ) from error
         expected = _import(self.expected)
         if not isinstance(thing, expected):
+            subject = title if title == target else f"{title}: {target}"
             raise PluginError(
-                f"{title}: {source.target} is a {type(thing).__name__}, and must be a "
+                f"{subject} is a {type(thing).__name__}, and must be a "
                 f"{self.expected.replace(':', '.')}"
             )
-        if thing.name != name:
+        if name is not None and thing.name != name:
             raise PluginError(
-                f"{title}: {source.target} calls itself {thing.name!r}; the entry point and what "
-                "it names must have one name"
+                f"{title}: {target} calls itself {thing.name!r}; the entry point and what it "
+                "names must have one name"
             )
-        _check(thing, source.target)
+        _check(thing, target)
         return thing  # type: ignore[no-any-return]
 
 

@@ -1,6 +1,7 @@
 """What the tests share: a quiet, single-device Paddle and small, fast data."""
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -31,6 +32,22 @@ def cli():
         )  # fmt: skip
 
     return run
+
+
+def install_plugin(source, folder):
+    """Install a package of docs/ under `folder`; return environment variables that find it."""
+    shutil.copytree(source, folder / "source")  # the build leaves files behind
+    done = subprocess.run(
+        [
+            sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-index",
+            "--no-build-isolation", "--disable-pip-version-check",
+            "--target", folder / "site", folder / "source",
+        ],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    paths = [str(folder / "site"), os.environ.get("PYTHONPATH", "")]
+    return {"PYTHONPATH": os.pathsep.join(filter(None, paths))}
 
 
 TINY = """\

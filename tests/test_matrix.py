@@ -8,9 +8,9 @@ import ppgan_zoo
 from ppgan_zoo.errors import ConfigError
 from ppgan_zoo.game.terms import get_term
 from ppgan_zoo.game.view import View
-from ppgan_zoo.models.spec import constructor_arguments
 from ppgan_zoo.models.weights import spectral_norm
 from ppgan_zoo.registry import MODELS, OBJECTIVES, TERMS
+from ppgan_zoo.testing import tiny
 from ppgan_zoo.training.assemble import make_trainer
 
 BATCH = 4
@@ -28,21 +28,6 @@ CONSTRAINTS = {
     "augment": {"view": View(augment=("color", "translation", "cutout"))},
     "accumulate_and_ema": {"accumulate_steps": 2, "ema_decay": 0.9},
 }
-
-
-def tiny(cls):
-    """Every width of a net's constructor brought down to at most 8."""
-
-    def shrink(value):
-        if isinstance(value, tuple):
-            return tuple(shrink(part) for part in value)
-        return min(value, 8) if type(value) is int else value
-
-    return {
-        name: shrink(parameter.default)
-        for name, parameter in constructor_arguments(cls).items()
-        if name not in ("latent_dim", "image_shape")
-    }
 
 
 def tiny_trainer(model, objective, constraint, seed):

@@ -314,3 +314,26 @@ def test_the_same_entry_point_seen_twice_is_one(plug):
 
 def test_all_errors_are_zoo_errors():
     assert issubclass(PluginError, ZooError) and issubclass(UnknownNameError, ConfigError)
+
+
+# Things that are not installed.
+
+
+def test_what_is_lent_has_its_name_inside_the_block_only(registry):
+    registry.register(spec())
+    other = spec(paper="another")
+    with pytest.raises(ValueError), registry.lent(other):
+        assert registry.get("tiny") is other
+        raise ValueError
+    assert registry.get("tiny") is not other
+
+
+def test_a_target_is_loaded_without_an_entry_point(registry):
+    assert registry.load("ppgan_zoo.models.dcgan:SPEC").name == "dcgan"
+    for target, words in (
+        ("no_such_module:SPEC", "^no_such_module:SPEC cannot be loaded: ModuleNotFoundError: No"),
+        ("ppgan_zoo.models.dcgan:SPECK", "has no attribute 'SPECK'"),
+        ("ppgan_zoo.errors:ZooError", "^ppgan_zoo.errors:ZooError is a type, and must be a "),
+    ):
+        with pytest.raises(PluginError, match=words):
+            registry.load(target)

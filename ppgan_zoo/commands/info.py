@@ -35,8 +35,9 @@ def _run(options: argparse.Namespace) -> int:
         "image_range": list(spec.image_range),
         "latent": {"dim": gan.latent_dim, "prior": spec.latent_prior},
         "objective": spec.objective,
+        "labels": spec.labels,
     }
-    for role, layer in (("generator", gan.generator), ("discriminator", gan.discriminator)):
+    for role, layer in gan.nets.items():
         facts[role] = {
             "class": f"{type(layer).__module__}.{type(layer).__qualname__}",
             "parameters": count_parameters(layer),

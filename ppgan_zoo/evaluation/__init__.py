@@ -1,4 +1,5 @@
-"""From a trained model to images and figures.
+"""From a trained model to images and figures; from an architecture to what it promises.
 
-Read ``sampler``, then ``protocol``, ``real_images`` and ``evaluator``.
+Read ``sampler``, then ``protocol``, ``real_images`` and ``evaluator``; of architectures
+``subject``, ``promises`` and ``conformance``.
 """

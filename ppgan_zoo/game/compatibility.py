@@ -14,6 +14,7 @@ from ppgan_zoo.errors import ConfigError
 from ppgan_zoo.game.objectives import Objective
 from ppgan_zoo.game.terms import Term, TermInputs
 from ppgan_zoo.models.gan import Gan
+from ppgan_zoo.models.latent import Code
 from ppgan_zoo.models.nets import BATCH_NORMS, in_mode
 from ppgan_zoo.models.weights import has_spectral_norm
 
@@ -142,11 +143,13 @@ def _check_needs(gan: Gan, terms: Sequence[Term], packing: int) -> None:
 
 
 def _check_double_gradient(gan: Gan, terms: Sequence[Term], packing: int) -> None:
-    """Try each term on a copy of D: which operations lack one depends on Paddle's version."""
-    twin = Gan(gan.spec, gan.generator, copy.deepcopy(gan.discriminator))
+    """Try each term on copies: which operations lack one depends on Paddle's version."""
+    twin = Gan(gan.spec, **{name: copy.deepcopy(net) for name, net in gan.nets.items()})
     for term in terms:
         probe = probe_batch(gan, packing)
-        inputs = TermInputs(twin.judge, probe, probe, np.random.default_rng(0), twin)
+        z = np.random.default_rng(0).standard_normal((len(probe) * packing, gan.latent_dim))
+        code = Code(paddle.to_tensor(z).astype(probe.images.dtype), probe.labels)
+        inputs = TermInputs(twin.judge, probe, probe, np.random.default_rng(0), twin, code)
         try:
             term.ready()(inputs).backward()
         except (RuntimeError, SystemError, ValueError) as error:

@@ -23,6 +23,7 @@ from ppgan_zoo import ops
 from ppgan_zoo.data.batches import Batch
 from ppgan_zoo.errors import CheckpointError, ConfigError, did_you_mean
 from ppgan_zoo.game.schedules import Value, at
+from ppgan_zoo.models.facts import check_type
 from ppgan_zoo.models.gan import Gan, Judgement
 from ppgan_zoo.models.latent import Code
 from ppgan_zoo.recipe.bounds import LEAST_COUNT, check_least
@@ -141,16 +142,18 @@ class Term:
         """Return the term with another weight (None: its own), interval or arguments.
 
         Raises:
-            ConfigError: An argument that the term does not take, or an interval below 1.
+            ConfigError: An argument that the term does not take or of the wrong type, or an
+                interval below 1.
         """
         check_least(f"terms: {self.name}: every_steps", every_steps, LEAST_COUNT)
         allowed = self.takes()
-        for key in arguments:
+        for key, value in arguments.items():
             if key not in allowed:
                 raise ConfigError(
                     f"terms: {self.name}: has no argument {key!r}{did_you_mean(key, allowed)}; "
                     f"allowed: {', '.join(('weight', 'every_steps', *allowed))}"
                 )
+            check_type(self.function, key, value, f"terms: {self.name}: {key}")
         return replace(
             self,
             weight=self.weight if weight is None else weight,

@@ -11,7 +11,7 @@ import paddle
 from paddle import Tensor, nn
 
 from ppgan_zoo.errors import ConfigError
-from ppgan_zoo.models.gan import Gan
+from ppgan_zoo.models.gan import Gan, check_bits
 from ppgan_zoo.models.nets import generate, hooked, in_mode
 from ppgan_zoo.models.spec import GanSpec
 from ppgan_zoo.models.weights import trainable_parameters
@@ -44,6 +44,7 @@ def check_size(spec: GanSpec, arguments_of: Mapping[str, Mapping[str, Any]]) -> 
     for role, cls in spec.nets.items():
         arguments = arguments_of.get(role, {})
         for key, value in arguments.items():
+            check_bits(role, key, value)
             if isinstance(value, tuple) and len(value) > MAX_ITEMS:
                 raise ConfigError(
                     f"model.{role}.{key}: a list of {len(value)}; at most {MAX_ITEMS} are allowed"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import typing
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
@@ -274,8 +274,8 @@ def _check_arguments(
     return resolved
 
 
-def check_type(cls: type, key: str, value: Any, place: str) -> Any:
-    """Check a value against the annotation of a constructor's argument, and return it.
+def check_type(cls: Callable[..., Any], key: str, value: Any, place: str) -> Any:
+    """Check a value against the annotation of an argument of a class or function; return it.
 
     Raises:
         ConfigError: It is of another type.
@@ -288,12 +288,12 @@ def check_type(cls: type, key: str, value: Any, place: str) -> Any:
         raise ConfigError(f"{place}: found {value!r}; {message[0].lower()}{message[1:]}") from None
 
 
-def _annotation(cls: type, key: str) -> Any:
-    """Return the type of a constructor's argument, or Any for one that cannot be looked up.
+def _annotation(cls: Callable[..., Any], key: str) -> Any:
+    """Return the type of an argument, or Any for one that cannot be looked up.
 
     Such as one that its module imports for type checkers alone.
     """
-    constructor = cls.__init__  # type: ignore[misc]
+    constructor = cls.__init__ if isinstance(cls, type) else cls  # type: ignore[misc]
     raw = getattr(constructor, "__annotations__", {}).get(key, Any)
     if not isinstance(raw, str):
         return raw

@@ -134,12 +134,13 @@ def build_gan(
     for role, cls in spec.nets.items():
         arguments = given.get(role, {})
         allowed = constructor_arguments(cls)
-        for key in arguments:
+        for key, value in arguments.items():
             if key not in allowed:
                 raise ConfigError(
                     f"{spec.name}: {role} has no argument {key!r}{did_you_mean(key, allowed)}; "
                     f"allowed: {', '.join(allowed)}"
                 )
+            check_bits(role, key, value)
         try:
             nets[role] = cls(**arguments)
         except _REFUSALS as error:
@@ -149,6 +150,17 @@ def build_gan(
                 f"{' '.join(str(error).split())[-200:]}; change these arguments"
             ) from error
     return Gan(spec, **nets)
+
+
+def check_bits(role: str, key: str, value: Any) -> None:
+    """Refuse a number that Paddle cuts off, or fails on, depending on its version.
+
+    Raises:
+        ConfigError: It takes more than 32 bits.
+    """
+    for part in value if isinstance(value, tuple | list) else (value,):
+        if type(part) is int and abs(part) >= 2**31:
+            raise ConfigError(f"model.{role}: {key}={value!r} does not fit into 32 bits; give less")
 
 
 def create(

@@ -18,11 +18,11 @@ def with_one_hot(x: Tensor, labels: Tensor, num_classes: int) -> Tensor:
     Returns:
         ``[N, D + num_classes]``.
     """
-    if not paddle.in_dynamic_mode():  # exported, F.pad crashes Paddle Inference with oneDNN
-        return paddle.concat([x, F.embedding(labels, paddle.eye(num_classes))], axis=1)
-    one_hot = F.one_hot(labels, num_classes).astype(x.dtype)
-    # As concat([x, one_hot]), whose double gradient Paddle 2.6 lacks after a cast.
-    return F.pad(x, [0, 0, 0, num_classes]) + F.pad(one_hot, [0, 0, x.shape[1], 0])
+    one_hot = F.one_hot(labels, num_classes)
+    if one_hot.dtype != x.dtype:  # after a cast, Paddle 2.6 lacks the double gradient of concat
+        one_hot = one_hot.astype(x.dtype)
+    # Not by F.pad: exported, two pads of a code crash Paddle Inference.
+    return paddle.concat([x, one_hot], axis=1)
 
 
 class Projection(nn.Layer):

@@ -124,7 +124,11 @@ def dry_run(recipe: Recipe, *, offline: bool = False, source: Path | None = None
     """
     job = build_job(recipe, offline=offline, source=source)
     images, machine = job.images, job.machine
-    arguments = {"generator": job.facts.generator, "discriminator": job.facts.discriminator}
+    arguments = {
+        "generator": job.facts.generator,
+        "discriminator": job.facts.discriminator,
+        "nets": job.facts.other_nets,
+    }
     resolved = recipe.model_copy(update={"model": recipe.model.model_copy(update=arguments)})
     lines = [
         resolved.to_yaml().rstrip(),

@@ -1,12 +1,11 @@
 """The example of a kind of data, installed by pip as a stranger would, loaded by name alone."""
 
 import os
-import shutil
 import subprocess
 import sys
 
 import pytest
-from conftest import ROOT
+from conftest import ROOT, install_plugin
 
 EXAMPLE = ROOT / "docs" / "example_data_plugin"
 
@@ -40,19 +39,7 @@ print("loaded")
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory):
     """Environment variables under which the plugin is installed, in a folder of its own."""
-    folder = tmp_path_factory.mktemp("plugin")
-    shutil.copytree(EXAMPLE, folder / "source")  # the build leaves files behind
-    done = subprocess.run(
-        [
-            sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-index",
-            "--no-build-isolation", "--disable-pip-version-check",
-            "--target", folder / "site", folder / "source",
-        ],
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    paths = [str(folder / "site"), os.environ.get("PYTHONPATH", "")]
-    return {"PYTHONPATH": os.pathsep.join(filter(None, paths))}
+    return install_plugin(EXAMPLE, tmp_path_factory.mktemp("plugin"))
 
 
 def test_the_example_is_loaded_by_name(installed):

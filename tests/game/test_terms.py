@@ -11,7 +11,7 @@ from ppgan_zoo.data.batches import Batch
 from ppgan_zoo.errors import CheckpointError, ConfigError, UnknownNameError
 from ppgan_zoo.game.augmentation import translation
 from ppgan_zoo.game.gradient_penalties import squared_gradient_norms
-from ppgan_zoo.game.terms import TermInputs, Terms, get_term
+from ppgan_zoo.game.terms import Term, TermInputs, Terms, get_term
 from ppgan_zoo.models.gan import Judgement
 from ppgan_zoo.models.weights import spectral_norm
 from ppgan_zoo.registry import TERMS
@@ -278,6 +278,20 @@ def test_the_signature_of_a_term_is_the_schema_of_its_arguments():
         get_term("lecam", dekay=0.5)
     with pytest.raises(ConfigError, match="terms: r1: has no argument 'decay'"):
         get_term("r1", decay=0.5)
+
+
+@pytest.mark.parametrize("value", ["x", True, [1], None])
+def test_arguments_of_a_term_are_of_their_type(value):
+    with pytest.raises(ConfigError, match="^terms: lecam: decay: found .*; input should be a val"):
+        get_term("lecam", decay=value)
+
+    def clipped(inputs, *, limit: int = 3):
+        return inputs.real_logits.clip(-limit, limit).mean()
+
+    term = Term("clipped", "a test", clipped, 1.0)
+    assert term.having(limit=5).arguments == (("limit", 5),)
+    with pytest.raises(ConfigError, match="^terms: clipped: limit: found "):
+        term.having(limit=value)
 
 
 def test_names_and_intervals_are_checked():

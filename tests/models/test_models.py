@@ -15,9 +15,10 @@ from ppgan_zoo.testing import check_model
 NAMES = ppgan_zoo.list_models()
 
 
+@pytest.mark.parametrize("small", [True, False])
 @pytest.mark.parametrize("name", NAMES)
-def test_conformance(name):
-    check_model(name)
+def test_conformance(name, small):
+    check_model(name, small=small)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -110,6 +111,15 @@ def test_a_padded_discriminator_of_the_book_sees_the_corner_of_an_image():
 def test_a_padding_beyond_the_filter_is_refused(padding):
     with pytest.raises(ConfigError, match=f"padding of the discriminator is {padding}; give 0"):
         ppgan_zoo.create("dcgan", discriminator={"padding": padding})
+
+
+@pytest.mark.parametrize("name", ["gan_mlp", "dcgan"])
+def test_a_width_beyond_32_bits_is_refused(name):
+    width = {"gan_mlp": (99_999_999_999,), "dcgan": 99_999_999_999}[name]
+    with pytest.raises(
+        ConfigError, match="model.generator: hidden_units=.*99999999999.* does not fit into 32 bits"
+    ):
+        ppgan_zoo.create(name, generator={"hidden_units": width})
 
 
 def test_published_activations():

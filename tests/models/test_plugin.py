@@ -2,13 +2,12 @@
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 
 import numpy as np
 import pytest
-from conftest import ROOT
+from conftest import ROOT, install_plugin
 
 EXAMPLE = ROOT / "docs" / "example_plugin"
 NAME = "example_resize_gan"
@@ -17,19 +16,7 @@ NAME = "example_resize_gan"
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory):
     """Environment variables under which the plugin is installed, in a folder of its own."""
-    folder = tmp_path_factory.mktemp("plugin")
-    shutil.copytree(EXAMPLE, folder / "source")  # the build leaves files behind
-    done = subprocess.run(
-        [
-            sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-index",
-            "--no-build-isolation", "--disable-pip-version-check",
-            "--target", folder / "site", folder / "source",
-        ],
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    paths = [str(folder / "site"), os.environ.get("PYTHONPATH", "")]
-    return {"PYTHONPATH": os.pathsep.join(filter(None, paths))}
+    return install_plugin(EXAMPLE, tmp_path_factory.mktemp("plugin"))
 
 
 def test_the_plugin_is_listed_with_its_owner(installed, cli):
@@ -67,7 +54,15 @@ def test_the_plugin_is_trained_resumed_sampled_and_exported_by_name(installed, t
     assert cli("sample", tmp_path / "model", "--output", tmp_path / "x.npy").returncode == 0
 
 
-def test_the_plugin_passes_the_conformance_checks(installed):
+def test_the_plugin_passes_the_conformance_checks(installed, cli):
+    done = cli("check", NAME, "--format", "markdown", env=installed)
+    assert done.returncode == 0, done.stderr
+
+    def without_figures(text):
+        return [line.partition(":")[0] for line in text.splitlines() if line.startswith("| ")]
+
+    shown = (EXAMPLE / "README.md").read_text(encoding="utf-8")
+    assert without_figures(done.stdout) == without_figures(shown)
     script = f"from ppgan_zoo.testing import check_model; check_model({NAME!r})"
     done = subprocess.run(
         [sys.executable, "-c", script], env={**os.environ, **installed},
