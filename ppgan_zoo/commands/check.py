@@ -66,7 +66,7 @@ def _run(options: argparse.Namespace) -> int:
     from ppgan_zoo.evaluation.conformance import run_checks
     from ppgan_zoo.evaluation.subject import Subject
 
-    subject = Subject(spec, shared, own, terms=options.terms)
+    subject = Subject(spec, shared, own, terms=options.terms, target=options.model)
     outcomes = list(run_checks(subject))
     passed = all(outcome.result != "failed" for outcome in outcomes)
     if options.format == "json":

@@ -24,11 +24,13 @@ class Check:
         name: In the table of results.
         run: Raises AssertionError where the promise is broken; may return a line to show.
         needs: Names of the checks without which this one has no meaning.
+        starts_processes: Whether it takes seconds, for it starts other processes.
     """
 
     name: str
     run: Callable[[Subject], str | None]
     needs: tuple[str, ...] = ("constructors",)
+    starts_processes: bool = False
 
 
 @dataclass(frozen=True)
@@ -48,14 +50,20 @@ class Outcome:
     error: Exception | None = None
 
 
-def run_checks(subject: Subject) -> Iterator[Outcome]:
+def run_checks(subject: Subject, *, processes: bool = True) -> Iterator[Outcome]:
     """Run all checks in their order, each only if those that it needs have passed.
+
+    Args:
+        subject: What to check.
+        processes: Whether those that start processes are among them.
 
     Raises:
         ZooError: The model cannot be built at all.
     """
     lost: set[str] = set()
     for check in CHECKS:
+        if check.starts_processes and not processes:
+            continue
         missing = [name for name in check.needs if name in lost]
         if missing:
             outcome = Outcome(check.name, "not run", f"it needs {missing[0]}")
@@ -90,7 +98,7 @@ def _labels(subject: Subject) -> str:
         return promises.labels_matter(subject)
     if subject.spec.labels == "ignores":
         raise promises.DoesNotApply("the model takes none")
-    for outcome in run_checks(subject.with_classes(CLASSES)):
+    for outcome in run_checks(subject.with_classes(CLASSES), processes=False):
         if outcome.result == "failed":
             raise AssertionError(
                 f"built with {CLASSES} classes: {outcome.name}: {outcome.detail}"
@@ -108,6 +116,12 @@ CHECKS = (
     Check("further nets", promises.further_nets, needs=("constructors", "shapes", "gradients")),
     Check("a step", promises.a_step, needs=("constructors", "gradients", "further nets")),
     Check("state and resume", promises.state_and_resume, needs=("constructors", "a step")),
+    Check(
+        "two processes",
+        promises.two_processes,
+        needs=("constructors", "a step"),
+        starts_processes=True,
+    ),
     Check("logits", promises.logits, needs=("constructors", "shapes")),
     Check("export", promises.exported, needs=("constructors", "eval mode", "a step")),
     Check("labels", _labels, needs=("constructors", "shapes", "a step")),

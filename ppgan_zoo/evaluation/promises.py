@@ -6,6 +6,10 @@ the promise is broken, and may return a line to show beside "passed".
 
 from __future__ import annotations
 
+import json
+import os
+import subprocess
+import sys
 import tempfile
 from collections.abc import Iterable
 from pathlib import Path
@@ -17,11 +21,11 @@ from numpy.typing import NDArray
 from paddle import Tensor
 
 from ppgan_zoo.data.batches import Batch
-from ppgan_zoo.evaluation.subject import SEED, Subject
+from ppgan_zoo.evaluation.subject import SEED, STEPS_TOGETHER, Subject
 from ppgan_zoo.export.exporter import export
 from ppgan_zoo.models.gan import Gan
 from ppgan_zoo.models.latent import Code
-from ppgan_zoo.models.nets import generate
+from ppgan_zoo.models.nets import acts_row_by_row, generate
 from ppgan_zoo.models.spec import constructor_arguments
 from ppgan_zoo.registry import MODELS
 from ppgan_zoo.storage.checkpoint import Arrays, save_checkpoint
@@ -29,6 +33,7 @@ from ppgan_zoo.training.optimizers import make_optimizer
 from ppgan_zoo.training.trainer import Trainer
 
 MAIN_NETS = ("generator", "discriminator")
+SECONDS = 180  # for two processes to start and to train
 
 
 class DoesNotApply(Exception):
@@ -148,6 +153,75 @@ def state_and_resume(subject: Subject) -> None:
     for either in (trainer, restored):
         either.step(subject.real)
     _expect_same_state(trainer, restored, "a resumed model takes another step: ")
+
+
+def two_processes(subject: Subject) -> str:
+    """Two processes keep the same weights; those of one, where each image is judged alone.
+
+    Batch norm takes statistics of the images of one process, and dropout draws for them, so
+    that nets with these learn alike in both processes, but not as in one.
+    """
+    if subject.target is None:
+        raise DoesNotApply("another process cannot find the model; give its name or MODULE:SPEC")
+    if subject.batch_size % 2:
+        raise DoesNotApply("a batch of an odd size cannot be shared out")
+    first, second = _trained_in_two(subject)
+    _expect_same(first, second, "two processes part: they differ in ")
+    alone = subject.build()
+    trainer = subject.trainer_of(alone)
+    if subject.terms:
+        return "the same weights in both; not compared with one, as a term may mix a batch"
+    if not _judges_images_alone(alone, subject):
+        return "the same weights in both; not those of one, as images of a batch are mixed"
+    for _ in range(STEPS_TOGETHER):
+        trainer.step(subject.real)
+    for name, wanted in subject.learnt(alone).items():
+        off = float(np.abs(first[name] - wanted).max())
+        # Adam makes a full step of a gradient that is rounding alone, such as D's last bias.
+        _expect(wanted.ndim < 2 or off < 1e-4, f"two processes: {name} is {off:.1e} off one's")
+    return "the weights of one"
+
+
+def _judges_images_alone(gan: Gan, subject: Subject) -> bool:
+    """Tell whether neither net mixes the images of a batch."""
+    code = subject.code[slice(0, 4)].map(paddle.to_tensor)
+    real = _first(subject.real, 4).map(paddle.to_tensor)
+    return acts_row_by_row(gan.generator, code.z, code.labels) and acts_row_by_row(
+        gan.discriminator, real.images, real.labels
+    )
+
+
+def _trained_in_two(subject: Subject) -> tuple[Arrays, Arrays]:
+    """Train the model in two processes and return the weights that each came to."""
+    request = {
+        "target": subject.target,
+        "shared": subject.shared,
+        "own": subject.own,
+        "terms": [term.name for term in subject.terms],
+        "batch_size": subject.batch_size,
+        "small": subject.small,
+        "path": [place for place in sys.path if place] + [os.getcwd()],
+    }
+    clean = {k: v for k, v in os.environ.items() if not k.startswith(("PADDLE_", "FLAGS_"))}
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder, "request.json")
+        file.write_text(json.dumps(request), encoding="utf-8")
+        script = Path(__file__).with_name("two_processes.py")
+        launcher = ["-m", "paddle.distributed.launch", "--nproc_per_node", "2", "--log_dir", "log"]
+        try:
+            done = subprocess.run(
+                [sys.executable, *launcher, str(script), str(file), folder],
+                cwd=folder, env=clean, capture_output=True, timeout=SECONDS, check=False,
+            )  # fmt: skip
+        except subprocess.TimeoutExpired:
+            raise AssertionError(f"two processes: no answer within {SECONDS} s") from None
+        said = b"".join(log.read_bytes() for log in sorted(Path(folder).glob("log/workerlog.*")))
+        last = said.decode(errors="replace").strip().splitlines()[-1:] or ["nothing"]
+        _expect(not done.returncode, f"two processes: their last word is {last[0][:200]}")
+        first, second = (
+            dict(np.load(Path(folder, f"rank-{rank}.npz"), allow_pickle=False)) for rank in (0, 1)
+        )
+        return first, second
 
 
 def exported(subject: Subject) -> str:

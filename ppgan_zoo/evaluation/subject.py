@@ -19,12 +19,15 @@ from ppgan_zoo.models.latent import Code, labels_in_turn
 from ppgan_zoo.models.nets import generate
 from ppgan_zoo.models.spec import CLASSES_ARGUMENT, GanSpec, constructor_arguments
 from ppgan_zoo.registry import MODELS
+from ppgan_zoo.storage.checkpoint import Arrays
 from ppgan_zoo.training.assemble import make_trainer
+from ppgan_zoo.training.group import Group
 from ppgan_zoo.training.trainer import Trainer
 
 SEED = 7
 CLASSES = 3  # that a model which takes labels is built with
 SMALL = 8
+STEPS_TOGETHER = 2  # of the check of two processes
 FILLED_IN = ("latent_dim", "image_shape", CLASSES_ARGUMENT)
 
 
@@ -59,6 +62,8 @@ class Subject:
         batch_size: Images in a training batch.
         small: Whether to bring all other widths down to at most 8; a net that refuses them
             keeps its own.
+        target: By what another process finds the spec: a model's name, or ``module:ATTRIBUTE``;
+            None for one that is in this process alone.
 
     Raises:
         UnknownNameError: No such term.
@@ -73,6 +78,7 @@ class Subject:
         terms: Sequence[Term | str] = (),
         batch_size: int = 8,
         small: bool = True,
+        target: str | None = None,
     ) -> None:
         self.spec = spec
         self.shared = dict(shared)
@@ -80,6 +86,7 @@ class Subject:
         self.terms = [get_term(term) if isinstance(term, str) else term for term in terms]
         self.batch_size = batch_size
         self.small = small
+        self.target = target
 
     def with_classes(self, num_classes: int) -> Subject:
         """Return the same model, built for labels of that many classes."""
@@ -90,6 +97,7 @@ class Subject:
             terms=self.terms,
             batch_size=self.batch_size,
             small=self.small,
+            target=self.target,
         )
 
     @property
@@ -147,9 +155,18 @@ class Subject:
         """
         return self._build(self.facts, seed)
 
-    def trainer_of(self, gan: Gan) -> Trainer:
+    def trainer_of(self, gan: Gan, group: Group | None = None) -> Trainer:
         """Return a trainer of the nets: D once, G once, a moving average, the terms."""
-        return make_trainer(gan, generator_steps=1, ema_decay=0.9, terms=self.terms)
+        return make_trainer(gan, generator_steps=1, ema_decay=0.9, terms=self.terms, group=group)
+
+    def learnt(self, gan: Gan | None = None) -> Arrays:
+        """Return the weights that learn, of :attr:`gan` or of other nets, by net and name."""
+        return {
+            f"{net}.{name}": parameter.numpy()
+            for net, layer in (gan or self.gan).nets.items()
+            for name, parameter in layer.named_parameters()
+            if not parameter.stop_gradient
+        }
 
     def _build(self, facts: ModelFacts, seed: int = SEED) -> Gan:
         check_size(self.spec, facts.arguments())

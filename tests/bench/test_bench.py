@@ -9,7 +9,7 @@ from conftest import TINY
 
 import ppgan_zoo
 from ppgan_zoo.bench.driver import SAMPLE_COLUMNS, table
-from ppgan_zoo.bench.process import Request, measure, most_expensive_operations
+from ppgan_zoo.bench.process import Request, most_expensive_operations, time_recipe
 from ppgan_zoo.models.cost import iteration_flop
 
 
@@ -57,7 +57,7 @@ def test_a_model_with_labels_is_measured_too(tiny_recipe):
     request = Request(
         str(tiny_recipe), ["model.conditional=true"], warmup=1, iterations=2, seconds=0.0
     )
-    trained, sampled = measure(request), measure(replace(request, sample=True))
+    trained, sampled = time_recipe(request), time_recipe(replace(request, sample=True))
     g, d = (8 + 10) * 32 + 32 + 32 * 784 + 784, (784 + 10) * 32 + 32 + 32 + 1  # one-hot labels
     assert trained["parameters"] == sampled["parameters"] == [g, d]
     assert sampled["samples_per_second"] > 0

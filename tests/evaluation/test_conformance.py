@@ -124,7 +124,7 @@ def test_a_sound_model_passes_every_check_in_order():
     found = results(spec())
     assert list(found) == [check.name for check in CHECKS]
     assert names(found, "failed") == []
-    assert names(found, "not run") == ["further nets", "labels"]
+    assert names(found, "not run") == ["further nets", "two processes", "labels"]
     assert found["labels"].detail == "the model takes none"
     assert found["export"].detail.startswith("largest difference ")
 
@@ -210,3 +210,60 @@ def test_a_name_that_another_model_has_is_no_trouble():
     model = GanSpec(name="dcgan", generator=Generator, discriminator=Discriminator, paper="")
     assert names(results(model), "failed") == []
     assert MODELS.get("dcgan").generator is not Generator
+
+
+APART = """
+import os
+
+import numpy as np
+from paddle import nn
+
+from ppgan_zoo.models.spec import GanSpec
+
+
+class Generator(nn.Layer):
+    def __init__(self, *, latent_dim: int = 4, image_shape: tuple = (1, 4, 4)):
+        super().__init__()
+        self.latent_dim, self.image_shape = latent_dim, tuple(image_shape)
+        self.dense = nn.Linear(latent_dim, 16)
+        if TURNED and os.environ.get("PADDLE_TRAINER_ID") == "1":
+            self.dense.weight.set_value(-self.dense.weight)
+
+    def forward(self, z):
+        return self.dense(z).tanh().reshape([-1, *self.image_shape])
+
+
+class Discriminator(nn.Layer):
+    def __init__(self, *, image_shape: tuple = (1, 4, 4)):
+        super().__init__()
+        self.dense = nn.Linear(16, 1)
+
+    def forward(self, images):
+        return self.dense(images.reshape([images.shape[0], -1]))
+
+
+SPEC = GanSpec(name="turned", generator=Generator, discriminator=Discriminator, paper="none")
+"""
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_two_processes_must_keep_the_same_weights(turned, tmp_path, monkeypatch):
+    module = f"turned_{turned}".lower()
+    (tmp_path / f"{module}.py").write_text(f"TURNED = {turned}\n{APART}")
+    monkeypatch.syspath_prepend(tmp_path)
+    target = f"{module}:SPEC"
+    subject = Subject(MODELS.load(target), {"latent_dim": 4}, target=target)
+    (found,) = [outcome for outcome in run_checks(subject) if outcome.name == "two processes"]
+    if turned:
+        assert found.result == "failed"
+        assert found.detail == "two processes part: they differ in generator.dense.weight"
+    else:
+        assert (found.result, found.detail) == ("passed", "the weights of one")
+
+
+def test_two_processes_are_not_tried_of_a_spec_that_only_this_process_has():
+    spec = GanSpec(name="here", generator=Generator, discriminator=Discriminator, paper="none")
+    found = {o.name: o for o in run_checks(Subject(spec, {"latent_dim": 4}))}["two processes"]
+    assert found.result == "not run" and "give its name or MODULE:SPEC" in found.detail
+    names = [o.name for o in run_checks(Subject(spec, {"latent_dim": 4}), processes=False)]
+    assert "two processes" not in names and len(names) == len(CHECKS) - 1
