@@ -8,6 +8,7 @@ have been checked.
 from __future__ import annotations
 
 import argparse
+import os
 import signal
 import sys
 from collections.abc import Sequence
@@ -39,8 +40,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return the exit code.
 
     0 when all is well; 2 with one line on standard error for whatever the user can
-    mend; 130 and 143 after Ctrl-C and SIGTERM.
+    mend; 130, 143 and 129 after Ctrl-C, SIGTERM and SIGHUP.
     """
+    _open_streams()
     try:
         options = _parser().parse_args(arguments)
         runtime.prepare()
@@ -57,6 +59,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _refuse("out of memory; make the batch, the images or the nets smaller")
     except OSError as error:  # a full disk, a folder that went away: not a bug
         return _refuse(f"{error.filename or 'the system'}: {error.strerror or error}")
+
+
+def _open_streams() -> None:
+    """Give a process that was started without a standard stream one that goes nowhere.
+
+    Otherwise the next file that it opens would get the stream's number, and whatever prints
+    would write into that file.
+    """
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # the lowest number that is free: this one
+        if getattr(sys, name) is None:
+            setattr(sys, name, os.fdopen(os.dup(number), "r" if name == "stdin" else "w"))
 
 
 def tool(command: str) -> int:

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from ppgan_zoo.models.spec import GanSpec
 
 T = TypeVar("T")
+REGISTERED = "register()"  # the owner of a name that was registered in this process
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,11 @@ class Source:
     owner: str
     target: str
     rival: Source | None = None
+
+    @property
+    def is_of_this_process(self) -> bool:
+        """Whether it was registered by a program, so that no other process knows of it."""
+        return self.owner == REGISTERED
 
 
 class Registry(Generic[T]):
@@ -74,7 +80,7 @@ class Registry(Generic[T]):
             if (first.owner, first.target) != (source.owner, source.target):
                 found[point.name] = replace(first, rival=source)
         for name in self._registered:
-            found[name] = Source("register()", name)
+            found[name] = Source(REGISTERED, name)
         return found
 
     def names(self) -> list[str]:

@@ -2,7 +2,7 @@
 
 import sys
 
-from ppgan_zoo.cli import tool
+from _command import run
 
 if __name__ == "__main__":
-    sys.exit(tool("collapse"))
+    sys.exit(run("collapse"))

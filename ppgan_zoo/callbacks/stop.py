@@ -1,4 +1,4 @@
-"""Ends training in good order on Ctrl-C and SIGTERM."""
+"""Ends training in good order on Ctrl-C, SIGTERM and SIGHUP (a terminal that is closed)."""
 
 from __future__ import annotations
 
@@ -32,8 +32,10 @@ class StopOnSignal(Callback):
         """Take the signals over (Python lets only the main thread do so)."""
         self._trainer = trainer
         if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGINT, signal.SIGTERM):
-                self._previous[number] = signal.signal(number, self._handle)
+            for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+                # One that is ignored stays so: nohup means it, and a shell's "&" of Ctrl-C.
+                if signal.getsignal(number) is not signal.SIG_IGN:
+                    self._previous[number] = signal.signal(number, self._handle)
 
     def on_train_end(self, trainer: Trainer, error: BaseException | None) -> None:
         """Give the signals back."""

@@ -9,6 +9,7 @@ from ppgan_zoo import runtime
 from ppgan_zoo.commands.arguments import add_overrides
 from ppgan_zoo.errors import ConfigError
 from ppgan_zoo.registry import MODELS
+from ppgan_zoo.storage.files import as_argument
 
 
 def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -44,7 +45,7 @@ def _run(options: argparse.Namespace) -> int:
     convert(options.file, facts, options.output, trust=options.trust)
     print(
         f"converted {options.file} to a checkpoint of {facts.name} in {options.output}\n"
-        f"  samples: ppgan-zoo sample {options.output}\n"
-        f"  export:  ppgan-zoo export --checkpoint {options.output} --output DIR"
+        f"  samples: ppgan-zoo sample {as_argument(options.output)}\n"
+        f"  export:  ppgan-zoo export --checkpoint {as_argument(options.output)} --output DIR"
     )
     return 0

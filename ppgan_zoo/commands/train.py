@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from ppgan_zoo.commands.arguments import add_device, add_overrides
 from ppgan_zoo.errors import INTERRUPTED, ConfigError
 from ppgan_zoo.registry import MODELS
+from ppgan_zoo.storage.files import as_argument
 
 if TYPE_CHECKING:
     from ppgan_zoo.run.train import Outcome
@@ -48,7 +49,9 @@ def _run(options: argparse.Namespace) -> int:
     if options.seed is not None:
         overrides.append(f"seed={options.seed}")
     if options.data_dir is not None:  # absolute, so that a resume from elsewhere finds it
-        overrides.append(f"data.directory={json.dumps(str(Path(options.data_dir).resolve()))}")
+        overrides.append(
+            f"data.directory={json.dumps(str(Path(options.data_dir).expanduser().resolve()))}"
+        )
     if options.resume is not None:
         return _resume(options, overrides)
     if options.config is None:
@@ -90,7 +93,7 @@ def _report(outcome: Outcome) -> int:
     if outcome.signal is not None:
         print(
             f"stopped at iteration {outcome.iteration} and saved; go on with: "
-            f"ppgan-zoo train --resume {run}",
+            f"ppgan-zoo train --resume {as_argument(run)}",
             file=sys.stderr,
         )
         return INTERRUPTED + outcome.signal
@@ -100,7 +103,8 @@ def _report(outcome: Outcome) -> int:
     print(
         f"done: {outcome.iteration} iterations in {run}\n"
         f"  samples: {outcome.run.samples}\n"
-        f"  export:  ppgan-zoo export --checkpoint {run} --output {run / 'export'}"
+        f"  export:  ppgan-zoo export --checkpoint {as_argument(run)} "
+        f"--output {as_argument(run / 'export')}"
     )
     return 0
 

@@ -18,6 +18,7 @@ from tqdm import tqdm  # type: ignore[import-untyped]
 
 from ppgan_zoo.data.images import ImageSet, check_form, check_limit, check_memory, picture_to_pixels
 from ppgan_zoo.data.kinds import DataKind
+from ppgan_zoo.data.sources import print_to_stderr
 from ppgan_zoo.errors import DataError
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp")
@@ -46,6 +47,7 @@ def load_folder(
     image_size: int | None = None,
     channels: int | None = None,
     limit: int | None = None,
+    notify: Callable[[str], None] = print_to_stderr,
 ) -> ImageSet:
     """Load all pictures below a folder, in the order of their paths.
 
@@ -59,6 +61,7 @@ def load_folder(
         image_size: Height and width of the images; None for `DEFAULT_IMAGE_SIZE`.
         channels: 1 (grey) or 3 (RGB); None for 1 if all pictures are grey, else 3.
         limit: Load the first so many pictures; None for all.
+        notify: Called with a line of text for whatever the user should know.
 
     Returns:
         The set; its classes are in the order of their names.
@@ -75,14 +78,22 @@ def load_folder(
     classes, labels = _labels(folder, pictures)
     pictures, labels = pictures[:limit], None if labels is None else labels[:limit]
     if channels is None:
-        channels = 1 if all(_is_grey(picture) for picture in pictures) else 3
+        with warnings.catch_warnings(record=True):  # they come again below
+            channels = 1 if all(_is_grey(picture) for picture in pictures) else 3
     size = DEFAULT_IMAGE_SIZE if image_size is None else image_size
     check_memory(str(folder), len(pictures), channels, size)
     images = np.empty((len(pictures), channels, size, size), np.uint8)
     progress = tqdm(pictures, desc="pictures", file=sys.stderr, disable=None, delay=1.0)
+    odd: list[str] = []
     for pixels, picture in zip(images, progress, strict=True):
-        with _opened(picture) as opened:
-            pixels[:] = picture_to_pixels(ImageOps.exif_transpose(opened), size, channels)
+        with warnings.catch_warnings(record=True) as said:
+            warnings.simplefilter("always")
+            with _opened(picture) as opened:
+                pixels[:] = picture_to_pixels(ImageOps.exif_transpose(opened), size, channels)
+        if said:
+            odd.append(f"{picture.name}: {_first_line(said[0].message)}")
+    if odd:
+        notify(f"{folder}: {len(odd)} pictures were read with a warning, the first: {odd[0]}")
     return ImageSet.of(
         "folder", images, labels, source="folder", location=str(folder), classes=classes
     )
@@ -98,7 +109,7 @@ def _load(
     limit: int | None,
     notify: Callable[[str], None],
 ) -> ImageSet:
-    return load_folder(directory, image_size, channels, limit)
+    return load_folder(directory, image_size, channels, limit, notify)
 
 
 FOLDER = DataKind("folder", _load, needs_directory=True, has_splits=False)
@@ -177,6 +188,6 @@ def _opened(path: Path) -> Iterator[Image.Image]:
         ) from error
 
 
-def _first_line(error: Exception) -> str:
+def _first_line(error: Warning | Exception | str) -> str:
     """Return the first line of an error's text, or its kind if it has none."""
     return (str(error).splitlines() or [type(error).__name__])[0]

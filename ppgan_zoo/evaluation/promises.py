@@ -27,7 +27,7 @@ from ppgan_zoo.models.gan import Gan
 from ppgan_zoo.models.latent import Code
 from ppgan_zoo.models.nets import acts_row_by_row, generate
 from ppgan_zoo.models.spec import constructor_arguments
-from ppgan_zoo.registry import MODELS
+from ppgan_zoo.registry import MODELS, TERMS
 from ppgan_zoo.storage.checkpoint import Arrays, save_checkpoint
 from ppgan_zoo.training.optimizers import make_optimizer
 from ppgan_zoo.training.trainer import Trainer
@@ -161,7 +161,7 @@ def two_processes(subject: Subject) -> str:
     Batch norm takes statistics of the images of one process, and dropout draws for them, so
     that nets with these learn alike in both processes, but not as in one.
     """
-    if subject.target is None:
+    if not _found_by_another_process(subject):
         raise DoesNotApply("another process cannot find the model; give its name or MODULE:SPEC")
     if subject.batch_size % 2:
         raise DoesNotApply("a batch of an odd size cannot be shared out")
@@ -180,6 +180,16 @@ def two_processes(subject: Subject) -> str:
         # Adam makes a full step of a gradient that is rounding alone, such as D's last bias.
         _expect(wanted.ndim < 2 or off < 1e-4, f"two processes: {name} is {off:.1e} off one's")
     return "the weights of one"
+
+
+def _found_by_another_process(subject: Subject) -> bool:
+    """Tell whether model and terms come from installed code, and not from this process alone."""
+    if subject.target is None:
+        return False
+    sources = [TERMS.sources().get(term.name) for term in subject.terms]
+    if ":" not in subject.target:
+        sources.append(MODELS.sources().get(subject.target))
+    return all(source is not None and not source.is_of_this_process for source in sources)
 
 
 def _judges_images_alone(gan: Gan, subject: Subject) -> bool:

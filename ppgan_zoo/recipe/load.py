@@ -67,7 +67,7 @@ def load_recipe(path: str | Path, overrides: Iterable[str] = ()) -> Recipe:
     data = document.data
     if not isinstance(data, dict):
         raise ConfigError(f"{path}: a recipe must be a mapping of keys, found {kind_of(data)}")
-    set_by = apply_overrides(data, overrides)
+    set_by = apply_overrides(data, overrides, Recipe)
     return _validate(data, str(path), document, set_by, Recipe)
 
 
@@ -89,7 +89,7 @@ def recipe_from(
         ConfigError: Anything wrong, in one line.
     """
     own = copy.deepcopy(dict(data))
-    set_by = apply_overrides(own, overrides)
+    set_by = apply_overrides(own, overrides, schema)
     return _validate(own, where, Document(own, {}), set_by, schema)
 
 

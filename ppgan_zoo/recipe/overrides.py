@@ -3,24 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, get_args
 
 from ppgan_zoo.errors import ConfigError
+from ppgan_zoo.recipe.base import Section
 from ppgan_zoo.recipe.explain import kind_of
 from ppgan_zoo.recipe.strict_yaml import MAX_DEPTH, parse_scalar
 
 
-def apply_overrides(data: dict[str, Any], overrides: Iterable[str]) -> dict[str, str]:
-    """Apply overrides in order; return which one set each key."""
+def apply_overrides(
+    data: dict[str, Any], overrides: Iterable[str], schema: type[Section] | None = None
+) -> dict[str, str]:
+    """Apply overrides in order; return which one set each key.
+
+    Args:
+        data: The keys; changed in place.
+        overrides: ``"key.path=value"`` texts. The value is read as YAML, but for a key of
+            `schema` that holds text of any kind, such as a folder: there ``#`` begins no
+            comment and ``123`` is no number. ``null`` and quoted text are YAML there too.
+        schema: What the keys are of, if it is known.
+    """
     set_by: dict[str, str] = {}
     for override in overrides:
-        key = _apply_override(data, override)
+        key = _apply_override(data, override, schema)
         set_by.pop(key, None)
         set_by[key] = override
     return set_by
 
 
-def _apply_override(data: dict[str, Any], override: str) -> str:
+def _apply_override(data: dict[str, Any], override: str, schema: type[Section] | None) -> str:
     key, equals, text = override.partition("=")
     parts = key.split(".")
     place = place_of(override)
@@ -37,8 +48,23 @@ def _apply_override(data: dict[str, Any], override: str) -> str:
             raise ConfigError(
                 f"{place}: {'.'.join(parts[:depth])} is {kind_of(section)}, not a section"
             )
-    section[parts[-1]] = parse_scalar(text, place)
+    plain = text not in ("", "null") and text[:1] not in "\"'" and _holds_text(schema, parts)
+    section[parts[-1]] = text if plain else parse_scalar(text, place)
     return key
+
+
+def _holds_text(schema: type[Section] | None, parts: list[str]) -> bool:
+    """Tell whether a key is one of free text: not a name out of a list, nor text of a form."""
+    annotation: Any = schema
+    for part in parts:
+        section = next(
+            (t for t in (annotation, *get_args(annotation)) if hasattr(t, "model_fields")), None
+        )
+        if section is None or part not in section.model_fields:
+            return False
+        field = section.model_fields[part]
+        annotation = None if field.metadata else field.annotation
+    return set(get_args(annotation) or (annotation,)) - {type(None)} == {str}
 
 
 def override_of(key: str, set_by: Mapping[str, str], *, in_file: bool) -> str | None:

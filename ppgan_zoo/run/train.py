@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -71,11 +72,27 @@ def train(
     """
     run = RunDirectory(output)
     run.check_free()
+    recipe = _from_anywhere(recipe)
     job = build_job(recipe, offline=offline, source=source)
     run.create()
     with run.lock():
         write_atomically(run.recipe, recipe.to_yaml())
         return _fit(job, run, callbacks, resume=False)
+
+
+def _from_anywhere(recipe: Recipe) -> Recipe:
+    """Return a recipe whose paths are absolute, so that a resume finds them from elsewhere."""
+
+    def absolute(path: str | None) -> str | None:
+        return None if path is None else os.path.abspath(os.path.expanduser(path))
+
+    data, evaluation = recipe.data, recipe.evaluation
+    return recipe.model_copy(
+        update={
+            "data": data.model_copy(update={"directory": absolute(data.directory)}),
+            "evaluation": evaluation.model_copy(update={"weights": absolute(evaluation.weights)}),
+        }
+    )
 
 
 def resume(

@@ -9,6 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from ppgan_zoo.errors import CheckpointError
+from ppgan_zoo.storage.files import as_argument
 
 SUFFIXES = (".pdparams", ".pdopt", ".pkl", ".pickle", ".pt", ".pth", ".ckpt")
 
@@ -23,5 +24,5 @@ def refuse_pickle(path: Path) -> None:
         raise CheckpointError(
             f"{path}: {path.suffix} files are pickles, and reading a pickle can run anything; "
             f"allowed are runs, checkpoints and exported models of the zoo. If you trust the file: "
-            f"ppgan-zoo convert --trust {path} --model NAME --output DIR"
+            f"ppgan-zoo convert --trust {as_argument(path)} --model NAME --output DIR"
         )

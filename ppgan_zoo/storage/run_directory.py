@@ -21,7 +21,7 @@ from typing import Any
 
 from ppgan_zoo import __version__
 from ppgan_zoo.errors import CheckpointError, ConfigError, DataError, os_errors
-from ppgan_zoo.storage.files import to_json, write_atomically
+from ppgan_zoo.storage.files import as_argument, to_json, write_atomically
 from ppgan_zoo.storage.pickles import refuse_pickle
 
 
@@ -75,8 +75,8 @@ class RunDirectory:
         if self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir())):
             what = "already holds a run" if self.recipe.exists() else "is not empty"
             raise ConfigError(
-                f"--output {self.path}: {what}; go on with it by --resume {self.path}, or give "
-                "another --output"
+                f"--output {self.path}: {what}; go on with it by "
+                f"--resume {as_argument(self.path)}, or give another --output"
             )
 
     def create(self) -> None:

@@ -1,0 +1,8 @@
+"""The command ``ppgan-zoo check`` as a script; see ``--help``."""
+
+import sys
+
+from _command import run
+
+if __name__ == "__main__":
+    sys.exit(run("check"))
