@@ -50,7 +50,7 @@ ALLOWED = {
     ("runtime.py", "ctypes"): "tells the C library to keep freed memory",
     ("ops/onednn.py", "ctypes"): "the oneDNN of Paddle's own wheel",
     ("ops/onednn_convolution.py", "ctypes"): "types of its arguments",
-    ("evaluation/promises.py", "subprocess"): "starts Paddle's launcher; a list, no shell",
+    ("evaluation/two_processes.py", "subprocess"): "starts Paddle's launcher; a list, no shell",
     ("bench/driver.py", "subprocess"): "starts this package in other processes; a list, no shell",
     ("tools/faults.py", "os.fork"): "kills what it forks; it is there for that",
     ("tools/faults.py", "subprocess"): "starts the zoo's own command; a list, no shell",

@@ -6,10 +6,6 @@ the promise is broken, and may return a line to show beside "passed".
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
 import tempfile
 from collections.abc import Iterable
 from pathlib import Path
@@ -22,6 +18,7 @@ from paddle import Tensor
 
 from ppgan_zoo.data.batches import Batch
 from ppgan_zoo.evaluation.subject import SEED, STEPS_TOGETHER, Subject
+from ppgan_zoo.evaluation.two_processes import trained_in_two
 from ppgan_zoo.export.exporter import export
 from ppgan_zoo.models.gan import Gan
 from ppgan_zoo.models.latent import Code
@@ -33,7 +30,6 @@ from ppgan_zoo.training.optimizers import make_optimizer
 from ppgan_zoo.training.trainer import Trainer
 
 MAIN_NETS = ("generator", "discriminator")
-SECONDS = 180  # for two processes to start and to train
 
 
 class DoesNotApply(Exception):
@@ -165,7 +161,7 @@ def two_processes(subject: Subject) -> str:
         raise DoesNotApply("another process cannot find the model; give its name or MODULE:SPEC")
     if subject.batch_size % 2:
         raise DoesNotApply("a batch of an odd size cannot be shared out")
-    first, second = _trained_in_two(subject)
+    first, second = trained_in_two(subject)
     _expect_same(first, second, "two processes part: they differ in ")
     alone = subject.build()
     trainer = subject.trainer_of(alone)
@@ -199,39 +195,6 @@ def _judges_images_alone(gan: Gan, subject: Subject) -> bool:
     return acts_row_by_row(gan.generator, code.z, code.labels) and acts_row_by_row(
         gan.discriminator, real.images, real.labels
     )
-
-
-def _trained_in_two(subject: Subject) -> tuple[Arrays, Arrays]:
-    """Train the model in two processes and return the weights that each came to."""
-    request = {
-        "target": subject.target,
-        "shared": subject.shared,
-        "own": subject.own,
-        "terms": [term.name for term in subject.terms],
-        "batch_size": subject.batch_size,
-        "small": subject.small,
-        "path": [place for place in sys.path if place] + [os.getcwd()],
-    }
-    clean = {k: v for k, v in os.environ.items() if not k.startswith(("PADDLE_", "FLAGS_"))}
-    with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder, "request.json")
-        file.write_text(json.dumps(request), encoding="utf-8")
-        script = Path(__file__).with_name("two_processes.py")
-        launcher = ["-m", "paddle.distributed.launch", "--nproc_per_node", "2", "--log_dir", "log"]
-        try:
-            done = subprocess.run(
-                [sys.executable, *launcher, str(script), str(file), folder],
-                cwd=folder, env=clean, capture_output=True, timeout=SECONDS, check=False,
-            )  # fmt: skip
-        except subprocess.TimeoutExpired:
-            raise AssertionError(f"two processes: no answer within {SECONDS} s") from None
-        said = b"".join(log.read_bytes() for log in sorted(Path(folder).glob("log/workerlog.*")))
-        last = said.decode(errors="replace").strip().splitlines()[-1:] or ["nothing"]
-        _expect(not done.returncode, f"two processes: their last word is {last[0][:200]}")
-        first, second = (
-            dict(np.load(Path(folder, f"rank-{rank}.npz"), allow_pickle=False)) for rank in (0, 1)
-        )
-        return first, second
 
 
 def exported(subject: Subject) -> str:

@@ -1,14 +1,17 @@
-"""What each of two processes does for the check of that name; Paddle's launcher starts it.
+"""A model trained by two processes, for the check of that name.
 
-``python -m paddle.distributed.launch --nproc_per_node 2 two_processes.py REQUEST OUTPUT``:
-REQUEST is a JSON file that says what to train, OUTPUT the folder that each process leaves
-``rank-N.npz`` in.
+:func:`trained_in_two` starts this file by Paddle's launcher, in each process as
+``two_processes.py REQUEST OUTPUT``: REQUEST is a JSON file that says what to train, OUTPUT the
+folder that each process leaves ``rank-N.npz`` in.
 """
 
 from __future__ import annotations
 
 import json
+import os
+import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +21,47 @@ from ppgan_zoo import runtime
 from ppgan_zoo.evaluation.subject import STEPS_TOGETHER, Subject
 from ppgan_zoo.recipe.strict_yaml import lists_to_tuples
 from ppgan_zoo.registry import MODELS
+from ppgan_zoo.storage.checkpoint import Arrays
 from ppgan_zoo.training.group import Group
+
+SECONDS = 180  # for two processes to start and to train
+
+
+def trained_in_two(subject: Subject) -> tuple[Arrays, Arrays]:
+    """Train a model in two processes and return the weights that each came to.
+
+    Raises:
+        AssertionError: They failed, or gave no answer.
+    """
+    request = {
+        "target": subject.target,
+        "shared": subject.shared,
+        "own": subject.own,
+        "terms": [term.name for term in subject.terms],
+        "batch_size": subject.batch_size,
+        "small": subject.small,
+        "path": [place for place in sys.path if place] + [os.getcwd()],
+    }
+    clean = {k: v for k, v in os.environ.items() if not k.startswith(("PADDLE_", "FLAGS_"))}
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder, "request.json")
+        file.write_text(json.dumps(request), encoding="utf-8")
+        launcher = ["-m", "paddle.distributed.launch", "--nproc_per_node", "2", "--log_dir", "log"]
+        try:
+            done = subprocess.run(
+                [sys.executable, *launcher, str(Path(__file__)), str(file), folder],
+                cwd=folder, env=clean, capture_output=True, timeout=SECONDS, check=False,
+            )  # fmt: skip
+        except subprocess.TimeoutExpired:
+            raise AssertionError(f"two processes: no answer within {SECONDS} s") from None
+        said = b"".join(log.read_bytes() for log in sorted(Path(folder).glob("log/workerlog.*")))
+        last = said.decode(errors="replace").strip().splitlines()[-1:] or ["nothing"]
+        if done.returncode:
+            raise AssertionError(f"two processes: their last word is {last[0][:200]}")
+        first, second = (
+            dict(np.load(Path(folder, f"rank-{rank}.npz"), allow_pickle=False)) for rank in (0, 1)
+        )
+        return first, second
 
 
 def main(request: Path, output: Path) -> int:
