@@ -15,7 +15,7 @@ from ppgan_zoo.testing import check_model
 NAMES = ppgan_zoo.list_models()
 
 
-@pytest.mark.parametrize("small", [True, False])
+@pytest.mark.parametrize("small", [True, pytest.param(False, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("name", NAMES)
 def test_conformance(name, small):
     check_model(name, small=small)
