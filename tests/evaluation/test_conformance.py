@@ -75,20 +75,20 @@ class Forgetful(Generator):
 
     def forward(self, z):
         self.calls = getattr(self, "calls", 0) + self.training
-        return super().forward(z * (1.0 + 0.1 * self.calls * self.training))
+        return Generator.forward(self, z * (1.0 + 0.1 * self.calls * self.training))
 
 
 class Traced(Generator):
     """Makes other images in a graph than outside of one."""
 
     def forward(self, z):
-        images = super().forward(z)
+        images = Generator.forward(self, z)
         return images if paddle.in_dynamic_mode() else images * 0.5
 
 
 class Fixed(Generator):
     def forward(self, z):
-        return super().forward(z.reshape([8, -1]))
+        return Generator.forward(self, z.reshape([8, -1]))
 
 
 class Multiple(Generator):
