@@ -9,6 +9,7 @@ import threading
 from types import FrameType
 from typing import Any
 
+from ppgan_zoo.errors import INTERRUPTED
 from ppgan_zoo.training.loop import Callback
 from ppgan_zoo.training.trainer import Trainer
 
@@ -47,7 +48,7 @@ class StopOnSignal(Callback):
         if self.signal is not None:
             if number == signal.SIGINT:
                 raise KeyboardInterrupt
-            raise SystemExit(128 + number)
+            raise SystemExit(INTERRUPTED + number)
         self.signal = number
         if self._trainer is not None:
             self._trainer.stop_requested = True

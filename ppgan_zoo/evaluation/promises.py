@@ -271,7 +271,7 @@ def _loss_of(trainer: Trainer, net: str, subject: Subject) -> Tensor:
     """Return the loss that a net learns from."""
     gan, game, moment = trainer.gan, trainer.game, trainer.chance.at(0)
     real, code = subject.real.map(paddle.to_tensor), subject.code.map(paddle.to_tensor)
-    if net != "discriminator" and gan.spec.trained_with.get(net, "generator") == "generator":
+    if net in gan.learning_with("generator"):
         return game.generator_loss(gan, real, code, moment)[0]
     with paddle.no_grad():
         fake = Batch(gan.generate(code), code.labels)

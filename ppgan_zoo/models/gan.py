@@ -98,6 +98,15 @@ class Gan:
         """Lowest and highest pixel value."""
         return self.spec.image_range
 
+    def learning_with(self, net: str) -> dict[str, Any]:
+        """Return the nets that learn in the updates of G or D, by name: itself, then others."""
+        others = {
+            name: self.nets[name]
+            for name in self.spec.other_nets
+            if self.spec.trained_with.get(name, "generator") == net
+        }
+        return {net: self.nets[net], **others}
+
     def generate(self, code: Code) -> Any:
         """Return G's images ``[N, C, H, W]`` of a code."""
         if self.num_classes:

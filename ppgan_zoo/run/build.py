@@ -28,7 +28,7 @@ from ppgan_zoo.recipe.recipe import Recipe
 from ppgan_zoo.recipe.schedules import Schedule as ScheduleSection
 from ppgan_zoo.recipe.training import OptimizerSection
 from ppgan_zoo.registry import DATA
-from ppgan_zoo.training.assemble import make_trainer, nets_that_learn
+from ppgan_zoo.training.assemble import make_trainer
 from ppgan_zoo.training.optimizers import make_optimizer
 from ppgan_zoo.training.trainer import Trainer, own_arguments
 
@@ -285,7 +285,7 @@ def _value(value: float | ScheduleSection[Any] | None, iterations: int) -> Value
 
 def _build_optimizer(gan: Gan, net: Net, section: OptimizerSection) -> Optimizer:
     return make_optimizer(
-        nets_that_learn(gan, net),
+        list(gan.learning_with(net).values()),
         section.name,
         learning_rate=section.learning_rate,
         **section.options(),

@@ -144,16 +144,10 @@ def _update(
 ) -> Update:
     if optimizer is None:
         optimizer = make_optimizer(
-            nets_that_learn(gan, kind.net), "adam", learning_rate=2e-4, beta1=0.5, beta2=0.999
+            list(gan.learning_with(kind.net).values()),
+            "adam",
+            learning_rate=2e-4,
+            beta1=0.5,
+            beta2=0.999,
         )
     return kind(optimizer, schedule or constant(float(optimizer.get_lr())), **options)
-
-
-def nets_that_learn(gan: Gan, net: Net) -> list[Any]:
-    """Return the layers that learn in the updates of `net`: itself, then its companions."""
-    companions = [
-        layer
-        for name, layer in gan.nets.items()
-        if name in gan.spec.other_nets and gan.spec.trained_with.get(name, "generator") == net
-    ]
-    return [gan.nets[net], *companions]

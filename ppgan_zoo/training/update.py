@@ -87,10 +87,7 @@ class Update:
     def prepare(self, gan: Gan, game: Game, group: Group) -> None:
         """Look at the nets once, before the first iteration."""
         self._group = group
-        self.nets = {self.net: gan.nets[self.net]}
-        for name in gan.spec.other_nets:
-            if gan.spec.trained_with.get(name, "generator") == self.net:
-                self.nets[name] = gan.nets[name]
+        self.nets = gan.learning_with(self.net)
         self._others = [net for name, net in gan.nets.items() if name not in self.nets]
         # Lazy terms have steps of their own: with c = steps / all steps, the rate times c and
         # the betas to the power c go as far, and forget as fast, in all of them as before in
