@@ -26,7 +26,7 @@ EXTRAS = {
     "gpu": ["paddlepaddle-gpu>=2.6.2", "setuptools"],
     "fuzz": ["atheris>=2.3"],
     "dev": [
-        "pytest>=8",
+        "pytest>=9",
         "pytest-xdist>=3.5",
         "hypothesis>=6.100",
         "ruff>=0.6",

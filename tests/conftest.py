@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -15,6 +16,10 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 def pytest_configure(config):
+    # What is ignored at the start stays ignored, in what the tests start too: nohup and
+    # shells without job control start their commands so.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
     # Fewer threads than cores may be free on a shared machine; the sums are the same.
     os.environ.setdefault("PPGAN_ZOO_THREADS", "2")
     runtime.start("cpu")

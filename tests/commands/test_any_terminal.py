@@ -1,5 +1,6 @@
 """Any stream, any signal, any path: what is printed works, and nothing that was done is lost."""
 
+import contextlib
 import os
 import shlex
 import shutil
@@ -62,38 +63,42 @@ def test_a_closed_stream_hinders_nothing(closed, tiny_recipe, tmp_path):
     assert (tmp_path / "run" / "recipe.yml").read_text().startswith("seed:")
 
 
-def begun(tiny_recipe, folder, **options):
-    """A long run that has trained for an epoch at least."""
+@contextlib.contextmanager
+def begun(tiny_recipe, folder, by=()):
+    """A long run, started by a command or directly, that has trained for an epoch at least."""
     process = subprocess.Popen(
-        [*ZOO, "train", "-c", str(tiny_recipe), "--offline", "--output", "run",
+        [*by, *ZOO, "train", "-c", str(tiny_recipe), "--offline", "--output", "run",
          "-o", "training.epochs=100000", "-o", "checkpoint.every_steps=100000",
          "-o", "samples.every_steps=100000", "-o", "checkpoint.best_by=null"],
-        cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, **options,
+        cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
     )  # fmt: skip
-    log, end = folder / "run" / "train.log", time.monotonic() + 60
-    while time.monotonic() < end and not (log.is_file() and "epoch 1.00" in log.read_text()):
-        time.sleep(0.05)
-    return process
+    try:
+        log, end = folder / "run" / "train.log", time.monotonic() + 60
+        while not (log.is_file() and "epoch 1.00" in log.read_text()):
+            assert process.poll() is None and time.monotonic() < end
+            time.sleep(0.05)
+        yield process
+    finally:
+        process.kill()
+        process.wait()
 
 
 def test_hanging_up_saves_as_a_termination_does(tiny_recipe, tmp_path):
-    process = begun(tiny_recipe, tmp_path)
-    process.send_signal(signal.SIGHUP)
-    said, _ = process.communicate(timeout=60)
+    with begun(tiny_recipe, tmp_path) as process:
+        process.send_signal(signal.SIGHUP)
+        said, _ = process.communicate(timeout=60)
     assert process.returncode == 128 + signal.SIGHUP
     assert "and saved; go on with: ppgan-zoo train --resume run" in said
     assert len(list((tmp_path / "run" / "checkpoints").glob("step-*"))) == 1
 
 
 def test_a_signal_that_was_ignored_stays_ignored(tiny_recipe, tmp_path):
-    process = begun(
-        tiny_recipe, tmp_path, preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    )
-    process.send_signal(signal.SIGHUP)
-    time.sleep(1.0)
-    assert process.poll() is None  # as under nohup
-    process.send_signal(signal.SIGTERM)
-    process.communicate(timeout=60)
+    with begun(tiny_recipe, tmp_path, by=["sh", "-c", "trap '' HUP; exec \"$@\"", "sh"]) as process:
+        process.send_signal(signal.SIGHUP)
+        time.sleep(1.0)
+        assert process.poll() is None  # as under nohup
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=60)
     assert process.returncode == 128 + signal.SIGTERM
 
 

@@ -1,16 +1,17 @@
 """Full disks, failing writers, a run directory that goes away: one line, nothing lost."""
 
 import errno
+import json
 import os
 import resource
 import shutil
-import signal
 import subprocess
 import sys
+from pathlib import Path
 
-import numpy as np
 import pytest
-from conftest import tree_bytes
+from conftest import ROOT, tree_bytes
+from interrupted_saves import ARRAYS, save_and_prune
 
 from ppgan_zoo.errors import TrainingError
 from ppgan_zoo.recipe.load import load_recipe
@@ -242,61 +243,33 @@ def test_a_real_full_disk(write_error, iteration, recipe, small_disk, capfd):
 
 # Every call of the system, in turn.
 
-ARRAYS = {"generator": {"w": np.arange(6.0)}}
-EVENTS = {"open", "os.mkdir", "os.rename", "os.rmdir", "os.remove", "os.chmod", "os.listdir",
-          "os.scandir", "shutil.rmtree", "tempfile.mkdtemp", "tempfile.mkstemp"}  # fmt: skip
 
+@pytest.fixture(scope="module")
+def interrupted_at():
+    """Return a function that saves in a child that ends at its n-th call; True if it did not."""
+    server = subprocess.Popen(
+        [sys.executable, Path(__file__).with_name("interrupted_saves.py")],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "OPENBLAS_NUM_THREADS": "1"},
+    )  # fmt: skip
 
-def save_and_prune(folder):
-    """What a run does when it saves its third checkpoint."""
-    from ppgan_zoo.storage.retention import prune_checkpoints, remember_best
+    def interrupted_at(folder, call, *, kill):
+        request = json.dumps({"folder": str(folder), "call": call, "kill": kill})
+        server.stdin.write(request + "\n")
+        server.stdin.flush()
+        answer = server.stdout.readline()
+        assert answer, "the process that forks died"
+        return int(answer) == 0
 
-    checkpoint = save_checkpoint(folder, ARRAYS, 3, {"name": "x"})
-    remember_best(folder, checkpoint, "figure", 0.5)
-    prune_checkpoints(folder, 1, 3)
-
-
-def interrupted_at(folder, call, *, kill):
-    """Save in a child that is killed at (or has an error from) its n-th call; True if it ended.
-
-    Calls are those that Python's audit events tell of, and each fsync.
-    """
-    pid = os.fork()
-    if pid:
-        return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
-    seen = 0
-
-    def count(event, arguments):
-        nonlocal seen
-        if event in EVENTS and str(arguments[0]).startswith(str(folder)):
-            tick()
-
-    def tick():
-        nonlocal seen
-        seen += 1
-        if seen == call:
-            if kill:
-                os.kill(os.getpid(), signal.SIGKILL)
-            raise disk_full()
-
-    fsync = os.fsync
-
-    def counted_fsync(descriptor):
-        tick()
-        fsync(descriptor)
-
-    code = 1
-    try:
-        os.fsync = counted_fsync
-        sys.addaudithook(count)
-        save_and_prune(folder)
-        code = 0 if seen < call else 1
-    finally:
-        os._exit(code)
+    yield interrupted_at
+    server.stdin.close()
+    assert server.wait(timeout=30) == 0
 
 
 @pytest.mark.parametrize("kill", [True, False])
-def test_at_whichever_call_it_ends_a_reader_finds_the_newest_whole_one(kill, tmp_path):
+def test_at_whichever_call_it_ends_a_reader_finds_the_newest_whole_one(
+    kill, interrupted_at, tmp_path
+):
     call, ended, newest = 0, False, []
     while not ended:
         call += 1
