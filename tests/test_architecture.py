@@ -33,7 +33,7 @@ ORDER = (
     ("callbacks",),
     ("evaluation",),
     ("run",),
-    ("bench", "search", "collapse"),
+    ("bench", "search", "collapse", "stability"),
     ("commands",),
     ("cli", "__main__", "testing"),
 )
