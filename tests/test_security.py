@@ -109,6 +109,19 @@ def forbidden_in(source):
     return found
 
 
+def test_every_picture_is_opened_with_a_list_of_formats():
+    """Without one, Pillow tries PostScript too, and starts Ghostscript for it."""
+    opened = [
+        (path.name, node)
+        for path in SOURCES
+        for node in ast.walk(ast.parse(path.read_bytes()))
+        if isinstance(node, ast.Call) and ast.unparse(node.func).endswith("Image.open")
+    ]
+    assert [name for name, _ in opened] == ["pictures.py"]
+    for _, node in opened:
+        assert "formats" in {keyword.arg for keyword in node.keywords}
+
+
 PREFIXES = ("os.exec", "os.spawn")
 
 
