@@ -175,12 +175,15 @@ class Trainer:
     def samples(self, count: int, labels: NDArray[np.int64] | None = None) -> NDArray[np.float32]:
         """Return images ``[count, C, H, W]`` of fixed codes, by :attr:`best_generator`.
 
+        Clipped to the image range, as they are where they are shown.
+
         Args:
             count: How many.
             labels: int64 ``[count]``; None for each class in its turn.
         """
         code = self.chance.display(count, labels)
-        return generate(self.best_generator, code.z, code.labels)
+        images = generate(self.best_generator, code.z, code.labels)
+        return np.clip(images, *self.gan.image_range)
 
     def state(self) -> dict[str, Arrays]:
         """Return all that a checkpoint must hold, by file, under structured names."""
