@@ -69,6 +69,9 @@ def test_it_trains_and_resumes_bit_for_bit(model, objective, constraint):
     try:
         trainer = tiny_trainer(model, objective, constraint, seed=1)
     except ConfigError as refusal:
+        if constraint == "spectral_norm":  # some residual blocks begin at zero
+            assert model == "r3gan" and "begins at zero" in str(refusal)
+            return
         # Only a gradient penalty depends on the model, and never on that of dense layers.
         assert CONSTRAINTS[constraint]["terms"][0].name in OF_GRADIENT, refusal
         assert model != "gan_mlp" and "gan_mlp" in str(refusal)

@@ -11,7 +11,7 @@ import numpy as np
 import paddle
 from paddle import nn
 
-from ppgan_zoo.errors import CheckpointError
+from ppgan_zoo.errors import CheckpointError, ConfigError
 from ppgan_zoo.storage.checkpoint import Arrays
 
 NORMALISED = (
@@ -102,11 +102,24 @@ def spectral_norm(layer: nn.Layer) -> None:
 
     Miyato et al. 2018, one power iteration for each forward in train mode. Make the
     optimizer after this call.
+
+    Raises:
+        ConfigError: A weight is zero, as those are with which some residual blocks begin.
     """
+    parts = {
+        name: part
+        for name, part in layer.named_sublayers(include_self=True)
+        if isinstance(part, NORMALISED)
+    }
+    for name, part in parts.items():
+        if not part.weight.abs().max().item():
+            raise ConfigError(
+                f"constraints.spectral_norm: {name}.weight of {type(layer).__name__} begins at "
+                "zero, and has no norm that it could be divided by; leave spectral_norm out"
+            )
     # nn.utils.spectral_norm, never nn.SpectralNorm: that one does not iterate at all.
-    for part in layer.sublayers(include_self=True):
-        if isinstance(part, NORMALISED):
-            nn.utils.spectral_norm(part)
+    for part in parts.values():
+        nn.utils.spectral_norm(part)
 
 
 def has_spectral_norm(layer: nn.Layer) -> bool:
