@@ -72,7 +72,7 @@ def train_first_phase(request: Request) -> dict[str, Any]:
         trainer.step(job.batches[trainer.iteration])
         if trainer.iteration % request.every_steps and trainer.iteration < request.iterations:
             continue
-        samples = take_signals(trainer, real, len(real)).samples
+        samples = np.clip(take_signals(trainer, real, len(real)).samples, *trainer.gan.image_range)
         fate = phase.see(trainer.iteration, start_distance(samples, real.images[: len(samples)]))
     if request.picture is not None:
         shown = to_uint8(np.nan_to_num(samples[:DRAWN]), trainer.gan.image_range)
