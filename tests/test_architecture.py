@@ -20,9 +20,9 @@ PACKAGE = ROOT / "ppgan_zoo"
 # lines above its own. Root modules are the lowest line, but for the doors that open on all.
 ORDER = (
     ("errors", "registry", "runtime", "__init__"),
+    ("storage",),
     ("recipe",),
     ("ops",),
-    ("storage",),
     ("data",),
     ("models",),
     ("game",),
