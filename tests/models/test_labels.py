@@ -20,7 +20,9 @@ SMALL = {
     "gan_mlp": ({"hidden_units": (8,)}, {"hidden_units": (8,)}),
     "gan_mlp_bn": ({"hidden_units": (8,)}, {"hidden_units": (8,)}),
     "dcgan": ({"hidden_units": 8, "channels": 4}, {"channels": (4, 4), "hidden_units": 8}),
+    "sngan": ({"channels": (4, 4)}, {"channels": (4, 4)}),
 }
+BY_NORMS = {"sngan"}  # their G has another norm for labels
 
 
 def small(name, **arguments):
@@ -65,7 +67,8 @@ def test_a_projecting_d_says_the_inner_product_more_than_one_without_labels():
 def test_a_model_without_labels_is_the_one_that_it_was(name):
     plain, labelled = small(name), small(name, num_classes=3)
     assert (plain.num_classes, labelled.num_classes) == (0, 3)
-    assert plain.generator.state_dict().keys() == labelled.generator.state_dict().keys()
+    if name not in BY_NORMS:
+        assert plain.generator.state_dict().keys() == labelled.generator.state_dict().keys()
     before, after = (sum(p.size for p in g.generator.parameters()) for g in (plain, labelled))
     assert after > before
     z = paddle.zeros([2, plain.latent_dim])
