@@ -221,6 +221,8 @@ MODELS: Registry[GanSpec] = Registry(
             "dcgan_fashion",
             "dcgan_dropout",
             "dcgan_keras",
+            "cgan",
+            "acgan",
         )
     },
 )
@@ -256,6 +258,7 @@ TERMS: Registry[Term] = Registry(
         "r2": "ppgan_zoo.game.gradient_penalties:R2",
         "consistency": "ppgan_zoo.game.consistency:CONSISTENCY",
         "lecam": "ppgan_zoo.game.lecam:LECAM",
+        "auxiliary_classifier": "ppgan_zoo.game.auxiliary_classifier:AUXILIARY_CLASSIFIER",
     },
 )
 

@@ -39,6 +39,7 @@ class GanSpec:
         trainer: The trainer class, or None for :class:`ppgan_zoo.Trainer`.
         game: The class of the game, or None for :class:`ppgan_zoo.game.game.Game`.
         objective: Name of the objective used when a recipe gives none.
+        terms: Names of the terms of the loss used when a recipe gives none.
         image_range: Lowest and highest pixel value of the generator's images; the
             data are scaled to the same range.
         latent_prior: Prior of z used when a recipe gives none.
@@ -54,6 +55,7 @@ class GanSpec:
     trainer: type | None = None
     game: type | None = None
     objective: str = "non_saturating"
+    terms: tuple[str, ...] = ()
     image_range: tuple[float, float] = (-1.0, 1.0)
     latent_prior: str = "normal"
 
