@@ -223,6 +223,8 @@ MODELS: Registry[GanSpec] = Registry(
             "dcgan_keras",
             "r3gan",
             "sngan",
+            "cgan",
+            "acgan",
         )
     },
 )
@@ -258,6 +260,7 @@ TERMS: Registry[Term] = Registry(
         "r2": "ppgan_zoo.game.gradient_penalties:R2",
         "consistency": "ppgan_zoo.game.consistency:CONSISTENCY",
         "lecam": "ppgan_zoo.game.lecam:LECAM",
+        "auxiliary_classifier": "ppgan_zoo.game.auxiliary_classifier:AUXILIARY_CLASSIFIER",
     },
 )
 

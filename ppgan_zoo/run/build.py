@@ -27,7 +27,7 @@ from ppgan_zoo.recipe.base import keys_without_effect
 from ppgan_zoo.recipe.recipe import Recipe
 from ppgan_zoo.recipe.schedules import Schedule as ScheduleSection
 from ppgan_zoo.recipe.training import OptimizerSection
-from ppgan_zoo.registry import DATA
+from ppgan_zoo.registry import DATA, MODELS
 from ppgan_zoo.training.assemble import make_trainer
 from ppgan_zoo.training.optimizers import make_optimizer
 from ppgan_zoo.training.trainer import Trainer, own_arguments
@@ -75,7 +75,7 @@ def facts_without_data(recipe: Recipe) -> ModelFacts:
     The classes of a model with labels are those of the data, which are then loaded.
     """
     data = recipe.data
-    if recipe.model.conditional:
+    if recipe.model.conditional or MODELS.get(recipe.model.name).labels == "needs":
         images = load_images(recipe, offline=True)
         return facts_of(recipe, images.image_shape, images.num_classes, images.classes or ())
     default = DATA.get(data.name, where="data.name").default_shape or PICTURE_SHAPE
@@ -251,7 +251,9 @@ def build_evaluator(
     )
 
 
-def _build_terms(recipe: Recipe, iterations: int) -> list[Term]:
+def _build_terms(recipe: Recipe, iterations: int) -> list[Term] | None:
+    if recipe.terms is None:
+        return None
     return [
         get_term(
             section.name,

@@ -173,7 +173,7 @@ def test_a_scheduled_value_begins_at_its_first(path):
 
 def test_new_keys_are_off_unless_they_are_set(path):
     recipe = loaded(path, SMALL)
-    assert (recipe.terms, recipe.trainer, recipe.data.options) == ((), {}, {})
+    assert (recipe.terms, recipe.trainer, recipe.data.options) == (None, {}, {})
     assert (recipe.model.conditional, recipe.model.nets) == (False, {})
     assert (recipe.ema.half_life, recipe.constraints.augment_probability) == (None, 1.0)
     text = SMALL.replace("dcgan", "dcgan\n  conditional: true\n  nets: {encoder: {depth: 3}}")
