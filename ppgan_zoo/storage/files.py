@@ -15,6 +15,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from ppgan_zoo.terminal import can_show
+
 
 @contextlib.contextmanager
 def atomic_folder(target: Path) -> Iterator[Path]:
@@ -117,8 +119,14 @@ def read_regular(path: Path) -> bytes:
 
 
 def to_json(data: Any) -> str:
-    """Return `data` as indented JSON with a newline at its end; NaN is refused."""
-    return json.dumps(data, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    """Return `data` as indented JSON with a newline at its end; NaN is refused.
+
+    What is not printable is escaped, such as the bytes of a path that are no text.
+    """
+    text = json.dumps(data, indent=2, ensure_ascii=False, allow_nan=False)
+    if not text.replace("\n", "").isprintable():
+        text = "".join(c if c == "\n" or c.isprintable() else json.dumps(c)[1:-1] for c in text)
+    return text + "\n"
 
 
 @contextlib.contextmanager
@@ -147,6 +155,16 @@ def _umask() -> int:
 
 
 def as_argument(path: Path) -> str:
-    """Return a path as a shell takes it: quoted where it must be, and never as an option."""
+    """Return a path as a shell takes it: quoted where it must be, and never as an option.
+
+    What the terminal cannot show is written byte by byte, as bash, zsh and ksh take it.
+    """
     text = str(path)
-    return shlex.quote(f"./{text}" if text.startswith("-") else text)
+    text = f"./{text}" if text.startswith("-") else text
+    if can_show(text):
+        return shlex.quote(text)
+    shown = "".join(
+        chr(byte) if 32 <= byte < 127 and chr(byte) not in "\\'" else f"\\{byte:03o}"
+        for byte in os.fsencode(text)
+    )
+    return f"$'{shown}'"
