@@ -32,6 +32,7 @@ COMMANDS = (
     "sample",
     "evaluate",
     "search",
+    "stability",
     "export",
     "bench",
     "convert",

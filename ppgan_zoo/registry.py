@@ -230,6 +230,8 @@ MODELS: Registry[GanSpec] = Registry(
             "dcgan_fashion",
             "dcgan_dropout",
             "dcgan_keras",
+            "r3gan",
+            "sngan",
         )
     },
 )

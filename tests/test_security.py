@@ -54,6 +54,10 @@ ALLOWED = {
     ("bench/driver.py", "subprocess"): "starts this package in other processes; a list, no shell",
     ("tools/faults.py", "os.fork"): "kills what it forks; it is there for that",
     ("tools/faults.py", "subprocess"): "starts the zoo's own command; a list, no shell",
+    (
+        "stability/driver.py",
+        "subprocess",
+    ): "starts this package in other processes; a list, no shell",
     ("search/running.py", "subprocess"): "starts this package's own commands; a list, no shell",
     ("data/download.py", "urllib.request.urlopen"): "the official sets, by SHA-256 and size",
 }
