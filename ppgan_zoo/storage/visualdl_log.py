@@ -137,17 +137,15 @@ class VisualDLLog:
 
     def _open(self) -> None:
         """Open the file, with what is to stay of the records that are there."""
+        import visualdl  # type: ignore[import-untyped]  # noqa: F401  if it fails, before any change
+
         self._folder.mkdir(parents=True, exist_ok=True)
         if self._resume_step is None:
             _set_aside(records_files(self._folder))
         else:
             self._kinds = _drop_after(self._folder, self._resume_step)
         file = _RecordsFile(self._folder / RECORDS_NAME)
-        try:
-            self._writer = _log_writer(file)
-        except BaseException:
-            file.close()
-            raise
+        self._writer = _log_writer(file)
         self._file = file
 
     def _ready(self) -> bool:
