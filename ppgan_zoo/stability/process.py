@@ -17,6 +17,7 @@ import numpy as np
 from ppgan_zoo import ops, runtime
 from ppgan_zoo.errors import ZooError
 from ppgan_zoo.recipe.load import load_recipe
+from ppgan_zoo.terminal import say
 
 if TYPE_CHECKING:
     from ppgan_zoo.data.batches import Batch
@@ -108,7 +109,7 @@ def main() -> int:
         answer = train_first_phase(request)
     except ZooError as error:
         answer = {"error": " ".join(str(error).split())}
-    print(json.dumps(answer))
+    say(json.dumps(answer))
     return 0
 
 

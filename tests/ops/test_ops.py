@@ -563,3 +563,18 @@ def test_double_gradients_of_a_dense_discriminator_are_equal(onednn):
     ops.accelerate(discriminator)
     assert len(wanted) == 3
     assert_equal(gradients(), wanted)
+
+
+def test_nothing_is_accelerated_where_paddle_looks_at_memory_that_is_not_written_yet():
+    """oneDNN writes into empty tensors, in which Paddle would find NaN."""
+    net = nn.Sequential(nn.Linear(4, 4))
+    paddle.set_flags({"FLAGS_check_nan_inf": True})
+    try:
+        ops.accelerate(net)
+        assert type(net[0]) is nn.Linear
+        assert "FLAGS_check_nan_inf" in ops.describe()
+        net(paddle.ones([3, 4])).sum().backward()
+    finally:
+        paddle.set_flags({"FLAGS_check_nan_inf": False})
+    ops.accelerate(net)
+    assert type(net[0]) is not nn.Linear
