@@ -222,6 +222,7 @@ MODELS: Registry[GanSpec] = Registry(
             "dcgan_dropout",
             "dcgan_keras",
             "r3gan",
+            "sngan",
         )
     },
 )

@@ -34,6 +34,7 @@ from ppgan_zoo.training.trainer import Trainer, own_arguments
 
 FIGURE_SAMPLES = 2000
 PICTURE_SHAPE = (3, 32, 32)  # of data whose shape depends on their images
+MOST_NAMED = 5  # of classes, in a line
 NETS: tuple[Net, ...] = ("generator", "discriminator")
 
 
@@ -100,6 +101,20 @@ def load_images(recipe: Recipe, split: str = "train", *, offline: bool) -> Image
         limit=data.limit if split == "train" else None,
         options=data.options,
     )
+
+
+def classes_without_images(images: ImageSet) -> list[str]:
+    """Return a line, if there are classes without an image, as ``data.limit`` may leave them."""
+    assert images.labels is not None
+    missing = sorted(set(range(images.num_classes)) - set(images.labels.tolist()))
+    if not missing:
+        return []
+    names = [str(label) if images.classes is None else images.classes[label] for label in missing]
+    more = ", ..." if len(names) > MOST_NAMED else ""
+    return [
+        f"data: {len(names)} of {images.num_classes} classes have no image: "
+        f"{', '.join(names[:MOST_NAMED])}{more}; raise data.limit, or leave them out"
+    ]
 
 
 def total_iterations(recipe: Recipe, steps_per_epoch: int) -> int:
