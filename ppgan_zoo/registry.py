@@ -221,6 +221,8 @@ MODELS: Registry[GanSpec] = Registry(
             "dcgan_fashion",
             "dcgan_dropout",
             "dcgan_keras",
+            "wgan_gp",
+            "wgan_gp_resnet",
             "sngan",
         )
     },

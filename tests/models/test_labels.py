@@ -21,8 +21,9 @@ SMALL = {
     "gan_mlp_bn": ({"hidden_units": (8,)}, {"hidden_units": (8,)}),
     "dcgan": ({"hidden_units": 8, "channels": 4}, {"channels": (4, 4), "hidden_units": 8}),
     "sngan": ({"channels": (4, 4)}, {"channels": (4, 4)}),
+    "wgan_gp_resnet": ({"channels": (4, 4)}, {"channels": (4, 4)}),
 }
-BY_NORMS = {"sngan"}  # their G has another norm for labels
+BY_NORMS = {"sngan", "wgan_gp_resnet"}  # their G has another norm for labels
 
 
 def small(name, **arguments):
