@@ -231,6 +231,8 @@ MODELS: Registry[GanSpec] = Registry(
             "dcgan_dropout",
             "dcgan_keras",
             "r3gan",
+            "wgan_gp",
+            "wgan_gp_resnet",
             "sngan",
             "cgan",
             "acgan",
