@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -110,7 +111,7 @@ def export(
                 iteration=checkpoint.iteration,
                 weights="ema" if checkpoint.has("ema") else "generator",
             ),
-            latent=LatentFacts(dim=facts.latent.dim, prior=facts.latent.prior),
+            latent=LatentFacts(**asdict(facts.latent)),
             image_shape=facts.image_shape,
             image_range=facts.image_range,
             program=program.name,

@@ -57,6 +57,7 @@ def facts_of(
         image_shape,
         recipe.latent.dim,
         latent_prior=recipe.latent.prior,
+        codes=recipe.latent.codes(),
         arguments={
             "generator": recipe.model.generator,
             "discriminator": recipe.model.discriminator,
