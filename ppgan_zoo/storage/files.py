@@ -38,8 +38,11 @@ def atomic_folder(
         OSError: It cannot be written, as on a full disk, or something is there that may not be
             replaced; that stays, and nothing is left behind.
     """
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with _naming(target), scratch_folder(target.parent) as scratch:
+    with (
+        _naming(target),
+        _with_parents(target),
+        scratch_folder(target.parent) as scratch,
+    ):
         new, old = scratch / "new", scratch / "old"
         new.mkdir()
         yield new
@@ -194,6 +197,20 @@ def check_regular(descriptor: int, path: Path) -> None:
 def to_json(data: Any) -> str:
     """Return `data` as indented JSON with a newline at its end; NaN is refused."""
     return json.dumps(data, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+@contextlib.contextmanager
+def _with_parents(target: Path) -> Iterator[None]:
+    """Make the folders above `target`, and delete them again where the block fails."""
+    made = [path for path in target.parents if not os.path.lexists(path)]
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        yield
+    except BaseException:
+        with contextlib.suppress(OSError):  # those that are not empty stay
+            for path in made:
+                path.rmdir()
+        raise
 
 
 @contextlib.contextmanager
