@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import time
 from collections.abc import Callable
@@ -58,6 +59,12 @@ class ProgressBar(Callback):
         """Move the bar."""
         if self.bar.disable:
             return
+        try:
+            self._move(trainer, scalars)
+        except OSError:  # the terminal is gone, and the run is to go on without it
+            self.bar.disable = True
+
+    def _move(self, trainer: Trainer, scalars: dict[str, Any]) -> None:
         self.bar.update()
         if trainer.iteration % self.every_steps == 0:
             rate = (self.bar.format_dict["rate"] or 0.0) * self.images_per_step
@@ -66,7 +73,8 @@ class ProgressBar(Callback):
 
     def on_train_end(self, trainer: Trainer, error: BaseException | None) -> None:
         """Leave the bar as it stands."""
-        self.bar.close()
+        with contextlib.suppress(OSError):
+            self.bar.close()
 
 
 class EpochLog(Callback):

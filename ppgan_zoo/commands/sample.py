@@ -8,6 +8,7 @@ from pathlib import Path
 from ppgan_zoo import runtime
 from ppgan_zoo.commands.arguments import add_device, check_model, check_seed
 from ppgan_zoo.errors import ConfigError
+from ppgan_zoo.terminal import say
 
 
 def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -45,5 +46,5 @@ def _run(options: argparse.Namespace) -> int:
     else:
         labels = sampler.labels_of(options.class_name, options.count)
         write_images(sampler.sample(options.count, options.seed, labels), options.output)
-    print(f"{options.count} images in {options.output}")
+    say(f"{options.count} images in {options.output}")
     return 0

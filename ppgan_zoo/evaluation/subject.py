@@ -58,7 +58,7 @@ class Subject:
         spec: The architecture, registered or not.
         shared: Constructor arguments, each for whichever net takes it.
         own: Constructor arguments by the name of the net that they are for.
-        terms: Terms of the loss, or their names, that it is trained with.
+        terms: Terms of the loss, or their names, that it is trained with beside the spec's own.
         batch_size: Images in a training batch.
         small: Whether to bring all other widths down to at most 8; a net that refuses them
             keeps its own.
@@ -83,7 +83,9 @@ class Subject:
         self.spec = spec
         self.shared = dict(shared)
         self.own = dict(own or {})
-        self.terms = [get_term(term) if isinstance(term, str) else term for term in terms]
+        given = [get_term(term) if isinstance(term, str) else term for term in terms]
+        own_names = set(spec.terms) - {term.name for term in given}
+        self.terms = [*(get_term(name) for name in spec.terms if name in own_names), *given]
         self.batch_size = batch_size
         self.small = small
         self.target = target

@@ -115,8 +115,8 @@ class Game:
         real = self.show(real, moment)
         of_real, of_fake = self._judge_both(gan, real, fake)
         loss = self.objective.discriminator_loss(of_real.logits, of_fake.logits, self.smoothing)
-        inputs = self._inputs(gan, real, fake, moment).note(of_real, of_fake)
-        loss, scalars = self._add_terms("discriminator", loss, inputs)
+        inputs = self._inputs("discriminator", gan, real, fake, moment).note(of_real, of_fake)
+        loss, scalars = self._add_terms(loss, inputs)
         with paddle.no_grad():
             scores = {
                 "score/real": self.objective.score(of_real.logits),
@@ -129,7 +129,7 @@ class Game:
     ) -> tuple[Tensor, Scalars]:
         """Return G's loss and what to log; only relativistic objectives look at `real`."""
         of_real: Judgement | None = None
-        if self.objective.relativistic or self.terms.of("generator"):
+        if self.shows_reals_to_generator:
             real = self.show(real, moment)
         if self.objective.relativistic:
             of_real = gan.judge(real.images, real.labels)
@@ -138,8 +138,8 @@ class Game:
         loss = self.objective.generator_loss(
             of_fake.logits, None if of_real is None else of_real.logits, self.smoothing
         )
-        inputs = self._inputs(gan, real, fake, moment, code).note(of_real, of_fake)
-        return self._add_terms("generator", loss, inputs)
+        inputs = self._inputs("generator", gan, real, fake, moment, code)
+        return self._add_terms(loss, inputs.note(of_real, of_fake))
 
     def loss_of_real(self, gan: Gan, real: Batch, moment: Moment) -> tuple[Tensor, Scalars]:
         """Return the part of D's loss that is of real images alone, for alternating updates."""
@@ -160,8 +160,8 @@ class Game:
         loss = self.objective.halves[1](of_fake.logits, self.smoothing)
         if self.terms.of("discriminator"):
             real = self.show(real, moment)
-        inputs = self._inputs(gan, real, fake, moment).note(fake=of_fake)
-        loss, scalars = self._add_terms("discriminator", loss, inputs)
+        inputs = self._inputs("discriminator", gan, real, fake, moment).note(fake=of_fake)
+        loss, scalars = self._add_terms(loss, inputs)
         with paddle.no_grad():
             return loss, {"score/fake": self.objective.score(of_fake.logits), **scalars}
 
@@ -179,7 +179,18 @@ class Game:
             images = gan.generate(code)
         fake = self.show(Batch(images, code.labels), moment)
         real = self.show(real, moment)
-        return self.terms.add_to(None, due, self._inputs(gan, real, fake, moment, code))
+        return self.terms.add_to(None, due, self._inputs(net, gan, real, fake, moment, code))
+
+    @property
+    def shows_reals_to_generator(self) -> bool:
+        """Whether G's loss depends on real images; that of a class of its own may."""
+        return bool(
+            self.objective.relativistic or self.terms.of("generator") or self.has_own_losses()
+        )
+
+    def beside(self, real: Batch, code: Code) -> Code:
+        """Return a code as it goes with real images: in a paired game, with their labels."""
+        return Code(code.z, real.labels) if self.objective.paired else code
 
     def show(self, batch: Batch, moment: Moment) -> Batch:
         """Return a batch as D sees it."""
@@ -205,12 +216,12 @@ class Game:
         return of_real, of_fake
 
     def _inputs(
-        self, gan: Gan, real: Batch, fake: Batch, moment: Moment, code: Code | None = None
+        self, net: Net, gan: Gan, real: Batch, fake: Batch, moment: Moment, code: Code | None = None
     ) -> TermInputs:
-        return TermInputs(gan.judge, real, fake, moment.rng, gan, code, moment.iteration)
+        return TermInputs(gan.judge, real, fake, moment.rng, gan, code, moment.iteration, net)
 
-    def _add_terms(self, net: Net, loss: Tensor, inputs: TermInputs) -> tuple[Tensor, Scalars]:
-        due = self.terms.due(net, inputs.iteration, lazy=False)
+    def _add_terms(self, loss: Tensor, inputs: TermInputs) -> tuple[Tensor, Scalars]:
+        due = self.terms.due(inputs.net, inputs.iteration, lazy=False)
         with_terms, scalars = self.terms.add_to(loss, due, inputs)
         assert with_terms is not None
         return with_terms, scalars

@@ -11,7 +11,7 @@ import numpy as np
 import paddle
 from paddle import nn
 
-from ppgan_zoo.errors import CheckpointError
+from ppgan_zoo.errors import CheckpointError, ConfigError
 from ppgan_zoo.storage.checkpoint import Arrays
 
 NORMALISED = (
@@ -97,16 +97,44 @@ def layer_state(layer: nn.Layer) -> Iterator[None]:
             paddle.assign(value, tensor)
 
 
-def spectral_norm(layer: nn.Layer) -> None:
+def spectral_norm(
+    layer: nn.Layer, *, leave_out: tuple[type, ...] = (), power_iterations: int = 0
+) -> None:
     """Divide the weight of each dense layer, convolution and embedding by its spectral norm.
 
-    Miyato et al. 2018, one power iteration for each forward in train mode. Make the
-    optimizer after this call.
+    Miyato et al. 2018, one power iteration for each forward in train mode. Layers that have it
+    already stay as they are. Make the optimizer after this call.
+
+    Args:
+        layer: The net.
+        leave_out: Classes of layers that keep their weights as they are.
+        power_iterations: How many to do at once. The estimate of a new net is of two random
+            vectors: without any, what it does in eval mode before training says nothing.
+
+    Raises:
+        ConfigError: A weight is zero, as those are with which some residual blocks begin.
     """
+    parts = {
+        name: part
+        for name, part in layer.named_sublayers(include_self=True)
+        if isinstance(part, NORMALISED)
+        and not isinstance(part, leave_out)
+        # Not one that has it, or is built without values, to learn its size alone.
+        and "weight_orig" not in part._parameters
+        and part.weight._is_initialized()
+    }
+    for name, part in parts.items():
+        if not part.weight.abs().max().item():
+            raise ConfigError(
+                f"constraints.spectral_norm: {name}.weight of {type(layer).__name__} begins at "
+                "zero, and has no norm that it could be divided by; leave spectral_norm out"
+            )
     # nn.utils.spectral_norm, never nn.SpectralNorm: that one does not iterate at all.
-    for part in layer.sublayers(include_self=True):
-        if isinstance(part, NORMALISED):
-            nn.utils.spectral_norm(part)
+    for part in parts.values():
+        nn.utils.spectral_norm(part)
+        (hook,) = list(part._forward_pre_hooks.values())[-1:]
+        for _ in range(power_iterations):
+            hook.compute_weight(part, do_power_iteration=True)
 
 
 def has_spectral_norm(layer: nn.Layer) -> bool:

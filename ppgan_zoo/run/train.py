@@ -21,7 +21,7 @@ from ppgan_zoo.storage.files import write_atomically
 from ppgan_zoo.storage.run_directory import RunDirectory, command_line, start_facts
 from ppgan_zoo.storage.run_lock import Lock
 from ppgan_zoo.storage.run_log import close_log, log_to_file, open_log
-from ppgan_zoo.training.loop import Callback
+from ppgan_zoo.training.loop import Callback, alone_in_process
 from ppgan_zoo.training.trainer import Trainer
 
 # A resumed run must stay the run that it was: only these may be given anew.
@@ -73,7 +73,7 @@ def train(
     """
     run = RunDirectory(output)
     recipe = _from_anywhere(recipe)
-    with run.begin() as lock:
+    with alone_in_process(), run.begin() as lock:
         job = build_job(recipe, offline=offline, source=source)
         run.create()
         write_atomically(run.recipe, recipe.to_yaml())
@@ -128,15 +128,15 @@ def resume(
             )
     recipe = load_recipe(run.recipe, overrides)
     run.check_links()
-    with run.lock() as lock:
+    with alone_in_process(), run.lock() as lock:
         run.clear_scratch()
         job = build_job(recipe, offline=offline, source=run.recipe)
         run.check_data(job.describe_data())
         return _fit(job, run, lock, callbacks, resume=True)
 
 
-def dry_run(recipe: Recipe, *, offline: bool = False, source: Path | None = None) -> str:
-    """Return the resolved recipe, parameter counts and memory estimate; train nothing.
+def dry_run(recipe: Recipe, *, offline: bool = False, source: Path | None = None) -> list[str]:
+    """Return the lines of the resolved recipe, parameter counts and memory; train nothing.
 
     Arguments are those of :func:`train`.
     """
@@ -148,8 +148,8 @@ def dry_run(recipe: Recipe, *, offline: bool = False, source: Path | None = None
         "nets": job.facts.other_nets,
     }
     resolved = recipe.model_copy(update={"model": recipe.model.model_copy(update=arguments)})
-    lines = [
-        resolved.to_yaml().rstrip(),
+    return [
+        *resolved.to_yaml().rstrip().split("\n"),
         "---",
         f"data: {len(images):,} images {images.image_shape} of {images.name} from {images.source} "
         f"({images.location})",
@@ -160,7 +160,6 @@ def dry_run(recipe: Recipe, *, offline: bool = False, source: Path | None = None
         f"length: {job.iterations:,} iterations, {job.batches.steps_per_epoch:,} an epoch",
         *(f"warning: {line}" for line in job.trainer.warnings),
     ]
-    return "\n".join(lines)
 
 
 def _fit(

@@ -16,7 +16,6 @@ from ppgan_zoo.callbacks.samples import SampleGrid
 from ppgan_zoo.callbacks.visualdl import VisualDLCurves
 from ppgan_zoo.run.build import build_sliced_wasserstein
 from ppgan_zoo.run.job import Job
-from ppgan_zoo.storage import visualdl_log
 from ppgan_zoo.storage.retention import read_good
 from ppgan_zoo.storage.run_directory import RunDirectory
 from ppgan_zoo.storage.run_lock import Lock
@@ -49,9 +48,7 @@ def build_callbacks(
     """Return the callbacks for a trainer of this job, which writes into this run."""
     recipe = job.recipe
     guard = Tolerant(logger, lock.check)
-    records: VisualDLLog | None = None
-    with guard(visualdl_log.NAME):
-        records = VisualDLLog(run.visualdl, guard=guard, resume_step=trainer.iteration or None)
+    records = VisualDLLog(run.visualdl, guard=guard, resume_step=trainer.iteration or None)
     good_until = read_good(run.checkpoints) if trainer.iteration else None
     health = _health(job, records, logger, good_until)
     finite = FiniteCheck(
@@ -88,14 +85,12 @@ def build_callbacks(
         ),
         ProgressFile(run.progress, job.iterations, guard),  # after the last save: it takes time
         # Last, since they close the log that the grids are written to.
-        *([_curves(job, records)] if records is not None else []),
+        _curves(job, records),
     ]
     return RunCallbacks(callbacks, health)
 
 
-def _sample_grid(
-    job: Job, run: RunDirectory, records: VisualDLLog | None, guard: Guard
-) -> SampleGrid:
+def _sample_grid(job: Job, run: RunDirectory, records: VisualDLLog, guard: Guard) -> SampleGrid:
     section = job.recipe.samples
     real = section.real_rows * section.grid[1]
     return SampleGrid(
@@ -120,7 +115,7 @@ def _curves(job: Job, records: VisualDLLog) -> VisualDLCurves:
 
 
 def _health(
-    job: Job, records: VisualDLLog | None, logger: logging.Logger, good_until: int | None
+    job: Job, records: VisualDLLog, logger: logging.Logger, good_until: int | None
 ) -> Health | None:
     section = job.recipe.health
     if section.every_steps is None:
@@ -138,7 +133,7 @@ def _health(
 
 
 def _figures(
-    job: Job, trainer: Trainer, records: VisualDLLog | None, logger: logging.Logger
+    job: Job, trainer: Trainer, records: VisualDLLog, logger: logging.Logger
 ) -> tuple[list[Callback], str, Figure | None]:
     """Return the callback of the metrics, if any, and what chooses the best checkpoint."""
     best_by, section = job.recipe.checkpoint.best_by, job.recipe.evaluation

@@ -5,14 +5,16 @@ from __future__ import annotations
 import contextlib
 import shutil
 import signal
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import FrameType
+from typing import Any
 
+from ppgan_zoo import runtime
 from ppgan_zoo.data import ImageSet, load_image_set
 from ppgan_zoo.data.sources import print_to_stderr
-from ppgan_zoo.errors import INTERRUPTED, ConfigError, ZooError, os_errors
+from ppgan_zoo.errors import INTERRUPTED, ConfigError, Ended, ZooError, os_errors
 from ppgan_zoo.search.plan import Run, Search
 from ppgan_zoo.search.results import Result, SearchDirectory
 from ppgan_zoo.search.running import Conditions, Runner, complete, is_done
@@ -60,8 +62,8 @@ def run_search(
             f"{len(search.runs)} runs, {len(search.runs) - len(missing)} done; the others train "
             f"for at most {len(missing) * search.file.minutes / conditions.jobs:g} minutes in all"
         )
-        runner = Runner(search, directory, conditions, retry_failed, notify)
-        with _ended_by_sigterm():
+        with _ended_by_signals() as is_hurried:
+            runner = Runner(search, directory, conditions, retry_failed, notify, is_hurried)
             for done in runner.carry_out(results):
                 results = done
                 _write(search, complete(search, results), output)
@@ -85,6 +87,7 @@ def check(search: Search, runs: list[Run], conditions: Conditions) -> None:
     """
     if not runs:
         return
+    runtime.import_paddle()
     from ppgan_zoo.metrics.metric import check_metrics
     from ppgan_zoo.metrics.network import open_network
     from ppgan_zoo.run.job import build_job
@@ -141,20 +144,30 @@ def _make(directory: SearchDirectory) -> None:
 
 
 @contextlib.contextmanager
-def _ended_by_sigterm() -> Iterator[None]:
-    """Let SIGTERM and a closed terminal end the runs, as Ctrl-C does."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = {
-        number: signal.signal(number, lambda code, _: sys.exit(INTERRUPTED + code))
-        for number in (signal.SIGTERM, signal.SIGHUP)
-    }
+def _ended_by_signals() -> Iterator[Callable[[], bool]]:
+    """Let the first signal end the block, and no further one cut its end short.
+
+    Yields:
+        Whether a further signal has come: then whoever ends is to be quick about it.
+    """
+    came: list[int] = []
+
+    def end(number: int, frame: FrameType | None) -> None:
+        came.append(number)
+        if len(came) > 1:
+            return
+        raise KeyboardInterrupt if number == signal.SIGINT else Ended(INTERRUPTED + number)
+
+    before: dict[int, Any] = {}
+    if threading.current_thread() is threading.main_thread():
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            if signal.getsignal(number) is not signal.SIG_IGN:  # nohup means it
+                before[number] = signal.signal(number, end)
     try:
-        yield
+        yield lambda: len(came) > 1
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        for each, handler in before.items():
+            signal.signal(each, handler)
 
 
 def _write(search: Search, results: dict[Run, Result], output: Path) -> None:
@@ -168,7 +181,6 @@ def _draw(
     directory: SearchDirectory,
     notify: Callable[[str], None],
 ) -> None:
-    from ppgan_zoo import runtime
     from ppgan_zoo.search.pictures import draw_samples, plot_fid, write_samples
 
     plot_fid(search, results, directory.path / "fid_by_minutes.png")

@@ -102,6 +102,7 @@ class Runner:
         conditions: What all runs share.
         retry_failed: Whether runs that failed are to be done again.
         notify: Called with a line for every run.
+        is_hurried: Tells whether processes that are ended get no time to save.
     """
 
     search: Search
@@ -109,6 +110,9 @@ class Runner:
     conditions: Conditions
     retry_failed: bool
     notify: Callable[[str], None]
+    is_hurried: Callable[[], bool] = lambda: False
+    _processes: list[subprocess.Popen[bytes]] = field(default_factory=list, init=False)
+    _asked_to_end: set[int] = field(default_factory=set, init=False)
 
     def carry_out(self, results: dict[Run, Result]) -> Iterator[dict[Run, Result]]:
         """Do what is missing in `results`; yield all results after each run.
@@ -146,6 +150,8 @@ class Runner:
                         yield results
                 time.sleep(POLL_SECONDS)
         finally:
+            for process in self._processes:  # all at once, so that they save at the same time
+                self._ask_to_end(process)
             for steps in active.values():
                 steps.close()
 
@@ -231,16 +237,26 @@ class Runner:
                 env=self.conditions.of_a_process(),
                 start_new_session=True,  # Ctrl-C is for the search, which then ends its runs
             )  # fmt: skip
+        self._processes.append(process)
         try:
             yield process
+        except BaseException:  # the search ends
+            self._ask_to_end(process)
+            end = time.monotonic() + SAVE_SECONDS
+            while process.poll() is None and time.monotonic() < end and not self.is_hurried():
+                time.sleep(POLL_SECONDS)
+            raise
         finally:
             if process.poll() is None:
-                process.terminate()
-                try:
-                    process.wait(SAVE_SECONDS)
-                except subprocess.TimeoutExpired:
-                    process.kill()
-                    process.wait()
+                process.kill()
+                process.wait()
+            self._processes.remove(process)
+
+    def _ask_to_end(self, process: subprocess.Popen[bytes]) -> None:
+        """Send SIGTERM, once: a second one would keep a run from saving."""
+        if process.pid not in self._asked_to_end:
+            self._asked_to_end.add(process.pid)
+            process.terminate()
 
     def _last_line(self, run: Run) -> str:
         lines = self.directory.log(run).read_text(encoding="utf-8", errors="replace").split("\n")

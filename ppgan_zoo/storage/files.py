@@ -15,6 +15,7 @@ from typing import Any, BinaryIO
 
 from ppgan_zoo.runtime import available_memory
 from ppgan_zoo.storage.scratch import scratch_folder
+from ppgan_zoo.terminal import can_show
 
 APPENDING = os.O_WRONLY | os.O_APPEND | os.O_CREAT
 
@@ -195,8 +196,14 @@ def check_regular(descriptor: int, path: Path) -> None:
 
 
 def to_json(data: Any) -> str:
-    """Return `data` as indented JSON with a newline at its end; NaN is refused."""
-    return json.dumps(data, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    """Return `data` as indented JSON with a newline at its end; NaN is refused.
+
+    What is not printable is escaped, such as the bytes of a path that are no text.
+    """
+    text = json.dumps(data, indent=2, ensure_ascii=False, allow_nan=False)
+    if not text.replace("\n", "").isprintable():
+        text = "".join(c if c == "\n" or c.isprintable() else json.dumps(c)[1:-1] for c in text)
+    return text + "\n"
 
 
 @contextlib.contextmanager
@@ -245,6 +252,16 @@ def absolute(path: Path) -> Path:
 
 
 def as_argument(path: Path) -> str:
-    """Return a path as a shell takes it: quoted where it must be, and never as an option."""
+    """Return a path as a shell takes it: quoted where it must be, and never as an option.
+
+    What the terminal cannot show is written byte by byte, as bash, zsh and ksh take it.
+    """
     text = str(path)
-    return shlex.quote(f"./{text}" if text.startswith("-") else text)
+    text = f"./{text}" if text.startswith("-") else text
+    if can_show(text):
+        return shlex.quote(text)
+    shown = "".join(
+        chr(byte) if 32 <= byte < 127 and chr(byte) not in "\\'" else f"\\{byte:03o}"
+        for byte in os.fsencode(text)
+    )
+    return f"$'{shown}'"

@@ -36,9 +36,10 @@ def make_trainer(
     shared_latent: bool = False,
     generator_steps: int = 2,
     discriminator_steps: int = 1,
+    fresh_reals: bool = False,
     first: Net = "discriminator",
     discriminator_batch: Literal["separate", "concatenated", "alternating"] = "separate",
-    terms: Sequence[Term | str] = (),
+    terms: Sequence[Term | str] | None = None,
     weight_clip: float | None = None,
     view: View | None = None,
     accumulate_steps: int = 1,
@@ -66,13 +67,16 @@ def make_trainer(
         shared_latent: Draw one z an iteration for all its updates, not one for each.
         generator_steps: Updates of G in an iteration.
         discriminator_steps: Updates of D in an iteration, each on its own real images.
+        fresh_reals: Whether each update of G has real images of its own to be compared with, and
+            not those of D's last update.
         first: The net that is updated first.
         discriminator_batch: ``"separate"``; ``"concatenated"``: show D real and fake images
             in one batch (batch norm sees both together), which it gets anyway if it is all
             the same to it; ``"alternating"``: split each update of D in two optimizer steps,
             on the loss of the real images, then on that of the fake ones.
         terms: What else is in the losses: names of the registry ``TERMS``, or
-            :func:`ppgan_zoo.game.terms.get_term` for other weights and intervals.
+            :func:`ppgan_zoo.game.terms.get_term` for other weights and intervals; None takes
+            the spec's own.
         weight_clip: Bound of D's weights, clipped to it after each of its steps.
         view: How D sees images: augmentation, instance noise, packing; None: as they are.
         accumulate_steps: Parts that each update's batch goes through the nets in; their
@@ -101,7 +105,7 @@ def make_trainer(
     game: Game = (spec.game or Game)(
         get_objective(objective or spec.objective, smoothing),
         smoothing=smoothing,
-        terms=terms,
+        terms=spec.terms if terms is None else terms,
         view=view,
         concatenate=discriminator_batch == "concatenated",
     )
@@ -118,7 +122,8 @@ def make_trainer(
                 steps=discriminator_steps, accumulate_steps=accumulate_steps,
                 beta2=discriminator_beta2, weight_clip=weight_clip),
         _update(GeneratorUpdate, gan, generator_optimizer, generator_schedule,
-                steps=generator_steps, accumulate_steps=accumulate_steps, beta2=generator_beta2),
+                steps=generator_steps, accumulate_steps=accumulate_steps, beta2=generator_beta2,
+                fresh_reals=fresh_reals),
     ]  # fmt: skip
     ema = None
     if ema_decay is not None or ema_half_life is not None:

@@ -15,6 +15,7 @@ from conftest import tree_bytes
 from paddle import nn
 
 import ppgan_zoo
+from ppgan_zoo.data.batches import Batch
 from ppgan_zoo.errors import ExportError
 from ppgan_zoo.evaluation.sampler import open_sampler
 from ppgan_zoo.export.exported import open_exported
@@ -35,8 +36,9 @@ def checkpoint_of(name, folder, ema=None, **arguments):
     gan = ppgan_zoo.create(name, **arguments)
     trainer = make_trainer(gan, ema_decay=ema)
     noise = np.random.default_rng(0).uniform(-1, 1, (8, *gan.image_shape)).astype(np.float32)
+    labels = np.arange(8) % gan.num_classes if gan.num_classes else None
     for _ in range(2):
-        trainer.step(noise)
+        trainer.step(Batch(noise, labels))
     resolved = {
         role: {
             key: arguments.get(role, {}).get(key, arguments.get(key, parameter.default))
@@ -46,7 +48,7 @@ def checkpoint_of(name, folder, ema=None, **arguments):
     }
     facts = ModelFacts(
         name=name, image_shape=gan.image_shape, image_range=spec.image_range,
-        latent=Latent(gan.latent_dim, spec.latent_prior), **resolved,
+        latent=Latent(gan.latent_dim, spec.latent_prior), num_classes=gan.num_classes, **resolved,
     )  # fmt: skip
     return save_checkpoint(folder, trainer.state(), 2, facts.to_json()), trainer
 
@@ -67,13 +69,15 @@ def test_every_model_exports_what_it_trained(name, tmp_path):
     assert 0 <= description.largest_difference.paddle_inference <= 1e-5
     z = Latent(trainer.gan.latent_dim).sample(5, 1)
     model = open_exported(tmp_path / "out")
+    labels = np.arange(5) if trainer.gan.num_classes else None
     for count in (1, 5):
-        images = model.generate(z[:count])
-        wanted = generate(trainer.ema.generator, z[:count])
+        inputs = (z[:count], None if labels is None else labels[:count])
+        images = model.generate(*inputs)
+        wanted = generate(trainer.ema.generator, *inputs)
         assert images.shape == (count, *trainer.gan.image_shape)
         np.testing.assert_allclose(images, wanted, atol=1e-5)
     # The EMA's weights, not the raw ones.
-    assert np.abs(images - generate(trainer.gan.generator, z)).max() > 1e-4
+    assert np.abs(images - generate(trainer.gan.generator, z, labels)).max() > 1e-4
 
 
 def test_model_yml_says_all_that_a_server_needs(exported):

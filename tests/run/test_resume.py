@@ -53,7 +53,8 @@ def recipe_of(model):
     for arguments in nets.values():
         for name in arguments.keys() & {"dropout"}:
             arguments[name] = 0.3
-    return recipe_from({**COMMON, "model": {"name": model, **nets}})
+    terms = [*COMMON["terms"], *({"name": name} for name in spec.terms)]
+    return recipe_from({**COMMON, "terms": terms, "model": {"name": model, **nets}})
 
 
 @pytest.fixture(scope="module")

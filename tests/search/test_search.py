@@ -2,9 +2,11 @@
 
 import json
 import math
+import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 
 import numpy as np
@@ -16,10 +18,10 @@ from ppgan_zoo.cli import main
 from ppgan_zoo.data import load_image_set
 from ppgan_zoo.data.idx import write_idx
 from ppgan_zoo.data.kinds import DataKind
-from ppgan_zoo.errors import CheckpointError, ConfigError
+from ppgan_zoo.errors import CheckpointError, ConfigError, Ended
 from ppgan_zoo.registry import DATA
 from ppgan_zoo.search import Conditions, load_search, run_search, running
-from ppgan_zoo.search.driver import check
+from ppgan_zoo.search.driver import _ended_by_signals, check
 from ppgan_zoo.search.pictures import _stack, plot_fid
 from ppgan_zoo.search.results import Failure, Result, SearchDirectory, Training
 from ppgan_zoo.search.running import Runner
@@ -223,6 +225,11 @@ def progress(done, seconds):
     (output / "new.json").write_text(text)
     (output / "new.json").rename(output / "progress.json")
 progress(0, 0.0)
+if how == "never ends":
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    (output / "pid").write_text(str(__import__("os").getpid()))
+    (output / "ready").touch()
+    time.sleep(60)
 if how == "takes long":
     def stop(*_):
         progress(10, 30.0)
@@ -357,6 +364,42 @@ def test_a_search_that_is_stopped_leaves_no_process_and_goes_on(search, tmp_path
     assert results["fast-3"].training.seconds == 40.0  # begun again
     assert len(results) == 4
     assert (stopping.parent.parent / "base-3" / "mark").read_text() == done
+
+
+def test_signals_that_follow_the_first_end_the_search_sooner_and_leave_no_process(
+    search, tmp_path, stand_in
+):
+    stand_in(train_base_3="never ends")
+    run = tmp_path / "out" / "runs" / "base-3"
+
+    def send():
+        while not (run / "ready").exists():
+            time.sleep(0.01)
+        for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
+            os.kill(os.getpid(), number)
+
+    sender = threading.Thread(target=send)
+    sender.start()
+    with pytest.raises((Ended, KeyboardInterrupt)), _ended_by_signals() as is_hurried:
+        runner = make_runner(search, tmp_path / "out")
+        runner.is_hurried = is_hurried
+        for _ in runner.carry_out({}):
+            pass
+    sender.join()
+    assert is_hurried()
+    with pytest.raises(ProcessLookupError):
+        os.kill(int((run / "pid").read_text()), 0)
+
+
+def test_a_signal_that_was_ignored_is_ignored_by_a_search_too():
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with _ended_by_signals():
+            os.kill(os.getpid(), signal.SIGHUP)
+            assert signal.getsignal(signal.SIGTERM) not in (signal.SIG_DFL, signal.SIG_IGN)
+        assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 def test_another_protocol_measures_anew_and_trains_nothing(search_file, tmp_path, stand_in):
