@@ -20,7 +20,7 @@ from ppgan_zoo.recipe.recipe import Recipe
 from ppgan_zoo.runtime import cpu_threads
 from ppgan_zoo.search.plan import Run, Search
 from ppgan_zoo.search.results import MAX_BYTES, Failure, Result, SearchDirectory, Training
-from ppgan_zoo.storage.files import open_regular, read_regular
+from ppgan_zoo.storage.files import APPENDING, open_inside, open_regular, read_regular
 from ppgan_zoo.storage.progress import read_progress
 from ppgan_zoo.storage.run_directory import RunDirectory
 from ppgan_zoo.storage.visualdl_reader import read_scalar_times
@@ -229,7 +229,8 @@ class Runner:
     @contextlib.contextmanager
     def _process(self, run: Run, command: list[str]) -> Iterator[subprocess.Popen[bytes]]:
         """Run one command of the zoo; end it if the block is left before it ends."""
-        with self.directory.log(run).open("ab") as log:
+        path = self.directory.log(run)
+        with os.fdopen(open_inside(path.parent, path.name, APPENDING, follow=True), "ab") as log:
             log.write(f"$ {shlex.join(['ppgan-zoo', *command])}\n".encode())
             log.flush()
             process = subprocess.Popen(
