@@ -236,6 +236,7 @@ MODELS: Registry[GanSpec] = Registry(
             "sngan",
             "cgan",
             "acgan",
+            "infogan",
         )
     },
 )
@@ -272,6 +273,7 @@ TERMS: Registry[Term] = Registry(
         "consistency": "ppgan_zoo.game.consistency:CONSISTENCY",
         "lecam": "ppgan_zoo.game.lecam:LECAM",
         "auxiliary_classifier": "ppgan_zoo.game.auxiliary_classifier:AUXILIARY_CLASSIFIER",
+        "mutual_information": "ppgan_zoo.game.mutual_information:MUTUAL_INFORMATION",
     },
 )
 

@@ -16,7 +16,14 @@ from typing import Annotated, Any
 import numpy as np
 import yaml
 from numpy.typing import NDArray
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    model_serializer,
+)
 
 from ppgan_zoo.errors import ConfigError, ExportError, os_errors
 from ppgan_zoo.export.predictor import InferenceSettings, make_predictor, run_predictor
@@ -52,6 +59,16 @@ class LatentFacts(_Strict):
 
     dim: Annotated[int, Field(ge=1, le=2**20)]
     prior: Prior
+    categorical: tuple[int, ...] = ()
+    continuous: int = 0
+
+    @model_serializer
+    def _plain(self) -> dict[str, Any]:
+        return self.latent().to_json()
+
+    def latent(self) -> Latent:
+        """Return it as what draws z."""
+        return Latent(self.dim, self.prior, self.categorical, self.continuous)
 
 
 class Versions(_Strict):
@@ -108,7 +125,7 @@ class ExportedModel:
     @property
     def latent(self) -> Latent:
         """The prior of z."""
-        return Latent(self.description.latent.dim, self.description.latent.prior)
+        return self.description.latent.latent()
 
     @property
     def image_range(self) -> tuple[float, float]:

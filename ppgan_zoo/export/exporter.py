@@ -7,6 +7,7 @@ import errno
 import os
 import warnings
 from collections.abc import Callable, Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -117,7 +118,7 @@ def export(
                 iteration=checkpoint.iteration,
                 weights="ema" if checkpoint.has("ema") else "generator",
             ),
-            latent=LatentFacts(dim=facts.latent.dim, prior=facts.latent.prior),
+            latent=LatentFacts(**asdict(facts.latent)),
             image_shape=facts.image_shape,
             image_range=facts.image_range,
             program=program.name,

@@ -48,7 +48,7 @@ def checkpoint_of(name, folder, ema=None, **arguments):
     }
     facts = ModelFacts(
         name=name, image_shape=gan.image_shape, image_range=spec.image_range,
-        latent=Latent(gan.latent_dim, spec.latent_prior), num_classes=gan.num_classes, **resolved,
+        latent=gan.latent(), num_classes=gan.num_classes, **resolved,
     )  # fmt: skip
     return save_checkpoint(folder, trainer.state(), 2, facts.to_json()), trainer
 
