@@ -231,7 +231,12 @@ MODELS: Registry[GanSpec] = Registry(
             "dcgan_dropout",
             "dcgan_keras",
             "r3gan",
+            "wgan_gp",
+            "wgan_gp_resnet",
             "sngan",
+            "cgan",
+            "acgan",
+            "infogan",
         )
     },
 )
@@ -267,6 +272,8 @@ TERMS: Registry[Term] = Registry(
         "r2": "ppgan_zoo.game.gradient_penalties:R2",
         "consistency": "ppgan_zoo.game.consistency:CONSISTENCY",
         "lecam": "ppgan_zoo.game.lecam:LECAM",
+        "auxiliary_classifier": "ppgan_zoo.game.auxiliary_classifier:AUXILIARY_CLASSIFIER",
+        "mutual_information": "ppgan_zoo.game.mutual_information:MUTUAL_INFORMATION",
     },
 )
 

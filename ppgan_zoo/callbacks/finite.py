@@ -121,7 +121,10 @@ def _owner_of_scalar(trainer: Trainer, key: str) -> tuple[str | None, str]:
         return name, "loss"
     if kind == "score":
         return "discriminator", key
-    return (trainer.game.terms.net_of(name) if kind == "term" else None), key
+    if kind != "term":
+        return None, key
+    term, _, net = name.partition("/")  # the net, if the term is in both losses
+    return net or trainer.game.terms.net_of(term), key
 
 
 def _in_state(trainer: Trainer, file: str, key: str) -> tuple[str | None, str]:

@@ -11,8 +11,8 @@ from types import MappingProxyType
 from typing import Any
 
 from ppgan_zoo.errors import ConfigError, PluginError, did_you_mean
-from ppgan_zoo.models.latent import Code
-from ppgan_zoo.models.spec import CLASSES_ARGUMENT, GanSpec, constructor_arguments
+from ppgan_zoo.models.latent import Code, Latent
+from ppgan_zoo.models.spec import CLASSES_ARGUMENT, CODE_ARGUMENTS, GanSpec, constructor_arguments
 from ppgan_zoo.registry import MODELS
 
 # What layers raise for numbers that cannot be: a width below 0, or above 64 bits.
@@ -106,6 +106,15 @@ class Gan:
             if self.spec.trained_with.get(name, "generator") == net
         }
         return {net: self.nets[net], **others}
+
+    def latent(self, prior: str | None = None) -> Latent:
+        """Return the distribution of z; `prior` is that of its noise, None for the spec's own."""
+        codes = {
+            name: getattr(self.generator, name)
+            for name in CODE_ARGUMENTS
+            if hasattr(self.generator, name)
+        }
+        return Latent(self.latent_dim, prior or self.spec.latent_prior, **codes)  # type: ignore[arg-type]
 
     def generate(self, code: Code) -> Any:
         """Return G's images ``[N, C, H, W]`` of a code."""

@@ -146,17 +146,25 @@ def halved(x: Tensor) -> Tensor:
     return F.avg_pool2d(x, 2)
 
 
-def check_channels(where: str, channels: tuple[int, ...], halvings: int = 0) -> None:
-    """Refuse a list of widths that makes no block, or has fewer than there are halvings.
+def check_channels(where: str, channels: tuple[int, ...]) -> None:
+    """Refuse a list of widths that makes no block.
 
     Raises:
         ConfigError: It has fewer than two, or one below 1.
     """
     if len(channels) < 2 or min(channels) < 1:
         raise ConfigError(f"{where}: channels {list(channels)}: give two widths or more, each >= 1")
-    if not 0 <= halvings <= len(channels):
+
+
+def check_halvings(where: str, halvings: int, blocks: int) -> None:
+    """Refuse to halve more often than there are blocks.
+
+    Raises:
+        ConfigError: `halvings` is below 0 or above `blocks`.
+    """
+    if not 0 <= halvings <= blocks:
         raise ConfigError(
-            f"{where}: halvings is {halvings}; give 0 to {len(channels)}, the number of channels"
+            f"{where}: halvings is {halvings}; give 0 to {blocks}, the number of blocks"
         )
 
 

@@ -28,6 +28,7 @@ from ppgan_zoo.models.residual import (
     FirstBlock,
     GeneratorBlock,
     check_channels,
+    check_halvings,
     conv3x3,
     dense,
     grid_of,
@@ -113,7 +114,8 @@ class SNGANDiscriminator(nn.Layer):
         num_classes: int = 0,
     ) -> None:
         super().__init__()
-        check_channels("sngan: discriminator", channels, halvings)
+        check_channels("sngan: discriminator", channels)
+        check_halvings("sngan: discriminator", halvings, len(channels))
         grid_of("sngan: discriminator", image_shape, halvings)
         self.num_classes = num_classes
         self.first = FirstBlock(image_shape[0], channels[0], down=halvings > 0)

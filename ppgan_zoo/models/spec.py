@@ -20,6 +20,9 @@ PRIORS = ("normal", "uniform")
 CLASSES_ARGUMENT = "num_classes"
 """The constructor argument of nets that take labels; 0 builds them without."""
 
+CODE_ARGUMENTS = ("categorical", "continuous")
+"""The constructor arguments of nets that know of codes in z: see :class:`Latent`'s attributes."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class GanSpec:
@@ -44,6 +47,7 @@ class GanSpec:
         trainer: The trainer class, or None for :class:`ppgan_zoo.Trainer`.
         game: The class of the game, or None for :class:`ppgan_zoo.game.game.Game`.
         objective: Name of the objective used when a recipe gives none.
+        terms: Names of the terms of the loss used when a recipe gives none.
         image_range: Lowest and highest pixel value of the generator's images; the
             data are scaled to the same range.
         unbounded: Whether G's pixels may lie outside `image_range`, as without a tanh at its
@@ -61,6 +65,7 @@ class GanSpec:
     trainer: type | None = None
     game: type | None = None
     objective: str = "non_saturating"
+    terms: tuple[str, ...] = ()
     image_range: tuple[float, float] = (-1.0, 1.0)
     latent_prior: str = "normal"
     unbounded: bool = False

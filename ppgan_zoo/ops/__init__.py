@@ -46,7 +46,7 @@ def accelerate(*nets: nn.Layer) -> None:
     A layer is accelerated if its class is Paddle's ``Linear``, ``Conv2D`` or
     ``Conv2DTranspose`` itself (a subclass may compute something else), and then only in train
     mode, in float32 on the CPU; a dense layer of ``[N, in]``, with those next to it in a
-    ``Sequential``; a convolution in NCHW with one group, no dilation and zero padding.
+    ``Sequential``; a convolution in NCHW with no dilation and zero padding.
 
     The first call tests oneDNN against Paddle, in some milliseconds. On a GPU nothing is done,
     nor where Paddle is told to look for NaN after every operation (``FLAGS_check_nan_inf``).

@@ -175,17 +175,47 @@ class RunDirectory:
         Raises:
             CheckpointError: The manifest cannot be read.
         """
-        try:
-            return list(json.loads(read_regular(self.manifest, MAX_MANIFEST_BYTES))["starts"])
-        except FileNotFoundError:
-            return []
-        except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
-            said = error.strerror if isinstance(error, OSError) else error
-            raise CheckpointError(f"{self.manifest}: cannot be read: {said}") from None
+        manifest = self._manifest()
+        if "starts" not in manifest:
+            raise CheckpointError(f"{self.manifest}: cannot be read: it has no key 'starts'")
+        return manifest["starts"]
 
     def record_start(self, facts: dict[str, Any]) -> None:
         """Add one start (a fresh one or a resume) to the manifest."""
-        write_atomically(self.manifest, to_json({"starts": [*self.starts(), facts]}))
+        self._write_manifest([*self.starts(), facts], self.restarts())
+
+    def record_restart(self, number: int, iteration: int, distance: float) -> None:
+        """Add to the manifest that the run began again, since G had not begun to learn.
+
+        Args:
+            number: Restarts, with this one; a run that is killed and repeats it counts it once.
+            iteration: Iterations done by then.
+            distance: What was found, see :mod:`ppgan_zoo.training.first_phase`.
+        """
+        facts = {"iteration": iteration, "distance": round(distance, 4)}
+        self._write_manifest(self.starts(), [*self.restarts()[: number - 1], facts])
+
+    def restarts(self) -> list[dict[str, Any]]:
+        """Return what the manifest records of every restart, oldest first.
+
+        Raises:
+            CheckpointError: The manifest cannot be read.
+        """
+        return list(self._manifest().get("restarts", []))
+
+    def _write_manifest(self, starts: list[dict[str, Any]], restarts: list[dict[str, Any]]) -> None:
+        content = {"starts": starts, **({"restarts": restarts} if restarts else {})}
+        write_atomically(self.manifest, to_json(content))
+
+    def _manifest(self) -> dict[str, Any]:
+        try:
+            manifest = json.loads(read_regular(self.manifest, MAX_MANIFEST_BYTES))
+            return {key: list(manifest[key]) for key in ("starts", "restarts") if key in manifest}
+        except FileNotFoundError:
+            return {"starts": []}
+        except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+            said = error.strerror if isinstance(error, OSError) else error
+            raise CheckpointError(f"{self.manifest}: cannot be read: {said}") from None
 
     def check_data(self, data: dict[str, Any]) -> None:
         """Make sure that the data are those the run was started on.

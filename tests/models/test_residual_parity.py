@@ -11,6 +11,7 @@ import pytest
 import ppgan_zoo
 from ppgan_zoo.data.batches import Batch
 from ppgan_zoo.game.game import Game
+from ppgan_zoo.game.gradient_penalties import squared_gradient_norms
 from ppgan_zoo.game.objectives import get_objective
 from ppgan_zoo.models.latent import Code
 from ppgan_zoo.models.nets import in_mode
@@ -28,16 +29,35 @@ CASES = {
     "sngan": (
         "sngan", (3, 8, 12), 0,
         {"channels": (5, 4, 6)}, {"channels": (4, 4, 5), "halvings": 2, "head_bias": True},
-        {"blocks": 2, "grid": (5, 2, 3)}, {"downs": (True, False)},
+        {"blocks": 2, "grid": (5, 2, 3), "epsilon": 2e-5}, {"downs": (True, False)},
     ),
     "sngan_labels": (
         "sngan", (1, 8, 8), 3,
         {"channels": (4, 5)}, {"channels": (4, 4, 4), "halvings": 2},
-        {"blocks": 1, "grid": (4, 4, 4)}, {"downs": (True, False)},
+        {"blocks": 1, "grid": (4, 4, 4), "epsilon": 2e-5}, {"downs": (True, False)},
+    ),
+    "wgan_gp_28": (
+        "wgan_gp", (1, 12, 20), 0,
+        {"channels": 3}, {"channels": 3}, {"grid": (12, 2, 3), "quarter": (3, 5)}, {},
+    ),
+    "wgan_gp_32": (
+        "wgan_gp_resnet", (1, 8, 8), 3,
+        {"channels": (4, 5)}, {"channels": (4, 4, 4), "halvings": 2},
+        {"blocks": 1, "grid": (4, 4, 4), "epsilon": 1e-5},
+        {"downs": (True, False), "layer_norm": False},
+    ),
+    "wgan_gp_64": (
+        "wgan_gp_resnet", (3, 8, 4), 0,
+        {"channels": (4, 5, 3), "first_bias": False},
+        {"channels": (4, 5, 3), "halvings": 2, "norm": "layer"},
+        {"blocks": 2, "grid": (4, 2, 1), "epsilon": 1e-5},
+        {"downs": (True, True), "layer_norm": True},
     ),
 }  # fmt: skip
 REFERENCES = {
-    "sngan": (reference.sngan_generator, reference.sngan_discriminator),
+    "sngan": (reference.resnet_generator, reference.sngan_discriminator),
+    "wgan_gp": (reference.wgan_gp_generator, reference.wgan_gp_discriminator),
+    "wgan_gp_resnet": (reference.resnet_generator, reference.wgan_gp_resnet_discriminator),
 }
 
 
@@ -140,7 +160,7 @@ def test_every_gradient_of_d_is_the_references(name, double):
         Batch(fake, case.real.labels).map(paddle.to_tensor), MOMENT,
     )  # fmt: skip
     loss.backward()
-    assert float(loss) == pytest.approx(loss_of(before), rel=1e-9)
+    assert float(loss) == pytest.approx(loss_of(before), rel=1e-7)
     differences(loss_of, before, case.gan.discriminator.named_parameters())
 
 
@@ -158,8 +178,36 @@ def test_every_gradient_of_g_is_the_references(name, double):
         case.gan, case.real.map(paddle.to_tensor), case.code.map(paddle.to_tensor), MOMENT
     )
     loss.backward()
-    assert float(loss) == pytest.approx(loss_of(before), rel=1e-9)
+    assert float(loss) == pytest.approx(loss_of(before), rel=1e-7)
     differences(loss_of, before, case.gan.generator.named_parameters())
+
+
+PENALISED = [name for name in CASES if name.startswith("wgan_gp")]
+
+
+@pytest.mark.parametrize("name", PENALISED)
+def test_the_second_derivative_of_d_equals_finite_differences(name, double):
+    """Of the norm of the gradient at images, with respect to every weight of D."""
+    case = Case(name, "float64")
+    real = case.real.map(paddle.to_tensor)
+    d = case.gan.discriminator
+
+    def penalty():
+        squares = squared_gradient_norms(
+            lambda images: case.gan.judge(images, real.labels).logits, real.images
+        )
+        return (squares.sqrt() - 1.0).square().mean()
+
+    penalty().backward()
+    rng = np.random.default_rng(1)
+    for key, parameter in d.named_parameters():
+        direction, weight, ends = rng.normal(size=parameter.shape), parameter.numpy(), []
+        for step in (1e-6, -1e-6):
+            parameter.set_value(weight + step * direction)
+            ends.append(float(penalty()))
+        parameter.set_value(weight)
+        got = 0.0 if parameter.grad is None else float((parameter.grad.numpy() * direction).sum())
+        assert got == pytest.approx((ends[0] - ends[1]) / 2e-6, rel=1e-5, abs=1e-8), key
 
 
 def vectors(arrays):

@@ -38,14 +38,38 @@ class Net:
         return self.weight(name)[labels]
 
     def conv(self, x, name, stride=1):
+        """Padded as TensorFlow's "same": the odd row and column at the end."""
         weight = self.weight(name)
-        before = (weight.shape[2] - 1) // 2
-        x = np.pad(x, ((0, 0), (0, 0), (before, before), (before, before)))
+        kernel, padding = weight.shape[2], [(0, 0), (0, 0)]
+        for side in x.shape[2:]:
+            total = max((-(-side // stride) - 1) * stride + kernel - side, 0)
+            padding.append((total // 2, total - total // 2))
+        x = np.pad(x, padding)
         windows = np.lib.stride_tricks.sliding_window_view(x, weight.shape[2:], axis=(2, 3))
         windows = windows[:, :, ::stride, ::stride]
         bias = self.bias(name)
         bias = bias[:, None, None] if isinstance(bias, np.ndarray) else bias
         return np.einsum("nchwij,ocij->nohw", windows, weight, optimize=True) + bias
+
+    def transposed(self, x, name, stride):
+        """What the gradient of such a convolution does: each pixel paints a kernel."""
+        weight = self.arrays[f"{name}.weight"]  # [in, out, kernel, kernel]
+        n, (high, wide), kernel = len(x), x.shape[2:], weight.shape[2]
+        full = np.zeros((n, weight.shape[1], high * stride + kernel, wide * stride + kernel))
+        for i in range(kernel):
+            for j in range(kernel):
+                painted = np.einsum("nchw,co->nohw", x, weight[:, :, i, j])
+                full[:, :, i : i + stride * high : stride, j : j + stride * wide : stride] += (
+                    painted
+                )
+        cut = (kernel - stride) // 2
+        full = full[:, :, cut : cut + stride * high, cut : cut + stride * wide]
+        return full + self.bias(name)[:, None, None]
+
+    def layer_norm(self, x, name):
+        axes = (1, 2, 3)
+        x = (x - x.mean(axes, keepdims=True)) / np.sqrt(x.var(axes, keepdims=True) + 1e-5)
+        return x * self.arrays[f"{name}.weight"] + self.arrays[f"{name}.bias"]
 
     def batch_norm(self, x, name, epsilon):
         """Without scale and shift; the variance is the biased one."""
@@ -124,12 +148,13 @@ def iterated(arrays):
     return moved
 
 
-def sngan_generator(arrays, z, labels, *, blocks, grid, training):
+def resnet_generator(arrays, z, labels, *, blocks, grid, epsilon, training):
+    """SNGAN's and WGAN-GP's."""
     net = Net(arrays, training)
     x = net.dense(z, "project").reshape(len(z), *grid)
     for i in range(blocks):
-        x = net.generator_block(x, f"blocks.{i}", 2e-5, labels)
-    return np.tanh(net.conv(relu(net.plain_norm(x, "norm", 2e-5)), "pixels"))
+        x = net.generator_block(x, f"blocks.{i}", epsilon, labels)
+    return np.tanh(net.conv(relu(net.plain_norm(x, "norm", epsilon)), "pixels"))
 
 
 def sngan_discriminator(arrays, images, labels, *, downs, training):
@@ -138,6 +163,32 @@ def sngan_discriminator(arrays, images, labels, *, downs, training):
     for i, down in enumerate(downs):
         x = net.discriminator_block(x, f"blocks.{i}", down)
     return _scores(net, relu(x).sum((2, 3)), labels)
+
+
+def wgan_gp_resnet_discriminator(arrays, images, labels, *, downs, layer_norm, training):
+    net = Net(arrays, training)
+    x = net.conv(images, "first") if layer_norm else net.first_block(images, "first")
+    for i, down in enumerate(downs):
+        norm = net.layer_norm if layer_norm else None
+        x = net.discriminator_block(x, f"blocks.{i}", down, norm)
+    h = x.reshape(len(x), -1) if layer_norm else relu(x).mean((2, 3))
+    return _scores(net, h, labels)
+
+
+def wgan_gp_generator(arrays, z, labels, *, grid, quarter, training):
+    net = Net(arrays, training)
+    x = relu(net.dense(z, "project")).reshape(len(z), *grid)
+    x = relu(net.transposed(x, "up1", 2))[:, :, : quarter[0], : quarter[1]]
+    x = net.transposed(relu(net.transposed(x, "up2", 2)), "up3", 2)
+    return 1 / (1 + np.exp(-x))
+
+
+def wgan_gp_discriminator(arrays, images, labels, *, training):
+    net, x = Net(arrays, training), images
+    for name in ("conv1", "conv2", "conv3"):
+        x = net.conv(x, name, stride=2)
+        x = np.where(x > 0, x, 0.2 * x)
+    return net.dense(x.reshape(len(x), -1), "score")
 
 
 def _scores(net, h, labels):
