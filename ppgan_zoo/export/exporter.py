@@ -36,6 +36,7 @@ from ppgan_zoo.export.rewrite import rewrite_layers
 from ppgan_zoo.models.facts import ModelFacts
 from ppgan_zoo.models.latent import labels_in_turn
 from ppgan_zoo.models.restore import load_generator
+from ppgan_zoo.runtime import home_that_can_be_written
 from ppgan_zoo.storage.checkpoint import Checkpoint
 from ppgan_zoo.storage.files import absolute, atomic_folder, sha256_file
 
@@ -179,7 +180,7 @@ def _save_static(generator: nn.Layer, facts: ModelFacts, folder: Path) -> tuple[
     inputs = [InputSpec([None, facts.latent.dim], "float32", name="z")]
     if facts.num_classes:
         inputs.append(InputSpec([None], "int64", name="labels"))
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), home_that_can_be_written():
         warnings.simplefilter("ignore")
         paddle.jit.save(
             generator,
