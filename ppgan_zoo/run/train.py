@@ -20,6 +20,7 @@ from ppgan_zoo.run.job import Job, build_job
 from ppgan_zoo.run.recovery import error_with_cause, restore, roll_back
 from ppgan_zoo.run.watch import build_callbacks
 from ppgan_zoo.storage.files import write_atomically
+from ppgan_zoo.storage.retention import checkpoint_folders
 from ppgan_zoo.storage.run_directory import RunDirectory, command_line, start_facts
 from ppgan_zoo.storage.run_lock import Lock
 from ppgan_zoo.storage.run_log import close_log, log_to_file, open_log
@@ -77,8 +78,8 @@ def train(
     recipe = _from_anywhere(recipe)
     with alone_in_process(), run.begin() as lock:
         job = build_job(recipe, offline=offline, source=source)
+        write_atomically(run.recipe, recipe.to_yaml())  # from here on it is a run, to be resumed
         run.create()
-        write_atomically(run.recipe, recipe.to_yaml())
         return _fit(job, run, lock, callbacks, resume=False)
 
 
@@ -104,7 +105,7 @@ def resume(
     offline: bool = False,
     callbacks: Iterable[Callback] = (),
 ) -> Outcome:
-    """Go on with a run from its newest valid checkpoint.
+    """Go on with a run from its newest valid checkpoint, or begin one that never saved any.
 
     Args:
         run: The run.
@@ -132,6 +133,7 @@ def resume(
     run.check_links()
     with alone_in_process(), run.lock() as lock:
         run.clear_scratch()
+        run.create()  # what a kill before the first iteration left out
         job = build_job(recipe, offline=offline, source=run.recipe)
         run.check_data(job.describe_data())
         return _fit(job, run, lock, callbacks, resume=True)
@@ -200,14 +202,17 @@ def _begin(job: Job, run: RunDirectory, logger: logging.Logger, resume: bool) ->
     """Load the checkpoint of a resumed run, and record the start."""
     recipe, trainer, images, iterations = job.recipe, job.trainer, job.images, job.iterations
     if resume:
-        checkpoint = restore(trainer, run.checkpoints, logger.warning)
+        where = "the beginning: no checkpoint was saved yet"
+        if checkpoint_folders(run.checkpoints):
+            where = restore(trainer, run.checkpoints, logger.warning).path.name
         if trainer.iteration > iterations:
+            key = "epochs" if recipe.training.iterations is None else "iterations"
             raise ConfigError(
                 f"{run.path}: {trainer.iteration} iterations are done, more than the {iterations} "
-                "asked for; set training.iterations or training.epochs to more"
+                f"asked for; raise training.{key}"
             )
         write_atomically(run.recipe, recipe.to_yaml())
-        logger.info("resumed from %s", checkpoint.path.name)
+        logger.info("resumed from %s", where)
     run.record_start(
         start_facts(
             command_line(),
