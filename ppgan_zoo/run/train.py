@@ -81,8 +81,8 @@ def train(
     recipe = _from_anywhere(recipe)
     with alone_in_process(), run.begin() as lock:
         job = build_job(recipe, offline=offline, source=source)
+        write_atomically(run.recipe, recipe.to_yaml())  # from here on it is a run, to be resumed
         run.create()
-        write_atomically(run.recipe, recipe.to_yaml())
         return _fit(job, run, lock, callbacks, resume=False)
 
 
@@ -108,7 +108,7 @@ def resume(
     offline: bool = False,
     callbacks: Iterable[Callback] = (),
 ) -> Outcome:
-    """Go on with a run from its newest valid checkpoint.
+    """Go on with a run from its newest valid checkpoint, or begin one that never saved any.
 
     Args:
         run: The run.
@@ -137,7 +137,7 @@ def resume(
     with alone_in_process(), run.lock() as lock:
         check_recipe(run, load_recipe(run.recipe))
         run.clear_scratch()
-        run.create()
+        run.create()  # what a kill before the first iteration left out
         job = build_job(recipe, offline=offline, source=run.recipe)
         run.check_data(job.describe_data())
         return _fit(job, run, lock, callbacks, resume=True)
@@ -208,9 +208,10 @@ def _begin(job: Job, run: RunDirectory, logger: logging.Logger, resume: bool) ->
     if resume:
         begun = _go_on(job, run, logger)
         if trainer.iteration > iterations:
+            key = "epochs" if recipe.training.iterations is None else "iterations"
             raise ConfigError(
                 f"{run.path}: {trainer.iteration} iterations are done, more than the {iterations} "
-                "asked for; set training.iterations or training.epochs to more"
+                f"asked for; raise training.{key}"
             )
         write_atomically(run.recipe, recipe.to_yaml())
         logger.info("%s", begun)

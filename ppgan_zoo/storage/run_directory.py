@@ -107,14 +107,17 @@ class RunDirectory:
             ConfigError: Something is there already.
         """
         with os_errors(ConfigError, f"--output {self.path}: cannot be looked at"):
+            clear_abandoned(self.path)  # of a process that was killed before the run began
             there = os.path.lexists(self.path)
             free = not there or (self.path.is_dir() and not set(os.listdir(self.path)) - _BEFORE)
         if not free:
-            what = "already holds a run" if self.recipe.exists() else "is not empty"
-            raise ConfigError(
-                f"--output {self.path}: {what}; go on with it by "
-                f"--resume {as_argument(self.path)}, or give another --output"
-            )
+            what = "is not empty; give another --output"
+            if self.recipe.exists():
+                what = (
+                    "already holds a run; go on with it by ppgan-zoo train --resume "
+                    f"{as_argument(self.path)}, or give another --output"
+                )
+            raise ConfigError(f"--output {self.path}: {what}")
 
     @contextlib.contextmanager
     def begin(self) -> Iterator[Lock]:
