@@ -231,6 +231,7 @@ MODELS: Registry[GanSpec] = Registry(
             "dcgan_dropout",
             "dcgan_keras",
             "r3gan",
+            "fastgan",
             "wgan_gp",
             "wgan_gp_resnet",
             "sngan",
@@ -251,6 +252,7 @@ OBJECTIVES: Registry[Objective] = Registry(
             "minimax",
             "least_squares",
             "hinge",
+            "hinge_random_margins",
             "wasserstein",
             "relativistic_average",
             "relativistic_pairing",
@@ -271,6 +273,7 @@ TERMS: Registry[Term] = Registry(
         "r2": "ppgan_zoo.game.gradient_penalties:R2",
         "consistency": "ppgan_zoo.game.consistency:CONSISTENCY",
         "lecam": "ppgan_zoo.game.lecam:LECAM",
+        "reconstruction": "ppgan_zoo.game.reconstruction:RECONSTRUCTION",
         "auxiliary_classifier": "ppgan_zoo.game.auxiliary_classifier:AUXILIARY_CLASSIFIER",
     },
 )
