@@ -237,6 +237,7 @@ MODELS: Registry[GanSpec] = Registry(
             "cgan",
             "acgan",
             "infogan",
+            "began",
         )
     },
 )
@@ -273,6 +274,7 @@ TERMS: Registry[Term] = Registry(
         "consistency": "ppgan_zoo.game.consistency:CONSISTENCY",
         "lecam": "ppgan_zoo.game.lecam:LECAM",
         "auxiliary_classifier": "ppgan_zoo.game.auxiliary_classifier:AUXILIARY_CLASSIFIER",
+        "boundary_equilibrium": "ppgan_zoo.game.boundary_equilibrium:BOUNDARY_EQUILIBRIUM",
         "mutual_information": "ppgan_zoo.game.mutual_information:MUTUAL_INFORMATION",
     },
 )
