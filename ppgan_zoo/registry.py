@@ -238,6 +238,7 @@ MODELS: Registry[GanSpec] = Registry(
             "cgan",
             "acgan",
             "infogan",
+            "began",
         )
     },
 )
@@ -276,6 +277,7 @@ TERMS: Registry[Term] = Registry(
         "lecam": "ppgan_zoo.game.lecam:LECAM",
         "reconstruction": "ppgan_zoo.game.reconstruction:RECONSTRUCTION",
         "auxiliary_classifier": "ppgan_zoo.game.auxiliary_classifier:AUXILIARY_CLASSIFIER",
+        "boundary_equilibrium": "ppgan_zoo.game.boundary_equilibrium:BOUNDARY_EQUILIBRIUM",
         "mutual_information": "ppgan_zoo.game.mutual_information:MUTUAL_INFORMATION",
     },
 )

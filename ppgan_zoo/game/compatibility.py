@@ -78,7 +78,8 @@ def check_combination(
     _check_needs(gan, terms, packing)
     if of_gradient:
         _check_double_gradient(gan, of_gradient, packing)
-    if objective.of_critic and not (weight_clip or of_gradient or normalised):
+    bounded = any(term.bounds_critic for term in terms)
+    if objective.of_critic and not (weight_clip or of_gradient or normalised or bounded):
         warnings.append(
             f"objective.name: {objective.name} needs a D of bounded slope, and nothing bounds it: "
             "its loss can fall for ever; set constraints.weight_clip, a gradient penalty such as "

@@ -96,7 +96,10 @@ class TermInputs:
 
 
 class Remembers(Protocol):
-    """A term's function that keeps something between updates."""
+    """A term's function that keeps something between updates.
+
+    It may also have a method ``scalars() -> Scalars``: what to log beside its value.
+    """
 
     def __call__(self, inputs: TermInputs) -> Tensor:
         """Return the term, a scalar, without its weight."""
@@ -127,6 +130,8 @@ class Term:
         of_gradient: Whether it is of D's gradient, and so needs D's double gradient.
         of_single_images: Whether its paper rules out a D with batch norm, in which the
             gradient at one image depends on the whole batch.
+        bounds_critic: Whether it keeps the loss of a critic, such as ``wasserstein``'s, from
+            falling for ever.
         needs: Names of :attr:`Judgement.extras` that D must answer with.
         arguments: Set by :meth:`having`; the function gets them.
     """
@@ -139,6 +144,7 @@ class Term:
     every_steps: int = 1
     of_gradient: bool = False
     of_single_images: bool = False
+    bounds_critic: bool = False
     needs: tuple[str, ...] = ()
     arguments: tuple[tuple[str, Any], ...] = ()
 
@@ -259,6 +265,8 @@ class Terms:
             loss = weighted if loss is None else loss + weighted
             key = f"{term.name}/{inputs.net}" if term.net == "both" else term.name
             scalars[f"term/{key}"] = value.detach()
+            more: Scalars = getattr(self._functions[term.name], "scalars", dict)()
+            scalars.update({f"term/{term.name}/{name}": scalar for name, scalar in more.items()})
         return loss, scalars
 
     def state(self) -> Arrays:
