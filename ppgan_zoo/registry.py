@@ -237,6 +237,7 @@ MODELS: Registry[GanSpec] = Registry(
             "sngan",
             "cgan",
             "acgan",
+            "infogan",
         )
     },
 )
@@ -275,6 +276,7 @@ TERMS: Registry[Term] = Registry(
         "lecam": "ppgan_zoo.game.lecam:LECAM",
         "reconstruction": "ppgan_zoo.game.reconstruction:RECONSTRUCTION",
         "auxiliary_classifier": "ppgan_zoo.game.auxiliary_classifier:AUXILIARY_CLASSIFIER",
+        "mutual_information": "ppgan_zoo.game.mutual_information:MUTUAL_INFORMATION",
     },
 )
 

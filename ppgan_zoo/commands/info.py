@@ -34,8 +34,9 @@ def _run(options: argparse.Namespace) -> int:
         "paper": spec.paper,
         "image_shape": list(gan.image_shape),
         "image_range": list(spec.image_range),
-        "latent": {"dim": gan.latent_dim, "prior": spec.latent_prior},
+        "latent": gan.latent().to_json(),
         "objective": spec.objective,
+        "terms": list(spec.terms),
         "labels": spec.labels,
     }
     for role, layer in gan.nets.items():

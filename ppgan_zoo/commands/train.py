@@ -112,9 +112,11 @@ def _report(outcome: Outcome) -> int:
 
 
 def _trouble_line(outcome: Outcome) -> str:
+    from ppgan_zoo.callbacks.first_phase import NAME
     from ppgan_zoo.storage.retention import list_checkpoints
 
-    line = f"stopped at iteration {outcome.iteration} by health.stop_on: {outcome.trouble}"
+    key = "on_early_collapse" if outcome.trouble == NAME else "stop_on"
+    line = f"stopped at iteration {outcome.iteration} by health.{key}: {outcome.trouble}"
     good = [
         checkpoint.path
         for checkpoint in list_checkpoints(outcome.run.checkpoints)

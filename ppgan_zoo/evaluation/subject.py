@@ -17,7 +17,7 @@ from ppgan_zoo.models.facts import ModelFacts, model_facts
 from ppgan_zoo.models.gan import Gan, build_gan
 from ppgan_zoo.models.latent import Code, labels_in_turn
 from ppgan_zoo.models.nets import generate
-from ppgan_zoo.models.spec import CLASSES_ARGUMENT, GanSpec, constructor_arguments
+from ppgan_zoo.models.spec import CLASSES_ARGUMENT, CODE_ARGUMENTS, GanSpec, constructor_arguments
 from ppgan_zoo.registry import MODELS
 from ppgan_zoo.storage.checkpoint import Arrays
 from ppgan_zoo.training.assemble import make_trainer
@@ -28,7 +28,7 @@ SEED = 7
 CLASSES = 3  # that a model which takes labels is built with
 SMALL = 8
 STEPS_TOGETHER = 2  # of the check of two processes
-FILLED_IN = ("latent_dim", "image_shape", CLASSES_ARGUMENT)
+FILLED_IN = ("latent_dim", "image_shape", CLASSES_ARGUMENT, *CODE_ARGUMENTS)
 
 
 def tiny(cls: type) -> dict[str, Any]:
@@ -195,6 +195,7 @@ class Subject:
                 self.spec.name,
                 tuple(shared["image_shape"]),
                 shared["latent_dim"],
+                codes={name: shared[name] for name in CODE_ARGUMENTS if name in shared},
                 arguments=arguments,
                 conditional=bool(shared[CLASSES_ARGUMENT]),
                 num_classes=shared[CLASSES_ARGUMENT],

@@ -12,12 +12,12 @@ from __future__ import annotations
 import itertools
 import math
 
-from paddle import ParamAttr, Tensor, nn
+from paddle import Tensor, nn
 from paddle.nn import functional as F
 
 from ppgan_zoo.models.gan import Judgement
 from ppgan_zoo.models.labels import with_one_hot
-from ppgan_zoo.models.layers import Dropout, same_size
+from ppgan_zoo.models.layers import Dropout, normal_weights, same_size
 from ppgan_zoo.models.spec import GanSpec
 
 
@@ -49,7 +49,7 @@ class ACGenerator(nn.Layer):
         sizes = [[same_size(side, (2,) * n) for side in image_sides] for n in halvings]
         self.grid_shape = (channels[0], *sizes[0])
         units = math.prod(self.grid_shape)
-        self.dense = nn.Linear(latent_dim + num_classes, units, weight_attr=_normal())
+        self.dense = nn.Linear(latent_dim + num_classes, units, weight_attr=normal_weights())
         maps = itertools.pairwise([*channels, image_channels])
         self.ups = nn.LayerList(
             nn.Conv2DTranspose(
@@ -58,7 +58,7 @@ class ACGenerator(nn.Layer):
                 stride=2,
                 padding=2,  # of a, 2 a - 1 rows, or 2 a with one of output padding
                 output_padding=[b - 2 * a + 1 for a, b in zip(small, large, strict=True)],
-                weight_attr=_normal(),
+                weight_attr=normal_weights(),
             )
             for widths, (small, large) in zip(maps, itertools.pairwise(sizes), strict=True)
         )
@@ -96,7 +96,7 @@ class ACDiscriminator(nn.Layer):
         image_channels, height, width = image_shape
         strides = tuple(1 + (index + 1) % 2 for index in range(len(channels)))  # 2, 1, 2, ...
         self.convolutions = nn.LayerList(
-            nn.Conv2D(fan_in, fan_out, 3, stride=stride, padding=1, weight_attr=_normal())
+            nn.Conv2D(fan_in, fan_out, 3, stride=stride, padding=1, weight_attr=normal_weights())
             for (fan_in, fan_out), stride in zip(
                 itertools.pairwise([image_channels, *channels]), strides, strict=True
             )
@@ -104,8 +104,8 @@ class ACDiscriminator(nn.Layer):
         self.norms = nn.LayerList(nn.BatchNorm2D(width) for width in channels[1:])
         self.dropout = Dropout(dropout)
         features = channels[-1] * same_size(height, strides) * same_size(width, strides)
-        self.logit = nn.Linear(features, 1, weight_attr=_normal())
-        self.classes = nn.Linear(features, num_classes, weight_attr=_normal())
+        self.logit = nn.Linear(features, 1, weight_attr=normal_weights())
+        self.classes = nn.Linear(features, num_classes, weight_attr=normal_weights())
 
     def forward(self, images: Tensor, labels: Tensor | None = None) -> Judgement:
         """Judge images ``[N, C, H, W]``, whatever their labels are said to be.
@@ -118,10 +118,6 @@ class ACDiscriminator(nn.Layer):
             x = self.dropout(F.leaky_relu(norm(self.convolutions[index](x)), 0.2))
         x = x.reshape([x.shape[0], -1])
         return Judgement(self.logit(x), {"class_logits": self.classes(x)})
-
-
-def _normal() -> ParamAttr:
-    return ParamAttr(initializer=nn.initializer.Normal(0.0, 0.02))
 
 
 SPEC = GanSpec(

@@ -20,6 +20,9 @@ PRIORS = ("normal", "uniform")
 CLASSES_ARGUMENT = "num_classes"
 """The constructor argument of nets that take labels; 0 builds them without."""
 
+CODE_ARGUMENTS = ("categorical", "continuous")
+"""The constructor arguments of nets that know of codes in z: see :class:`Latent`'s attributes."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class GanSpec:

@@ -33,6 +33,7 @@ from ppgan_zoo.training.optimizers import make_optimizer
 from ppgan_zoo.training.trainer import Trainer, own_arguments
 
 FIGURE_SAMPLES = 2000
+RESTARTED_WEIGHTS = 0x4E57  # keeps their draws apart from others of the same seed
 PICTURE_SHAPE = (3, 32, 32)  # of data whose shape depends on their images
 MOST_NAMED = 5  # of classes, in a line
 NETS: tuple[Net, ...] = ("generator", "discriminator")
@@ -56,6 +57,7 @@ def facts_of(
         image_shape,
         recipe.latent.dim,
         latent_prior=recipe.latent.prior,
+        codes=recipe.latent.codes(),
         arguments={
             "generator": recipe.model.generator,
             "discriminator": recipe.model.discriminator,
@@ -148,14 +150,25 @@ def build_batches(recipe: Recipe, images: ImageSet, facts: ModelFacts) -> Batche
     )
 
 
-def build_model_and_trainer(recipe: Recipe, facts: ModelFacts, iterations: int) -> Trainer:
+def build_model_and_trainer(
+    recipe: Recipe, facts: ModelFacts, iterations: int, *, restarts: int = 0
+) -> Trainer:
     """Return a trainer before its first iteration, its weights drawn by the recipe's seed.
+
+    After a restart they are others, by seed and number of restarts, and what is random takes
+    another course.
 
     Raises:
         ConfigError: The recipe and the model make no sense together.
     """
-    paddle.seed(recipe.seed)  # the initial weights
-    return build_trainer(recipe, build_model(facts), iterations)
+    seed = recipe.seed
+    if restarts:
+        sequence = np.random.SeedSequence([seed, RESTARTED_WEIGHTS, restarts])
+        seed = int(sequence.generate_state(1)[0])
+    paddle.seed(seed)  # the initial weights
+    trainer = build_trainer(recipe, build_model(facts), iterations)
+    trainer.chance.restarts = restarts
+    return trainer
 
 
 def build_trainer(recipe: Recipe, gan: Gan, iterations: int) -> Trainer:

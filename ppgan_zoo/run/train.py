@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import os
 from collections.abc import Iterable
@@ -10,6 +11,7 @@ from pathlib import Path
 
 from ppgan_zoo import ops
 from ppgan_zoo.callbacks.finite import NonFiniteError
+from ppgan_zoo.callbacks.first_phase import EarlyCollapseError
 from ppgan_zoo.callbacks.stop import StopOnSignal
 from ppgan_zoo.errors import ConfigError, TrainingError
 from ppgan_zoo.recipe.load import load_recipe
@@ -183,8 +185,10 @@ def _fit(
                 return Outcome(run, trainer.iteration, stop.signal, trouble, good_until)
             except NonFiniteError as error:
                 trainer = _recover(error, job, trainer, run, logger)
-                if stop.signal is not None:  # the trainer is new and knows nothing of it
-                    return Outcome(run, trainer.iteration, stop.signal)
+            except EarlyCollapseError as error:
+                trainer = _restart(error, job, trainer, run, logger)
+            if stop.signal is not None:  # the trainer is new and knows nothing of it
+                return Outcome(run, trainer.iteration, stop.signal)
     except TrainingError as error:
         log_to_file(logger, str(error))  # the command line prints it
         raise
@@ -228,11 +232,30 @@ def _recover(
 ) -> Trainer:
     """Return a trainer to go on with, or raise the error to stop with."""
     recovery, folder = job.recipe.recovery, run.checkpoints
+    fresh = functools.partial(job.fresh_trainer, trainer.chance.restarts)
     if recovery.non_finite == "stop":
-        raise error_with_cause(error, job.fresh_trainer, job.batches, folder, logger) from None
+        raise error_with_cause(error, fresh, job.batches, folder, logger) from None
     if trainer.chance.rollbacks >= recovery.max_rollbacks:
         raise TrainingError(
             f"{error}, after {trainer.chance.rollbacks} rollbacks, which is "
             f"recovery.max_rollbacks; checkpoints are in {folder}; lower the learning rates"
         ) from None
-    return roll_back(error, trainer.chance.rollbacks, job.fresh_trainer, folder, logger)
+    return roll_back(error, trainer.chance.rollbacks, fresh, folder, logger)
+
+
+def _restart(
+    error: EarlyCollapseError, job: Job, trainer: Trainer, run: RunDirectory, logger: logging.Logger
+) -> Trainer:
+    """Return a trainer at the beginning, on another course, or raise the error to stop with."""
+    restarts, most = trainer.chance.restarts + 1, job.recipe.health.max_restarts
+    if restarts > most:
+        raise TrainingError(
+            f"{error}, after {most} restarts, which is health.max_restarts; lower the learning "
+            "rates, or take another objective"
+        ) from None
+    run.record_restart(restarts, error.iteration, error.distance)
+    logger.warning(
+        "%s; restart %d of at most %d: from the beginning with other weights",
+        error, restarts, most,
+    )  # fmt: skip
+    return job.fresh_trainer(restarts)

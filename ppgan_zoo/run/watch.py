@@ -6,9 +6,11 @@ import logging
 from dataclasses import dataclass
 from typing import Any
 
+from ppgan_zoo.callbacks import first_phase
 from ppgan_zoo.callbacks.checkpoints import CheckpointSaver, Figure
 from ppgan_zoo.callbacks.evaluation import Evaluation
 from ppgan_zoo.callbacks.finite import FiniteCheck
+from ppgan_zoo.callbacks.first_phase import FirstPhaseWatch
 from ppgan_zoo.callbacks.health import Health
 from ppgan_zoo.callbacks.progress import EpochLog, ProgressBar
 from ppgan_zoo.callbacks.progress_file import ProgressFile
@@ -31,14 +33,18 @@ class RunCallbacks:
 
     Attributes:
         in_order: All of them, in the order in which they must be called.
-        health: The one among them that may end the run, or None.
+        health: The watch for trouble, which may end the run, or None.
+        first_phase: The look at whether G has begun to learn, which may too, or None.
     """
 
     in_order: list[Callback]
     health: Health | None
+    first_phase: FirstPhaseWatch | None
 
     def trouble(self) -> tuple[str | None, int | None]:
         """Return what ended the run, if its health did, and until when it was well."""
+        if self.first_phase is not None and self.first_phase.stopped:
+            return first_phase.NAME, None
         return (self.health.stopped_by, self.health.good_until) if self.health else (None, None)
 
 
@@ -51,6 +57,7 @@ def build_callbacks(
     records = VisualDLLog(run.visualdl, guard=guard, resume_step=trainer.iteration or None)
     good_until = read_good(run.checkpoints) if trainer.iteration else None
     health = _health(job, records, logger, good_until)
+    watch = _first_phase(job, logger)
     finite = FiniteCheck(
         recipe.log.every_steps,
         recipe.samples.every_steps,
@@ -60,6 +67,7 @@ def build_callbacks(
     metrics, best_by, figure = _figures(job, trainer, records, logger)
     callbacks: list[Callback] = [
         finite,  # first: the others may take the numbers for finite
+        *([watch] if watch else []),
         *([health] if health else []),  # what stops the run is known to what saves it
         ProgressBar(
             job.iterations,
@@ -87,7 +95,19 @@ def build_callbacks(
         # Last, since they close the log that the grids are written to.
         _curves(job, records),
     ]
-    return RunCallbacks(callbacks, health)
+    return RunCallbacks(callbacks, health, watch)
+
+
+def _first_phase(job: Job, logger: logging.Logger) -> FirstPhaseWatch | None:
+    section = job.recipe.health
+    if section.on_early_collapse is None:
+        return None
+    return FirstPhaseWatch(
+        job.images,
+        iteration=section.first_phase,
+        action=section.on_early_collapse,
+        logger=logger,
+    )
 
 
 def _sample_grid(job: Job, run: RunDirectory, records: VisualDLLog, guard: Guard) -> SampleGrid:

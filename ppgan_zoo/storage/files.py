@@ -39,8 +39,11 @@ def atomic_folder(
         OSError: It cannot be written, as on a full disk, or something is there that may not be
             replaced; that stays, and nothing is left behind.
     """
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with _naming(target), scratch_folder(target.parent) as scratch:
+    with (
+        _naming(target),
+        _with_parents(target),
+        scratch_folder(target.parent) as scratch,
+    ):
         new, old = scratch / "new", scratch / "old"
         new.mkdir()
         yield new
@@ -188,7 +191,10 @@ def check_regular(descriptor: int, path: Path) -> None:
     Raises:
         OSError: It is a folder, a pipe or a device.
     """
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+    mode = os.fstat(descriptor).st_mode
+    if stat.S_ISDIR(mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+    if not stat.S_ISREG(mode):
         raise OSError(errno.EINVAL, "not a regular file", str(path))
 
 
@@ -201,6 +207,20 @@ def to_json(data: Any) -> str:
     if not text.replace("\n", "").isprintable():
         text = "".join(c if c == "\n" or c.isprintable() else json.dumps(c)[1:-1] for c in text)
     return text + "\n"
+
+
+@contextlib.contextmanager
+def _with_parents(target: Path) -> Iterator[None]:
+    """Make the folders above `target`, and delete them again where the block fails."""
+    made = [path for path in target.parents if not os.path.lexists(path)]
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        yield
+    except BaseException:
+        with contextlib.suppress(OSError):  # those that are not empty stay
+            for path in made:
+                path.rmdir()
+        raise
 
 
 @contextlib.contextmanager

@@ -13,7 +13,6 @@ from ppgan_zoo.game.schedules import Schedule, Value, constant
 from ppgan_zoo.game.terms import Net, Term
 from ppgan_zoo.game.view import View
 from ppgan_zoo.models.gan import Gan
-from ppgan_zoo.models.latent import Latent
 from ppgan_zoo.training.chance import Chance
 from ppgan_zoo.training.ema import Ema
 from ppgan_zoo.training.group import Group
@@ -111,7 +110,7 @@ def make_trainer(
     )
     chance = Chance(
         seed,
-        Latent(gan.latent_dim, latent_prior or spec.latent_prior),  # type: ignore[arg-type]
+        gan.latent(latent_prior),
         num_classes=gan.num_classes,
         shared=shared_latent,
         group=group,

@@ -1,6 +1,9 @@
 """Exports: equal to the trained generator, and refused when damaged."""
 
 import hashlib
+import os
+import resource
+import shutil
 import subprocess
 import sys
 
@@ -8,6 +11,7 @@ import numpy as np
 import paddle
 import pytest
 import yaml
+from conftest import tree_bytes
 from paddle import nn
 
 import ppgan_zoo
@@ -44,7 +48,7 @@ def checkpoint_of(name, folder, ema=None, **arguments):
     }
     facts = ModelFacts(
         name=name, image_shape=gan.image_shape, image_range=spec.image_range,
-        latent=Latent(gan.latent_dim, spec.latent_prior), num_classes=gan.num_classes, **resolved,
+        latent=gan.latent(), num_classes=gan.num_classes, **resolved,
     )  # fmt: skip
     return save_checkpoint(folder, trainer.state(), 2, facts.to_json()), trainer
 
@@ -201,6 +205,100 @@ def test_an_export_replaces_only_an_export(tmp_path):
     with pytest.raises(ExportError, match="no earlier export"):
         export(checkpoint, tmp_path / "mine")
     assert (tmp_path / "mine" / "thesis.txt").read_text() == "years of work"
+
+
+def with_notes(folder):
+    (folder / "notes.txt").write_text("mine")
+
+
+def with_a_changed_program(folder):
+    program = next(path for path in folder.iterdir() if path.suffix in (".json", ".pdmodel"))
+    program.write_bytes(program.read_bytes() + b" ")
+
+
+def with_a_comment(folder):
+    text = (folder / "model.yml").read_text()
+    (folder / "model.yml").write_text(f"# the one for the paper\n{text}")
+
+
+def without_its_last_line(folder):
+    lines = (folder / "model.yml").read_text().splitlines(keepends=True)
+    (folder / "model.yml").write_text("".join(lines[:-1]))
+
+
+def of_somebody(folder):
+    shutil.rmtree(folder)
+    folder.mkdir()
+    for name in ("model.yml", "weights.bin", "notes.txt"):
+        (folder / name).write_text("mine")
+
+
+def with_a_folder(folder):
+    next(folder.glob("*.pdiparams")).unlink()
+    (folder / "generator.pdiparams").mkdir()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [with_notes, with_a_changed_program, with_a_comment, without_its_last_line, of_somebody,
+     with_a_folder],
+)  # fmt: skip
+def test_what_was_changed_since_or_is_not_ours_is_not_replaced(change, exported, tmp_path):
+    checkpoint, _ = checkpoint_of("gan_mlp", tmp_path, generator={"hidden_units": (8,)})
+    shutil.copytree(exported[0], tmp_path / "out")
+    change(tmp_path / "out")
+    before = tree_bytes(tmp_path)
+    with pytest.raises(ExportError, match="no earlier export, or one that was changed since"):
+        export(checkpoint, tmp_path / "out", timed=False)
+    assert tree_bytes(tmp_path) == before
+
+
+def test_what_comes_while_it_exports_is_not_replaced(exported, tmp_path, monkeypatch):
+    from ppgan_zoo.export import exporter
+
+    checkpoint, _ = checkpoint_of("gan_mlp", tmp_path, generator={"hidden_units": (8,)})
+    shutil.copytree(exported[0], tmp_path / "out")
+    original = exporter.open_exported
+
+    def opening(folder):
+        with_notes(tmp_path / "out")
+        return original(folder)
+
+    monkeypatch.setattr(exporter, "open_exported", opening)
+    with pytest.raises(OSError, match="is there already"):
+        export(checkpoint, tmp_path / "out", timed=False)
+    assert (tmp_path / "out" / "notes.txt").read_text() == "mine"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["out", "step-00000002"]
+
+
+@pytest.mark.parametrize("kilobytes", [1, 60])
+def test_a_full_disk_is_to_blame_and_not_the_model(kilobytes, tmp_path):
+    """Whether there is no room for the program or for the weights, of 67 kB."""
+    checkpoint, _ = checkpoint_of("gan_mlp", tmp_path, generator={"hidden_units": (20,)})
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (kilobytes << 10, before[1]))
+    try:
+        with pytest.raises(OSError, match="File too large") as caught:
+            export(checkpoint, tmp_path / "deep" / "out", timed=False)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert caught.value.filename == str(tmp_path / "deep" / "out")
+    assert not (tmp_path / "deep").exists()
+
+
+def test_what_paddle_left_out_is_found_before_it_is_run(tmp_path, monkeypatch):
+    """Paddle writes what it can and says nothing."""
+    checkpoint, _ = checkpoint_of("gan_mlp", tmp_path, generator={"hidden_units": (8,)})
+    save = paddle.jit.save
+
+    def short(layer, path, **options):
+        save(layer, path, **options)
+        os.truncate(f"{path}.pdiparams", 1000)
+
+    monkeypatch.setattr(paddle.jit, "save", short)
+    with pytest.raises(ExportError, match=r"out: not exported: generator.pdiparams: not weights"):
+        export(checkpoint, tmp_path / "out", timed=False)
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_program_of_paddle_3_is_not_given_to_paddle_2(exported, monkeypatch):

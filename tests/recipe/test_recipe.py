@@ -513,9 +513,11 @@ def test_the_folder_needs_nothing_that_stands_above_it():
     found = {
         module
         for path in folder.glob("*.py")
-        for module in re.findall(r"(?:from|import) (paddle|ppgan_zoo\.\w+)", path.read_text())
+        for module in re.findall(r"(?:from|import) (paddle|ppgan_zoo[.\w]+)", path.read_text())
+        if not module.startswith("ppgan_zoo.recipe.")
     }
-    assert found == {"ppgan_zoo.errors", "ppgan_zoo.registry", "ppgan_zoo.recipe"}
+    # Of what is stored, only how a file is read.
+    assert found == {"ppgan_zoo.errors", "ppgan_zoo.registry", "ppgan_zoo.storage.files"}
 
 
 # Nothing but ConfigError, whatever the bytes.
