@@ -274,6 +274,7 @@ TERMS: Registry[Term] = Registry(
         "r1": "ppgan_zoo.game.gradient_penalties:R1",
         "r2": "ppgan_zoo.game.gradient_penalties:R2",
         "consistency": "ppgan_zoo.game.consistency:CONSISTENCY",
+        "latent_consistency": "ppgan_zoo.game.latent_consistency:LATENT_CONSISTENCY",
         "lecam": "ppgan_zoo.game.lecam:LECAM",
         "reconstruction": "ppgan_zoo.game.reconstruction:RECONSTRUCTION",
         "auxiliary_classifier": "ppgan_zoo.game.auxiliary_classifier:AUXILIARY_CLASSIFIER",
