@@ -238,6 +238,7 @@ MODELS: Registry[GanSpec] = Registry(
             "acgan",
             "infogan",
             "began",
+            "bigan",
         )
     },
 )
@@ -274,6 +275,7 @@ TERMS: Registry[Term] = Registry(
         "consistency": "ppgan_zoo.game.consistency:CONSISTENCY",
         "lecam": "ppgan_zoo.game.lecam:LECAM",
         "auxiliary_classifier": "ppgan_zoo.game.auxiliary_classifier:AUXILIARY_CLASSIFIER",
+        "bidirectional": "ppgan_zoo.game.bidirectional:BIDIRECTIONAL",
         "boundary_equilibrium": "ppgan_zoo.game.boundary_equilibrium:BOUNDARY_EQUILIBRIUM",
         "mutual_information": "ppgan_zoo.game.mutual_information:MUTUAL_INFORMATION",
     },
