@@ -17,6 +17,7 @@ import re
 import resource
 import shlex
 import signal
+import tempfile
 import threading
 import warnings
 from collections.abc import Iterator
@@ -117,7 +118,7 @@ def import_paddle() -> None:
         KeyboardInterrupt: Ctrl-C was pressed meanwhile.
     """
     prepare()
-    with _interrupted_later():
+    with _interrupted_later(), home_that_can_be_written():
         try:
             import paddle  # noqa: F401
         except Exception as error:
@@ -134,6 +135,31 @@ def how_to_install(module: str) -> str:
         here = "." if root == Path.cwd() else str(root)
         return f"pip install -e {shlex.quote(f'{here}[cpu]')}"
     return f"pip install {DISTRIBUTIONS.get(module, module)}"
+
+
+@contextlib.contextmanager
+def home_that_can_be_written() -> Iterator[None]:
+    """Let Paddle write elsewhere inside the block where it cannot at home.
+
+    Its import and its translation of a net make folders in ``~/.cache/paddle``, and fail
+    without them.
+    """
+    cache = Path(os.path.expanduser("~"), ".cache", "paddle")
+    with contextlib.suppress(OSError):
+        cache.mkdir(parents=True, exist_ok=True)
+    if os.access(cache, os.W_OK):
+        yield
+        return
+    before = os.environ.get("HOME")
+    with tempfile.TemporaryDirectory() as folder:
+        os.environ["HOME"] = folder
+        try:
+            yield
+        finally:
+            if before is None:
+                del os.environ["HOME"]
+            else:
+                os.environ["HOME"] = before
 
 
 @contextlib.contextmanager

@@ -86,3 +86,14 @@ def test_paddle_s_own_search_for_nan_is_refused_in_a_line(cli):
     done = cli("info", "dcgan", env={"FLAGS_check_nan_inf": "1"})
     assert done.returncode == 2
     assert done.stderr.startswith("ppgan-zoo: FLAGS_check_nan_inf is set: ")
+
+
+@pytest.mark.parametrize("home", ["/dev/null", "/proc"])
+def test_a_home_that_cannot_be_written_is_done_without(home, tiny_recipe, tmp_path, cli):
+    environment = {"HOME": home, "XDG_CACHE_HOME": "/dev/null/x"}
+    quick = ["-o", "training={iterations: 1}", "-o", "checkpoint.best_by=null"]
+    run = tmp_path / "run"
+    done = cli("train", "-c", tiny_recipe, "--offline", "--output", run, *quick, env=environment)
+    assert done.returncode == 0, done.stderr
+    done = cli("export", "--checkpoint", run, "--output", tmp_path / "export", env=environment)
+    assert (done.returncode, done.stderr) == (0, "")

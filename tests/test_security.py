@@ -203,6 +203,45 @@ def test_no_link_inside_a_folder_of_pictures_is_followed_to_other_folders(tmp_pa
     assert len(load_image_set("folder", directory=tmp_path / "pictures", image_size=8)) == 1
 
 
+READERS = {  # who may open what is no file of a user, or does so elsewhere
+    ("runtime.py", "read_text"),  # of /proc and /sys
+    ("bench/process.py", "read_text"),  # of /proc
+    ("evaluation/two_processes.py", "read_text"),  # its own files, as is the next
+    ("evaluation/two_processes.py", "read_bytes"),
+    ("evaluation/two_processes.py", "load"),
+    ("metrics/features.py", "read_bytes"),  # of the package
+    ("data/mnist.py", "open"),  # of the package
+    ("convert/untrusted_pickle.py", "open"),  # a process of its own, with limits
+    ("convert/porting.py", "load"),  # of a file that is open already, as is the next
+    ("metrics/feature_cache.py", "safe_open"),
+    ("convert/trusted_pickle.py", "load_file"),  # what that process wrote
+    ("data/pictures.py", "open"),  # by Pillow, which is given a regular file
+    ("metrics/features.py", "open"),  # a kind of network, which is no file
+}
+READING = {"read_bytes", "read_text", "open", "load_file", "safe_open"}
+
+
+def test_files_are_opened_by_one_door_which_waits_for_no_pipe_and_no_giant():
+    """See storage/files.py; what is opened to be written is new, in scratch."""
+    found = set()
+    for path in sorted((ROOT / "ppgan_zoo").rglob("*.py")):
+        name = str(path.relative_to(ROOT / "ppgan_zoo"))
+        if name.startswith(("storage/files.py", "storage/scratch.py")):
+            continue
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if not isinstance(node, ast.Call):
+                continue
+            called = getattr(node.func, "attr", getattr(node.func, "id", ""))
+            of = getattr(getattr(node.func, "value", None), "id", "")
+            modes = [value.value for value in node.args if isinstance(value, ast.Constant)]
+            written = any(str(mode).startswith(("x", "w")) for mode in modes)
+            if called in READING and not written and of not in ("webbrowser", "os"):
+                found.add((name, called))
+            if called == "load" and of == "np":
+                found.add((name, called))
+    assert found == READERS
+
+
 def test_the_operators_of_the_list_compute_and_are_known_to_paddle():
     """Refused ones are in tests/malformed/program_cases.py; what models need, test_export.py."""
     import re

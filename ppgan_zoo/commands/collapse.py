@@ -66,7 +66,7 @@ def _run(options: argparse.Namespace) -> int:
     runtime.start(options.device)
     from ppgan_zoo.collapse import report
     from ppgan_zoo.collapse.setting import run_setting
-    from ppgan_zoo.storage.files import write_atomically
+    from ppgan_zoo.storage.files import atomic_folder
 
     test = _open_test(recipe, options)
     table = options.format == "table"
@@ -81,9 +81,9 @@ def _run(options: argparse.Namespace) -> int:
     document = json.dumps(result.to_json(), indent=2, allow_nan=False)
     say(*(report.table_foot(result) if table else document).split("\n"))
     if folder is not None:
-        folder.mkdir(parents=True, exist_ok=True)
-        write_atomically(folder / "result.json", document + "\n")
-        write_atomically(folder / "samples.png", report.picture(result))
+        with atomic_folder(folder) as made:
+            (made / "result.json").write_text(document + "\n", encoding="utf-8")
+            (made / "samples.png").write_bytes(report.picture(result))
         if table:
             say(str(folder / "result.json"), str(folder / "samples.png"))
     return 0

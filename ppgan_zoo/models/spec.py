@@ -34,7 +34,8 @@ class GanSpec:
             ``[N, C, H, W]`` inside `image_range`. Its constructor takes keyword-only,
             annotated arguments with defaults, and its instances have the attributes
             ``latent_dim: int`` and ``image_shape: tuple[int, int, int]``.
-        discriminator: A ``paddle.nn.Layer`` class, images to logits ``[N, 1]`` or to a
+        discriminator: A ``paddle.nn.Layer`` class, images to logits ``[N, 1]``, or
+            ``[N, P]`` of P patches, or to a
             :class:`ppgan_zoo.models.gan.Judgement`.
         paper: Where it was published: authors, year, title.
         other_nets: Further nets by name, such as an encoder: classes like the two above,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import shutil
 import signal
 import threading
 from collections.abc import Callable, Iterator
@@ -19,8 +18,8 @@ from ppgan_zoo.search.plan import Run, Search
 from ppgan_zoo.search.results import Result, SearchDirectory
 from ppgan_zoo.search.running import Conditions, Runner, complete, is_done
 from ppgan_zoo.search.summary import as_json, report, table
-from ppgan_zoo.storage.files import to_json, write_atomically
-from ppgan_zoo.storage.run_directory import RunDirectory
+from ppgan_zoo.storage.files import read_regular, to_json, write_atomically
+from ppgan_zoo.storage.run_lock import locked
 
 
 def run_search(
@@ -48,8 +47,11 @@ def run_search(
             any run; or that not one run could be measured.
     """
     directory = SearchDirectory(output)
-    _make(directory)
-    with RunDirectory(output).lock():
+    directory.check()
+    with os_errors(ConfigError, f"--output {output}: cannot be made"):
+        output.mkdir(parents=True, exist_ok=True)
+    with locked(output):
+        directory.check()
         results = directory.results(search)
         missing = [
             run
@@ -57,7 +59,8 @@ def run_search(
             if not is_done(results.get(run), search, retry_failed=retry_failed)
         ]
         check(search, missing, conditions)
-        shutil.copyfile(search.path, output / "search.yml")
+        directory.begin()
+        write_atomically(output / "search.yml", read_regular(search.path))
         notify(
             f"{len(search.runs)} runs, {len(search.runs) - len(missing)} done; the others train "
             f"for at most {len(missing) * search.file.minutes / conditions.jobs:g} minutes in all"
@@ -132,15 +135,6 @@ def check(search: Search, runs: list[Run], conditions: Conditions) -> None:
         loaded[data] = job.images
         if job.evaluator is not None:
             _ = job.evaluator.real  # cached now, so that no run's minutes go by on it
-
-
-def _make(directory: SearchDirectory) -> None:
-    path = directory.path
-    known = (path / "search.yml").is_file() or directory.runs.is_dir()
-    if path.exists() and not known and (not path.is_dir() or any(path.iterdir())):
-        raise ConfigError(f"--output {path}: is not empty and holds no search; give another one")
-    with os_errors(ConfigError, f"--output {path}: cannot be made"):
-        directory.runs.mkdir(parents=True, exist_ok=True)
 
 
 @contextlib.contextmanager

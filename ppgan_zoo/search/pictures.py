@@ -13,6 +13,7 @@ from ppgan_zoo.errors import CheckpointError
 from ppgan_zoo.search.plan import Run, Search
 from ppgan_zoo.search.results import Result, SearchDirectory
 from ppgan_zoo.search.summary import floor_of, summarise
+from ppgan_zoo.storage.files import atomic_file
 from ppgan_zoo.storage.pictures import BACKGROUND, image_grid, save_png
 from ppgan_zoo.terminal import printable
 
@@ -61,7 +62,8 @@ def plot_fid(search: Search, results: Mapping[Run, Result], path: Path) -> None:
     axes.set_title(f"{name}: FID against minutes, a point for each run")
     axes.grid(alpha=0.3)
     figure.legend(loc="outside right upper", fontsize="small")
-    figure.savefig(path, format="png")
+    with atomic_file(path) as file:
+        figure.savefig(file, format="png")
 
 
 def _scale_by_logarithm(axes: Axes) -> None:

@@ -224,6 +224,27 @@ def _with_parents(target: Path) -> Iterator[None]:
 
 
 @contextlib.contextmanager
+def by_plain_path(folder: Path) -> Iterator[Path]:
+    """Yield a path to a folder that any program takes, such as one that knows UTF-8 alone.
+
+    It is the folder's own unless that has bytes that are no text.
+
+    Raises:
+        OSError: There is no such folder.
+    """
+    try:
+        str(folder).encode()
+    except UnicodeEncodeError:
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            yield Path(f"/proc/self/fd/{descriptor}")
+        finally:
+            os.close(descriptor)
+    else:
+        yield folder
+
+
+@contextlib.contextmanager
 def _naming(path: Path) -> Iterator[None]:
     """Name `path` in an error that names no file, as that of a failed write does not."""
     try:

@@ -32,7 +32,7 @@ NAME = "VisualDL records"
 RECORDS_NAME = "vdlrecords.0000000000.log"
 
 _HEADER_BYTES = 8  # each record is its length, little-endian, then a protobuf message
-RETRY_SECONDS = 1.0  # between two tries to open the file
+RETRY_SECONDS = 10.0  # between two tries to open the file, for which visualdl is imported
 _STEPLESS = ("meta_data", "hparam")  # VisualDL gives them a step, but it means nothing
 
 logger = logging.getLogger(__name__)
