@@ -239,6 +239,7 @@ MODELS: Registry[GanSpec] = Registry(
             "acgan",
             "infogan",
             "began",
+            "bigan",
         )
     },
 )
@@ -278,6 +279,7 @@ TERMS: Registry[Term] = Registry(
         "lecam": "ppgan_zoo.game.lecam:LECAM",
         "reconstruction": "ppgan_zoo.game.reconstruction:RECONSTRUCTION",
         "auxiliary_classifier": "ppgan_zoo.game.auxiliary_classifier:AUXILIARY_CLASSIFIER",
+        "bidirectional": "ppgan_zoo.game.bidirectional:BIDIRECTIONAL",
         "boundary_equilibrium": "ppgan_zoo.game.boundary_equilibrium:BOUNDARY_EQUILIBRIUM",
         "mutual_information": "ppgan_zoo.game.mutual_information:MUTUAL_INFORMATION",
     },
