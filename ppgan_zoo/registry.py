@@ -237,6 +237,7 @@ MODELS: Registry[GanSpec] = Registry(
             "cgan",
             "acgan",
             "infogan",
+            "stylegan2",
         )
     },
 )
@@ -274,6 +275,7 @@ TERMS: Registry[Term] = Registry(
         "lecam": "ppgan_zoo.game.lecam:LECAM",
         "auxiliary_classifier": "ppgan_zoo.game.auxiliary_classifier:AUXILIARY_CLASSIFIER",
         "mutual_information": "ppgan_zoo.game.mutual_information:MUTUAL_INFORMATION",
+        "path_length": "ppgan_zoo.game.path_length:PATH_LENGTH",
     },
 )
 

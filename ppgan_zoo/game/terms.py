@@ -124,10 +124,11 @@ class Term:
         every_steps: 1 adds it to the loss of each update. Above, it has an update of its own
             in iterations divisible by this, with as many times its weight, so that it pulls
             as hard (lazy regularisation, Karras et al. 2020, appendix B).
-        of_gradient: Whether it is of D's gradient, and so needs D's double gradient.
+        of_gradient: Whether it is of the gradient of its net, and so needs a double gradient.
         of_single_images: Whether its paper rules out a D with batch norm, in which the
             gradient at one image depends on the whole batch.
         needs: Names of :attr:`Judgement.extras` that D must answer with.
+        calls: Names of methods beside ``forward`` that it calls, and that G must have.
         arguments: Set by :meth:`having`; the function gets them.
     """
 
@@ -140,6 +141,7 @@ class Term:
     of_gradient: bool = False
     of_single_images: bool = False
     needs: tuple[str, ...] = ()
+    calls: tuple[str, ...] = ()
     arguments: tuple[tuple[str, Any], ...] = ()
 
     def having(self, weight: Value | None = None, every_steps: int = 1, **arguments: Any) -> Term:
