@@ -240,6 +240,7 @@ MODELS: Registry[GanSpec] = Registry(
             "infogan",
             "began",
             "bigan",
+            "stylegan2",
         )
     },
 )
@@ -282,6 +283,7 @@ TERMS: Registry[Term] = Registry(
         "bidirectional": "ppgan_zoo.game.bidirectional:BIDIRECTIONAL",
         "boundary_equilibrium": "ppgan_zoo.game.boundary_equilibrium:BOUNDARY_EQUILIBRIUM",
         "mutual_information": "ppgan_zoo.game.mutual_information:MUTUAL_INFORMATION",
+        "path_length": "ppgan_zoo.game.path_length:PATH_LENGTH",
     },
 )
 
