@@ -29,6 +29,7 @@ COMMANDS = (
     "sample",
     "evaluate",
     "search",
+    "stability",
     "export",
     "bench",
     "convert",

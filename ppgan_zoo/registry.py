@@ -221,6 +221,7 @@ MODELS: Registry[GanSpec] = Registry(
             "dcgan_fashion",
             "dcgan_dropout",
             "dcgan_keras",
+            "r3gan",
             "wgan_gp",
             "wgan_gp_resnet",
             "sngan",

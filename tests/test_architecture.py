@@ -20,9 +20,9 @@ PACKAGE = ROOT / "ppgan_zoo"
 # lines above its own. Root modules are the lowest line, but for the doors that open on all.
 ORDER = (
     ("errors", "registry", "runtime", "__init__"),
+    ("storage",),
     ("recipe",),
     ("ops",),
-    ("storage",),
     ("data",),
     ("models",),
     ("game",),
@@ -33,7 +33,7 @@ ORDER = (
     ("callbacks",),
     ("evaluation",),
     ("run",),
-    ("bench", "search", "collapse"),
+    ("bench", "search", "collapse", "stability"),
     ("commands",),
     ("cli", "__main__", "testing"),
 )

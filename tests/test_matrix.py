@@ -1,4 +1,10 @@
-"""Every registered model x every objective x every constraint: it trains and it resumes."""
+"""Every registered model x every objective x every constraint: it trains and it resumes.
+
+Each model is tried with every objective, and with every constraint under its own objective;
+all three together are tried of one model here, and of the others by ``make slow``.
+"""
+
+from itertools import product
 
 import numpy as np
 import paddle
@@ -62,13 +68,23 @@ def weights(net):
     }
 
 
-@pytest.mark.parametrize("constraint", CONSTRAINTS)
-@pytest.mark.parametrize("objective", OBJECTIVES.names())
-@pytest.mark.parametrize("model", ppgan_zoo.list_models())
+def cases():
+    for model, objective, constraint in product(
+        ppgan_zoo.list_models(), OBJECTIVES.names(), CONSTRAINTS
+    ):
+        one_differs = constraint == "none" or objective == MODELS.get(model).objective
+        quick = model == "gan_mlp" or one_differs
+        yield pytest.param(model, objective, constraint, marks=() if quick else pytest.mark.slow)
+
+
+@pytest.mark.parametrize(("model", "objective", "constraint"), cases())
 def test_it_trains_and_resumes_bit_for_bit(model, objective, constraint):
     try:
         trainer = tiny_trainer(model, objective, constraint, seed=1)
     except ConfigError as refusal:
+        if constraint == "spectral_norm":  # some residual blocks begin at zero
+            assert model == "r3gan" and "begins at zero" in str(refusal)
+            return
         if constraint == "weight_clip" and "spectral norm" in str(refusal):
             assert has_spectral_norm(ppgan_zoo.create(model).discriminator)  # of its own
             return

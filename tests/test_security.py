@@ -54,6 +54,10 @@ ALLOWED = {
     ("bench/driver.py", "subprocess"): "starts this package in other processes; a list, no shell",
     ("tools/faults.py", "os.fork"): "kills what it forks; it is there for that",
     ("tools/faults.py", "subprocess"): "starts the zoo's own command; a list, no shell",
+    (
+        "stability/driver.py",
+        "subprocess",
+    ): "starts this package in other processes; a list, no shell",
     ("search/running.py", "subprocess"): "starts this package's own commands; a list, no shell",
     ("data/download.py", "urllib.request.urlopen"): "the official sets, by SHA-256 and size",
 }
@@ -103,6 +107,19 @@ def forbidden_in(source):
         elif isinstance(node, ast.keyword) and node.arg in ("shell", "allow_pickle"):
             found.add(f"{node.arg}=...")
     return found
+
+
+def test_every_picture_is_opened_with_a_list_of_formats():
+    """Without one, Pillow tries PostScript too, and starts Ghostscript for it."""
+    opened = [
+        (path.name, node)
+        for path in SOURCES
+        for node in ast.walk(ast.parse(path.read_bytes()))
+        if isinstance(node, ast.Call) and ast.unparse(node.func).endswith("Image.open")
+    ]
+    assert [name for name, _ in opened] == ["pictures.py"]
+    for _, node in opened:
+        assert "formats" in {keyword.arg for keyword in node.keywords}
 
 
 PREFIXES = ("os.exec", "os.spawn")

@@ -28,6 +28,7 @@ from ppgan_zoo.cli import main as command_line
 from ppgan_zoo.errors import CheckpointError
 from ppgan_zoo.storage.checkpoint import open_checkpoint
 from ppgan_zoo.storage.retention import checkpoint_folders
+from ppgan_zoo.storage.scratch import PREFIX
 
 # Dropout, shuffling, EMA, lazy and remembering penalties, schedules, the best by a figure.
 COMMON = """\
@@ -240,7 +241,7 @@ def number(checkpoints: Sequence[Path]) -> int:
 
 def scratch(run: Path) -> set[str]:
     """Return the names of the checkpoints that are being written, or were at a kill."""
-    return {path.name for path in (run / "checkpoints").glob(".step-*")}
+    return {path.parent.name for path in (run / "checkpoints").glob(f"{PREFIX}*/new")}
 
 
 def digest(path: Path) -> str | None:

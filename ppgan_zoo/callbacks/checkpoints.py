@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import math
 from collections.abc import Callable, Mapping
@@ -9,13 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from ppgan_zoo.callbacks.finite import FiniteCheck, NonFinite, NonFiniteError
-from ppgan_zoo.errors import TrainingError
+from ppgan_zoo.errors import CheckpointError, TrainingError
 from ppgan_zoo.storage.checkpoint import save_checkpoint
 from ppgan_zoo.storage.retention import (
     list_checkpoints,
     prune_checkpoints,
     read_best,
     remember_best,
+    remember_good,
     remove_abandoned,
 )
 from ppgan_zoo.storage.tolerance import reason
@@ -38,6 +40,7 @@ class CheckpointSaver(Callback):
         figure: The figure; None to keep no best.
         logger: Gets a line for each new best.
         finite: Looks at the state before it is saved; None for no look.
+        owned: Called before each save; raises if the folder is another run's by now.
         go_on: Whether training goes on where a checkpoint cannot be written. The last one
             of a run must be written all the same.
         good_until: Returns the iteration up to which the run was healthy: the last checkpoint
@@ -59,6 +62,7 @@ class CheckpointSaver(Callback):
         figure: Figure | None,
         logger: logging.Logger,
         finite: FiniteCheck | None = None,
+        owned: Callable[[], None] = lambda: None,
         go_on: bool = False,
         good_until: Callable[[], int | None] | None = None,
     ) -> None:
@@ -70,6 +74,7 @@ class CheckpointSaver(Callback):
         self.figure = figure
         self.logger = logger
         self.finite = finite
+        self.owned = owned
         self.go_on = go_on
         self.good_until = good_until
         self.best: float | None = None
@@ -78,7 +83,7 @@ class CheckpointSaver(Callback):
     def on_train_begin(self, trainer: Trainer) -> None:
         """Look up the best so far of a resumed run, and forget what it abandons."""
         self.saved_at = trainer.iteration if trainer.iteration else -1
-        remove_abandoned(self.folder, trainer.iteration)
+        remove_abandoned(self.folder, trainer.iteration, self.logger.warning)
         # From the checkpoints themselves: a kill may have come before best.json was written.
         known = [
             (float(found.manifest[self.figure_name]), found.iteration, found)
@@ -125,6 +130,7 @@ class CheckpointSaver(Callback):
             self.logger.warning("%s; training goes on", line)
 
     def _write(self, trainer: Trainer, state: Mapping[str, Any], facts: dict[str, Any]) -> None:
+        self.owned()
         self.folder.stat()  # one that was taken away with its run is not made anew
         checkpoint = save_checkpoint(self.folder, state, trainer.iteration, self.model, **facts)
         self.saved_at = trainer.iteration
@@ -138,10 +144,16 @@ class CheckpointSaver(Callback):
                     trainer.iteration, self.figure_name, value,
                 )  # fmt: skip
         good_until = self.good_until() if self.good_until is not None else None
-        prune_checkpoints(self.folder, self.keep_last, trainer.iteration, good_until)
+        if good_until is not None:
+            remember_good(self.folder, good_until)
+        prune_checkpoints(
+            self.folder, self.keep_last, trainer.iteration, good_until, self.logger.warning
+        )
 
     def _what_failed(self, trainer: Trainer, error: OSError) -> str:
-        saved = list_checkpoints(self.folder)
+        saved = []
+        with contextlib.suppress(CheckpointError):  # one error is enough to tell
+            saved = list_checkpoints(self.folder)
         good = saved[-1].path if saved else "none"
         return (
             f"iteration {trainer.iteration}: checkpoint not saved: {reason(error)}; last good "

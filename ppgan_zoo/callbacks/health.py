@@ -115,6 +115,7 @@ class Health(Callback):
         stop_on: Names of troubles that end training.
         logger: Gets the lines.
         log: VisualDL log that gets the figures.
+        good_until: Of a resumed run, what was known of it before.
 
     Attributes:
         stopped_by: Name of the trouble that ended training, or None.
@@ -131,6 +132,7 @@ class Health(Callback):
         stop_on: Collection[str] = (),
         logger: logging.Logger,
         log: VisualDLLog | None = None,
+        good_until: int | None = None,
     ) -> None:
         self.batches = batches
         self.images_per_update = images_per_update
@@ -142,7 +144,7 @@ class Health(Callback):
         self.logger = logger
         self.log = log
         self.stopped_by: str | None = None
-        self.good_until: int | None = None
+        self.good_until = good_until
         self._states = [_State(trouble) for trouble in TROUBLES]
 
     @property

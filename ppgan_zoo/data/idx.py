@@ -50,7 +50,7 @@ def read_idx(path: str | Path, *, max_bytes: int = MAX_BYTES) -> NDArray[np.uint
     path = Path(path)
     if not os.path.isfile(path):
         found = "not a regular file" if os.path.exists(path) else "no such file"
-        raise DataError(f"{path}: {found}; give the path of an IDX file (raw or .gz)")
+        raise DataError(f"{path}: {found}; put an IDX file (raw or .gz) there")
     try:
         with path.open("rb") as stream:
             return read_idx_stream(stream, str(path), max_bytes=max_bytes)

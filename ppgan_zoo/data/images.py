@@ -181,7 +181,8 @@ def picture_to_pixels(picture: Image.Image, image_size: int, channels: int) -> N
     """Convert a picture to grey or RGB, crop its central square and resize it (Lanczos).
 
     Args:
-        picture: Any 8-bit picture; transparency is dropped.
+        picture: Any 8-bit picture; its transparency is not looked at, see
+            :func:`ppgan_zoo.data.pictures.on_background`.
         image_size: Height and width of the result.
         channels: 1 (grey) or 3 (RGB).
 

@@ -95,8 +95,9 @@ def _from_directory(name: str, directory: Path, split: str, source: str) -> Imag
     else:
         raise DataError(
             f"{directory}: {where} does not hold {name}: looked for {files.images.name} "
-            f"(or .gz) in {', '.join(str(folder) for folder in folders)}; "
-            "put it there, or leave the directory out to use the known places"
+            f"(or .gz, or with a dot before idx) in "
+            f"{', '.join(str(folder) for folder in folders)}; put it "
+            "there, or leave the directory out to use the known places"
         )
     images = _read_images(images_path)
     owner = _official_owner(idx_sha256(images))
@@ -185,11 +186,18 @@ def _home() -> Path | None:
 
 
 def _present(folder: Path, file: OfficialFile) -> Path | None:
-    """Return the path of a file in `folder`, raw or gzipped, or None."""
-    for path in (folder / file.name, folder / f"{file.name}.gz"):
-        if os.path.exists(path):  # Path.exists would raise where a folder is not readable
-            return path
-    return None
+    """Return the path of a file in `folder`, raw or gzipped, or None.
+
+    Unpackers and well-known copies of MNIST write a dot before ``idx``, or put each file into
+    a folder of its own name.
+    """
+    dotted = file.name.replace("-idx", ".idx")
+    names = [f"{name}{end}" for name in (file.name, dotted) for end in ("", ".gz")]
+    nested = [os.path.join(parent, name) for parent in names for name in names]
+    # Path.exists would raise where a folder is not readable.
+    found = [folder / name for name in (*names, *nested) if os.path.exists(folder / name)]
+    files = [path for path in found if os.path.isfile(path)]
+    return next(iter([*files, *found]), None)  # what is no file is refused where it is read
 
 
 def _read_images(path: Path) -> _Pixels:

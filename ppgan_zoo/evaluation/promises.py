@@ -22,7 +22,7 @@ from ppgan_zoo.evaluation.two_processes import trained_in_two
 from ppgan_zoo.export.exporter import export
 from ppgan_zoo.models.gan import Gan
 from ppgan_zoo.models.latent import Code
-from ppgan_zoo.models.nets import acts_row_by_row, generate
+from ppgan_zoo.models.nets import acts_row_by_row, generate, with_moved_weights
 from ppgan_zoo.models.spec import constructor_arguments
 from ppgan_zoo.registry import MODELS, TERMS
 from ppgan_zoo.storage.checkpoint import Arrays, save_checkpoint
@@ -73,9 +73,12 @@ def shapes(subject: Subject) -> None:
 
 
 def image_range(subject: Subject) -> str:
-    """Images lie within the range that the spec declares."""
+    """Images lie within the range that the spec declares, unless it says that they may not."""
     low, high = subject.gan.image_range
     images = _images(subject.gan, subject.code)
+    if subject.spec.unbounded:
+        _expect(np.isfinite(images).all(), "generator gives pixels of inf or NaN")
+        return f"{images.min():.2f} to {images.max():.2f}, clipped to {low:g} to {high:g}"
     _expect(
         images.min() >= low and images.max() <= high,  # False for NaN too
         f"generator gives pixels from {images.min()} to {images.max()}, outside of the declared "
@@ -237,7 +240,9 @@ def labels_matter(subject: Subject) -> str:
 
 def _expect_gradients(subject: Subject, nets: Iterable[str], reason: str) -> None:
     """Every weight of `nets` gets one, finite and not all zeros; then drop them all again."""
-    trainer = subject.trainer
+    # Off zero, where a residual block may begin: nothing before a weight of zero gets a gradient.
+    moved = {name: with_moved_weights(net) for name, net in subject.build().nets.items()}
+    trainer = subject.trainer_of(Gan(subject.spec, **moved))
     for net in nets:
         loss = _loss_of(trainer, net, subject)
         loss.backward()

@@ -18,8 +18,7 @@ from ppgan_zoo.models.facts import find_class
 from ppgan_zoo.models.latent import Code, Latent, labels_in_turn
 from ppgan_zoo.models.nets import BATCH_SIZE, generate
 from ppgan_zoo.models.restore import find_checkpoint, load_generator, weights_name
-from ppgan_zoo.storage.checkpoint import MANIFEST
-from ppgan_zoo.storage.files import sha256_file
+from ppgan_zoo.storage.files import absolute, atomic_file, sha256_file
 from ppgan_zoo.storage.pictures import image_grid, save_png
 
 
@@ -104,6 +103,7 @@ def open_sampler(path: Path, *, best: bool = False, ema: bool | None = None) -> 
         ExportError: A damaged exported model.
         ConfigError: `best` asked of an exported model, or weights that it was not made from.
     """
+    path = absolute(path)
     if os.path.isfile(path / MODEL_FILE):
         if best:
             raise ConfigError(f"{path}: --best is for runs; an exported model is one checkpoint's")
@@ -116,7 +116,7 @@ def open_sampler(path: Path, *, best: bool = False, ema: bool | None = None) -> 
         "model": facts.name,
         "iteration": checkpoint.iteration,
         "weights": weights_name(checkpoint, ema),
-        "sha256": sha256_file(checkpoint.path / MANIFEST),
+        "sha256": checkpoint.sha256,
     }
     return Sampler(
         facts.latent,
@@ -171,7 +171,8 @@ def write_images(images: NDArray[np.uint8], path: Path, columns: int | None = No
     with os_errors(ConfigError, f"--output {path}: cannot be written"):
         path.parent.mkdir(parents=True, exist_ok=True)
         if path.suffix == ".npy":
-            np.save(path, images, allow_pickle=False)
+            with atomic_file(path) as file:
+                np.save(file, images, allow_pickle=False)
         elif path.suffix == ".png":
             save_png(path, image_grid(images, columns=columns or max(1, round(len(images) ** 0.5))))
         else:

@@ -129,7 +129,7 @@ class Game:
     ) -> tuple[Tensor, Scalars]:
         """Return G's loss and what to log; only relativistic objectives look at `real`."""
         of_real: Judgement | None = None
-        if self.objective.relativistic or self.terms.of("generator"):
+        if self.shows_reals_to_generator:
             real = self.show(real, moment)
         if self.objective.relativistic:
             of_real = gan.judge(real.images, real.labels)
@@ -180,6 +180,17 @@ class Game:
         fake = self.show(Batch(images, code.labels), moment)
         real = self.show(real, moment)
         return self.terms.add_to(None, due, self._inputs(gan, real, fake, moment, code))
+
+    @property
+    def shows_reals_to_generator(self) -> bool:
+        """Whether G's loss depends on real images; that of a class of its own may."""
+        return bool(
+            self.objective.relativistic or self.terms.of("generator") or self.has_own_losses()
+        )
+
+    def beside(self, real: Batch, code: Code) -> Code:
+        """Return a code as it goes with real images: in a paired game, with their labels."""
+        return Code(code.z, real.labels) if self.objective.paired else code
 
     def show(self, batch: Batch, moment: Moment) -> Batch:
         """Return a batch as D sees it."""

@@ -56,6 +56,8 @@ class Objective:
             is None unless `relativistic`.
         smoothable: Whether it has targets that label smoothing can move.
         relativistic: Whether G's loss needs D's logits of real images too.
+        paired: Whether it compares each real image with the fake one in the same place, which
+            then has the same label.
         probability: Whether ``sigmoid(logit)`` is D's probability of "real"; if not, the
             logit itself is D's score.
         of_critic: Whether D is a critic, of bounded slope and trained to its best: nothing
@@ -70,6 +72,7 @@ class Objective:
     halves: tuple[Half, Half] | None = None
     smoothable: bool = False
     relativistic: bool = False
+    paired: bool = False
     probability: bool = False
     of_critic: bool = False
     takes_bounded_output: bool = False
@@ -221,4 +224,5 @@ RELATIVISTIC_PAIRING = Objective(
     discriminator_loss=_relativistic_pairing_d,
     generator_loss=_relativistic_pairing_g,
     relativistic=True,
+    paired=True,
 )

@@ -122,7 +122,7 @@ def acts_row_by_row(net: nn.Layer, *rows: Tensor | None) -> bool:
     given = [row for row in rows if row is not None]
     random_state = paddle.get_rng_state()
     try:
-        twin = _with_moved_weights(net)
+        twin = with_moved_weights(net)
         before = layer_arrays(twin)
         with paddle.no_grad():
             together = _first_output(twin(*given)).numpy()
@@ -138,8 +138,8 @@ def acts_row_by_row(net: nn.Layer, *rows: Tensor | None) -> bool:
     )
 
 
-def _with_moved_weights(net: nn.Layer) -> nn.Layer:
-    """Return a copy of `net` with a little noise on every weight that learns."""
+def with_moved_weights(net: nn.Layer) -> nn.Layer:
+    """Return a copy of `net` with a little noise, always the same, on each weight that learns."""
     twin = copy.deepcopy(net)
     rng = np.random.default_rng(0)
     for parameter in trainable_parameters(twin):

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
 from paddle import nn
@@ -11,21 +14,31 @@ from ppgan_zoo.data.sources import print_to_stderr
 from ppgan_zoo.errors import CheckpointError, ConfigError
 from ppgan_zoo.models.facts import ModelFacts, build_model
 from ppgan_zoo.models.weights import load_arrays
-from ppgan_zoo.storage.checkpoint import MANIFEST, Checkpoint, open_checkpoint
+from ppgan_zoo.storage.checkpoint import (
+    MANIFEST,
+    Arrays,
+    Checkpoint,
+    GoneError,
+    open_checkpoint,
+)
+from ppgan_zoo.storage.files import absolute
 from ppgan_zoo.storage.pickles import refuse_pickle
-from ppgan_zoo.storage.retention import newest_valid_checkpoint, read_best
+from ppgan_zoo.storage.retention import LOOKS, load_newest, read_best
 from ppgan_zoo.storage.run_directory import RunDirectory
 
 
 def find_checkpoint(path: Path, *, best: bool = False) -> Checkpoint:
     """Return the checkpoint that a path means: itself, or one of a run.
 
+    Its generator has been read, so that a run which is being trained may delete it.
+
     Raises:
         CheckpointError: There is none.
     """
     refuse_pickle(path)
+    path = absolute(path)
     if os.path.isfile(path / MANIFEST):
-        return open_checkpoint(path)
+        return _held(open_checkpoint(path))
     run = RunDirectory(path)
     if not os.path.isdir(run.checkpoints):
         raise CheckpointError(
@@ -33,11 +46,23 @@ def find_checkpoint(path: Path, *, best: bool = False) -> Checkpoint:
             "exported model (no model.yml)"
         )
     if not best:
-        return newest_valid_checkpoint(run.checkpoints, notify=print_to_stderr)
-    chosen = read_best(run.checkpoints)
-    if chosen is None:
-        raise CheckpointError(f"{path}: has no best checkpoint (checkpoint.best_by was null)")
-    return open_checkpoint(run.checkpoints / Path(chosen["checkpoint"]).name)
+        checkpoint, arrays = load_newest(run.checkpoints, notify=print_to_stderr)
+        return _held(checkpoint, arrays)
+    for _ in range(LOOKS):
+        chosen = read_best(run.checkpoints)
+        if chosen is None:
+            raise CheckpointError(f"{path}: has no best checkpoint (checkpoint.best_by was null)")
+        best_path = run.checkpoints / Path(chosen["checkpoint"]).name
+        with contextlib.suppress(GoneError):  # another one may be the best by now
+            return _held(open_checkpoint(best_path))
+    raise CheckpointError(f"{best_path}: the best checkpoint is not there; leave out --best")
+
+
+def _held(checkpoint: Checkpoint, arrays: Mapping[str, Arrays] | None = None) -> Checkpoint:
+    """Return the checkpoint with the arrays of its generator, so that it may be deleted."""
+    wanted = [name for name in ("generator", "ema") if checkpoint.has(name)]
+    held = {name: checkpoint.arrays(name) if arrays is None else arrays[name] for name in wanted}
+    return dataclasses.replace(checkpoint, held=held)
 
 
 def load_generator(

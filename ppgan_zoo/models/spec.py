@@ -41,6 +41,8 @@ class GanSpec:
         objective: Name of the objective used when a recipe gives none.
         image_range: Lowest and highest pixel value of the generator's images; the
             data are scaled to the same range.
+        unbounded: Whether G's pixels may lie outside `image_range`, as without a tanh at its
+            end; they are clipped to it where they are shown, saved or measured.
         latent_prior: Prior of z used when a recipe gives none.
     """
 
@@ -56,6 +58,7 @@ class GanSpec:
     objective: str = "non_saturating"
     image_range: tuple[float, float] = (-1.0, 1.0)
     latent_prior: str = "normal"
+    unbounded: bool = False
 
     @property
     def nets(self) -> dict[str, type]:

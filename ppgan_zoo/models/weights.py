@@ -11,7 +11,7 @@ import numpy as np
 import paddle
 from paddle import nn
 
-from ppgan_zoo.errors import CheckpointError
+from ppgan_zoo.errors import CheckpointError, ConfigError
 from ppgan_zoo.storage.checkpoint import Arrays
 
 NORMALISED = (
@@ -110,16 +110,31 @@ def spectral_norm(
         leave_out: Classes of layers that keep their weights as they are.
         power_iterations: How many to do at once. The estimate of a new net is of two random
             vectors: without any, what it does in eval mode before training says nothing.
+
+    Raises:
+        ConfigError: A weight is zero, as those are with which some residual blocks begin.
     """
+    parts = {
+        name: part
+        for name, part in layer.named_sublayers(include_self=True)
+        if isinstance(part, NORMALISED)
+        and not isinstance(part, leave_out)
+        # Not one that has it, or is built without values, to learn its size alone.
+        and "weight_orig" not in part._parameters
+        and part.weight._is_initialized()
+    }
+    for name, part in parts.items():
+        if not part.weight.abs().max().item():
+            raise ConfigError(
+                f"constraints.spectral_norm: {name}.weight of {type(layer).__name__} begins at "
+                "zero, and has no norm that it could be divided by; leave spectral_norm out"
+            )
     # nn.utils.spectral_norm, never nn.SpectralNorm: that one does not iterate at all.
-    for part in layer.sublayers(include_self=True):
-        if isinstance(part, NORMALISED) and not isinstance(part, leave_out):
-            if "weight_orig" in part._parameters or not part.weight._is_initialized():
-                continue  # has it, or is built without values, to learn its size alone
-            nn.utils.spectral_norm(part)
-            (hook,) = list(part._forward_pre_hooks.values())[-1:]
-            for _ in range(power_iterations):
-                hook.compute_weight(part, do_power_iteration=True)
+    for part in parts.values():
+        nn.utils.spectral_norm(part)
+        (hook,) = list(part._forward_pre_hooks.values())[-1:]
+        for _ in range(power_iterations):
+            hook.compute_weight(part, do_power_iteration=True)
 
 
 def has_spectral_norm(layer: nn.Layer) -> bool:

@@ -70,8 +70,8 @@ class Recipe(Section):
 
     @property
     def images_per_step(self) -> int:
-        """Real images of one iteration: those of all its updates of D."""
-        return self.data.batch_size * self.training.discriminator_steps
+        """Real images of one iteration: those of all its updates that have their own."""
+        return self.data.batch_size * self.training.batches_per_step
 
     def to_yaml(self) -> str:
         """Return the recipe as YAML, which is read back to an equal one."""

@@ -57,15 +57,16 @@ class Schedule(Section, Generic[Number]):
 class LearningRateSchedule(Section):
     """The learning rate over the iterations.
 
-    ``constant``; ``linear`` (from iteration `start` down to `final` times the rate at the
-    end of training); ``cosine`` (down to `final` times the rate); ``inverse_time`` (the
-    rate over ``1 + decay * iteration``); ``steps`` (multiplied by `factor` at each of the
-    iterations `at_steps`).
+    ``constant``; ``linear`` (from iteration `start` down to `final` times the rate at
+    `until_step`, None for the end of training); ``cosine`` (likewise, from the first one on);
+    ``inverse_time`` (the rate over ``1 + decay * iteration``); ``steps`` (multiplied by
+    `factor` at each of the iterations `at_steps`).
     """
 
     name: Literal["constant", "linear", "cosine", "inverse_time", "steps"] = "constant"
     start: Annotated[int, Field(ge=0)] | None = None
     final: Share | None = None
+    until_step: Annotated[int, Field(ge=1, le=2**31 - 1)] | None = None
     decay: Annotated[float, Field(gt=0.0, le=1.0, allow_inf_nan=False)] | None = None
     at_steps: Milestones = ()
     factor: Annotated[float, Field(gt=0.0, le=1.0, allow_inf_nan=False)] | None = None
@@ -74,14 +75,19 @@ class LearningRateSchedule(Section):
     def _keys_of_this_schedule(self) -> LearningRateSchedule:
         takes: dict[str, set[str]] = {
             "constant": set(),
-            "linear": {"start", "final"},
-            "cosine": {"final"},
+            "linear": {"start", "final", "until_step"},
+            "cosine": {"final", "until_step"},
             "inverse_time": {"decay"},
             "steps": {"at_steps", "factor"},
         }
-        needed = takes[self.name] - {"start", "final"}
+        needed = takes[self.name] - {"start", "final", "until_step"}
         given = {key for key, value in self if key != "name" and value not in (None, ())}
         check_keys(f"schedule {self.name}", given, takes[self.name], needed)
+        if self.until_step is not None and self.until_step <= (self.start or 0):
+            raise ValueError(
+                f"until_step: found {self.until_step}; it must come after start, which is "
+                f"{self.start}"
+            )
         _check_ascending(self.at_steps)
         return self
 

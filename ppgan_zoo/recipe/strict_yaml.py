@@ -17,6 +17,7 @@ from typing import Any
 import yaml
 
 from ppgan_zoo.errors import ConfigError, os_errors
+from ppgan_zoo.storage.files import read_regular
 
 MAX_BYTES = 1 << 16  # PyYAML reads some 100 kB a second
 MAX_DEPTH = 20
@@ -101,10 +102,8 @@ def read_yaml(path: Path) -> Document:
     Raises:
         ConfigError: It is missing, too large, not UTF-8, or not such YAML.
     """
-    with os_errors(ConfigError, f"{path}: cannot be read"), path.open("rb") as file:
-        raw = file.read(MAX_BYTES + 1)
-    if len(raw) > MAX_BYTES:
-        raise ConfigError(f"{path}: larger than {MAX_BYTES} bytes; is it a recipe at all?")
+    with os_errors(ConfigError, f"{path}: cannot be read"):
+        raw = read_regular(path, MAX_BYTES)
     try:
         text = raw.decode("utf-8")
     except UnicodeDecodeError as error:

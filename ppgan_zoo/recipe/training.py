@@ -72,13 +72,16 @@ class Optimizers(Section):
 class Training(Section):
     """How long, and what one iteration is. Exactly one of `epochs` and `iterations`.
 
-    `accumulate_steps`: parts that a batch goes through the nets in, to save memory.
+    `fresh_reals`: G's updates have real images of their own, and not those of D's last update,
+    to be compared with. `accumulate_steps`: parts that a batch goes through the nets in, to
+    save memory.
     """
 
     epochs: Positive | None = None
     iterations: Positive | None = None
     discriminator_steps: Annotated[int, Field(ge=LEAST_COUNT, le=100)] = 1
     generator_steps: Annotated[int, Field(ge=LEAST_COUNT, le=100)] = 2
+    fresh_reals: bool = False
     first: Literal["discriminator", "generator"] = "discriminator"
     discriminator_batch: Literal["separate", "concatenated", "alternating"] = "separate"
     accumulate_steps: Annotated[int, Field(ge=LEAST_COUNT, le=1024)] = 1
@@ -91,6 +94,11 @@ class Training(Section):
                 "command line: -o training.epochs=null -o training.iterations=1000"
             )
         return self
+
+    @property
+    def batches_per_step(self) -> int:
+        """Batches of real images that one iteration takes."""
+        return self.discriminator_steps + (self.generator_steps if self.fresh_reals else 0)
 
 
 _AVERAGE = Needs(

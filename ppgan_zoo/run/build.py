@@ -34,6 +34,7 @@ from ppgan_zoo.training.trainer import Trainer, own_arguments
 
 FIGURE_SAMPLES = 2000
 PICTURE_SHAPE = (3, 32, 32)  # of data whose shape depends on their images
+MOST_NAMED = 5  # of classes, in a line
 NETS: tuple[Net, ...] = ("generator", "discriminator")
 
 
@@ -102,6 +103,20 @@ def load_images(recipe: Recipe, split: str = "train", *, offline: bool) -> Image
     )
 
 
+def classes_without_images(images: ImageSet) -> list[str]:
+    """Return a line, if there are classes without an image, as ``data.limit`` may leave them."""
+    assert images.labels is not None
+    missing = sorted(set(range(images.num_classes)) - set(images.labels.tolist()))
+    if not missing:
+        return []
+    names = [str(label) if images.classes is None else images.classes[label] for label in missing]
+    more = ", ..." if len(names) > MOST_NAMED else ""
+    return [
+        f"data: {len(names)} of {images.num_classes} classes have no image: "
+        f"{', '.join(names[:MOST_NAMED])}{more}; raise data.limit, or leave them out"
+    ]
+
+
 def total_iterations(recipe: Recipe, steps_per_epoch: int) -> int:
     """Return how many iterations the recipe trains for."""
     if recipe.training.iterations is not None:
@@ -111,7 +126,7 @@ def total_iterations(recipe: Recipe, steps_per_epoch: int) -> int:
 
 
 def build_batches(recipe: Recipe, images: ImageSet, facts: ModelFacts) -> Batches:
-    """Return the batches: real images for every D update of an iteration.
+    """Return the batches: real images for every update of an iteration that has its own.
 
     Raises:
         ConfigError: The set is too small for one iteration.
@@ -119,9 +134,9 @@ def build_batches(recipe: Recipe, images: ImageSet, facts: ModelFacts) -> Batche
     size = recipe.images_per_step
     if size > len(images):
         raise ConfigError(
-            f"data.batch_size: {recipe.data.batch_size} times "
-            f"{recipe.training.discriminator_steps} discriminator_steps takes {size} images an "
-            f"iteration, and {images.name} has {len(images)} ({images.location}); lower one"
+            f"data.batch_size: {recipe.data.batch_size} for each of the "
+            f"{recipe.training.batches_per_step} updates that have their own takes {size} images "
+            f"an iteration, and {images.name} has {len(images)} ({images.location}); lower one"
         )
     return Batches(
         images,
@@ -160,6 +175,7 @@ def build_trainer(recipe: Recipe, gan: Gan, iterations: int) -> Trainer:
         shared_latent=recipe.latent.shared,
         generator_steps=recipe.training.generator_steps,
         discriminator_steps=recipe.training.discriminator_steps,
+        fresh_reals=recipe.training.fresh_reals,
         first=recipe.training.first,
         discriminator_batch=recipe.training.discriminator_batch,
         accumulate_steps=recipe.training.accumulate_steps,
@@ -176,6 +192,11 @@ def build_trainer(recipe: Recipe, gan: Gan, iterations: int) -> Trainer:
     )
     trainer.warnings += check_output(gan, trainer.game.objective, trainer.game.view.packing)
     trainer.warnings += keys_without_effect(recipe)
+    if recipe.training.fresh_reals and not trainer.game.shows_reals_to_generator:
+        trainer.warnings.append(
+            f"training.fresh_reals: has no effect on objective {trainer.game.objective.name}, "
+            "whose loss of G depends on no real image; leave it out"
+        )
     return trainer
 
 
@@ -295,6 +316,7 @@ def _build_optimizer(gan: Gan, net: Net, section: OptimizerSection) -> Optimizer
 def _build_rate(section: OptimizerSection, iterations: int) -> Schedule:
     rate, schedule = section.learning_rate, section.schedule
     final = schedule.final or 0.0
+    iterations = schedule.until_step or iterations
     if schedule.name == "linear":
         return schedules.linear(rate, iterations, schedule.start or 0, final)
     if schedule.name == "cosine":

@@ -13,6 +13,7 @@ from ppgan_zoo.evaluation.real_images import DataSource
 from ppgan_zoo.evaluation.sampler import open_sampler
 from ppgan_zoo.recipe.load import load_recipe
 from ppgan_zoo.registry import DATA
+from ppgan_zoo.storage.files import absolute
 from ppgan_zoo.storage.run_directory import RunDirectory
 
 
@@ -63,6 +64,7 @@ def find_data(path: Path, name: str | None = None, directory: str | None = None)
         ConfigError: There is no run to ask, and no set is named.
         UnknownNameError: No such kind of data.
     """
+    path = absolute(path)
     run = next(
         (RunDirectory(at) for at in (path, path.parent.parent) if (at / "recipe.yml").is_file()),
         None,

@@ -20,6 +20,7 @@ from ppgan_zoo.run.build import (
     build_batches,
     build_evaluator,
     build_model_and_trainer,
+    classes_without_images,
     facts_of,
     load_images,
     total_iterations,
@@ -127,5 +128,7 @@ def build_job(
         batches = build_batches(recipe, images, facts)
         iterations = total_iterations(recipe, batches.steps_per_epoch)
         trainer = build_model_and_trainer(recipe, facts, iterations)
+        if facts.num_classes:
+            trainer.warnings += classes_without_images(images)
         evaluator = build_evaluator(recipe, facts, images, offline=offline)
     return Job(recipe, machine, images, facts, batches, iterations, trainer, evaluator)

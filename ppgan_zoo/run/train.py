@@ -19,6 +19,7 @@ from ppgan_zoo.run.recovery import error_with_cause, restore, roll_back
 from ppgan_zoo.run.watch import build_callbacks
 from ppgan_zoo.storage.files import write_atomically
 from ppgan_zoo.storage.run_directory import RunDirectory, command_line, start_facts
+from ppgan_zoo.storage.run_lock import Lock
 from ppgan_zoo.storage.run_log import close_log, log_to_file, open_log
 from ppgan_zoo.training.loop import Callback
 from ppgan_zoo.training.trainer import Trainer
@@ -71,13 +72,12 @@ def train(
         TrainingError: Training cannot go on, see the recipe's section ``recovery``.
     """
     run = RunDirectory(output)
-    run.check_free()
     recipe = _from_anywhere(recipe)
-    job = build_job(recipe, offline=offline, source=source)
-    run.create()
-    with run.lock():
+    with run.begin() as lock:
+        job = build_job(recipe, offline=offline, source=source)
+        run.create()
         write_atomically(run.recipe, recipe.to_yaml())
-        return _fit(job, run, callbacks, resume=False)
+        return _fit(job, run, lock, callbacks, resume=False)
 
 
 def _from_anywhere(recipe: Recipe) -> Recipe:
@@ -127,11 +127,12 @@ def resume(
                 "new run"
             )
     recipe = load_recipe(run.recipe, overrides)
-    with run.lock():
+    run.check_links()
+    with run.lock() as lock:
         run.clear_scratch()
         job = build_job(recipe, offline=offline, source=run.recipe)
         run.check_data(job.describe_data())
-        return _fit(job, run, callbacks, resume=True)
+        return _fit(job, run, lock, callbacks, resume=True)
 
 
 def dry_run(recipe: Recipe, *, offline: bool = False, source: Path | None = None) -> str:
@@ -162,7 +163,9 @@ def dry_run(recipe: Recipe, *, offline: bool = False, source: Path | None = None
     return "\n".join(lines)
 
 
-def _fit(job: Job, run: RunDirectory, others: Iterable[Callback], *, resume: bool) -> Outcome:
+def _fit(
+    job: Job, run: RunDirectory, lock: Lock, others: Iterable[Callback], *, resume: bool
+) -> Outcome:
     """Train to the end, going back to a checkpoint as often as the recipe allows."""
     logger = open_log(run.log)
     try:
@@ -173,7 +176,7 @@ def _fit(job: Job, run: RunDirectory, others: Iterable[Callback], *, resume: boo
             )
             # But for what a kill just after the last checkpoint left undone: callbacks mend it.
         while True:
-            own, stop = build_callbacks(job, trainer, run, logger), StopOnSignal()
+            own, stop = build_callbacks(job, trainer, run, lock, logger), StopOnSignal()
             callbacks = [*own.in_order, *others, stop]
             try:
                 trainer.fit(job.batches, iterations=job.iterations, callbacks=callbacks)
@@ -181,6 +184,8 @@ def _fit(job: Job, run: RunDirectory, others: Iterable[Callback], *, resume: boo
                 return Outcome(run, trainer.iteration, stop.signal, trouble, good_until)
             except NonFiniteError as error:
                 trainer = _recover(error, job, trainer, run, logger)
+                if stop.signal is not None:  # the trainer is new and knows nothing of it
+                    return Outcome(run, trainer.iteration, stop.signal)
     except TrainingError as error:
         log_to_file(logger, str(error))  # the command line prints it
         raise

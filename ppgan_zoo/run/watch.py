@@ -17,7 +17,9 @@ from ppgan_zoo.callbacks.visualdl import VisualDLCurves
 from ppgan_zoo.run.build import build_sliced_wasserstein
 from ppgan_zoo.run.job import Job
 from ppgan_zoo.storage import visualdl_log
+from ppgan_zoo.storage.retention import read_good
 from ppgan_zoo.storage.run_directory import RunDirectory
+from ppgan_zoo.storage.run_lock import Lock
 from ppgan_zoo.storage.tolerance import Guard, Tolerant
 from ppgan_zoo.storage.visualdl_log import VisualDLLog
 from ppgan_zoo.training.loop import Callback
@@ -42,15 +44,16 @@ class RunCallbacks:
 
 
 def build_callbacks(
-    job: Job, trainer: Trainer, run: RunDirectory, logger: logging.Logger
+    job: Job, trainer: Trainer, run: RunDirectory, lock: Lock, logger: logging.Logger
 ) -> RunCallbacks:
     """Return the callbacks for a trainer of this job, which writes into this run."""
     recipe = job.recipe
-    guard = Tolerant(logger)
+    guard = Tolerant(logger, lock.check)
     records: VisualDLLog | None = None
     with guard(visualdl_log.NAME):
         records = VisualDLLog(run.visualdl, guard=guard, resume_step=trainer.iteration or None)
-    health = _health(job, records, logger)
+    good_until = read_good(run.checkpoints) if trainer.iteration else None
+    health = _health(job, records, logger, good_until)
     finite = FiniteCheck(
         recipe.log.every_steps,
         recipe.samples.every_steps,
@@ -79,6 +82,7 @@ def build_callbacks(
             figure=figure,
             logger=logger,
             finite=finite,
+            owned=lock.check,
             go_on=recipe.recovery.write_error == "continue",
             good_until=(lambda: health.good_until) if recipe.health.stop_on and health else None,
         ),
@@ -115,7 +119,9 @@ def _curves(job: Job, records: VisualDLLog) -> VisualDLCurves:
     )
 
 
-def _health(job: Job, records: VisualDLLog | None, logger: logging.Logger) -> Health | None:
+def _health(
+    job: Job, records: VisualDLLog | None, logger: logging.Logger, good_until: int | None
+) -> Health | None:
     section = job.recipe.health
     if section.every_steps is None:
         return None
@@ -127,6 +133,7 @@ def _health(job: Job, records: VisualDLLog | None, logger: logging.Logger) -> He
         stop_on=section.stop_on,
         logger=logger,
         log=records,
+        good_until=good_until,
     )
 
 

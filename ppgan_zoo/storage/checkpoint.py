@@ -9,12 +9,14 @@ Which of a run's checkpoints stay is a matter of :mod:`ppgan_zoo.storage.retenti
 
 from __future__ import annotations
 
+import errno
 import hashlib
+import itertools
 import json
+import os
 import re
-import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +26,9 @@ from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
 from ppgan_zoo import __version__
-from ppgan_zoo.errors import CheckpointError, os_errors
+from ppgan_zoo.errors import CheckpointError
 from ppgan_zoo.storage.files import atomic_folder, read_regular, to_json
+from ppgan_zoo.storage.scratch import scratch_folder
 
 FORMAT = 1
 MANIFEST = "checkpoint.json"
@@ -37,6 +40,17 @@ Arrays = dict[str, NDArray[Any]]
 _ANOTHER = "the file is damaged: use another checkpoint of the run"
 
 
+class DamagedError(CheckpointError):
+    """A checkpoint without the hashes that it should have, or with NaN in it.
+
+    No other error is damage: not a disk that cannot be read, not a newer format.
+    """
+
+
+class GoneError(CheckpointError):
+    """A checkpoint that is not there any more: the run that it is of goes on."""
+
+
 @dataclass(frozen=True)
 class Checkpoint:
     """A checkpoint on disk whose manifest has been read.
@@ -44,10 +58,14 @@ class Checkpoint:
     Attributes:
         path: Its folder.
         manifest: What ``checkpoint.json`` says.
+        sha256: Of ``checkpoint.json``, which holds the hashes of all other files.
+        held: Arrays that have been read, by name; they stay when the run prunes its files.
     """
 
     path: Path
     manifest: Mapping[str, Any]
+    sha256: str
+    held: Mapping[str, Arrays] = field(default_factory=dict, repr=False, compare=False)
 
     @property
     def iteration(self) -> int:
@@ -73,18 +91,20 @@ class Checkpoint:
         """Return one file's arrays, after checking its hash; the file is read once.
 
         Raises:
-            CheckpointError: The file is missing, changed or unreadable, or holds NaN or
-                infinity.
+            DamagedError: The file is missing or changed, or holds NaN or infinity.
+            GoneError: The checkpoint was deleted in the meantime.
+            CheckpointError: The file cannot be read.
         """
+        if name in self.held:
+            return self.held[name]
         path = self.path / f"{name}.safetensors"
         wanted = self.manifest["files"].get(path.name)
         if wanted is None:
             raise CheckpointError(f"{self.path}: holds no {path.name}")
-        with os_errors(CheckpointError, f"{path}: cannot be read"):
-            content = read_regular(path)
+        content = _read(path, wanted.get("bytes"))
         found = hashlib.sha256(content).hexdigest()
         if found != wanted["sha256"]:
-            raise CheckpointError(
+            raise DamagedError(
                 f"{path}: its SHA-256 is {found[:12]}..., and {MANIFEST} says "
                 f"{wanted['sha256'][:12]}...; the file is damaged or was changed: use another "
                 "checkpoint of the run"
@@ -95,7 +115,7 @@ class Checkpoint:
             raise CheckpointError(f"{path}: not a safetensors file for numpy: {error}") from None
         bad = first_non_finite(arrays)
         if bad is not None:
-            raise CheckpointError(
+            raise DamagedError(
                 f"{path}: tensor {bad!r} holds NaN or infinity, which no weight or moment may; "
                 "use an earlier checkpoint of the run"
             )
@@ -105,6 +125,20 @@ class Checkpoint:
         """Return every file's arrays, by name without suffix."""
         names = [name.removesuffix(".safetensors") for name in self.manifest["files"]]
         return {name: self.arrays(name) for name in names}
+
+
+def _read(path: Path, limit: int | None) -> bytes:
+    """Return a file's content; only what a hash would show too is called damage."""
+    try:
+        return read_regular(path, limit)
+    except OSError as error:
+        said = f"{path}: cannot be read: {error.strerror or error}"
+        if isinstance(error, FileNotFoundError):
+            there = os.path.isdir(path.parent)
+            raise (DamagedError if there else GoneError)(said) from None
+        if error.errno == errno.EFBIG and limit is not None:  # its hash is another, too
+            raise DamagedError(f"{said}, so of another SHA-256; {_ANOTHER}") from None
+        raise CheckpointError(said) from None
 
 
 def first_non_finite(arrays: Arrays) -> str | None:
@@ -127,7 +161,7 @@ def save_checkpoint(
     """Write a checkpoint under `folder`, whole or not at all.
 
     One that is there already is not replaced, so that at no moment a valid one is missing:
-    if it is the same it stays, if it is damaged it makes way.
+    if it is the same it stays, if it is damaged it makes way (see :func:`remove_checkpoint`).
 
     Args:
         folder: The run's ``checkpoints`` folder.
@@ -150,9 +184,11 @@ def save_checkpoint(
         if bad is not None:
             raise CheckpointError(f"{target}: not saved: {name}: {bad!r} holds NaN or infinity")
     if target.exists():
-        there = _valid_or_removed(target)
-        if there is not None:
-            return _same_or_refused(there, arrays)
+        try:
+            there = open_checkpoint(target)
+            return _same_or_refused(there, there.all_arrays(), arrays)
+        except DamagedError:
+            remove_checkpoint(target)
     with atomic_folder(target) as scratch:
         files: dict[str, Any] = {}
         for name, tensors in arrays.items():
@@ -169,70 +205,89 @@ def save_checkpoint(
             **facts,
             "files": files,
         }
-        signed = {**manifest, "sha256": _digest(manifest)}
-        (scratch / MANIFEST).write_text(to_json(signed), encoding="utf-8")
-    return Checkpoint(target, manifest)
-
-
-def _valid_or_removed(path: Path) -> tuple[Checkpoint, dict[str, Arrays]] | None:
-    """Return what a folder holds, or None after removing one that is damaged."""
-    try:
-        checkpoint = open_checkpoint(path)
-        return checkpoint, checkpoint.all_arrays()
-    except CheckpointError:
-        remove_checkpoint(path)
-        return None
+        text = to_json({**manifest, "sha256": _digest(manifest)}).encode()
+        (scratch / MANIFEST).write_bytes(text)
+    return Checkpoint(target, manifest, hashlib.sha256(text).hexdigest())
 
 
 def _same_or_refused(
-    there: tuple[Checkpoint, dict[str, Arrays]], arrays: Mapping[str, Arrays]
+    there: Checkpoint, found: Mapping[str, Arrays], arrays: Mapping[str, Arrays]
 ) -> Checkpoint:
-    checkpoint, found = there
     if {name: _content(part) for name, part in found.items()} != {
         name: _content(part) for name, part in arrays.items()
     }:
         raise CheckpointError(
-            f"{checkpoint.path}: not saved: it is there already, valid and with other content; "
+            f"{there.path}: not saved: it is there already, valid and with other content; "
             "move it away first"
         )
-    return checkpoint
+    return there
 
 
 def _content(arrays: Arrays) -> dict[str, tuple[str, tuple[int, ...], bytes]]:
     return {key: (str(a.dtype), a.shape, a.tobytes()) for key, a in arrays.items()}
 
 
-def remove_checkpoint(path: Path) -> None:
-    """Delete a checkpoint, so that no reader ever sees a part of it under its name."""
-    hidden = path.with_name(f".{path.name}-removed")
-    shutil.rmtree(hidden, ignore_errors=True)
-    path.rename(hidden)
-    shutil.rmtree(hidden, ignore_errors=True)
+def remove_checkpoint(path: Path) -> Path | None:
+    """Delete a checkpoint, so that no reader ever sees a part of it under its name.
+
+    Deleted are the files that its manifest names. A folder whose manifest is damaged, or that
+    holds anything else, may be somebody's: it is not deleted, but renamed to ``aside-NAME.N``.
+    One that cannot be looked at stays where it is.
+
+    Returns:
+        What it was renamed to, or None.
+
+    Raises:
+        OSError: It cannot be moved.
+    """
+    try:
+        own = {MANIFEST, *open_checkpoint(path).manifest["files"]}
+    except DamagedError:
+        own = set()
+    except CheckpointError:
+        return None
+    with os.scandir(path) as entries:
+        known = all(e.name in own and e.is_file(follow_symlinks=False) for e in entries)
+    if not (own and known):
+        names = (path.with_name(f"aside-{path.name}.{n}") for n in itertools.count(1))
+        aside = next(name for name in names if not os.path.lexists(name))
+        path.rename(aside)
+        return aside
+    with scratch_folder(path.parent) as scratch:
+        path.rename(scratch / path.name)
+    return None
 
 
 def open_checkpoint(path: Path) -> Checkpoint:
     """Read a checkpoint's manifest.
 
     Raises:
-        CheckpointError: It is missing, changed or not a manifest of this format.
+        DamagedError: It is missing or changed.
+        GoneError: The folder is not there.
+        CheckpointError: It cannot be read, or is not a manifest of this format.
     """
     file = path / MANIFEST
-    with os_errors(CheckpointError, f"{file}: cannot be read"), file.open("rb") as opened:
-        raw = opened.read(MAX_MANIFEST_BYTES + 1)
-    if len(raw) > MAX_MANIFEST_BYTES:
-        raise CheckpointError(f"{file}: larger than {MAX_MANIFEST_BYTES} bytes; {_ANOTHER}")
+    raw = _read(file, MAX_MANIFEST_BYTES)
     try:
         manifest = json.loads(raw)
     except (ValueError, RecursionError) as error:
-        raise CheckpointError(f"{file}: not JSON: {error}; {_ANOTHER}") from None
-    if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
-        raise CheckpointError(f"{file}: not a checkpoint of format {FORMAT}")
+        raise DamagedError(f"{file}: not JSON: {error}; {_ANOTHER}") from None
+    if not isinstance(manifest, dict):
+        raise DamagedError(f"{file}: not a checkpoint of format {FORMAT}; {_ANOTHER}")
+    found = manifest.get("format")
+    if type(found) is int and found > FORMAT:
+        raise CheckpointError(
+            f"{file}: not a checkpoint of format {FORMAT}, but of {found}, which a newer ppgan_zoo "
+            "wrote; install that one"
+        )
     claimed = manifest.pop("sha256", None)
     if claimed is not None and claimed != _digest(manifest):
-        raise CheckpointError(
+        raise DamagedError(
             f"{file}: does not have the SHA-256 that it says; it is damaged or was changed: use "
             "another checkpoint of the run"
         )
+    if found != FORMAT:
+        raise CheckpointError(f"{file}: not a checkpoint of format {FORMAT}")
     iteration, files = manifest.get("iteration"), manifest.get("files")
     rollbacks = manifest.get("rollbacks", 0)
     whole = {
@@ -244,7 +299,7 @@ def open_checkpoint(path: Path) -> Checkpoint:
     for key, right in whole.items():
         if not right:
             raise CheckpointError(f"{file}: key {key!r} is missing or not what belongs there")
-    return Checkpoint(path, manifest)
+    return Checkpoint(path, manifest, hashlib.sha256(raw).hexdigest())
 
 
 def _digest(manifest: Mapping[str, Any]) -> str:
@@ -257,4 +312,5 @@ def _is_file_entry(item: tuple[str, Any]) -> bool:
         re.fullmatch(r"\w+\.safetensors", name) is not None
         and isinstance(facts, dict)
         and isinstance(facts.get("sha256"), str)
+        and (facts.get("bytes") is None or type(facts["bytes"]) is int)
     )

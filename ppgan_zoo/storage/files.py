@@ -8,72 +8,84 @@ import hashlib
 import json
 import os
 import shlex
-import shutil
 import stat
-import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
+
+from ppgan_zoo.runtime import available_memory
+from ppgan_zoo.storage.scratch import scratch_folder
+
+APPENDING = os.O_WRONLY | os.O_APPEND | os.O_CREAT
 
 
 @contextlib.contextmanager
-def atomic_folder(target: Path) -> Iterator[Path]:
+def atomic_folder(
+    target: Path, may_replace: Callable[[Path], object] = lambda there: False
+) -> Iterator[Path]:
     """Yield a folder to fill; when the block ends well it becomes `target`.
 
-    Whatever was at `target` is replaced. Every file is synced to disk before the rename,
-    so that after a crash `target` is either the old one or the whole new one (or, between
-    the two renames that replacing takes, not there: who cannot bear that replaces nothing).
+    Every file is synced to disk before the rename, so that after a crash `target` is either the
+    old one or the whole new one (or, between the two renames that replacing takes, not there:
+    who cannot bear that replaces nothing).
+
+    Args:
+        target: The folder to make. An empty folder may be there.
+        may_replace: Tells whether what is there otherwise may be replaced, which is deleted. It
+            is asked when that has been moved out of everybody's way.
+
+    Raises:
+        OSError: It cannot be written, as on a full disk, or something is there that may not be
+            replaced; that stays, and nothing is left behind.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with _naming(target), scratch_folder(target.parent) as scratch:
+        new, old = scratch / "new", scratch / "old"
+        new.mkdir()
+        yield new
+        for path in sorted(new.rglob("*")):
+            if path.is_file():
+                _sync(path)
+        _sync(new)
+        if _is_empty(target):
+            new.rename(target)
+        else:
+            target.rename(old)
+            try:
+                if not may_replace(old):
+                    raise FileExistsError(errno.EEXIST, "is there already", str(target))
+                new.rename(target)
+            except BaseException:
+                old.rename(target)
+                raise
+        _sync(target.parent)
+
+
+@contextlib.contextmanager
+def atomic_file(target: Path) -> Iterator[BinaryIO]:
+    """Yield a file to write; when the block ends well it becomes `target`, synced to disk.
 
     Raises:
         OSError: It cannot be written, as on a full disk; nothing is left behind.
     """
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with _naming(target):
-        scratch = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
-    try:
-        scratch.chmod(0o777 & ~_umask())
-        with _naming(target):
-            yield scratch
-        for path in sorted(scratch.rglob("*")):
-            if path.is_file():
-                _sync(path)
-        _sync(scratch)
-        if target.exists():
-            retired = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
-            target.rename(retired / target.name)
-            try:
-                scratch.rename(target)
-            except BaseException:
-                (retired / target.name).rename(target)
-                retired.rmdir()
-                raise
-            shutil.rmtree(retired)
-        else:
-            scratch.rename(target)
+    with _naming(target), scratch_folder(target.parent) as scratch:
+        new = scratch / "new"
+        with new.open("xb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        new.replace(target)
         _sync(target.parent)
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
 
 
 def write_atomically(target: Path, content: str | bytes) -> None:
-    """Write a small file beside `target`, sync it, and rename it into place.
+    """Write a small file in scratch, sync it, and rename it into place.
 
     Raises:
         OSError: It cannot be written, as on a full disk; nothing is left behind.
     """
-    with _naming(target):
-        handle, name = tempfile.mkstemp(prefix=f".{target.name}-", dir=target.parent)
-        scratch = Path(name)
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(content.encode() if isinstance(content, str) else content)
-                file.flush()
-                os.fsync(file.fileno())
-            scratch.chmod(0o666 & ~_umask())
-            scratch.replace(target)
-            _sync(target.parent)
-        finally:
-            scratch.unlink(missing_ok=True)
+    with atomic_file(target) as file:
+        file.write(content.encode() if isinstance(content, str) else content)
 
 
 def user_cache() -> Path | None:
@@ -90,30 +102,93 @@ def user_cache() -> Path | None:
     return cache / "ppgan_zoo"
 
 
-def sha256_file(path: Path) -> str:
+def sha256_file(path: Path, limit: int | None = None) -> str:
     """Return the SHA-256 of a file's content in hex.
 
-    Raises:
-        OSError: It cannot be read, or is a device or pipe, which might never end.
+    Args and errors are those of :func:`open_regular`.
     """
-    if not stat.S_ISREG(path.stat().st_mode):
-        raise OSError(errno.EINVAL, "not a regular file", str(path))
-    with path.open("rb") as file:
+    with open_regular(path, limit) as file:
         digest = hashlib.sha256()
         while chunk := file.read(1 << 20):
             digest.update(chunk)
     return digest.hexdigest()
 
 
-def read_regular(path: Path) -> bytes:
+def read_regular(path: Path, limit: int | None = None) -> bytes:
     """Return a file's content.
 
-    Raises:
-        OSError: It cannot be read, or is a device or pipe, which might never end.
+    Args and errors are those of :func:`open_regular`.
     """
-    if not stat.S_ISREG(path.stat().st_mode):
+    with open_regular(path, limit) as file:
+        return file.read() if limit is None else file.read(limit)
+
+
+def open_regular(path: Path, limit: int | None = None) -> BinaryIO:
+    """Open a file for reading that is a file: what else can be opened might never end.
+
+    Args:
+        path: The file, or a link to it.
+        limit: The most bytes that it may have; None for as many as this machine's memory holds.
+
+    Raises:
+        OSError: It cannot be opened, is larger, or is a folder, pipe or device.
+    """
+    # A pipe that nobody writes to would keep a blocking open waiting.
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        check_regular(descriptor, path)
+        limit = available_memory() if limit is None else limit
+        if os.fstat(descriptor).st_size > limit:
+            raise OSError(errno.EFBIG, f"larger than {limit} bytes", str(path))
+        return os.fdopen(descriptor, "rb")
+    except BaseException:
+        os.close(descriptor)
+        raise
+
+
+def open_inside(folder: Path, name: str, flags: int, *, follow: bool = False) -> int:
+    """Open a file of a folder for writing, never another one that a link leads to.
+
+    Args:
+        folder: The folder.
+        name: Of the file in it.
+        flags: Of the system's ``open``.
+        follow: Whether `folder` itself may be a link.
+
+    Returns:
+        The descriptor.
+
+    Raises:
+        OSError: It cannot be opened, the file or the folder is a link, or it is no file.
+    """
+    path = folder / name
+    if not follow and folder.is_symlink():
+        raise OSError(errno.ELOOP, "is a symbolic link", str(folder))
+    directory = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | (0 if follow else os.O_NOFOLLOW))
+    try:
+        guarded = flags | os.O_NOFOLLOW | os.O_NONBLOCK
+        descriptor = os.open(name, guarded, 0o666, dir_fd=directory)
+    except OSError as error:
+        reason = "is a symbolic link" if error.errno == errno.ELOOP else error.strerror
+        raise OSError(error.errno, reason, str(path)) from None
+    finally:
+        os.close(directory)
+    try:
+        check_regular(descriptor, path)
+    except OSError:
+        os.close(descriptor)
+        raise
+    return descriptor
+
+
+def check_regular(descriptor: int, path: Path) -> None:
+    """Make sure that what was opened is a file.
+
+    Raises:
+        OSError: It is a folder, a pipe or a device.
+    """
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         raise OSError(errno.EINVAL, "not a regular file", str(path))
-    return path.read_bytes()
 
 
 def to_json(data: Any) -> str:
@@ -127,7 +202,7 @@ def _naming(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.filename is None:
+        if error.filename is None and error.errno is not None:
             error.filename = str(path)
         raise
 
@@ -140,10 +215,16 @@ def _sync(path: Path) -> None:
         os.close(descriptor)
 
 
-def _umask() -> int:
-    mask = os.umask(0o022)
-    os.umask(mask)
-    return mask
+def _is_empty(target: Path) -> bool:
+    """Tell whether nothing is there, or an empty folder."""
+    if not os.path.lexists(target):
+        return True
+    return target.is_dir() and not target.is_symlink() and not any(target.iterdir())
+
+
+def absolute(path: Path) -> Path:
+    """Return the one way to write a path: from the root, without ``..`` and without links."""
+    return Path(os.path.realpath(path))
 
 
 def as_argument(path: Path) -> str:

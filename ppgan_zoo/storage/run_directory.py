@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import datetime
-import fcntl
 import json
 import os
 import platform
@@ -21,8 +20,13 @@ from typing import Any
 
 from ppgan_zoo import __version__
 from ppgan_zoo.errors import CheckpointError, ConfigError, DataError, os_errors
-from ppgan_zoo.storage.files import as_argument, to_json, write_atomically
+from ppgan_zoo.storage.files import as_argument, read_regular, to_json, write_atomically
 from ppgan_zoo.storage.pickles import refuse_pickle
+from ppgan_zoo.storage.run_lock import LOCK, Lock, locked
+from ppgan_zoo.storage.scratch import clear_abandoned
+
+MAX_MANIFEST_BYTES = 1 << 26
+"""Of ``manifest.json``, which each start adds to."""
 
 
 @dataclass(frozen=True)
@@ -72,12 +76,43 @@ class RunDirectory:
         Raises:
             ConfigError: Something is there already.
         """
-        if self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir())):
+        with os_errors(ConfigError, f"--output {self.path}: cannot be looked at"):
+            there = os.path.lexists(self.path)
+            free = not there or (self.path.is_dir() and not set(os.listdir(self.path)) - {LOCK})
+        if not free:
             what = "already holds a run" if self.recipe.exists() else "is not empty"
             raise ConfigError(
                 f"--output {self.path}: {what}; go on with it by "
                 f"--resume {as_argument(self.path)}, or give another --output"
             )
+
+    @contextlib.contextmanager
+    def begin(self) -> Iterator[Lock]:
+        """Own the directory of a new run for a block, made and locked before anything slow.
+
+        If the block fails before the run has a recipe, nothing of it is left.
+
+        Raises:
+            ConfigError: It cannot be made, or something is there already.
+            CheckpointError: Another process begins a run there, or trains one.
+        """
+        self.check_free()
+        made = [path for path in (self.path, *self.path.parents) if not os.path.lexists(path)]
+        try:
+            where = f"--output {self.path}: cannot be made"
+            with os_errors(ConfigError, where, then="give another --output"):
+                self.path.mkdir(parents=True, exist_ok=True)
+            with self.lock() as lock:
+                try:
+                    self.check_free()
+                    yield lock
+                finally:
+                    if not os.path.lexists(self.recipe):
+                        lock.delete()
+        finally:
+            with contextlib.suppress(OSError):  # those that are not empty stay
+                for path in made:
+                    path.rmdir()
 
     def create(self) -> None:
         """Make the folders of a new run.
@@ -87,8 +122,8 @@ class RunDirectory:
         """
         where = f"--output {self.path}: cannot be made"
         with os_errors(ConfigError, where, then="give another --output"):
-            for folder in (self.path, self.samples, self.checkpoints):
-                folder.mkdir(parents=True, exist_ok=True)
+            for folder in (self.samples, self.checkpoints):
+                folder.mkdir(exist_ok=True)
 
     def check(self) -> None:
         """Make sure that this is a run.
@@ -103,36 +138,36 @@ class RunDirectory:
                 "'ppgan-zoo train --output' made"
             )
 
+    def check_links(self) -> None:
+        """Make sure that whatever a resume writes to lies in the run itself.
+
+        Raises:
+            CheckpointError: Something is a symbolic link, which may lead anywhere.
+        """
+        own = (self.recipe, self.manifest, self.log, self.progress, self.path / LOCK)
+        folders = (self.samples, self.checkpoints, self.visualdl)
+        with os_errors(CheckpointError, f"{self.path}: cannot be looked at"):
+            inside = (Path(at, name) for folder in folders for at, dirs, files in os.walk(folder)
+                      for name in (*dirs, *files))  # fmt: skip
+            link = next((path for path in (*own, *folders, *inside) if path.is_symlink()), None)
+        if link is not None:
+            raise CheckpointError(
+                f"{link}: is a symbolic link, and a resume would write to where it leads; put in "
+                "its place what it leads to"
+            )
+
     def clear_scratch(self) -> None:
         """Delete the half-written files that a killed owner left behind."""
-        for folder in (self.path, self.samples):
-            for path in folder.glob(".*-*"):
-                if path.is_file():
-                    path.unlink()
+        for folder in (self.path, self.samples, self.checkpoints, self.visualdl):
+            clear_abandoned(folder)
 
-    @contextlib.contextmanager
-    def lock(self) -> Iterator[None]:
+    def lock(self) -> contextlib.AbstractContextManager[Lock]:
         """Own the run for a block; the system frees it when the process dies inside.
 
         Raises:
-            CheckpointError: Another process owns it.
+            CheckpointError: Another process owns it, or it cannot be locked.
         """
-        descriptor = os.open(self.path / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            owner = os.read(descriptor, 32).decode(errors="replace").strip() or "unknown"
-            os.close(descriptor)
-            raise CheckpointError(
-                f"{self.path}: process {owner} is training this run; stop it first, or train "
-                "into another --output"
-            ) from None
-        try:
-            os.ftruncate(descriptor, 0)
-            os.pwrite(descriptor, str(os.getpid()).encode(), 0)
-            yield
-        finally:
-            os.close(descriptor)
+        return locked(self.path)
 
     def starts(self) -> list[dict[str, Any]]:
         """Return what the manifest records of every start, oldest first.
@@ -141,11 +176,12 @@ class RunDirectory:
             CheckpointError: The manifest cannot be read.
         """
         try:
-            return list(json.loads(self.manifest.read_bytes())["starts"])
+            return list(json.loads(read_regular(self.manifest, MAX_MANIFEST_BYTES))["starts"])
         except FileNotFoundError:
             return []
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise CheckpointError(f"{self.manifest}: cannot be read: {error}") from None
+        except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+            said = error.strerror if isinstance(error, OSError) else error
+            raise CheckpointError(f"{self.manifest}: cannot be read: {said}") from None
 
     def record_start(self, facts: dict[str, Any]) -> None:
         """Add one start (a fresh one or a resume) to the manifest."""

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 import sys
 from pathlib import Path
 
 from tqdm import tqdm
 
 from ppgan_zoo.errors import CheckpointError, os_errors
+from ppgan_zoo.storage.files import APPENDING, open_inside
 from ppgan_zoo.storage.tolerance import reason
 
 
@@ -53,8 +55,9 @@ class _LogFile(logging.Handler):
 
     def __init__(self, path: Path) -> None:
         super().__init__()
+        descriptor = open_inside(path.parent, path.name, APPENDING, follow=True)
         # Unbuffered: a line that a full disk refuses is dropped, and not kept for later.
-        self._file = path.open("ab", buffering=0)
+        self._file = os.fdopen(descriptor, "ab", buffering=0)
         self._path = path
         self._said = False
 

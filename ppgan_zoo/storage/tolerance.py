@@ -28,15 +28,19 @@ class Tolerant:
 
     Args:
         logger: Gets the line, once for each name.
+        owned: Called before each write; raises if the place is another run's by now.
     """
 
-    def __init__(self, logger: logging.Logger) -> None:
+    def __init__(self, logger: logging.Logger, owned: Callable[[], None] = lambda: None) -> None:
         self._logger = logger
+        self._owned = owned
         self._said: set[str] = set()
 
     @contextlib.contextmanager
     def __call__(self, what: str) -> Iterator[None]:
         """Run a block that writes `what`, such as ``"sample grids"``."""
+        with contextlib.suppress(OSError):  # gone: the write will tell
+            self._owned()
         try:
             yield
         except WRITER_FAILURES as error:

@@ -16,13 +16,14 @@ from __future__ import annotations
 import itertools
 import logging
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from ppgan_zoo.storage.files import APPENDING, atomic_file, open_inside, open_regular
 from ppgan_zoo.storage.tolerance import Guard, strict
 
 NAME = "VisualDL records"
@@ -53,7 +54,7 @@ class VisualDLLog:
             to ``superseded.N.log``, which VisualDL does not look at. A step to resume
             after: records up to and with it stay as they are, timestamps included, later
             ones and a damaged tail are dropped. Several records files become one, where
-            the last record of each tag and step is kept.
+            the last record of each tag and step is kept; the others are renamed likewise.
 
     Raises:
         OSError: If the folder cannot be written to, or the home folder cannot (importing
@@ -67,7 +68,7 @@ class VisualDLLog:
         self._guard = guard
         self._kinds: dict[str, str] = {}
         if resume_step is None:
-            _set_aside(folder)
+            _set_aside(records_files(folder))
         else:
             self._kinds = _drop_after(folder, resume_step)
         self._file = _RecordsFile(folder / RECORDS_NAME)
@@ -148,8 +149,8 @@ class _RecordsFile:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._file = path.open("ab", buffering=0)
-        self._size = path.stat().st_size
+        self._file = os.fdopen(open_inside(path.parent, path.name, APPENDING), "ab", buffering=0)
+        self._size = os.fstat(self._file.fileno()).st_size
 
     def add_record(self, record: Any) -> None:
         frame = _frame(record.SerializeToString())
@@ -202,9 +203,9 @@ def records_files(folder: Path) -> list[Path]:
     return sorted(path for path in folder.glob("*vdlrecords*") if path.is_file())
 
 
-def _set_aside(folder: Path) -> None:
-    for path in records_files(folder):
-        names = (folder / f"superseded.{number}.log" for number in itertools.count())
+def _set_aside(files: Iterable[Path]) -> None:
+    for path in files:
+        names = (path.with_name(f"superseded.{number}.log") for number in itertools.count())
         path.rename(next(name for name in names if not name.exists()))
 
 
@@ -221,17 +222,10 @@ def _drop_after(folder: Path, last_step: int) -> dict[str, str]:
             kept[key] = (step, body)
             kinds[value.tag] = kind
     if files:
-        # Its name must not be one that the server would take for a records file.
-        rewritten = folder / "resuming.tmp"
-        with rewritten.open("wb") as file:
+        with atomic_file(folder / RECORDS_NAME) as file:
             for _, body in sorted(kept.values(), key=lambda record: record[0]):
                 file.write(_frame(body))
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(rewritten, folder / RECORDS_NAME)
-    for path in files:
-        if path.name != RECORDS_NAME:
-            path.unlink()
+    _set_aside(path for path in files if path.name != RECORDS_NAME)
     return kinds
 
 
@@ -240,19 +234,18 @@ def _intact_records(path: Path) -> Iterator[tuple[Any, bytes]]:
     from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
     from visualdl.proto.record_pb2 import Record  # type: ignore[import-untyped]
 
-    data = path.read_bytes()
-    start = 0
-    while start < len(data):
-        body_start = start + _HEADER_BYTES
-        size = int.from_bytes(data[start:body_start], "little")
-        body = data[body_start : body_start + size]
-        try:
-            values = Record.FromString(body).values if len(body) == size else ()
-        except DecodeError:
-            values = ()
-        # A record of no values is a tail of zeros, as a crash of the machine leaves it.
-        if not values:
-            logger.warning("%s: dropped %d damaged bytes at its end", path, len(data) - start)
-            return
-        yield values[0], body
-        start = body_start + size
+    with open_regular(path) as file:
+        start, end = 0, os.fstat(file.fileno()).st_size
+        while start < end:
+            size = int.from_bytes(file.read(_HEADER_BYTES), "little")
+            body = file.read(size) if size <= end - start - _HEADER_BYTES else b""
+            try:
+                values = Record.FromString(body).values
+            except DecodeError:
+                values = ()
+            # A record of no values is a tail of zeros, as a crash of the machine leaves it.
+            if not values:
+                logger.warning("%s: dropped %d damaged bytes at its end", path, end - start)
+                return
+            yield values[0], body
+            start += _HEADER_BYTES + size

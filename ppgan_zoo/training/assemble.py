@@ -36,6 +36,7 @@ def make_trainer(
     shared_latent: bool = False,
     generator_steps: int = 2,
     discriminator_steps: int = 1,
+    fresh_reals: bool = False,
     first: Net = "discriminator",
     discriminator_batch: Literal["separate", "concatenated", "alternating"] = "separate",
     terms: Sequence[Term | str] = (),
@@ -66,6 +67,8 @@ def make_trainer(
         shared_latent: Draw one z an iteration for all its updates, not one for each.
         generator_steps: Updates of G in an iteration.
         discriminator_steps: Updates of D in an iteration, each on its own real images.
+        fresh_reals: Whether each update of G has real images of its own to be compared with, and
+            not those of D's last update.
         first: The net that is updated first.
         discriminator_batch: ``"separate"``; ``"concatenated"``: show D real and fake images
             in one batch (batch norm sees both together), which it gets anyway if it is all
@@ -118,7 +121,8 @@ def make_trainer(
                 steps=discriminator_steps, accumulate_steps=accumulate_steps,
                 beta2=discriminator_beta2, weight_clip=weight_clip),
         _update(GeneratorUpdate, gan, generator_optimizer, generator_schedule,
-                steps=generator_steps, accumulate_steps=accumulate_steps, beta2=generator_beta2),
+                steps=generator_steps, accumulate_steps=accumulate_steps, beta2=generator_beta2,
+                fresh_reals=fresh_reals),
     ]  # fmt: skip
     ema = None
     if ema_decay is not None or ema_half_life is not None:

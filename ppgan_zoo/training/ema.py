@@ -71,7 +71,7 @@ class Ema:
         Args:
             generator: G.
             iteration: Iterations done before this one.
-            images: Real images of the iteration.
+            images: Real images that D learns from in the iteration.
             batch_size: Images that go through G at once in training.
         """
         decay = self.decay_at(iteration, images)

@@ -64,7 +64,7 @@ def take_signals(trainer: Trainer, real: Batch, count: int = 64) -> Signals:
     count = min(count, len(real)) // packing * packing
     shown = real.map(lambda array: paddle.to_tensor(array[:count]))
     moment = trainer.chance.health(trainer.iteration)
-    code = moment.code(count)
+    code = game.beside(shown, moment.code(count))
     with _kept(trainer):
         fake, gradient = _gradient_to_samples(trainer, shown, code, moment)
         with paddle.no_grad():
@@ -106,7 +106,7 @@ def nearness_to_training(
         image_range: What pixel values 0 and 255 become.
     """
     low, high = image_range
-    pixels = (samples - low) * (255.0 / (high - low))
+    pixels = (np.clip(samples, low, high) - low) * (255.0 / (high - low))
     chosen = np.linspace(0, len(training) - 1, min(len(samples), len(training))).astype(int)
     of_samples = nearest_distance(pixels, training)
     of_others = nearest_distance(training[chosen], training, own=chosen)

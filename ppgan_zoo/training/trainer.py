@@ -89,7 +89,8 @@ class Trainer:
         self.stop_requested = False
         self.parts: dict[str, Part] = {"terms": game.terms}
         discriminators = [update for update in updates if update.net == "discriminator"]
-        self._batches_per_step = sum(update.steps for update in discriminators) or 1
+        self._batches_per_step = sum(update.own_batches for update in updates) or 1
+        self._batches_of_d = sum(update.own_batches for update in discriminators) or 1
         clip = next((u.weight_clip for u in discriminators if u.weight_clip is not None), None)
         self.warnings = game.prepare(gan, clip)
         for update in updates:
@@ -103,8 +104,9 @@ class Trainer:
         Args:
             batch: A :class:`ppgan_zoo.data.batches.Batch` of D's updates times N images, in
                 the model's range, or the images alone; each D update takes the next N, G's
-                updates draw N samples each. Of several processes each is given the whole batch
-                and takes its rows.
+                updates draw N samples each. With fresh real images for G's updates, N more
+                for each of these. Of several processes each is given the whole batch and
+                takes its rows.
 
         Returns:
             ``loss/discriminator``, ``loss/generator``, ``score/real``, ``score/fake``: of
@@ -121,7 +123,8 @@ class Trainer:
             scalars.update(update.apply(self.gan, self.game, batches, moment))
         if self.ema is not None:
             size = len(batches[0]) // self.updates[0].accumulate_steps
-            self.ema.follow(self.gan.generator, self.iteration, len(real), size)
+            images = len(real) * self._batches_of_d // self._batches_per_step
+            self.ema.follow(self.gan.generator, self.iteration, images, size)
         self.iteration += 1
         return scalars
 
@@ -175,12 +178,15 @@ class Trainer:
     def samples(self, count: int, labels: NDArray[np.int64] | None = None) -> NDArray[np.float32]:
         """Return images ``[count, C, H, W]`` of fixed codes, by :attr:`best_generator`.
 
+        Clipped to the image range, as they are where they are shown.
+
         Args:
             count: How many.
             labels: int64 ``[count]``; None for each class in its turn.
         """
         code = self.chance.display(count, labels)
-        return generate(self.best_generator, code.z, code.labels)
+        images = generate(self.best_generator, code.z, code.labels)
+        return np.clip(images, *self.gan.image_range)
 
     def state(self) -> dict[str, Arrays]:
         """Return all that a checkpoint must hold, by file, under structured names."""

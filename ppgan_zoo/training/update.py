@@ -7,6 +7,7 @@ all parts of the batch, lets the optimizer step, and clips.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import paddle
@@ -101,12 +102,12 @@ class Update:
         Args:
             gan: The nets.
             game: Makes the losses.
-            real: A batch for each of D's updates.
+            real: A batch for each of D's updates, then one for each of G's that has its own.
             moment: Draws the codes.
         """
         self._set_rates(moment.iteration)
-        codes = [moment.code(len(real[0])) for _ in range(self.steps)]
         batches = self._batches(real)
+        codes = [game.beside(batch, moment.code(len(batch))) for batch in batches]
         scalars: Scalars = {}
         with frozen(*self._others):
             for batch, code, losses in zip(
@@ -124,6 +125,11 @@ class Update:
         """Put it back; the nets must get their weights after this."""
         if arrays:  # an optimizer that has not stepped yet has no state, and needs none
             load_optimizer_arrays(self.optimizer, self.nets, arrays)
+
+    @property
+    def own_batches(self) -> int:
+        """How many batches of real images it needs for itself in an iteration."""
+        raise NotImplementedError
 
     def _batches(self, real: Sequence[Batch]) -> Sequence[Batch]:
         """Return the real images of each step."""
@@ -203,12 +209,36 @@ class Update:
 
 
 class GeneratorUpdate(Update):
-    """G learns; D's weights stand still and hand the gradient through."""
+    """G learns; D's weights stand still and hand the gradient through.
+
+    Args:
+        optimizer: See :class:`Update`.
+        schedule: Likewise.
+        fresh_reals: Whether each step has real images of its own, and not those that D has
+            just learnt from.
+        **options: See :class:`Update`.
+    """
 
     net: Net = "generator"
 
+    def __init__(
+        self,
+        optimizer: Optimizer,
+        schedule: Schedule,
+        *,
+        fresh_reals: bool = False,
+        **options: Any,
+    ) -> None:
+        super().__init__(optimizer, schedule, **options)
+        self.fresh_reals = fresh_reals
+
+    @property
+    def own_batches(self) -> int:
+        """One for each step, if they are to be fresh."""
+        return self.steps if self.fresh_reals else 0
+
     def _batches(self, real: Sequence[Batch]) -> Sequence[Batch]:
-        return [real[-1]] * self.steps
+        return real[-self.steps :] if self.fresh_reals else [real[-1]] * self.steps
 
     def _losses(
         self, gan: Gan, game: Game, codes: Sequence[Code], moment: Moment
@@ -235,8 +265,13 @@ class DiscriminatorUpdate(Update):
             and acts_row_by_row(gan.generator, paddle.to_tensor(z, "float32"), labels)
         )
 
+    @property
+    def own_batches(self) -> int:
+        """One for each step."""
+        return self.steps
+
     def _batches(self, real: Sequence[Batch]) -> Sequence[Batch]:
-        return real
+        return real[: self.steps]
 
     def _losses(
         self, gan: Gan, game: Game, codes: Sequence[Code], moment: Moment

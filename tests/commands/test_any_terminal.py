@@ -161,19 +161,18 @@ def test_a_run_is_resumed_from_any_folder(recipe, pictures, tmp_path):
 
 
 def test_the_warnings_of_a_library_become_one_line(recipe, tmp_path):
-    folder = tmp_path / "palettes"
+    folder = tmp_path / "photos"
     folder.mkdir()
+    damaged = b"Exif\0\0MM\0*\0\0\0\x08\0\x05\x01\x12\0\x03\0\0\0\x01"
     for number in range(8):
-        picture = Image.new("P", (8, 8), 1)
-        picture.putpalette([number * 20, 0, 0, 0, 99, 0])
-        picture.save(folder / f"{number}.png", transparency=bytes([0, 128]))
+        Image.new("RGB", (8, 8)).save(folder / f"{number}.jpg", exif=damaged)
     done = run(
         "train", "-c", recipe, "--output", tmp_path / "run", "-o", f"data.directory={folder}"
     )
     assert done.returncode == 0, done.stderr
     assert "UserWarning" not in done.stderr
-    (line,) = [line for line in done.stderr.splitlines() if "Transparency" in line]
-    assert line.startswith(f"{folder}: 8 pictures were read with a warning, the first: 0.png: ")
+    (line,) = [line for line in done.stderr.splitlines() if "EXIF" in line]
+    assert line.startswith(f"{folder}: 8 pictures were read with a warning, the first: 0.jpg: ")
 
 
 def test_the_scripts_run_from_a_checkout_that_is_not_installed(tmp_path):

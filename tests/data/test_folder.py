@@ -52,7 +52,7 @@ def test_one_colour_picture_makes_a_colour_set(tmp_path):
     save(tmp_path / "c.png", (4, 5, 6, 0), "RGBA")
     found = load_image_set("folder", directory=tmp_path, image_size=16)
     assert found.images.shape == (3, 3, 16, 16)
-    assert found.images[:, :, 3, 3].tolist() == [[10, 10, 10], [1, 2, 3], [4, 5, 6]]
+    assert found.images[:, :, 3, 3].tolist() == [[10, 10, 10], [1, 2, 3], [255, 255, 255]]
     assert load_folder(tmp_path, channels=1).images.shape == (3, 1, 32, 32)
     assert load_folder(tmp_path, limit=1).images.shape == (1, 1, 32, 32)
 
@@ -154,6 +154,128 @@ def test_decompression_bombs_are_named(tmp_path, side):
 def test_sixteen_bit_grey_is_refused_rather_than_clipped(tmp_path):
     Image.fromarray(np.full((4, 4), 60_000, np.uint16)).save(tmp_path / "deep.png")
     with pytest.raises(DataError, match=r"deep\.png: .*more than 8 bits"):
+        load_folder(tmp_path)
+
+
+def test_sixteen_bit_colour_is_refused_too(tmp_path):
+    def chunk(kind, data):
+        crc = struct.pack(">I", zlib.crc32(kind + data))
+        return struct.pack(">I", len(data)) + kind + data + crc
+
+    for colour, channels in ((2, 3), (4, 2), (6, 4)):
+        header = struct.pack(">IIBBBBB", 4, 4, 16, colour, 0, 0, 0)
+        rows = zlib.compress((b"\0" + b"\xea\x60" * 4 * channels) * 4)
+        (tmp_path / "deep.png").write_bytes(
+            b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", rows)
+            + chunk(b"IEND", b"")
+        )  # fmt: skip
+        assert Image.open(tmp_path / "deep.png").size == (4, 4)  # Pillow reads it without a word
+        with pytest.raises(DataError, match=r"deep\.png: .*more than 8 bits"):
+            load_folder(tmp_path)
+
+
+HALF_RED = (200, 0, 0, 128)
+
+
+@pytest.mark.parametrize(
+    ("mode", "colour", "options", "seen"),
+    [
+        ("RGBA", HALF_RED, {}, (227, 127, 127)),  # 128/255 of it over white
+        ("RGBA", (9, 9, 9, 0), {}, (255, 255, 255)),
+        ("RGBA", (9, 8, 7, 255), {}, (9, 8, 7)),
+        ("LA", (50, 0), {}, (255, 255, 255)),
+        ("L", 50, {"transparency": 50}, (255, 255, 255)),
+        ("RGB", (5, 6, 7), {"transparency": (5, 6, 7)}, (255, 255, 255)),
+        ("RGB", (5, 6, 7), {"transparency": (5, 6, 8)}, (5, 6, 7)),
+        ("P", 1, {"transparency": 1}, (255, 255, 255)),
+        ("P", 1, {"transparency": b"\xff\x80"}, (227, 127, 127)),
+    ],
+)
+def test_what_is_transparent_shows_the_background(tmp_path, mode, colour, options, seen):
+    picture = Image.new(mode, (8, 8), colour)
+    if mode == "P":
+        picture.putpalette([0, 0, 0, *HALF_RED[:3]])
+    picture.save(tmp_path / "a.png", **options)
+    said = []
+    found = load_folder(tmp_path, 8, 3, notify=said.append)
+    assert np.abs(found.images[0, :, 4, 4].astype(int) - seen).max() <= 1
+    transparent = seen not in ((9, 8, 7), (5, 6, 7))
+    assert len(said) == transparent
+    if transparent:
+        assert "1 of 1 pictures are transparent in places" in said[0]
+        dark = load_folder(tmp_path, 8, 3, notify=said.append, background=(0, 0, 0))
+        assert dark.images.max() <= 101  # half of the red over black, and nothing else
+        assert dark.sha256 != found.sha256
+
+
+def test_the_background_is_a_key_of_the_recipe(tmp_path):
+    save(tmp_path / "a.png", (1, 2, 3, 0), "RGBA")
+    found = load_image_set("folder", directory=tmp_path, options={"background": (7, 8, 9)})
+    assert found.images[0, :, 0, 0].tolist() == [7, 8, 9]
+    for wrong in ("white", (1, 2), (0, 0, 256), (0, 0, -1), (0.0, 0.0, 0.0), (True, 0, 0), 7):
+        with pytest.raises(ConfigError, match=r"data\.options\.background: found .*red, green"):
+            load_image_set("folder", directory=tmp_path, options={"background": wrong})
+
+
+def test_what_is_passed_over_is_counted_with_the_reason(tmp_path):
+    save(tmp_path / "a.png", 7, "L")
+    for name in ("x.txt", "y.txt", "z.GIF", "none", ".hidden.png"):
+        (tmp_path / name).touch()
+    (tmp_path / ".git").mkdir()
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "gone").symlink_to(tmp_path / "nothing")
+    said = []
+    assert len(load_folder(tmp_path, notify=said.append)) == 1
+    assert said == [
+        f"{tmp_path}: passed over 1 link to a folder, 1 link to nothing, 2 hidden names (they begin "
+        "with a dot), 4 other files (2 .txt, 1 .gif, 1 without an ending)"
+    ]
+    (tmp_path / "a.png").unlink()
+    with pytest.raises(DataError, match=r"no pictures found \(passed over: 1 link to a folder"):
+        load_folder(tmp_path)
+
+
+def test_pictures_beside_classes_are_named_since_they_take_the_labels_away(tmp_path):
+    for name in ("a/1.png", "b/2.png", "3.png"):
+        save(tmp_path / name, 7, "L")
+    said = []
+    assert load_folder(tmp_path, notify=said.append).labels is None
+    (line,) = said
+    assert "1 pictures lie beside its sub-folders, which are therefore no classes" in line
+
+
+def test_an_animation_gives_its_first_image_and_says_so(tmp_path):
+    first, second = Image.new("L", (8, 8), 10), Image.new("L", (8, 8), 200)
+    first.save(tmp_path / "a.png", save_all=True, append_images=[second])
+    said = []
+    assert load_folder(tmp_path, 8, notify=said.append).images[0, 0, 0, 0] == 10
+    assert said == [f"{tmp_path}: 1 of 1 pictures are animated; their first image is used"]
+
+
+@pytest.mark.parametrize("form", ["EPS", "GIF", "TIFF", "PPM", "ICO", "WEBP", "PDF", "FITS"])
+def test_pillow_tries_no_format_but_three(tmp_path, monkeypatch, form):
+    """PostScript would start another program, Ghostscript."""
+    head = {
+        "EPS": b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\nshowpage\n",
+        "PDF": b"%PDF-1.4\n",
+        "FITS": b"SIMPLE  =                    T" + bytes(2850),
+    }.get(form)
+    if head is None:
+        Image.new("L", (8, 8)).save(tmp_path / "x", form)
+        head = (tmp_path / "x").read_bytes()
+        (tmp_path / "x").unlink()
+    (tmp_path / "cat.png").write_bytes(head)
+    monkeypatch.setattr("subprocess.Popen", None)
+    with pytest.raises(DataError, match=r"cat\.png: not a picture .*PNG, JPEG or BMP"):
+        load_folder(tmp_path)
+
+
+def test_a_picture_s_file_is_bounded_before_it_is_read(tmp_path):
+    save(tmp_path / "a.png", 0, "L")
+    with (tmp_path / "a.png").open("ab") as file:
+        file.truncate((512 << 20) + 1)
+    with pytest.raises(DataError, match=r"a\.png: 536870913 bytes; .*at most 536870912"):
         load_folder(tmp_path)
 
 

@@ -518,3 +518,25 @@ def test_limit_size_and_channels(load):
     found = load(offline=True, limit=7, image_size=32, channels=3)
     assert found.images.shape == (7, 3, 32, 32)
     assert found.labels.tolist() == [5, 0, 4, 1, 9, 2, 1]  # MNIST begins 5 0 4 1 9 2 1
+
+
+@pytest.mark.parametrize(
+    "place",
+    [
+        "train-images.idx3-ubyte",
+        "train-images.idx3-ubyte.gz",
+        "train-images-idx3-ubyte/train-images-idx3-ubyte",
+        "train-images.idx3-ubyte/train-images-idx3-ubyte",
+        "train-images-idx3-ubyte.gz/train-images-idx3-ubyte.gz",
+    ],
+)
+def test_files_as_unpackers_name_them_are_found(load, tmp_path, place):
+    (tmp_path / place).parent.mkdir(exist_ok=True)
+    zipped = gzip.compress if place.endswith(".gz") else bytes
+    (tmp_path / place).write_bytes(zipped(idx_images(7)))
+    labels = tmp_path / "train-labels.idx1-ubyte" / "train-labels.idx1-ubyte"
+    labels.parent.mkdir()
+    labels.write_bytes(idx_labels())
+    found = load("mnist", directory=tmp_path)
+    assert (found.images == 7).all() and len(found) == 3
+    assert found.labels.tolist() == [0, 1, 2]

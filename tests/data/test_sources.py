@@ -48,7 +48,7 @@ def test_the_kinds_of_the_zoo():
     assert [kind.needs_directory for kind in kinds.values()] == [False, False, True]
     assert [kind.has_splits for kind in kinds.values()] == [True, True, False]
     assert kinds["mnist"].default_shape == load_image_set("mnist", offline=True).image_shape
-    assert not any(kind.options for kind in kinds.values())
+    assert [list(kind.options) for kind in kinds.values()] == [[], [], ["background"]]
 
 
 def test_a_registered_kind_is_loaded_by_name():

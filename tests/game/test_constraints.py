@@ -303,3 +303,9 @@ def test_wasserstein_with_nothing_to_bound_d_is_warned_of():
     ]:
         assert sgd_trainer(nets, objective="wasserstein", **options).warnings == []
     assert sgd_trainer().warnings == []
+
+
+def test_spectral_norm_of_a_weight_that_begins_at_zero_is_refused():
+    gan = ppgan_zoo.create("r3gan")
+    with pytest.raises(ConfigError, match="project.weight of R3GANDiscriminator begins at zero"):
+        spectral_norm(gan.discriminator)

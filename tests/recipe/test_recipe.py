@@ -287,7 +287,9 @@ REFUSED = [
     ("optimizer: {generator: {schedule: {name: steps, at_steps: [5, 5], factor: 0.1}}}",
      "at_steps: found [5, 5]; each must be later than the one before"),
     ("optimizer: {generator: {schedule: {name: linear, factor: 0.1}}}",
-     "schedule: factor: schedule linear does not take it; it takes final, start"),
+     "schedule: factor: schedule linear does not take it; it takes final, start, until_step"),
+    ("optimizer: {generator: {schedule: {name: linear, start: 5, until_step: 5}}}",
+     "until_step: found 5; it must come after start, which is 5"),
     ("trainer: [1]", "trainer: found [1]; allowed: a section of keys"),
 ]  # fmt: skip
 

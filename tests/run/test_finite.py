@@ -1,6 +1,8 @@
 """NaN and infinity: found by iteration and net, never saved, stopped at or gone back from."""
 
 import math
+import os
+import signal
 from dataclasses import replace
 
 import numpy as np
@@ -186,6 +188,25 @@ def test_a_killed_run_that_rolls_back_resumes_to_the_same_bytes(
     train.resume(run, offline=True)
     assert weights(run) == weights(rolled_back)
     assert list_checkpoints(run.checkpoints)[-1].rollbacks == 1
+
+
+@pytest.mark.parametrize(("bad", "saved"), [(7, 4), (2, 0)])
+def test_a_signal_while_a_nan_is_pending_ends_the_run(bad, saved, recipe, tmp_path, monkeypatch):
+    """The rollback makes a new trainer, which must not forget that a stop was asked for."""
+    run = RunDirectory(tmp_path / "run")
+    spoil_loss(monkeypatch, "generator", bad)
+    step = Trainer.step
+
+    def stepping(self, real):
+        scalars = step(self, real)
+        if self.iteration == bad:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return scalars
+
+    monkeypatch.setattr(Trainer, "step", stepping)
+    outcome = train.train(recipe(*ROLLBACK), run.path, offline=True)
+    assert (outcome.iteration, outcome.signal) == (saved, signal.SIGTERM)
+    assert [c.iteration for c in list_checkpoints(run.checkpoints)] == [saved] * bool(saved)
 
 
 def test_rollbacks_are_limited(recipe, tmp_path, monkeypatch):

@@ -323,6 +323,17 @@ def test_stop_on_ends_the_run_and_keeps_the_last_good_checkpoint(
     assert "WARNING health: identical_samples at iteration 11" in (run / "train.log").read_text()
 
 
+def test_the_last_good_checkpoint_is_kept_after_a_resume_too(tiny_recipe, tmp_path, monkeypatch):
+    sick_from(monkeypatch, 3)
+    run = RunDirectory(tmp_path / "run")
+    train.train(load_recipe(tiny_recipe, [*STOPPING, "training.epochs=1"]), run.path, offline=True)
+    for epochs in (2, 5):
+        outcome = train.resume(run, [f"training.epochs={epochs}"], offline=True)
+        kept = [found.iteration for found in list_checkpoints(run.checkpoints)]
+        assert kept == [2, outcome.iteration]
+    assert outcome.trouble == "identical_samples" and outcome.good_until == 2
+
+
 def test_the_watch_records_its_figures_and_leaves_the_weights_as_they_were(tiny_recipe, tmp_path):
     runs = {}
     for value in ("1", "null"):

@@ -5,7 +5,16 @@ import stat
 
 import pytest
 
-from ppgan_zoo.storage.files import atomic_folder, sha256_file, to_json, write_atomically
+from ppgan_zoo.storage.files import (
+    APPENDING,
+    atomic_file,
+    atomic_folder,
+    open_inside,
+    read_regular,
+    sha256_file,
+    to_json,
+    write_atomically,
+)
 
 
 def names(folder):
@@ -26,10 +35,41 @@ def test_a_folder_is_replaced_whole(tmp_path):
     target = tmp_path / "target"
     target.mkdir()
     (target / "old").write_text("old")
-    with atomic_folder(target) as scratch:
+    with atomic_folder(target, lambda there: names(there) == ["old"]) as scratch:
         (scratch / "new").write_text("new")
         assert names(target) == ["old"]
     assert names(target) == ["new"]
+    assert names(tmp_path) == ["target"]
+
+
+@pytest.mark.parametrize("kind", ["folder", "file", "link"])
+def test_what_is_there_is_not_replaced(tmp_path, kind):
+    """Even where it came after everybody had looked."""
+    target, other = tmp_path / "target", tmp_path / "other"
+    other.mkdir()
+    with pytest.raises(FileExistsError) as caught, atomic_folder(target) as scratch:
+        (scratch / "new").write_text("new")
+        if kind == "folder":
+            target.mkdir()
+            (target / "old").write_text("old")
+        elif kind == "file":
+            target.write_text("old")
+        else:
+            target.symlink_to(other)
+    assert caught.value.filename == str(target)
+    assert names(tmp_path) == ["other", "target"]
+    if kind == "link":
+        assert target.is_symlink() and names(other) == []
+    else:
+        old = target / "old" if kind == "folder" else target
+        assert old.read_text() == "old"
+
+
+def test_an_empty_folder_is_filled(tmp_path):
+    (tmp_path / "target").mkdir()
+    with atomic_folder(tmp_path / "target") as scratch:
+        (scratch / "new").write_text("new")
+    assert names(tmp_path / "target") == ["new"]
     assert names(tmp_path) == ["target"]
 
 
@@ -59,7 +99,10 @@ def test_a_failing_rename_leaves_the_old_one_in_place(tmp_path, monkeypatch):
         return rename(self, to)
 
     monkeypatch.setattr(type(target), "rename", failing)
-    with pytest.raises(OSError, match="No space"), atomic_folder(target) as scratch:
+    with (
+        pytest.raises(OSError, match="No space"),
+        atomic_folder(target, lambda there: True) as scratch,
+    ):
         (scratch / "new").write_text("new")
     assert (target / "old").read_text() == "old"
     assert names(tmp_path) == ["target"]
@@ -124,6 +167,54 @@ def test_a_failing_write_leaves_the_old_file(tmp_path, monkeypatch):
         write_atomically(target, "new")
     assert target.read_text() == "old"
     assert names(tmp_path) == ["file"]
+
+
+def test_a_file_that_is_written_in_parts_appears_whole(tmp_path):
+    target = tmp_path / "file"
+    target.write_text("old")
+    with atomic_file(target) as file:
+        for part in (b"a", b"b"):
+            file.write(part)
+            assert target.read_text() == "old"
+    assert target.read_text() == "ab"
+    with pytest.raises(KeyboardInterrupt), atomic_file(target) as file:
+        file.write(b"half")
+        raise KeyboardInterrupt
+    assert target.read_text() == "ab" and names(tmp_path) == ["file"]
+
+
+@pytest.mark.parametrize("read", [read_regular, sha256_file])
+def test_only_files_of_a_bounded_size_are_read(tmp_path, read):
+    """A pipe without a writer, a device without an end, a sparse giant: none is waited for."""
+    os.mkfifo(tmp_path / "pipe")
+    with (tmp_path / "giant").open("wb") as file:
+        file.truncate(1 << 40)
+    (tmp_path / "link").symlink_to("/dev/zero")
+    for name, says in {"pipe": "not a regular file", "link": "not a regular file",
+                       "giant": "larger than", ".": "not a regular file"}.items():  # fmt: skip
+        with pytest.raises(OSError, match=says):
+            read(tmp_path / name)
+    (tmp_path / "small").write_bytes(b"abc")
+    with pytest.raises(OSError, match="larger than 2 bytes"):
+        read(tmp_path / "small", 2)
+    read(tmp_path / "small", 3)
+
+
+def test_a_file_of_a_folder_is_opened_without_following_a_link(tmp_path):
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "log").write_text("theirs")
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "log").symlink_to(tmp_path / "elsewhere" / "log")
+    (tmp_path / "folder").symlink_to(tmp_path / "elsewhere")
+    os.mkfifo(tmp_path / "run" / "pipe")
+    for folder, name, says in (("run", "log", "is a symbolic link"),
+                               ("folder", "log", "is a symbolic link"),
+                               ("run", "pipe", "No such device|not a regular file")):  # fmt: skip
+        with pytest.raises(OSError, match=says):
+            open_inside(tmp_path / folder, name, APPENDING | os.O_TRUNC)
+    assert (tmp_path / "elsewhere" / "log").read_text() == "theirs"
+    os.close(open_inside(tmp_path / "folder", "new", APPENDING, follow=True))
+    assert names(tmp_path / "elsewhere") == ["log", "new"]
 
 
 @pytest.mark.parametrize(

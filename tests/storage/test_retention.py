@@ -1,12 +1,12 @@
 """Many checkpoints: the newest valid one is found, the best is remembered, the rest go."""
 
 import os
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 from ppgan_zoo.errors import CheckpointError
+from ppgan_zoo.storage import checkpoint as checkpoint_module
 from ppgan_zoo.storage.checkpoint import save_checkpoint
 from ppgan_zoo.storage.retention import (
     list_checkpoints,
@@ -34,10 +34,15 @@ def refusal(call):
 def test_every_file_is_read_once(tmp_path, monkeypatch):
     save(tmp_path)
     reads = []
-    original = Path.read_bytes
-    monkeypatch.setattr(Path, "read_bytes", lambda p: reads.append(p.name) or original(p))
+    original = checkpoint_module.read_regular
+
+    def reading(path, limit=None):
+        reads.append(path.name)
+        return original(path, limit)
+
+    monkeypatch.setattr(checkpoint_module, "read_regular", reading)
     checkpoint, arrays = load_newest(tmp_path, print)
-    assert sorted(reads) == ["generator.safetensors", "optimizer.safetensors"]
+    assert reads == ["checkpoint.json", "generator.safetensors", "optimizer.safetensors"]
     assert set(arrays) == set(ARRAYS) and checkpoint.iteration == 5
 
 
@@ -77,11 +82,11 @@ def test_no_valid_one(tmp_path):
 def test_pruning_keeps_the_last_and_the_best(tmp_path):
     saved = {iteration: save(tmp_path, iteration) for iteration in (1, 2, 3, 4, 5)}
     remember_best(tmp_path, saved[2], "sliced_wasserstein", 0.25)
-    (tmp_path / ".step-00000003-scratch").mkdir()  # as a kill leaves it
+    (tmp_path / ".step-00000003-mine").mkdir()
     (tmp_path / "notes").mkdir()
     prune_checkpoints(tmp_path, keep_last=2, newest=5)
     assert sorted(p.name for p in tmp_path.iterdir()) == [
-        "best.json", "notes", "step-00000002", "step-00000004", "step-00000005",
+        ".step-00000003-mine", "best.json", "notes", "step-00000002", "step-00000004", "step-00000005",
     ]  # fmt: skip
 
 

@@ -1,5 +1,6 @@
 """The plain log: lines are whole, and one that cannot be written stops nothing."""
 
+import os
 import sys
 
 import pytest
@@ -31,14 +32,26 @@ def test_lines_go_to_the_file_and_to_standard_error(log, tmp_path, capfd):
     assert capfd.readouterr().err == "é 5\n"
 
 
-def test_a_full_disk_is_said_once_and_costs_its_lines_only(log, capfd):
-    from pathlib import Path
-
-    logger = log(Path("/dev/full"))
+def test_a_full_disk_is_said_once_and_costs_its_lines_only(log, tmp_path, capfd):
+    path = tmp_path / "train.log"
+    logger = log(path)
+    with open("/dev/full", "ab", buffering=0) as full:
+        os.dup2(full.fileno(), logger.handlers[0]._file.fileno())
     logger.info("one")
     logger.info("two")
-    said = "/dev/full: cannot be written: No space left on device; training goes on"
+    said = f"{path}: cannot be written: No space left on device; training goes on"
     assert capfd.readouterr().err.splitlines() == [said, "one", "two"]
+
+
+def test_a_log_that_is_a_link_or_a_pipe_is_refused(tmp_path):
+    (tmp_path / "theirs").write_text("theirs")
+    (tmp_path / "link").symlink_to(tmp_path / "theirs")
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(CheckpointError, match="link: cannot be written: is a symbolic link"):
+        open_log(tmp_path / "link")
+    with pytest.raises(CheckpointError, match="pipe: cannot be written"):
+        open_log(tmp_path / "pipe")
+    assert (tmp_path / "theirs").read_text() == "theirs"
 
 
 def test_half_a_line_is_taken_back(log, tmp_path, capfd):

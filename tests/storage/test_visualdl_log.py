@@ -217,8 +217,11 @@ def test_several_files_become_one(tmp_path: Path, walltimes: tuple[int, int]) ->
         with LogWriter(str(tmp_path), file_name=name) as writer:
             for step in steps:
                 writer.add_scalar("loss/d", walltime, step, walltime=walltime)
+    before = {path.read_bytes() for path in tmp_path.iterdir()}
     write_run(tmp_path, range(11, 13), resume_step=10)
-    assert os.listdir(tmp_path) == [RECORDS_NAME]
+    # Another name may be that of somebody's own records: nothing is deleted.
+    assert sorted(os.listdir(tmp_path)) == ["superseded.0.log", "superseded.1.log", RECORDS_NAME]
+    assert {path.read_bytes() for path in tmp_path.glob("superseded.*")} == before
     both = [walltimes[1]] * 3
     expected = [*[walltimes[0]] * 5, *both, *[walltimes[1]] * 3, 11 / 4, 12 / 4]
     assert read_scalars(tmp_path)["loss/d"] == list(enumerate(expected))

@@ -5,6 +5,7 @@ import json
 import os
 import resource
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -26,6 +27,7 @@ from ppgan_zoo.storage.retention import (
     read_best,
 )
 from ppgan_zoo.storage.run_directory import RunDirectory
+from ppgan_zoo.storage.scratch import PREFIX
 from ppgan_zoo.storage.visualdl_reader import read_scalars
 from ppgan_zoo.training.trainer import Trainer
 
@@ -176,23 +178,45 @@ def test_a_run_directory_that_goes_away_ends_the_run(
 
 
 def test_a_read_only_run_directory_ends_the_run(recipe, run, monkeypatch):
-    from ppgan_zoo.storage import files
+    from ppgan_zoo.storage import scratch
 
     def read_only(*arguments, **options):
         raise OSError(errno.EROFS, "Read-only file system")
 
-    at(monkeypatch, 6, lambda: monkeypatch.setattr(files.tempfile, "mkdtemp", read_only))
+    at(monkeypatch, 6, lambda: monkeypatch.setattr(scratch.tempfile, "mkdtemp", read_only))
     with pytest.raises(TrainingError, match=r"iteration 8: .*step-00000008: Read-only file system"):
         train.train(recipe(), run.path, offline=True)
     assert iterations(run) == [4]
 
 
-def test_a_resume_clears_what_a_kill_left_half_written(recipe, run):
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from ppgan_zoo.storage.files import atomic_file
+with atomic_file(Path(sys.argv[1])) as file:
+    file.write(b"half")
+    file.flush()
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_a_resume_clears_what_a_kill_left_half_written_and_nothing_else(recipe, run):
     train.train(recipe(), run.path, offline=True)
-    for half in (".manifest.json-abc", ".recipe.yml-abc", "samples/.step-00000004.png-abc"):
-        (run.path / half).write_text("half")
+    for half in ("manifest.json", "samples/step-00000004.png", "checkpoints/best.json"):
+        done = subprocess.run([sys.executable, "-c", KILLED, run.path / half], check=False,
+                              env={**os.environ, "PYTHONPATH": str(ROOT)})  # fmt: skip
+        assert done.returncode == -signal.SIGKILL
+    assert len(list(run.path.rglob(f"{PREFIX}*/new"))) == 3
+    mine = (".my-notes", "samples/.step-00000004.png-mine", "checkpoints/.step-00000004-mine",
+            f"samples/{PREFIX}mine")  # fmt: skip
+    for name in mine:
+        (run.path / name).write_text("mine")
+    (run.path / f"{PREFIX}mine").mkdir()
+    (run.path / f"{PREFIX}mine" / "notes").write_text("mine")
     train.resume(run, offline=True)
-    assert list(run.path.rglob("*-abc")) == []
+    assert list(run.path.rglob(f"{PREFIX}*/new")) == []
+    for name in (*mine, f"{PREFIX}mine/notes"):
+        assert (run.path / name).read_text() == "mine"
 
 
 def test_an_error_of_a_write_names_the_file(tmp_path, monkeypatch):

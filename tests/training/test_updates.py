@@ -5,11 +5,14 @@ import paddle
 import pytest
 from paddle import nn
 
+import ppgan_zoo
 from ppgan_zoo.errors import ConfigError
 from ppgan_zoo.game import schedules
 from ppgan_zoo.game.terms import Term, get_term
 from ppgan_zoo.models.gan import Gan
 from ppgan_zoo.models.spec import GanSpec
+from ppgan_zoo.recipe.load import recipe_from
+from ppgan_zoo.run.build import build_trainer
 from ppgan_zoo.training.assemble import make_trainer
 from ppgan_zoo.training.chance import Chance
 from ppgan_zoo.training.ema import Ema
@@ -204,3 +207,33 @@ def test_an_average_by_half_life_follows_its_formula():
         decay = min(0.5, (1 + iteration) / (10 + iteration))
         average = decay * average + (1 - decay) * nets.generator.layer.weight.numpy()
     np.testing.assert_allclose(trainer.ema.generator.layer.weight.numpy(), average, atol=1e-6)
+
+
+def at_quarters(schedule):
+    return [schedules.at(schedule, i) for i in (0, 100, 200, 400, 900)]
+
+
+def test_the_schedules_of_r3gan_go_through_its_published_values():
+    rate = schedules.cosine(2e-4, 400, final=0.25)
+    assert at_quarters(rate) == pytest.approx([2e-4, 1.780330e-4, 1.25e-4, 5e-5, 5e-5], rel=1e-6)
+    gamma = schedules.half_cosine(0.05, 0.005, 0, 400)
+    assert at_quarters(gamma) == pytest.approx([0.05, 0.04340991, 0.0275, 0.005, 0.005], rel=1e-6)
+    half_life = schedules.half_cosine(0.0, 5e6, 0, 400)
+    assert at_quarters(half_life) == pytest.approx([0, 732_233, 2.5e6, 5e6, 5e6], rel=1e-6)
+
+
+def test_a_rate_of_a_recipe_may_reach_its_last_value_before_the_end():
+    section = {
+        "learning_rate": 2e-4,
+        "schedule": {"name": "cosine", "final": 0.25, "until_step": 400},
+    }
+    recipe = recipe_from(
+        {
+            "model": {"name": "gan_mlp"},
+            "data": {"name": "mnist", "batch_size": 4},
+            "optimizer": {"generator": section},
+            "training": {"iterations": 1000},
+        }
+    )
+    schedule = build_trainer(recipe, ppgan_zoo.create("gan_mlp"), 1000).updates[1].schedule
+    assert [schedule(i) for i in (0, 200, 400, 999)] == pytest.approx([2e-4, 1.25e-4, 5e-5, 5e-5])

@@ -1,0 +1,110 @@
+"""``ppgan-zoo stability``: the share of a recipe's seeds that begin to learn."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import sys
+from pathlib import Path
+
+from ppgan_zoo.commands.arguments import add_overrides
+from ppgan_zoo.errors import ConfigError
+from ppgan_zoo.ops import SWITCH_VALUES
+
+SEEDS = re.compile(r"[0-9]{1,10}(-[0-9]{1,10})?(,[0-9]{1,10}(-[0-9]{1,10})?)*")
+MOST_SEEDS = 1000
+LARGEST_SEED = 2**31 - 1
+
+
+def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the command to the parser."""
+    parser = commands.add_parser(
+        "stability", help="train the first phase of a recipe over many seeds: how many begin?"
+    )
+    parser.add_argument("recipe", metavar="RECIPE", help="a .yml file or a shipped name")
+    add_overrides(parser, "the recipe")
+    parser.add_argument(
+        "--output", type=Path, required=True, metavar="DIR",
+        help="for the results and a picture of each run; a study that it holds is continued",
+    )  # fmt: skip
+    parser.add_argument("--seeds", default="0-39", metavar="LIST",
+                        help="such as 0-39 or 0,3,7 (default: 0-39)")  # fmt: skip
+    parser.add_argument(
+        "--iterations", type=int, default=500, metavar="N",
+        help="a run that has not begun to learn by then has failed (default: 500)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--every-steps", type=int, default=25, metavar="N",
+        help="iterations between two looks at the samples (default: 25)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--ops", action="append", choices=SWITCH_VALUES,
+        help="what computes; repeatable: every seed by each, since they round differently "
+        "(default: auto)",
+    )  # fmt: skip
+    parser.add_argument("--data-dir", metavar="DIR", help="where the data set lies")
+    parser.add_argument(
+        "--jobs", type=int, default=1, metavar="N",
+        help="runs at the same time, each with its part of the threads (default: 1)",
+    )  # fmt: skip
+    parser.add_argument("--format", choices=("text", "json"), default="text")
+    parser.set_defaults(run=_run)
+
+
+def _run(options: argparse.Namespace) -> int:
+    from ppgan_zoo.runtime import cpu_threads
+
+    seeds = parse_seeds(options.seeds)
+    for name in ("iterations", "every_steps"):
+        if getattr(options, name) < 1:
+            option = name.replace("_", "-")
+            raise ConfigError(f"--{option} {getattr(options, name)}: give 1 or more")
+    if not 1 <= options.jobs <= cpu_threads():
+        raise ConfigError(
+            f"--jobs {options.jobs}: give 1 to {cpu_threads()}, the threads there are"
+        )
+    from ppgan_zoo.stability.driver import Study, run_study
+    from ppgan_zoo.stability.report import as_json, table
+
+    overrides = list(options.overrides)
+    if options.data_dir is not None:
+        directory = str(Path(options.data_dir).expanduser().resolve())
+        overrides.append(f"data.directory={json.dumps(directory)}")
+    study = Study(
+        recipe=options.recipe,
+        overrides=tuple(overrides),
+        seeds=seeds,
+        iterations=options.iterations,
+        every_steps=options.every_steps,
+        ops=tuple(dict.fromkeys(options.ops or ["auto"])),
+    )
+    rows = run_study(study, options.output, jobs=options.jobs)
+    print(json.dumps(as_json(rows), indent=2) if options.format == "json" else table(rows))
+    print(f"every run and its samples in {options.output}", file=sys.stderr)
+    return 0
+
+
+def parse_seeds(text: str) -> tuple[int, ...]:
+    """Return the seeds of a list such as ``0-39,77``, each once, in order of mention.
+
+    Raises:
+        ConfigError: It is no such list, names too many, or one that is too large.
+    """
+    if not SEEDS.fullmatch(text):
+        raise ConfigError(f"--seeds {text!r}: give numbers and ranges, such as 0-39 or 0,3,7")
+    seeds: dict[int, None] = {}
+    for part in text.split(","):
+        first, _, last = part.partition("-")
+        low, high = int(first), int(last or first)
+        if high < low or high > LARGEST_SEED:
+            raise ConfigError(
+                f"--seeds {part}: give a range from the smaller to the larger seed, at most "
+                f"{LARGEST_SEED}"
+            )
+        if high - low >= MOST_SEEDS:
+            raise ConfigError(f"--seeds {part}: {high - low + 1} seeds; give {MOST_SEEDS} at most")
+        seeds.update(dict.fromkeys(range(low, high + 1)))
+    if len(seeds) > MOST_SEEDS:
+        raise ConfigError(f"--seeds: {len(seeds)} seeds; give {MOST_SEEDS} at most")
+    return tuple(seeds)

@@ -1,0 +1,200 @@
+"""Trains the first phase of a recipe over many seeds; no Paddle in this process."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import subprocess
+import sys
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from ppgan_zoo.data.sources import print_to_stderr
+from ppgan_zoo.errors import ConfigError, os_errors
+from ppgan_zoo.ops import SWITCH
+from ppgan_zoo.recipe.load import find_recipe, load_recipe
+from ppgan_zoo.runtime import cpu_threads
+from ppgan_zoo.stability.process import Request
+from ppgan_zoo.stability.report import Row, summarise
+from ppgan_zoo.storage.files import read_regular, to_json, write_atomically
+from ppgan_zoo.storage.run_directory import RunDirectory
+
+RESULTS = "stability.json"
+POLL_SECONDS = 0.1
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Study:
+    """What to try.
+
+    Attributes:
+        recipe: A file or a shipped name.
+        overrides: ``key=value`` texts.
+        seeds: Of everything random; one run each.
+        iterations: A run that has not begun to learn by then has failed.
+        every_steps: Iterations between two looks at the samples.
+        ops: Ways to compute, values of ``PPGAN_ZOO_OPS``; all seeds by each. They round
+            differently, and rounding alone can decide whether a run begins.
+    """
+
+    recipe: str
+    overrides: tuple[str, ...] = ()
+    seeds: tuple[int, ...] = tuple(range(40))
+    iterations: int = 500
+    every_steps: int = 25
+    ops: tuple[str, ...] = ("auto",)
+
+    def sha256(self, path: Path) -> str:
+        """Return what tells this study's runs from others': all but seeds and ways."""
+        chosen = load_recipe(path, self.overrides).model_dump(mode="json", exclude_defaults=True)
+        facts = [chosen, self.iterations, self.every_steps]
+        return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+
+
+Key = tuple[str, int]
+"""A way to compute, and a seed."""
+
+
+def run_study(
+    study: Study,
+    output: Path,
+    *,
+    jobs: int = 1,
+    notify: Callable[[str], None] = print_to_stderr,
+) -> list[Row]:
+    """Train all first phases that have no answer yet, and return what came of all of them.
+
+    Args:
+        study: What to try.
+        output: Its directory: ``stability.json``, and a picture of every run's last samples. One
+            that holds the same study is continued.
+        jobs: Runs at the same time, each with its part of the threads.
+        notify: Called with a line for every run.
+
+    Raises:
+        ConfigError: The recipe is not in order, or `output` holds something else.
+        ZooError: A run could not be trained at all.
+    """
+    path = find_recipe(study.recipe)
+    sha256 = study.sha256(path)
+    with os_errors(ConfigError, f"--output {output}: cannot be made"):
+        output.mkdir(parents=True, exist_ok=True)
+    with RunDirectory(output).lock():
+        answers = _known(output, sha256)
+        wanted = [(ops, seed) for ops in study.ops for seed in study.seeds]
+        missing = [key for key in wanted if key not in answers]
+        notify(f"{len(wanted)} runs, {len(wanted) - len(missing)} done")
+        for (ops, seed), answer in _carry_out(study, path, output, missing, jobs):
+            answers[ops, seed] = answer
+            _write(output, path.stem, sha256, study, answers)
+            count = len(wanted) - sum(key not in answers for key in wanted)
+            fate = "begun" if answer["begun"] else "NOT BEGUN"
+            notify(
+                f"[{count}/{len(wanted)}] {ops}, seed {seed}: {fate} after {answer['iteration']} "
+                f"iterations ({answer['seconds']:.0f} s)"
+            )
+    return [
+        summarise(path.stem, ops, {seed: answers[ops, seed] for seed in study.seeds})
+        for ops in study.ops
+    ]
+
+
+def _carry_out(
+    study: Study, path: Path, output: Path, missing: Sequence[Key], jobs: int
+) -> Iterator[tuple[Key, dict[str, Any]]]:
+    """Yield each answer as it comes; however this ends, no process is left behind."""
+    waiting = deque(missing)
+    active: dict[Key, subprocess.Popen[str]] = {}
+    threads = str(max(1, cpu_threads() // jobs))
+    with contextlib.ExitStack() as started:
+        while waiting or active:
+            while waiting and len(active) < jobs:
+                key = ops, seed = waiting.popleft()
+                request = Request(
+                    recipe=str(path),
+                    seed=seed,
+                    iterations=study.iterations,
+                    every_steps=study.every_steps,
+                    overrides=list(study.overrides),
+                    picture=str(output / f"{ops}-{seed}.png"),
+                )
+                environment = {**os.environ, SWITCH: ops, "PPGAN_ZOO_THREADS": threads}
+                active[key] = started.enter_context(_started(request, environment))
+            for key, process in list(active.items()):
+                if process.poll() is not None:
+                    del active[key]
+                    yield key, _answer(process, path.stem, key)
+            time.sleep(POLL_SECONDS)
+
+
+@contextlib.contextmanager
+def _started(request: Request, environment: dict[str, str]) -> Iterator[subprocess.Popen[str]]:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "ppgan_zoo.stability.process", json.dumps(asdict(request))],
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+        text=True, env=environment,
+    )  # fmt: skip
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+
+
+def _answer(process: subprocess.Popen[str], recipe: str, key: Key) -> dict[str, Any]:
+    ops, seed = key
+    assert process.stdout is not None
+    lines = process.stdout.read().strip().splitlines()
+    if process.returncode or not lines:
+        raise ConfigError(
+            f"{recipe}, {ops}, seed {seed}: its process ended with exit code {process.returncode}"
+        )
+    answer: dict[str, Any] = json.loads(lines[-1])
+    if "error" in answer:
+        raise ConfigError(f"{recipe}: {answer['error']}")
+    return answer
+
+
+def _known(output: Path, sha256: str) -> dict[Key, dict[str, Any]]:
+    """Return the answers that a directory holds, none if it is new.
+
+    Raises:
+        ConfigError: It holds something else.
+    """
+    path = output / RESULTS
+    if not path.exists():
+        if any(entry.name != ".lock" for entry in output.iterdir()):
+            raise ConfigError(f"--output {output}: is not empty and holds no study; give another")
+        return {}
+    try:
+        held = json.loads(read_regular(path))
+        if held["format"] != FORMAT or held["study_sha256"] != sha256:
+            raise ConfigError(
+                f"{path}: is of another recipe, other overrides or another number of iterations; "
+                "give another --output"
+            )
+        return {(run.pop("ops"), run.pop("seed")): run for run in held["runs"]}
+    except (OSError, KeyError, TypeError, ValueError, AttributeError) as error:
+        raise ConfigError(f"{path}: cannot be read as a study ({error}); delete it") from None
+
+
+def _write(
+    output: Path, recipe: str, sha256: str, study: Study, answers: dict[Key, dict[str, Any]]
+) -> None:
+    content = {
+        "format": FORMAT,
+        "recipe": recipe,
+        "overrides": list(study.overrides),
+        "iterations": study.iterations,
+        "every_steps": study.every_steps,
+        "study_sha256": sha256,
+        "runs": [{"ops": ops, "seed": seed, **run} for (ops, seed), run in sorted(answers.items())],
+    }
+    write_atomically(output / RESULTS, to_json(content))

@@ -1,0 +1,90 @@
+"""Whether G has begun to learn: what a picture of its samples shows after a few hundred iterations.
+
+Some runs never begin. G stays at grey, at noise or at a checkerboard while D tells every sample
+apart, and nothing that follows helps. Losses do not show it: D wins in good runs, too. The
+samples do, and neither labels nor a feature network are needed to see it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ppgan_zoo.metrics.sliced_wasserstein import sliced_wasserstein
+
+Fate = Literal["begun", "failed"]
+
+BEGUN = 0.7
+"""Samples nearer than this have begun to look like the data; docs/stability.md says on what it
+was measured."""
+CHECKS = 2
+"""So many checks in a row have to agree that a run has begun."""
+
+
+def start_distance(samples: NDArray[np.floating], real: NDArray[np.floating]) -> float:
+    """Return how far samples are from real images, where one flat picture for all is at 1.
+
+    The larger of two sliced Wasserstein distances, each over that of the simplest answer
+    that G could give: of the pixels, over that of the mean image again and again; and of
+    what is left of each pixel when the mean of its 2x2 block is taken away, over that of nothing at
+    all. The second sees checkerboards and noise, which the first hardly does.
+
+    Args:
+        samples: ``[N, C, H, W]``, in any range, N at least 2.
+        real: As many real images in the same range.
+
+    Returns:
+        0 for the same images; about 0.3 for 64 other real digits; 1 for a G that has learned
+        nothing but the mean; 1.5 and more for noise and checkerboards.
+    """
+    mean = np.broadcast_to(real.mean(axis=0, keepdims=True), real.shape)
+    pixels = _share(sliced_wasserstein(samples, real), sliced_wasserstein(mean, real))
+    fine, fine_real = _fine(samples), _fine(real)
+    nothing = sliced_wasserstein(np.zeros_like(fine_real), fine_real)
+    return max(pixels, _share(sliced_wasserstein(fine, fine_real), nothing))
+
+
+@dataclass
+class FirstPhase:
+    """Follows a run until it is clear whether it has begun to learn.
+
+    Attributes:
+        iterations: A run that has not begun by then has failed.
+        seen: Iteration and distance of every check.
+    """
+
+    iterations: int
+    seen: list[tuple[int, float]] = field(default_factory=list)
+
+    def see(self, iteration: int, distance: float) -> Fate | None:
+        """Take one check into account.
+
+        Args:
+            iteration: Iterations done.
+            distance: The :func:`start_distance` of then; NaN is as good as a failure.
+
+        Returns:
+            What has become of the run, or None while that is open.
+        """
+        self.seen.append((iteration, distance))
+        latest = [value for _, value in self.seen[-CHECKS:]]
+        if len(latest) == CHECKS and all(value < BEGUN for value in latest):
+            return "begun"
+        return "failed" if iteration >= self.iterations or not np.isfinite(distance) else None
+
+
+def _fine(images: NDArray[np.floating]) -> NDArray[np.floating]:
+    """Return each pixel less the mean of its block of 2x2; odd last rows and columns go."""
+    n, c, h, w = images.shape
+    blocks = images[:, :, : h // 2 * 2, : w // 2 * 2].reshape(n, c, h // 2, 2, w // 2, 2)
+    return blocks - blocks.mean(axis=(3, 5), keepdims=True)
+
+
+def _share(part: float, whole: float) -> float:
+    """Return a ratio; where all real images are the same, any difference is infinitely far."""
+    if whole > 0.0:
+        return part / whole
+    return float("inf") if part > 0.0 else 0.0

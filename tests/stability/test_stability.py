@@ -1,0 +1,134 @@
+"""The share of a recipe's seeds that begin to learn."""
+
+import json
+
+import numpy as np
+import pytest
+
+from ppgan_zoo.commands.stability import parse_seeds
+from ppgan_zoo.errors import ConfigError
+from ppgan_zoo.stability.report import summarise, table, wilson
+from ppgan_zoo.training.first_phase import BEGUN, FirstPhase, start_distance
+
+
+@pytest.fixture(scope="module")
+def digits():
+    from ppgan_zoo.data import load_image_set
+
+    images = load_image_set("mnist", offline=True, limit=256).images
+    return images.astype(np.float32) / 127.5 - 1
+
+
+def test_a_flat_picture_for_all_is_at_one_and_real_images_are_near(digits):
+    real, others = digits[:128], digits[128:]
+    mean = np.broadcast_to(real.mean(axis=0), real.shape)
+    assert start_distance(real, real) == 0.0
+    assert start_distance(mean, real) == pytest.approx(1.0, abs=0.05)
+    assert start_distance(others, real) < 0.35 < BEGUN
+
+
+@pytest.mark.parametrize("board", [1.0, 0.3])
+def test_noise_and_checkerboards_are_far(board, digits):
+    real = digits[:128]
+    rng = np.random.default_rng(0)
+    squares = np.tile([[1.0, -1.0], [-1.0, 1.0]], (14, 14)) * board
+    assert start_distance(rng.uniform(-1, 1, real.shape), real) > 1.3
+    assert start_distance(real.mean(axis=0) + np.zeros_like(real) + squares, real) > 1.3
+    # One good digit for every z is no beginning either.
+    assert start_distance(np.broadcast_to(real[0], real.shape), real) > BEGUN
+
+
+def test_the_distance_is_of_any_channels_sizes_and_ranges():
+    rng = np.random.default_rng(1)
+    real = rng.random((32, 3, 9, 7)) * np.linspace(0, 1, 7)
+    samples = rng.random((32, 3, 9, 7))
+    found = start_distance(samples, real)
+    assert 0.5 < found < 5
+    assert start_distance(255 * samples, 255 * real) == pytest.approx(found)
+    same = np.ones((4, 1, 8, 8))
+    assert start_distance(same, same) == 0.0
+    assert start_distance(same * 0.5, same) == np.inf
+
+
+def test_a_fate_takes_two_checks_or_the_end_of_the_phase():
+    phase = FirstPhase(iterations=100)
+    assert phase.see(25, 0.9) is None
+    assert phase.see(50, BEGUN - 0.01) is None
+    assert phase.see(75, BEGUN - 0.01) == "begun"
+    late = FirstPhase(iterations=100)
+    assert [late.see(at, 1.0) for at in (25, 50, 75)] == [None] * 3
+    assert late.see(100, 0.1) == "failed"  # one check is none
+    assert FirstPhase(iterations=100).see(25, float("nan")) == "failed"
+
+
+@pytest.mark.parametrize(
+    ("successes", "trials", "low", "high"),
+    [  # worked out from the formula of the paper
+        (40, 40, 0.912378, 1.0),
+        (7, 9, 0.452589, 0.936775),
+        (0, 8, 0.0, 0.324408),
+        (38, 40, 0.834961, 0.986179),
+    ],
+)
+def test_the_interval_is_wilson_s(successes, trials, low, high):
+    assert wilson(successes, trials) == pytest.approx((low, high), abs=1e-6)
+
+
+def test_a_share_of_nothing_is_refused():
+    for successes, trials in ((0, 0), (3, 2), (-1, 2)):
+        with pytest.raises(ValueError, match="is no share"):
+            wilson(successes, trials)
+
+
+def test_the_table_counts_every_run():
+    answers = {
+        seed: {"begun": seed != 3, "iteration": 100 + 25 * seed, "seconds": 1.0}
+        for seed in range(5)
+    }
+    row = summarise("demo", "auto", answers)
+    assert (row.runs, row.begun, row.failed, row.iterations) == (5, 4, (3,), (137, 200))
+    last = table([row]).splitlines()[-1]
+    assert last.startswith("| demo | auto | 4 of 5 | 80.0% | 37.6% to 96.4% | 137, 200 | 3 |")
+
+
+def test_seeds_are_a_list_of_numbers_and_ranges():
+    assert parse_seeds("0-3,9,2") == (0, 1, 2, 3, 9)
+    for text in ("", "a", "3-1", "0-1000", "1,,2", "-1", "9999999999", "0-999,1000"):
+        with pytest.raises(ConfigError, match="--seeds"):
+            parse_seeds(text)
+
+
+def test_a_study_from_the_command_line_counts_continues_and_draws(cli, tiny_recipe, tmp_path):
+    output = tmp_path / "study"
+    command = ("stability", tiny_recipe, "--output", output, "--iterations", "2",
+               "--every-steps", "1", "--format", "json")  # fmt: skip
+    done = cli(*command, "--seeds", "0")
+    assert done.returncode == 0, done.stderr
+    (row,) = json.loads(done.stdout)  # two iterations teach nothing
+    assert (row["runs"], row["begun"], row["failed_seeds"]) == (1, 0, [0])
+    held = (output / "stability.json").read_text()
+    done = cli(*command, "--seeds", "0-1", "--ops", "auto")
+    assert done.returncode == 0 and "2 runs, 1 done" in done.stderr
+    assert json.loads(done.stdout)[0]["runs"] == 2
+    study = json.loads((output / "stability.json").read_text())
+    assert study["runs"][0] == json.loads(held)["runs"][0]
+    assert {path.name for path in output.glob("*.png")} == {"auto-0.png", "auto-1.png"}
+    other = cli(*command, "--seeds", "0", "-o", "latent.dim=4")
+    assert other.returncode == 2 and "another --output" in other.stderr
+
+
+def test_what_is_wrong_is_one_line(cli, tiny_recipe, tmp_path):
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "mine.txt").write_text("mine")
+    for arguments, said in (
+        ((tiny_recipe, "--output", tmp_path / "full"), "is not empty and holds no study"),
+        ((tiny_recipe, "--output", tmp_path / "a", "--jobs", "0"), "--jobs 0: give 1 to"),
+        ((tiny_recipe, "--output", tmp_path / "b", "-o", "data.limit=1"), "data.batch_size"),
+        (("nothing", "--output", tmp_path / "c"), "nothing"),
+    ):
+        done = cli("stability", *arguments, "--iterations", "1", "--seeds", "0")
+        assert done.returncode == 2, done.stdout
+        assert said in done.stderr and "Traceback" not in done.stderr
+    assert [path.name for path in (tmp_path / "full").iterdir() if path.name != ".lock"] == [
+        "mine.txt"
+    ]
