@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from ppgan_zoo.errors import ZooError
     from ppgan_zoo.models.gan import Gan, create, list_models, register
     from ppgan_zoo.models.spec import GanSpec
+    from ppgan_zoo.run import train
     from ppgan_zoo.training.assemble import make_trainer
     from ppgan_zoo.training.trainer import Trainer
 
@@ -30,6 +31,8 @@ _HOMES = {
     "register": "ppgan_zoo.models.gan",
 }
 
+_MODULES = {"train": "ppgan_zoo.run.train"}
+
 __all__ = [
     "Gan",
     "GanSpec",
@@ -39,14 +42,17 @@ __all__ = [
     "list_models",
     "make_trainer",
     "register",
+    "train",
 ]
 
 
 def __getattr__(name: str) -> Any:
+    if name in _MODULES:
+        return importlib.import_module(_MODULES[name])
     if name in _HOMES:
         return getattr(importlib.import_module(_HOMES[name]), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    return sorted([*globals(), *_HOMES])
+    return sorted([*globals(), *_HOMES, *_MODULES])

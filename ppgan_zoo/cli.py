@@ -8,6 +8,7 @@ have been checked.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import signal
 import sys
@@ -16,7 +17,9 @@ from importlib import import_module
 from typing import Any, NoReturn
 
 from ppgan_zoo import __version__, runtime
-from ppgan_zoo.errors import INTERRUPTED, ConfigError, ZooError
+from ppgan_zoo.errors import INTERRUPTED, ConfigError, Ended, PluginError, ZooError
+from ppgan_zoo.runtime import how_to_install
+from ppgan_zoo.terminal import printable, tell, tell_warnings
 
 LONGEST_LINE = 800
 
@@ -44,22 +47,43 @@ def main(arguments: Sequence[str] | None = None) -> int:
     mend; 130, 143 and 129 after Ctrl-C, SIGTERM and SIGHUP.
     """
     _open_streams()
+    tell_warnings()
     try:
         options = _parser().parse_args(arguments)
         runtime.prepare()
-        code: int = options.run(options)
-        return code
+        return _carry_out(options)
     except ZooError as error:
         return _refuse(str(error))
     except KeyboardInterrupt:
         return INTERRUPTED + signal.SIGINT
     except BrokenPipeError:  # such as "ppgan-zoo list | head -1"
-        sys.stderr.close()
+        _silence_stdout()
         return 0
     except MemoryError:
         return _refuse("out of memory; make the batch, the images or the nets smaller")
     except OSError as error:  # a full disk, a folder that went away: not a bug
+        _silence_stdout()
         return _refuse(f"{error.filename or 'the system'}: {error.strerror or error}")
+    except ModuleNotFoundError as error:
+        missing = (error.name or "ppgan_zoo").partition(".")[0]
+        if missing == "ppgan_zoo":
+            raise  # a bug of the zoo's
+        return _refuse(f"{missing} is not installed; run: {how_to_install(missing)}")
+
+
+def _carry_out(options: argparse.Namespace) -> int:
+    """Run the command; only the zoo itself may end the process while it runs."""
+    try:
+        code: int = options.run(options)
+        return code
+    except Ended:
+        raise
+    except SystemExit as error:
+        raise PluginError(
+            f"something that {options.command} called ended the program (sys.exit "
+            f"{error.code!r}), and what was to be done is not done; no part of the zoo does that: "
+            "look for it in the plugins that are used here"
+        ) from None
 
 
 def _open_streams() -> None:
@@ -75,6 +99,12 @@ def _open_streams() -> None:
             os.open(os.devnull, os.O_RDWR)  # the lowest number that is free: this one
         if getattr(sys, name) is None:
             setattr(sys, name, os.fdopen(os.dup(number), "r" if name == "stdin" else "w"))
+
+
+def _silence_stdout() -> None:
+    """Let what was not written yet go nowhere, since the interpreter would try again at its end."""
+    with contextlib.suppress(OSError, ValueError, AttributeError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def tool(command: str) -> int:
@@ -103,15 +133,14 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="command")
     for command in COMMANDS:
         import_module(f"ppgan_zoo.commands.{command}").add(commands)
+        commands.choices[command].set_defaults(command=command)
     return parser
 
 
 def _refuse(message: str) -> int:
     """Print one line and return the exit code of a refusal."""
-    line = " ".join(message.split())
-    # What stands in a file or a name is not to steer the terminal.
-    line = "".join(char if char.isprintable() else ascii(char)[1:-1] for char in line)
+    line = printable(message)
     if len(line) > LONGEST_LINE:  # a name of any length; the advice stands at the end
         line = f"{line[: LONGEST_LINE // 2]} ... {line[-LONGEST_LINE // 2 :]}"
-    print(f"ppgan-zoo: {line}", file=sys.stderr)
+    tell(f"ppgan-zoo: {line}")
     return 2

@@ -15,6 +15,13 @@ INTERRUPTED = 128
 """What a process that a signal ended exits with, less the signal's number: as shells count."""
 
 
+class Ended(SystemExit):
+    """The end of this process, on purpose: a signal came twice, or ended a search.
+
+    Any other ``SystemExit`` while a command runs is a stranger's.
+    """
+
+
 class ZooError(Exception):
     """Root of every error that the zoo raises on purpose."""
 

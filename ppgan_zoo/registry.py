@@ -18,7 +18,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from ppgan_zoo.errors import PluginError, UnknownNameError
+from ppgan_zoo.errors import PluginError, UnknownNameError, ZooError
 
 if TYPE_CHECKING:
     from ppgan_zoo.data.kinds import DataKind
@@ -175,7 +175,7 @@ class Registry(Generic[T]):
         """Import and check; `title` is what messages begin with, `name` what it must have."""
         try:
             thing = _import(target)
-        except Exception as error:  # a stranger's module can raise anything
+        except (Exception, SystemExit) as error:  # a stranger's module can raise anything
             origin = "" if title == target else f" from {target}"
             raise PluginError(
                 f"{title} cannot be loaded{origin}: {type(error).__name__}: "
@@ -204,8 +204,17 @@ def _import(target: str) -> Any:
 
 def _check(thing: Any, where: str) -> None:
     check = getattr(thing, "check", None)
-    if check is not None:
+    if check is None:
+        return
+    try:
         check(where)
+    except ZooError:
+        raise
+    except Exception as error:  # what a check takes for granted of a field may not hold
+        raise PluginError(
+            f"{where}: its fields are not what they must be: {type(error).__name__}: "
+            f"{' '.join(str(error).split())}"
+        ) from error
 
 
 MODELS: Registry[GanSpec] = Registry(
@@ -225,6 +234,11 @@ MODELS: Registry[GanSpec] = Registry(
             "wgan_gp",
             "wgan_gp_resnet",
             "sngan",
+            "sagan",
+            "biggan",
+            "cgan",
+            "acgan",
+            "infogan",
         )
     },
 )
@@ -260,6 +274,9 @@ TERMS: Registry[Term] = Registry(
         "r2": "ppgan_zoo.game.gradient_penalties:R2",
         "consistency": "ppgan_zoo.game.consistency:CONSISTENCY",
         "lecam": "ppgan_zoo.game.lecam:LECAM",
+        "orthogonal": "ppgan_zoo.game.orthogonal:ORTHOGONAL",
+        "auxiliary_classifier": "ppgan_zoo.game.auxiliary_classifier:AUXILIARY_CLASSIFIER",
+        "mutual_information": "ppgan_zoo.game.mutual_information:MUTUAL_INFORMATION",
     },
 )
 

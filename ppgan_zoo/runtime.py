@@ -15,12 +15,27 @@ import os
 import platform
 import re
 import resource
+import shlex
+import signal
+import tempfile
+import threading
 import warnings
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
-from ppgan_zoo.errors import ConfigError
+from ppgan_zoo.errors import INTERRUPTED, ConfigError
+
+CHECKING_FLAG = "FLAGS_check_nan_inf"
+"""Lets Paddle look for NaN after every operation."""
+
+DISTRIBUTIONS = {"paddle": "paddlepaddle", "PIL": "pillow", "yaml": "pyyaml"}
+"""What ``pip install`` calls a module, where it has another name."""
+
+MOST_THREADS = 1024
+"""Of one process: tens of thousands end it, since the system gives no more."""
 
 DEVICE_PATTERN = re.compile(r"auto|cpu|gpu(:\d+)?")
 
@@ -69,19 +84,20 @@ def start(device: str = "auto", threads: int | None = None) -> Runtime:
         threads: CPU threads; None takes what :func:`cpu_threads` says.
 
     Raises:
-        ConfigError: A device that is not to be had, or Paddle is not installed.
+        ConfigError: A device that is not to be had, Paddle is not installed, or is told to look
+            for NaN after every operation.
     """
     if not DEVICE_PATTERN.fullmatch(device):
         raise ConfigError(f"device {device!r}: allowed are auto, cpu, gpu and gpu:N (N from 0)")
-    prepare()
     threads = threads or cpu_threads()
-    try:
-        import paddle
-    except ImportError as error:
+    import_paddle()
+    import paddle
+
+    if paddle.get_flags(CHECKING_FLAG)[CHECKING_FLAG]:
         raise ConfigError(
-            f"Paddle cannot be imported ({error}); install it: pip install 'ppgan_zoo[cpu]' or "
-            "'ppgan_zoo[gpu]'"
-        ) from error
+            f"{CHECKING_FLAG} is set: Paddle's own batch norm fails by it, since it also looks at "
+            "memory that is not written yet; unset it: training looks for NaN itself"
+        )
     paddle.base.core.set_num_threads(threads)
     return Runtime(
         device=_choose_device(device),
@@ -90,6 +106,84 @@ def start(device: str = "auto", threads: int | None = None) -> Runtime:
         memory=_keep_memory(),
         paddle=paddle.__version__,
     )
+
+
+def import_paddle() -> None:
+    """Import Paddle quietly; Ctrl-C waits until that is done, and a second one does not.
+
+    Paddle's own code takes an interruption for a failure of its own, in words of its own.
+
+    Raises:
+        ConfigError: Paddle is not installed, or this machine cannot load it.
+        KeyboardInterrupt: Ctrl-C was pressed meanwhile.
+    """
+    prepare()
+    with _interrupted_later(), home_that_can_be_written():
+        try:
+            import paddle  # noqa: F401
+        except Exception as error:
+            raise ConfigError(
+                f"Paddle cannot be imported ({' '.join(str(error).split())}); install it: "
+                f"{how_to_install('paddle')}"
+            ) from error
+
+
+def how_to_install(module: str) -> str:
+    """Return the command that installs a missing module: with all else that a checkout needs."""
+    root = Path(__file__).resolve().parent.parent
+    if (root / "setup.py").is_file() or (root / "configs").is_dir():
+        here = "." if root == Path.cwd() else str(root)
+        return f"pip install -e {shlex.quote(f'{here}[cpu]')}"
+    return f"pip install {DISTRIBUTIONS.get(module, module)}"
+
+
+@contextlib.contextmanager
+def home_that_can_be_written() -> Iterator[None]:
+    """Let Paddle write elsewhere inside the block where it cannot at home.
+
+    Its import and its translation of a net make folders in ``~/.cache/paddle``, and fail
+    without them.
+    """
+    cache = Path(os.path.expanduser("~"), ".cache", "paddle")
+    with contextlib.suppress(OSError):
+        cache.mkdir(parents=True, exist_ok=True)
+    if os.access(cache, os.W_OK):
+        yield
+        return
+    before = os.environ.get("HOME")
+    with tempfile.TemporaryDirectory() as folder:
+        os.environ["HOME"] = folder
+        try:
+            yield
+        finally:
+            if before is None:
+                del os.environ["HOME"]
+            else:
+                os.environ["HOME"] = before
+
+
+@contextlib.contextmanager
+def _interrupted_later() -> Iterator[None]:
+    """Put Ctrl-C off until the block is done; a second one ends the process at once."""
+    before = signal.getsignal(signal.SIGINT)
+    is_main = threading.current_thread() is threading.main_thread()
+    if not is_main or not callable(before):  # ignored, or left to the system
+        yield
+        return
+    came: list[int] = []
+
+    def note(number: int, frame: FrameType | None) -> None:
+        if came:
+            os._exit(INTERRUPTED + number)
+        came.append(number)
+
+    signal.signal(signal.SIGINT, note)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+        if came:
+            raise KeyboardInterrupt
 
 
 def prepare() -> None:
@@ -148,8 +242,10 @@ def cpu_threads() -> int:
     value = os.environ.get("PPGAN_ZOO_THREADS")
     if value is None:
         return available_cores()
-    if not value.isdigit() or not int(value):
-        raise ConfigError(f"PPGAN_ZOO_THREADS={value!r}: must be a whole number from 1")
+    if not re.fullmatch("[0-9]{1,9}", value) or not 1 <= int(value) <= MOST_THREADS:
+        raise ConfigError(
+            f"PPGAN_ZOO_THREADS={value!r}: must be a whole number from 1 to {MOST_THREADS}"
+        )
     return int(value)
 
 

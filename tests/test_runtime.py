@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -60,3 +61,39 @@ def test_zlib_works_after_paddle_as_well():
     script = "import ppgan_zoo, paddle, gzip; gzip.compress(b'abc')"
     done = subprocess.run([sys.executable, "-W", "ignore", "-c", script], check=False)
     assert done.returncode == 0
+
+
+@pytest.mark.parametrize("value", ["²", "١٢", "0", "-1", " 1", "1 ", "", "1.0", "1e3", "0x1", "1025",
+                                   "100000", "9" * 400, "\udcff"])  # fmt: skip
+def test_threads_of_odd_numbers_are_refused(value, monkeypatch):
+    monkeypatch.setenv("PPGAN_ZOO_THREADS", value)
+    with pytest.raises(ConfigError, match="must be a whole number from 1 to 1024"):
+        runtime.cpu_threads()
+
+
+def test_a_missing_module_is_installed_from_the_checkout_or_by_its_own_name(monkeypatch, tmp_path):
+    root = Path(runtime.__file__).parent.parent
+    monkeypatch.chdir(root)
+    assert runtime.how_to_install("paddle") == "pip install -e '.[cpu]'"
+    monkeypatch.chdir(tmp_path)
+    assert runtime.how_to_install("paddle") == f"pip install -e '{root}[cpu]'"
+    monkeypatch.setattr(runtime, "__file__", str(tmp_path / "site" / "ppgan_zoo" / "runtime.py"))
+    assert runtime.how_to_install("paddle") == "pip install paddlepaddle"
+    assert runtime.how_to_install("safetensors") == "pip install safetensors"
+
+
+def test_paddle_s_own_search_for_nan_is_refused_in_a_line(cli):
+    done = cli("info", "dcgan", env={"FLAGS_check_nan_inf": "1"})
+    assert done.returncode == 2
+    assert done.stderr.startswith("ppgan-zoo: FLAGS_check_nan_inf is set: ")
+
+
+@pytest.mark.parametrize("home", ["/dev/null", "/proc"])
+def test_a_home_that_cannot_be_written_is_done_without(home, tiny_recipe, tmp_path, cli):
+    environment = {"HOME": home, "XDG_CACHE_HOME": "/dev/null/x"}
+    quick = ["-o", "training={iterations: 1}", "-o", "checkpoint.best_by=null"]
+    run = tmp_path / "run"
+    done = cli("train", "-c", tiny_recipe, "--offline", "--output", run, *quick, env=environment)
+    assert done.returncode == 0, done.stderr
+    done = cli("export", "--checkpoint", run, "--output", tmp_path / "export", env=environment)
+    assert (done.returncode, done.stderr) == (0, "")

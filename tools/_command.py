@@ -13,6 +13,8 @@ def run(command: str) -> int:
         from ppgan_zoo.cli import tool
 
         return tool(command)
+    except KeyboardInterrupt:
+        return 130
     except ModuleNotFoundError as error:
         print(
             f"tools/{command}.py: {error.name} is not installed; run: pip install -e '.[cpu]'",

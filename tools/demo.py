@@ -7,6 +7,8 @@ import time
 from pathlib import Path
 
 from ppgan_zoo.cli import main
+from ppgan_zoo.storage.files import as_argument
+from ppgan_zoo.terminal import say
 
 
 def demo() -> int:
@@ -19,7 +21,7 @@ def demo() -> int:
     if run.exists():  # an earlier demo is kept, under another name
         kept = run.with_name(f"{run.name}-{time.strftime('%Y%m%d-%H%M%S')}")
         shutil.move(run, kept)
-        print(f"moved the earlier demo to {kept}")
+        say(f"moved the earlier demo to {kept}")
     overrides = [word for override in options.overrides for word in ("-o", override)]
     grid = str(run / "grid.png")
     for command in (
@@ -32,11 +34,13 @@ def demo() -> int:
             return code
     here, environment = Path.cwd(), Path(sys.prefix)
     folder = f"{environment.relative_to(here)}/bin/" if environment.is_relative_to(here) else ""
-    print(
-        f"\nLook at {grid}: 100 digits that nobody wrote. Next, try:\n"
-        f"  {folder}ppgan-zoo sample {run}/export -n 64 --seed 1 --output more.png\n"
-        f"  {folder}visualdl --logdir {run} --language en\n"
-        f"  {folder}ppgan-zoo train -c dcgan_fashion"
+    exported, run_directory = as_argument(run / "export"), as_argument(run)
+    say(
+        "",
+        f"Look at {grid}: 100 digits that nobody wrote. Next, try:",
+        f"  {folder}ppgan-zoo sample {exported} -n 64 --seed 1 --output more.png",
+        f"  {folder}visualdl --logdir {run_directory} --language en",
+        f"  {folder}ppgan-zoo train -c dcgan_fashion",
     )
     return 0
 

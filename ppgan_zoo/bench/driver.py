@@ -19,6 +19,7 @@ from ppgan_zoo.bench.process import Request
 from ppgan_zoo.errors import ConfigError
 from ppgan_zoo.ops import SWITCH
 from ppgan_zoo.recipe.load import find_recipe, load_recipe
+from ppgan_zoo.terminal import tell
 
 Row = dict[str, Any]
 
@@ -86,7 +87,7 @@ def bench(
 
 def _last_line(done: subprocess.CompletedProcess[str], recipe: str) -> Row:
     if done.returncode:
-        sys.stderr.write(done.stderr)
+        tell(*done.stderr.splitlines())
         raise ConfigError(f"{recipe}: its process ended with exit code {done.returncode}")
     answer: Row = json.loads(done.stdout.strip().splitlines()[-1])
     return answer

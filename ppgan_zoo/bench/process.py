@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from ppgan_zoo import ops, runtime
 from ppgan_zoo.errors import ConfigError, ZooError
 from ppgan_zoo.recipe.load import load_recipe
+from ppgan_zoo.terminal import say
 
 if TYPE_CHECKING:
     from ppgan_zoo.run.job import Job
@@ -62,6 +63,7 @@ def time_recipe(request: Request) -> dict[str, Any]:
     Raises:
         ZooError: Whatever is wrong with recipe or data.
     """
+    runtime.import_paddle()
     from ppgan_zoo.run.job import build_job
 
     job = build_job(load_recipe(request.recipe, request.overrides), offline=True)
@@ -235,7 +237,7 @@ def main() -> int:
         answer = time_recipe(request)
     except ZooError as error:
         answer = {"error": " ".join(str(error).split())}
-    print(json.dumps(answer))
+    say(json.dumps(answer))
     return 0
 
 

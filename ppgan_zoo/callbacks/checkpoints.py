@@ -114,7 +114,10 @@ class CheckpointSaver(Callback):
         state = trainer.state()
         if self.finite is not None:
             self.finite.before_save(trainer, state)
-        facts: dict[str, Any] = {"rollbacks": trainer.chance.rollbacks}
+        chance = trainer.chance
+        facts: dict[str, Any] = {"rollbacks": chance.rollbacks}
+        if chance.restarts:
+            facts["restarts"] = chance.restarts
         if self.figure is not None:
             facts[self.figure_name] = value = self.figure(trainer)
             if not math.isfinite(value):

@@ -48,11 +48,15 @@ class NonFiniteError(TrainingError):
         self.found = found
 
 
+HELD = 1000
+"""The most iterations whose scalars are kept on the device."""
+
+
 class FiniteCheck(Callback):
     """Looks at every iteration's losses and scores, and at all of a state before it is saved.
 
     Reading a number waits for the device, so the scalars of all iterations are kept there
-    and read together every so often.
+    and read together every so often, :data:`HELD` at most.
 
     Args:
         *every_steps: Iterations between two looks; of several periods, whichever is due. There
@@ -69,7 +73,8 @@ class FiniteCheck(Callback):
     def on_step_end(self, trainer: Trainer, scalars: dict[str, Any]) -> None:
         """Keep the scalars, and look if it is time to."""
         self._pending.append((trainer.iteration, scalars))
-        if any(trainer.iteration % steps == 0 for steps in self.every_steps):
+        due = any(trainer.iteration % steps == 0 for steps in self.every_steps)
+        if due or len(self._pending) >= HELD:
             self._look(trainer)
 
     def on_epoch_end(self, trainer: Trainer) -> None:
@@ -121,7 +126,10 @@ def _owner_of_scalar(trainer: Trainer, key: str) -> tuple[str | None, str]:
         return name, "loss"
     if kind == "score":
         return "discriminator", key
-    return (trainer.game.terms.net_of(name) if kind == "term" else None), key
+    if kind != "term":
+        return None, key
+    term, _, net = name.partition("/")  # the net, if the term is in both losses
+    return net or trainer.game.terms.net_of(term), key
 
 
 def _in_state(trainer: Trainer, file: str, key: str) -> tuple[str | None, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -99,6 +100,7 @@ TROUBLES = (
     ),
 )
 TROUBLE_NAMES = tuple(trouble.name for trouble in TROUBLES)
+BY_NAME = dict(zip(TROUBLE_NAMES, TROUBLES, strict=True))
 
 
 class Health(Callback):
@@ -119,7 +121,8 @@ class Health(Callback):
 
     Attributes:
         stopped_by: Name of the trouble that ended training, or None.
-        good_until: Iteration of the last check that showed none of `stop_on`.
+        good_until: Iteration up to which each of `stop_on` was measured and not there; what is
+            not measured at every check, as memorisation is not, is known up to its last check.
     """
 
     def __init__(
@@ -145,7 +148,7 @@ class Health(Callback):
         self.log = log
         self.stopped_by: str | None = None
         self.good_until = good_until
-        self._states = [_State(trouble) for trouble in TROUBLES]
+        self._states = [_State(trouble, good_until) for trouble in TROUBLES]
 
     @property
     def tags(self) -> str:
@@ -163,18 +166,33 @@ class Health(Callback):
         if self.log is not None:
             for signal, value in figures.items():
                 self.log.scalar(f"health/{signal}", value, trainer.iteration)
-        shown = set()
         for state in self._states:
             trouble = state.trouble
-            if trouble.signal not in figures or not _applies(trouble, trainer):
+            value = figures.get(trouble.signal, math.nan)
+            if math.isnan(value) or not self._applies(trouble, trainer):
                 continue
-            value = figures[trouble.signal]
-            if trouble.shows(value):
-                shown.add(trouble.name)
+            if not trouble.shows(value):
+                state.good_until = trainer.iteration
             if state.changes(trouble.shows(value)):
                 self._tell(state, value, trainer)
-        if not shown & self.stop_on:
-            self.good_until = trainer.iteration
+        self.good_until = self._known_good(trainer)
+
+    def _known_good(self, trainer: Trainer) -> int | None:
+        """Return until when each of `stop_on` was measured and not there; None if one never was."""
+        good: list[int] = []
+        for state in self._states:
+            if state.trouble.name in self.stop_on and self._applies(state.trouble, trainer):
+                if state.good_until is None:
+                    return None
+                good.append(state.good_until)
+        return min(good, default=trainer.iteration)
+
+    def _applies(self, trouble: Trouble, trainer: Trainer) -> bool:
+        """Tell whether a trouble can be there at all."""
+        if trouble.name == "memorisation":
+            return len(self.training) > 1
+        # A critic is to be trained to its best, and its slope does not fade for it.
+        return trouble.name != "strong_discriminator" or not trainer.game.objective.of_critic
 
     def figures(self, trainer: Trainer) -> Mapping[str, float]:
         """Return the figures that are due, by signal."""
@@ -187,7 +205,7 @@ class Health(Callback):
             "generator_gradient": signals.generator_gradient,
         }
         due = trainer.iteration // self.every_steps % MEMORY_EVERY_CHECKS == 0
-        if due and len(self.training) > 1:
+        if due and self._applies(BY_NAME["memorisation"], trainer):
             figures["memorisation"] = nearness_to_training(
                 signals.samples, self.training, trainer.gan.image_range
             )
@@ -210,8 +228,9 @@ class Health(Callback):
 class _State:
     """Whether one trouble is there: it takes several checks in a row to change."""
 
-    def __init__(self, trouble: Trouble) -> None:
+    def __init__(self, trouble: Trouble, good_until: int | None = None) -> None:
         self.trouble = trouble
+        self.good_until = good_until  # of the last check that measured it and found nothing
         self.active = False
         self._against = 0
 
@@ -222,8 +241,3 @@ class _State:
             return False
         self.active, self._against = shows, 0
         return True
-
-
-def _applies(trouble: Trouble, trainer: Trainer) -> bool:
-    # A critic is to be trained to its best, and its slope does not fade for it.
-    return trouble.name != "strong_discriminator" or not trainer.game.objective.of_critic

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import time
 from collections.abc import Callable
@@ -9,7 +10,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from ppgan_zoo.callbacks.scalars import in_words, losses_in_short, means
+from ppgan_zoo.callbacks.scalars import Means, in_words, losses_in_short
 from ppgan_zoo.training.loop import Callback
 from ppgan_zoo.training.trainer import Trainer
 
@@ -58,6 +59,12 @@ class ProgressBar(Callback):
         """Move the bar."""
         if self.bar.disable:
             return
+        try:
+            self._move(trainer, scalars)
+        except OSError:  # the terminal is gone, and the run is to go on without it
+            self.bar.disable = True
+
+    def _move(self, trainer: Trainer, scalars: dict[str, Any]) -> None:
         self.bar.update()
         if trainer.iteration % self.every_steps == 0:
             rate = (self.bar.format_dict["rate"] or 0.0) * self.images_per_step
@@ -66,7 +73,8 @@ class ProgressBar(Callback):
 
     def on_train_end(self, trainer: Trainer, error: BaseException | None) -> None:
         """Leave the bar as it stands."""
-        self.bar.close()
+        with contextlib.suppress(OSError):
+            self.bar.close()
 
 
 class EpochLog(Callback):
@@ -82,7 +90,7 @@ class EpochLog(Callback):
         self.logger = logger
         self.steps_per_epoch = steps_per_epoch
         self.images_per_step = images_per_step
-        self.pending: list[dict[str, Any]] = []
+        self.means = Means()
         self.started = 0.0
 
     def on_train_begin(self, trainer: Trainer) -> None:
@@ -90,8 +98,8 @@ class EpochLog(Callback):
         self.started = time.monotonic()
 
     def on_step_end(self, trainer: Trainer, scalars: dict[str, Any]) -> None:
-        """Keep the scalars on the device until the epoch ends."""
-        self.pending.append(scalars)
+        """Count the scalars in."""
+        self.means.add(scalars)
 
     def on_epoch_end(self, trainer: Trainer) -> None:
         """Write the epoch's line."""
@@ -99,18 +107,17 @@ class EpochLog(Callback):
 
     def on_train_end(self, trainer: Trainer, error: BaseException | None) -> None:
         """Write a line for what is left of an epoch."""
-        if self.pending:
+        if self.means.iterations:
             self._write(trainer)
 
     def _write(self, trainer: Trainer) -> None:
         elapsed = time.monotonic() - self.started
-        rate = len(self.pending) * self.images_per_step / max(elapsed, 1e-9)
+        rate = self.means.iterations * self.images_per_step / max(elapsed, 1e-9)
         words = [
             f"epoch {trainer.iteration / self.steps_per_epoch:.2f}",
             f"iteration {trainer.iteration}",
-            *in_words(means(self.pending)),
+            *in_words(self.means.take()),
             f"{rate:.0f} images/s",
         ]
         self.logger.info("%s", "  ".join(words))
-        self.pending.clear()
         self.started = time.monotonic()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 NAMES = {
@@ -14,6 +14,9 @@ NAMES = {
 """What is said first, and how; any other scalar goes by its own name."""
 
 Scalars = Mapping[str, Any]
+
+HELD = 100
+"""The most iterations whose scalars are kept on the device."""
 
 
 def losses_in_short(scalars: Scalars) -> list[str]:
@@ -33,13 +36,42 @@ def in_words(scalars: Scalars) -> list[str]:
     ]
 
 
-def means(iterations: Sequence[Scalars]) -> dict[str, float]:
-    """Return the mean of each scalar over the iterations that have it, as not all need to."""
-    values: dict[str, list[float]] = {}
-    for scalars in iterations:
-        for key, value in scalars.items():
-            values.setdefault(key, []).append(float(value))
-    return {key: sum(found) / len(found) for key, found in values.items()}
+class Means:
+    """The mean of each scalar over the iterations that have it, as not all need to.
+
+    A number that is read waits for the device, and one that is kept there takes its memory: a
+    few are kept, and then read together.
+
+    Attributes:
+        iterations: How many were added.
+    """
+
+    def __init__(self) -> None:
+        self._pending: list[Scalars] = []
+        self._sums: dict[str, tuple[float, int]] = {}
+        self.iterations = 0
+
+    def add(self, scalars: Scalars) -> None:
+        """Add an iteration's."""
+        self.iterations += 1
+        self._pending.append(scalars)
+        if len(self._pending) >= HELD:
+            self._read()
+
+    def take(self) -> dict[str, float]:
+        """Return the means, and begin anew."""
+        self._read()
+        found = {key: total / count for key, (total, count) in self._sums.items()}
+        self._sums.clear()
+        self.iterations = 0
+        return found
+
+    def _read(self) -> None:
+        for scalars in self._pending:
+            for key, value in scalars.items():
+                total, count = self._sums.get(key, (0.0, 0))
+                self._sums[key] = (total + float(value), count + 1)
+        self._pending.clear()
 
 
 def _in_order(scalars: Scalars) -> list[str]:

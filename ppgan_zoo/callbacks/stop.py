@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
 import sys
 import threading
 from types import FrameType
 from typing import Any
 
-from ppgan_zoo.errors import INTERRUPTED
+from ppgan_zoo.errors import INTERRUPTED, Ended
 from ppgan_zoo.training.loop import Callback
 from ppgan_zoo.training.trainer import Trainer
+
+STOPPING = "\nstopping: finishing this iteration and saving (a second signal ends at once)\n"
 
 
 class StopOnSignal(Callback):
@@ -48,14 +51,11 @@ class StopOnSignal(Callback):
         if self.signal is not None:
             if number == signal.SIGINT:
                 raise KeyboardInterrupt
-            raise SystemExit(INTERRUPTED + number)
+            raise Ended(INTERRUPTED + number)
         self.signal = number
         if self._trainer is not None:
             self._trainer.stop_requested = True
         # "train 2>&1 | tee log": Ctrl-C ends tee too, and nobody reads this any more.
-        with contextlib.suppress(OSError):
-            print(
-                "\nstopping: finishing this iteration and saving (a second signal ends at once)",
-                file=sys.stderr,
-                flush=True,
-            )
+        # Past Python's buffer, which the signal may have found in the middle of a line.
+        with contextlib.suppress(OSError, ValueError, AttributeError):
+            os.write(sys.stderr.fileno(), STOPPING.encode())

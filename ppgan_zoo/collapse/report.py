@@ -25,7 +25,7 @@ def table_head(test: str, recipe: Any, modes: int) -> str:
     constraints, ema = recipe.constraints, recipe.ema
     parts = [
         f"{test}: {recipe.model.name}, {recipe.objective.name or 'the objective of the model'}",
-        *(f"{_weight(term)} {term.name}" for term in recipe.terms),
+        *(f"{_weight(term)} {term.name}" for term in recipe.terms or ()),
         *([f"packing {constraints.packing}"] if constraints.packing > 1 else []),
         *([f"ema {ema.decay:g} (warmup {ema.warmup:g})"] if ema.decay is not None else []),
     ]

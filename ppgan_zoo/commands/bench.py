@@ -5,12 +5,12 @@ from __future__ import annotations
 import argparse
 import json
 import math
-import sys
 from typing import Any
 
 from ppgan_zoo.commands.arguments import add_overrides
 from ppgan_zoo.errors import ConfigError
 from ppgan_zoo.ops import SWITCH_VALUES
+from ppgan_zoo.terminal import say, tell
 
 
 def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -51,7 +51,7 @@ def _run(options: argparse.Namespace) -> int:
 
     rows = []
     for recipe in options.recipes or shipped_recipes():
-        print(f"measuring {recipe} ...", file=sys.stderr)
+        tell(f"measuring {recipe} ...")
         rows.append(
             bench(
                 recipe,
@@ -70,19 +70,20 @@ def _run(options: argparse.Namespace) -> int:
 
 def _print(rows: list[dict[str, Any]], options: argparse.Namespace) -> None:
     if options.format == "json":
-        print(json.dumps(rows[0] if len(rows) == 1 else rows, indent=2))
+        say(*json.dumps(rows[0] if len(rows) == 1 else rows, indent=2).split("\n"))
         return
     from ppgan_zoo.bench.driver import COLUMNS, PROFILE_COLUMNS, SAMPLE_COLUMNS, table
 
     markdown = options.format == "markdown"
-    print(table(rows, SAMPLE_COLUMNS if options.sample else COLUMNS, markdown=markdown))
+    say(*table(rows, SAMPLE_COLUMNS if options.sample else COLUMNS, markdown=markdown).split("\n"))
     machine = rows[0]["runtime"]
-    print(
-        f"\n{machine['processor']}, {machine['device']}, {machine['threads']} threads, "
+    say(
+        "",
+        f"{machine['processor']}, {machine['device']}, {machine['threads']} threads, "
         f"Paddle {machine['paddle']}"
         + ("" if options.sample else
            f", matrix products {max(row['ceiling_gflop_per_second'] for row in rows):,.0f} GFLOP/s")
     )  # fmt: skip
     for row in rows if options.profile else ():
-        print(f"\n{row['recipe']}:")
-        print(table(row["most_expensive_operations"], PROFILE_COLUMNS, markdown=markdown))
+        rows_of_it = table(row["most_expensive_operations"], PROFILE_COLUMNS, markdown=markdown)
+        say("", f"{row['recipe']}:", *rows_of_it.split("\n"))

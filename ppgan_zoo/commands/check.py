@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
@@ -12,6 +11,8 @@ from ppgan_zoo import runtime
 from ppgan_zoo.commands.arguments import add_overrides
 from ppgan_zoo.errors import ConfigError
 from ppgan_zoo.registry import MODELS, TERMS
+from ppgan_zoo.storage.files import to_json
+from ppgan_zoo.terminal import say
 
 if TYPE_CHECKING:
     from ppgan_zoo.evaluation.conformance import Outcome
@@ -78,11 +79,11 @@ def _run(options: argparse.Namespace) -> int:
                 for outcome in outcomes
             ],
         }
-        print(json.dumps(result, indent=2, ensure_ascii=False))
+        say(*to_json(result).splitlines())
     else:
         lines = _markdown(outcomes) if options.format == "markdown" else _text(outcomes)
         size = _size(subject.facts) if subject.is_built else "not built"
-        print("\n".join([f"{spec.name}: {size}", "", *lines]))
+        say(f"{spec.name}: {size}", "", *lines)
     return 0 if passed else BROKEN
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from ppgan_zoo import runtime
 from ppgan_zoo.commands.arguments import add_device, add_overrides, check_seed
 from ppgan_zoo.errors import CheckpointError, ConfigError
+from ppgan_zoo.terminal import say
 
 if TYPE_CHECKING:
     from ppgan_zoo.collapse.recipes import CollapseRecipe
@@ -70,21 +71,21 @@ def _run(options: argparse.Namespace) -> int:
     test = _open_test(recipe, options)
     table = options.format == "table"
     if table:
-        print(report.table_head(test.name, recipe, test.modes), flush=True)
+        say(*report.table_head(test.name, recipe, test.modes).split("\n"))
     result = run_setting(
         test,
         recipe,
         range(options.seed, options.seed + options.seeds),
-        lambda seed: print(report.seed_row(seed), flush=True) if table else None,
+        lambda seed: say(report.seed_row(seed)) if table else None,
     )
     document = json.dumps(result.to_json(), indent=2, allow_nan=False)
-    print(report.table_foot(result) if table else document)
+    say(*(report.table_foot(result) if table else document).split("\n"))
     if folder is not None:
         folder.mkdir(parents=True, exist_ok=True)
         write_atomically(folder / "result.json", document + "\n")
         write_atomically(folder / "samples.png", report.picture(result))
         if table:
-            print(f"{folder / 'result.json'}\n{folder / 'samples.png'}")
+            say(str(folder / "result.json"), str(folder / "samples.png"))
     return 0
 
 

@@ -10,6 +10,7 @@ from ppgan_zoo.commands.arguments import add_overrides
 from ppgan_zoo.errors import ConfigError
 from ppgan_zoo.registry import MODELS
 from ppgan_zoo.storage.files import as_argument
+from ppgan_zoo.terminal import say
 
 
 def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -43,9 +44,9 @@ def _run(options: argparse.Namespace) -> int:
 
     facts = facts_without_data(recipe) if options.model is None else facts_of_model(options.model)
     convert(options.file, facts, options.output, trust=options.trust)
-    print(
-        f"converted {options.file} to a checkpoint of {facts.name} in {options.output}\n"
-        f"  samples: ppgan-zoo sample {as_argument(options.output)}\n"
-        f"  export:  ppgan-zoo export --checkpoint {as_argument(options.output)} --output DIR"
+    say(
+        f"converted {options.file} to a checkpoint of {facts.name} in {options.output}",
+        f"  samples: ppgan-zoo sample {as_argument(options.output)}",
+        f"  export:  ppgan-zoo export --checkpoint {as_argument(options.output)} --output DIR",
     )
     return 0

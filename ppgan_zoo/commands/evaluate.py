@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 
 from ppgan_zoo import runtime
@@ -11,6 +10,7 @@ from ppgan_zoo.commands.arguments import add_device, check_model
 from ppgan_zoo.errors import ConfigError
 from ppgan_zoo.registry import DATA
 from ppgan_zoo.storage.files import to_json, write_atomically
+from ppgan_zoo.terminal import say, tell
 
 
 def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -82,6 +82,7 @@ def _run(options: argparse.Namespace) -> int:
     )  # fmt: skip
     if output is not None:
         write_atomically(output, to_json(result))
-        print(f"result in {output}", file=sys.stderr)
-    print(to_json(result) if options.format == "json" else format_result(result))
+        tell(f"result in {output}")
+    text = to_json(result).rstrip() if options.format == "json" else format_result(result)
+    say(*text.split("\n"))
     return 0

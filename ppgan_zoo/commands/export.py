@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ppgan_zoo import runtime
+from ppgan_zoo.terminal import say
 
 if TYPE_CHECKING:
     from ppgan_zoo.export.predictor import Trial
@@ -29,6 +30,7 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
 
 
 def _run(options: argparse.Namespace) -> int:
+    runtime.import_paddle()
     from ppgan_zoo.models.restore import find_checkpoint
 
     checkpoint = find_checkpoint(options.checkpoint, best=options.best)
@@ -40,16 +42,16 @@ def _run(options: argparse.Namespace) -> int:
         checkpoint, options.output, timed=options.inference == "auto", notify=trials.append
     )
     worst = description.largest_difference
-    print(
+    say(
         f"exported {description.name} (iteration {description.origin.iteration}, "
-        f"{description.origin.weights} weights) to {options.output}\n"
+        f"{description.origin.weights} weights) to {options.output}",
         f"  largest difference from the trained generator over {worst.samples} samples: "
         f"static graph {worst.static_graph:.1e}, Paddle Inference {worst.paddle_inference:.1e} "
-        f"(allowed {worst.tolerance:.0e})"
+        f"(allowed {worst.tolerance:.0e})",
     )
     for trial in trials:
         chosen = ", chosen" if trial.settings == description.inference else ""
-        print(f"  {trial.settings}: {_speed(trial, worst.tolerance)}{chosen}")
+        say(f"  {trial.settings}: {_speed(trial, worst.tolerance)}{chosen}")
     return 0
 
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import argparse
 import inspect
-import json
 
 from ppgan_zoo import runtime
 from ppgan_zoo.models.spec import constructor_arguments
 from ppgan_zoo.registry import MODELS
+from ppgan_zoo.storage.files import to_json
+from ppgan_zoo.terminal import say
 
 
 def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -33,8 +34,9 @@ def _run(options: argparse.Namespace) -> int:
         "paper": spec.paper,
         "image_shape": list(gan.image_shape),
         "image_range": list(spec.image_range),
-        "latent": {"dim": gan.latent_dim, "prior": spec.latent_prior},
+        "latent": gan.latent().to_json(),
         "objective": spec.objective,
+        "terms": list(spec.terms),
         "labels": spec.labels,
     }
     for role, layer in gan.nets.items():
@@ -47,11 +49,12 @@ def _run(options: argparse.Namespace) -> int:
             },
         }
     if options.format == "json":
-        print(json.dumps(facts, indent=2, ensure_ascii=False))
+        say(*to_json(facts).splitlines())
     else:
         import yaml
 
-        print(yaml.safe_dump(facts, sort_keys=False, allow_unicode=True, width=100), end="")
+        text = yaml.safe_dump(facts, sort_keys=False, allow_unicode=True, width=100)
+        say(*text.rstrip("\n").split("\n"))
     return 0
 
 

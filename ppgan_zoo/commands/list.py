@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import argparse
 import ast
-import importlib.util
-import json
+import sys
+from collections.abc import Sequence
+from importlib.machinery import ModuleSpec
 from pathlib import Path
 
 from ppgan_zoo.registry import MODELS, Source
+from ppgan_zoo.storage.files import read_regular, to_json
+from ppgan_zoo.terminal import say
 
 
 def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -27,23 +30,35 @@ def _run(options: argparse.Namespace) -> int:
     ]
     recipes = list(shipped_recipes())
     if options.format == "json":
-        print(json.dumps({"models": models, "recipes": recipes}, indent=2, ensure_ascii=False))
+        say(*to_json({"models": models, "recipes": recipes}).splitlines())
         return 0
     width = max(len(model["name"]) for model in models)
     for model in models:
         owner = "" if model["from"] == "ppgan_zoo" else f"  [{model['from']}]"
-        print(f"{model['name']:{width}}  {model['summary']}{owner}")
-    print(f"\nrecipes: {', '.join(recipes)}")
+        say(f"{model['name']:{width}}  {model['summary']}{owner}")
+    say("", f"recipes: {', '.join(recipes)}")
     return 0
 
 
 def _summary(source: Source) -> str:
-    """Return the first line of the module's docstring, without running the module."""
+    """Return the first line of the module's docstring; nothing of its package is run."""
     try:
-        found = importlib.util.find_spec(source.target.partition(":")[0])
-        if found is None or found.origin is None:
-            return ""
-        text = ast.get_docstring(ast.parse(Path(found.origin).read_bytes()))
-    except (ImportError, OSError, SyntaxError, ValueError):
+        path = _file_of(source.target.partition(":")[0])
+        text = None if path is None else ast.get_docstring(ast.parse(read_regular(path)))
+    except (ImportError, OSError, SyntaxError, ValueError, RecursionError, MemoryError):
         return "(cannot be read)"
     return (text or "").partition("\n")[0].rstrip(".")
+
+
+def _file_of(module: str) -> Path | None:
+    """Return a module's source, unlike :func:`importlib.util.find_spec` without any import."""
+    places: Sequence[str] | None = None
+    found: ModuleSpec | None = None
+    name = ""
+    for part in module.split("."):
+        name = f"{name}.{part}" if name else part
+        found = next(filter(None, (f.find_spec(name, places) for f in sys.meta_path)), None)
+        if found is None:
+            return None
+        places = found.submodule_search_locations
+    return Path(found.origin) if found and found.has_location and found.origin else None

@@ -8,6 +8,7 @@ from pathlib import Path
 from ppgan_zoo import runtime
 from ppgan_zoo.commands.arguments import add_device, check_model, check_seed
 from ppgan_zoo.errors import ConfigError
+from ppgan_zoo.terminal import say
 
 
 def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -20,6 +21,10 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser.add_argument("--class", dest="class_name", metavar="CLASS",
                         help="of a model with labels: one class, by name or number "
                         "(default: all, a row of the grid each)")  # fmt: skip
+    parser.add_argument("--sweep", metavar="CODE",
+                        help="of a model with codes in z: a row for each z, along which one "
+                        "code goes through its values (c1, c2, ...: the categorical ones, then "
+                        "the continuous ones)")  # fmt: skip
     parser.add_argument("--output", type=Path, default=Path("samples.png"), metavar="FILE",
                         help=".png for a grid, .npy for uint8 [N, C, H, W]")  # fmt: skip
     parser.add_argument("--best", action="store_true", help="a run's best checkpoint")
@@ -31,6 +36,8 @@ def _run(options: argparse.Namespace) -> int:
     if not 1 <= options.count <= 1_000_000:
         raise ConfigError(f"-n {options.count}: give 1 to 1000000")
     check_seed(options.seed)
+    if options.sweep is not None and options.class_name is not None:
+        raise ConfigError("--sweep: rows of all classes are swept; leave out --class")
     if options.output.suffix not in {".png", ".npy"}:
         raise ConfigError(f"--output {options.output}: the name must end in .png or .npy")
     check_model(options.model)
@@ -38,12 +45,15 @@ def _run(options: argparse.Namespace) -> int:
     from ppgan_zoo.evaluation.sampler import open_sampler, write_images
 
     sampler = open_sampler(options.model, best=options.best)
-    if options.class_name is None:
+    columns: int | None = None
+    if options.sweep is not None:
+        images, columns = sampler.sweep(options.sweep, options.count, options.seed)
+    elif options.class_name is None:
         labels, columns = sampler.labels_in_rows(options.count)
         images = sampler.sample(options.count, options.seed, labels)
-        write_images(images, options.output, columns)
     else:
         labels = sampler.labels_of(options.class_name, options.count)
-        write_images(sampler.sample(options.count, options.seed, labels), options.output)
-    print(f"{options.count} images in {options.output}")
+        images = sampler.sample(options.count, options.seed, labels)
+    write_images(images, options.output, columns)
+    say(f"{len(images)} images in {options.output}")
     return 0

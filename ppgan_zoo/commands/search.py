@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 
 from ppgan_zoo.commands.arguments import add_device
 from ppgan_zoo.errors import ConfigError
+from ppgan_zoo.terminal import say, tell
 
 
 def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -48,6 +48,6 @@ def _run(options: argparse.Namespace) -> int:
         jobs=options.jobs,
     )
     text = run_search(search, options.output, conditions, retry_failed=options.retry_failed)
-    print(text)
-    print(f"table, plot and samples in {options.output}", file=sys.stderr)
+    say(*text.split("\n"))
+    tell(f"table, plot and samples in {options.output}")
     return 0

@@ -5,12 +5,12 @@ from __future__ import annotations
 import argparse
 import json
 import re
-import sys
 from pathlib import Path
 
 from ppgan_zoo.commands.arguments import add_overrides
 from ppgan_zoo.errors import ConfigError
 from ppgan_zoo.ops import SWITCH_VALUES
+from ppgan_zoo.terminal import say, tell
 
 SEEDS = re.compile(r"[0-9]{1,10}(-[0-9]{1,10})?(,[0-9]{1,10}(-[0-9]{1,10})?)*")
 MOST_SEEDS = 1000
@@ -80,8 +80,9 @@ def _run(options: argparse.Namespace) -> int:
         ops=tuple(dict.fromkeys(options.ops or ["auto"])),
     )
     rows = run_study(study, options.output, jobs=options.jobs)
-    print(json.dumps(as_json(rows), indent=2) if options.format == "json" else table(rows))
-    print(f"every run and its samples in {options.output}", file=sys.stderr)
+    text = json.dumps(as_json(rows), indent=2) if options.format == "json" else table(rows)
+    say(*text.split("\n"))
+    tell(f"every run and its samples in {options.output}")
     return 0
 
 

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ppgan_zoo import runtime
 from ppgan_zoo.commands.arguments import add_device, add_overrides
 from ppgan_zoo.errors import INTERRUPTED, ConfigError
 from ppgan_zoo.registry import MODELS
 from ppgan_zoo.storage.files import as_argument
+from ppgan_zoo.terminal import say, tell
 
 if TYPE_CHECKING:
     from ppgan_zoo.run.train import Outcome
@@ -62,10 +63,11 @@ def _run(options: argparse.Namespace) -> int:
     recipe = load_recipe(path, overrides)
     MODELS.check_name(recipe.model.name, where=f"{path}: model.name")
     output = options.output or Path("output") / path.stem
+    runtime.import_paddle()
     from ppgan_zoo.run import train
 
     if options.dry_run:
-        print(train.dry_run(recipe, offline=options.offline, source=path))
+        say(*train.dry_run(recipe, offline=options.offline, source=path))
         return 0
     return _report(train.train(recipe, output, offline=options.offline, source=path))
 
@@ -83,6 +85,7 @@ def _resume(options: argparse.Namespace, overrides: list[str]) -> int:
         else newest_run(options.output or Path("output"))
     )
     run.check()
+    runtime.import_paddle()
     from ppgan_zoo.run import train
 
     return _report(train.resume(run, overrides, offline=options.offline))
@@ -91,28 +94,29 @@ def _resume(options: argparse.Namespace, overrides: list[str]) -> int:
 def _report(outcome: Outcome) -> int:
     run = outcome.run.path
     if outcome.signal is not None:
-        print(
+        tell(
             f"stopped at iteration {outcome.iteration} and saved; go on with: "
-            f"ppgan-zoo train --resume {as_argument(run)}",
-            file=sys.stderr,
+            f"ppgan-zoo train --resume {as_argument(run)}"
         )
         return INTERRUPTED + outcome.signal
     if outcome.trouble is not None:
-        print(_trouble_line(outcome), file=sys.stderr)
+        tell(_trouble_line(outcome))
         return STOPPED_BY_HEALTH
-    print(
-        f"done: {outcome.iteration} iterations in {run}\n"
-        f"  samples: {outcome.run.samples}\n"
+    say(
+        f"done: {outcome.iteration} iterations in {run}",
+        f"  samples: {outcome.run.samples}",
         f"  export:  ppgan-zoo export --checkpoint {as_argument(run)} "
-        f"--output {as_argument(run / 'export')}"
+        f"--output {as_argument(run / 'export')}",
     )
     return 0
 
 
 def _trouble_line(outcome: Outcome) -> str:
+    from ppgan_zoo.callbacks.first_phase import NAME
     from ppgan_zoo.storage.retention import list_checkpoints
 
-    line = f"stopped at iteration {outcome.iteration} by health.stop_on: {outcome.trouble}"
+    key = "on_early_collapse" if outcome.trouble == NAME else "stop_on"
+    line = f"stopped at iteration {outcome.iteration} by health.{key}: {outcome.trouble}"
     good = [
         checkpoint.path
         for checkpoint in list_checkpoints(outcome.run.checkpoints)

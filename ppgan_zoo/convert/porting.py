@@ -17,10 +17,11 @@ import numpy as np
 from numpy.typing import NDArray
 from paddle import nn
 from safetensors import SafetensorError
-from safetensors.numpy import load_file
+from safetensors.numpy import load
 
 from ppgan_zoo.errors import CheckpointError, did_you_mean
 from ppgan_zoo.storage.checkpoint import Arrays
+from ppgan_zoo.storage.files import open_regular, read_regular
 from ppgan_zoo.storage.pickles import refuse_pickle
 
 Framework = Literal["torch", "keras"]
@@ -40,9 +41,9 @@ def read_weights(path: str | Path) -> Arrays:
     refuse_pickle(path)
     try:
         if path.suffix == ".safetensors":
-            return dict(load_file(path))
+            return dict(load(read_regular(path)))
         if path.suffix == ".npz":
-            with np.load(path, allow_pickle=False) as stored:
+            with open_regular(path) as file, np.load(file, allow_pickle=False) as stored:
                 return {name: stored[name] for name in stored.files}
     except (OSError, ValueError, zipfile.BadZipFile, SafetensorError) as error:
         first = str(error).splitlines()[0]

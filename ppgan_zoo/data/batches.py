@@ -27,18 +27,25 @@ class Batch:
     Attributes:
         images: An array or a tensor, ``[N, C, H, W]``.
         labels: The same of int64, ``[N]``; None without labels.
+        code: What G made the images of, a :class:`ppgan_zoo.models.latent.Code`; None for
+            others.
     """
 
     images: Any
     labels: Any = None
+    code: Any = None
 
     def __len__(self) -> int:
         """Return the number of images."""
         return int(self.images.shape[0])
 
     def map(self, function: Callable[[Any], Any]) -> Batch:
-        """Return the batch of ``function(images)`` and, if any, ``function(labels)``."""
-        return Batch(function(self.images), None if self.labels is None else function(self.labels))
+        """Return the batch of `function` of images and, where there are any, labels and code."""
+        return Batch(
+            function(self.images),
+            None if self.labels is None else function(self.labels),
+            None if self.code is None else self.code.map(function),
+        )
 
     def split(self, parts: int) -> list[Batch]:
         """Return `parts` batches of equal size, in order; one part is this very batch.
@@ -50,7 +57,8 @@ class Batch:
             return [self]
         images = self.images.split(parts)
         labels = [None] * parts if self.labels is None else self.labels.split(parts)
-        return [Batch(*part) for part in zip(images, labels, strict=True)]
+        codes = [None] * parts if self.code is None else self.code.split(parts)
+        return [Batch(*part) for part in zip(images, labels, codes, strict=True)]
 
 
 def as_batch(images: Any) -> Batch:

@@ -6,7 +6,6 @@ import http.client
 import os
 import queue
 import sys
-import tempfile
 import threading
 import time
 import urllib.error
@@ -21,6 +20,7 @@ from tqdm import tqdm  # type: ignore[import-untyped]
 from ppgan_zoo.data.idx import idx_sha256, read_idx
 from ppgan_zoo.data.official import OfficialFile
 from ppgan_zoo.errors import DataError
+from ppgan_zoo.storage.scratch import scratch_folder
 
 TIMEOUT_SECONDS = 3.0
 """The longest that a mirror may stay silent, while connecting and while sending."""
@@ -118,24 +118,19 @@ def _open(url: str, wait_seconds: float) -> http.client.HTTPResponse:
 def _save(response: http.client.HTTPResponse, file: OfficialFile, target: Path) -> None:
     """Save a response beside `target`, verify it and give it its name."""
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=target.parent, prefix=f"{target.name}.", suffix=".part")
+        with response:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            with scratch_folder(target.parent) as scratch:
+                part = scratch / "part"
+                with part.open("xb") as sink:
+                    _copy(response, sink, file)
+                _verify(part, file)
+                os.replace(part, target)
     except OSError as error:
-        response.close()
         raise DataError(
-            f"{target}: cannot be written ({error.strerror or error}); "
-            "set XDG_CACHE_HOME to a folder that can"
+            f"{target}: cannot be written ({error.strerror or error}); make room, or set "
+            "XDG_CACHE_HOME to a folder that can be written to"
         ) from error
-    part = Path(name)
-    try:
-        with response, os.fdopen(handle, "wb") as sink:
-            _copy(response, sink, file)
-        _verify(part, file)
-        os.replace(part, target)
-    except OSError as error:
-        raise DataError(f"{target}: cannot be written ({error.strerror or error})") from error
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def _copy(response: http.client.HTTPResponse, sink: BinaryIO, file: OfficialFile) -> None:

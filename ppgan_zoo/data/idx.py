@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ppgan_zoo.errors import DataError
+from ppgan_zoo.storage.files import open_regular
 
 MAX_BYTES = 2 << 30
 """The largest payload that `read_idx` accepts unless told otherwise: 2 GiB."""
@@ -52,7 +53,7 @@ def read_idx(path: str | Path, *, max_bytes: int = MAX_BYTES) -> NDArray[np.uint
         found = "not a regular file" if os.path.exists(path) else "no such file"
         raise DataError(f"{path}: {found}; put an IDX file (raw or .gz) there")
     try:
-        with path.open("rb") as stream:
+        with open_regular(path) as stream:
             return read_idx_stream(stream, str(path), max_bytes=max_bytes)
     except OSError as error:
         raise DataError(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -11,11 +10,12 @@ from ppgan_zoo.data.images import ImageSet, check_form, check_limit
 from ppgan_zoo.data.kinds import DataKind
 from ppgan_zoo.errors import ConfigError, PluginError, did_you_mean
 from ppgan_zoo.registry import DATA
+from ppgan_zoo.terminal import tell
 
 
 def print_to_stderr(line: str) -> None:
     """Print one line to standard error."""
-    print(line, file=sys.stderr, flush=True)
+    tell(line)
 
 
 def load_image_set(

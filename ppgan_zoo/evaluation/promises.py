@@ -279,7 +279,7 @@ def _loss_of(trainer: Trainer, net: str, subject: Subject) -> Tensor:
     if net in gan.learning_with("generator"):
         return game.generator_loss(gan, real, code, moment)[0]
     with paddle.no_grad():
-        fake = Batch(gan.generate(code), code.labels)
+        fake = Batch(gan.generate(code), code.labels, code)
     return game.discriminator_loss(gan, real, fake, moment)[0]
 
 

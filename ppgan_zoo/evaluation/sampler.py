@@ -21,6 +21,9 @@ from ppgan_zoo.models.restore import find_checkpoint, load_generator, weights_na
 from ppgan_zoo.storage.files import absolute, atomic_file, sha256_file
 from ppgan_zoo.storage.pictures import image_grid, save_png
 
+SWEEP_STEPS = 10
+"""Values of a continuous code along a row."""
+
 
 @dataclass(frozen=True)
 class Sampler:
@@ -57,12 +60,7 @@ class Sampler:
         """
         if labels is None:
             labels = self.labels_in_turn(count)
-        code = Code(self.latent.sample(count, seed), labels)
-        parts = [
-            to_uint8(self.generate(code[start : start + BATCH_SIZE]), self.image_range)
-            for start in range(0, count, BATCH_SIZE)
-        ]
-        return np.concatenate(parts)
+        return self._images(Code(self.latent.sample(count, seed), labels))
 
     def labels_in_turn(self, count: int) -> NDArray[np.int64] | None:
         """Return each class in its turn, int64 ``[count]``; None for a model without labels."""
@@ -80,6 +78,29 @@ class Sampler:
         columns = -(-count // self.num_classes)
         return np.arange(count, dtype=np.int64) // columns, columns
 
+    def sweep(self, code: str, count: int, seed: int) -> tuple[NDArray[np.uint8], int]:
+        """Return images in rows, along each of which one code of z goes through its values.
+
+        Args:
+            code: Name of the code, such as ``"c1"``.
+            count: About how many images; there are whole rows, and one at least.
+            seed: Of the z of each row.
+
+        Returns:
+            Images ``uint8 [N, C, H, W]`` and how many stand in a row.
+
+        Raises:
+            ConfigError: There is no such code.
+        """
+        values = self.latent.sweep(code, SWEEP_STEPS, self.latent.sample(1, seed)).shape[1]
+        rows = max(1, round(count / values))
+        z = self.latent.sweep(code, SWEEP_STEPS, self.latent.sample(rows, seed))
+        labels = self.labels_in_turn(rows)
+        swept = Code(
+            z.reshape([-1, self.latent.dim]), None if labels is None else labels.repeat(values)
+        )
+        return self._images(swept), values
+
     def labels_of(self, name: str, count: int) -> NDArray[np.int64]:
         """Return the label of one class, by name or number, `count` times: int64 ``[count]``.
 
@@ -88,6 +109,13 @@ class Sampler:
         """
         label = find_class(name, self.num_classes, self.classes, "--class")
         return np.full(count, label, np.int64)
+
+    def _images(self, code: Code) -> NDArray[np.uint8]:
+        parts = [
+            to_uint8(self.generate(code[start : start + BATCH_SIZE]), self.image_range)
+            for start in range(0, len(code), BATCH_SIZE)
+        ]
+        return np.concatenate(parts)
 
 
 def open_sampler(path: Path, *, best: bool = False, ema: bool | None = None) -> Sampler:

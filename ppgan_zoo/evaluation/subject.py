@@ -17,7 +17,7 @@ from ppgan_zoo.models.facts import ModelFacts, model_facts
 from ppgan_zoo.models.gan import Gan, build_gan
 from ppgan_zoo.models.latent import Code, labels_in_turn
 from ppgan_zoo.models.nets import generate
-from ppgan_zoo.models.spec import CLASSES_ARGUMENT, GanSpec, constructor_arguments
+from ppgan_zoo.models.spec import CLASSES_ARGUMENT, CODE_ARGUMENTS, GanSpec, constructor_arguments
 from ppgan_zoo.registry import MODELS
 from ppgan_zoo.storage.checkpoint import Arrays
 from ppgan_zoo.training.assemble import make_trainer
@@ -28,7 +28,7 @@ SEED = 7
 CLASSES = 3  # that a model which takes labels is built with
 SMALL = 8
 STEPS_TOGETHER = 2  # of the check of two processes
-FILLED_IN = ("latent_dim", "image_shape", CLASSES_ARGUMENT)
+FILLED_IN = ("latent_dim", "image_shape", CLASSES_ARGUMENT, *CODE_ARGUMENTS)
 
 
 def tiny(cls: type) -> dict[str, Any]:
@@ -58,7 +58,7 @@ class Subject:
         spec: The architecture, registered or not.
         shared: Constructor arguments, each for whichever net takes it.
         own: Constructor arguments by the name of the net that they are for.
-        terms: Terms of the loss, or their names, that it is trained with.
+        terms: Terms of the loss, or their names, that it is trained with beside the spec's own.
         batch_size: Images in a training batch.
         small: Whether to bring all other widths down to at most 8; a net that refuses them
             keeps its own.
@@ -83,7 +83,9 @@ class Subject:
         self.spec = spec
         self.shared = dict(shared)
         self.own = dict(own or {})
-        self.terms = [get_term(term) if isinstance(term, str) else term for term in terms]
+        given = [get_term(term) if isinstance(term, str) else term for term in terms]
+        own_names = set(spec.terms) - {term.name for term in given}
+        self.terms = [*(get_term(name) for name in spec.terms if name in own_names), *given]
         self.batch_size = batch_size
         self.small = small
         self.target = target
@@ -193,6 +195,7 @@ class Subject:
                 self.spec.name,
                 tuple(shared["image_shape"]),
                 shared["latent_dim"],
+                codes={name: shared[name] for name in CODE_ARGUMENTS if name in shared},
                 arguments=arguments,
                 conditional=bool(shared[CLASSES_ARGUMENT]),
                 num_classes=shared[CLASSES_ARGUMENT],

@@ -6,25 +6,39 @@ process, or take all memory, on a damaged one.
 
 from __future__ import annotations
 
+import hashlib
 import math
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
+import yaml
 from numpy.typing import NDArray
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    model_serializer,
+)
 
 from ppgan_zoo.errors import ConfigError, ExportError, os_errors
 from ppgan_zoo.export.predictor import InferenceSettings, make_predictor, run_predictor
 from ppgan_zoo.export.program import check_program
 from ppgan_zoo.models.latent import Latent, Prior
-from ppgan_zoo.recipe.strict_yaml import read_yaml
-from ppgan_zoo.storage.files import sha256_file
+from ppgan_zoo.recipe.strict_yaml import MAX_BYTES, read_yaml
+from ppgan_zoo.storage.files import read_regular, sha256_file
 
 MODEL_FILE = "model.yml"
+MARK = "sha256_of_the_lines_above"
 FORMAT = 2
 
+
+# What Paddle's native code turns its failures into.
+_PADDLE_ERRORS = (RuntimeError, ValueError, TypeError, OSError, LookupError)
 
 Side = Annotated[int, Field(ge=1, le=2**16)]
 
@@ -45,6 +59,16 @@ class LatentFacts(_Strict):
 
     dim: Annotated[int, Field(ge=1, le=2**20)]
     prior: Prior
+    categorical: tuple[int, ...] = ()
+    continuous: int = 0
+
+    @model_serializer
+    def _plain(self) -> dict[str, Any]:
+        return self.latent().to_json()
+
+    def latent(self) -> Latent:
+        """Return it as what draws z."""
+        return Latent(self.dim, self.prior, self.categorical, self.continuous)
 
 
 class Versions(_Strict):
@@ -87,6 +111,7 @@ class Description(_Strict):
     sha256: dict[str, str]
     num_classes: Annotated[int, Field(ge=0, le=2**20)] = 0
     classes: tuple[str, ...] = ()
+    sha256_of_the_lines_above: str | None = None
 
 
 @dataclass(frozen=True)
@@ -100,7 +125,7 @@ class ExportedModel:
     @property
     def latent(self) -> Latent:
         """The prior of z."""
-        return Latent(self.description.latent.dim, self.description.latent.prior)
+        return self.description.latent.latent()
 
     @property
     def image_range(self) -> tuple[float, float]:
@@ -152,11 +177,38 @@ def open_exported(path: Path) -> ExportedModel:
                 "the file is damaged or was changed: export again"
             )
     _check_version(path, description)
-    check_program(path / description.program, path / description.parameters)
-    predictor = make_predictor(
-        path / description.program, path / description.parameters, description.inference
+    check_files(path, description)
+    try:
+        predictor = make_predictor(
+            path / description.program, path / description.parameters, description.inference
+        )
+        model = ExportedModel(path, description, predictor)
+        labels = np.zeros(1, np.int64) if description.num_classes else None
+        shape = model.generate(model.latent.sample(1, 0), labels).shape[1:]
+    except _PADDLE_ERRORS as error:
+        first = next((line for line in str(error).splitlines() if line.strip()), "")
+        raise ExportError(f"{path}: Paddle cannot run it ({first[:200]}); export again") from None
+    if shape != description.image_shape:
+        raise ExportError(
+            f"{path}: makes images of shape {list(shape)}, and {MODEL_FILE} says "
+            f"{list(description.image_shape)}; export again"
+        )
+    return model
+
+
+def check_files(path: Path, description: Description) -> None:
+    """Make sure that program and weights are what the description says, before Paddle sees them.
+
+    Raises:
+        ExportError: They are not.
+    """
+    check_program(
+        path / description.program,
+        path / description.parameters,
+        description.latent.dim,
+        description.num_classes,
+        description.image_shape,
     )
-    return ExportedModel(path, description, predictor)
 
 
 def _check_version(path: Path, description: Description) -> None:
@@ -168,6 +220,34 @@ def _check_version(path: Path, description: Description) -> None:
             f"{path / description.program}: written by Paddle {description.versions.paddle}, which "
             f"Paddle {paddle.__version__} cannot read; install Paddle 3, or export with Paddle 2"
         )
+
+
+def write_description(folder: Path, description: Description) -> None:
+    """Write ``model.yml``, whose last line is the hash of what stands above it."""
+    data = description.model_dump(mode="json", exclude={MARK})
+    text = yaml.safe_dump(data, sort_keys=False)
+    digest = hashlib.sha256(text.encode()).hexdigest()
+    (folder / MODEL_FILE).write_text(f"{text}{MARK}: {digest}\n", encoding="utf-8")
+
+
+def is_as_exported(folder: Path) -> bool:
+    """Tell whether a folder holds an exported model as the zoo wrote it, and nothing else."""
+    try:
+        with os.scandir(folder) as entries:
+            files = {entry.name for entry in entries if entry.is_file(follow_symlinks=False)}
+            if len(os.listdir(folder)) != len(files):
+                return False
+        text, _, digest = read_regular(folder / MODEL_FILE, MAX_BYTES).rpartition(
+            f"{MARK}: ".encode()
+        )
+        description = read_description(folder)
+        return (
+            digest == f"{hashlib.sha256(text).hexdigest()}\n".encode()
+            and files == {MODEL_FILE, *description.sha256}
+            and all(sha256_file(folder / name) == is_ for name, is_ in description.sha256.items())
+        )
+    except (OSError, ExportError):
+        return False
 
 
 def read_description(path: Path) -> Description:

@@ -2,37 +2,43 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
+import os
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import paddle
-import yaml
 from numpy.typing import NDArray
 from paddle import nn
 from paddle.static import InputSpec
 
 from ppgan_zoo import __version__
-from ppgan_zoo.errors import ExportError
+from ppgan_zoo.errors import ExportError, os_errors
 from ppgan_zoo.export.exported import (
     FORMAT,
-    MODEL_FILE,
     Description,
     Differences,
     LatentFacts,
     Origin,
     Versions,
+    is_as_exported,
     open_exported,
+    write_description,
 )
 from ppgan_zoo.export.predictor import Trial, choose_settings
+from ppgan_zoo.export.program import check_program
 from ppgan_zoo.export.rewrite import rewrite_layers
 from ppgan_zoo.models.facts import ModelFacts
 from ppgan_zoo.models.latent import labels_in_turn
 from ppgan_zoo.models.restore import load_generator
+from ppgan_zoo.runtime import home_that_can_be_written
 from ppgan_zoo.storage.checkpoint import Checkpoint
-from ppgan_zoo.storage.files import atomic_folder, sha256_file
+from ppgan_zoo.storage.files import absolute, atomic_folder, sha256_file
 
 PREFIX = "generator"
 TOLERANCE = 1e-5
@@ -68,6 +74,7 @@ def export(
         ExportError: `output` holds something else, or a difference is above `tolerance`.
         CheckpointError: The checkpoint is damaged.
     """
+    output = absolute(output)
     _check_output(output)
     generator, facts = load_generator(checkpoint)
     inputs = _checked_inputs(facts, checkpoint.iteration)
@@ -75,8 +82,10 @@ def export(
     with paddle.no_grad():
         wanted = generator(*map(paddle.to_tensor, inputs)).numpy()
     faster = _rewritten(load_generator(checkpoint)[0], inputs, wanted, tolerance)
-    with atomic_folder(output) as folder:
-        program, parameters = _save_static(faster or generator, facts, folder)
+    with atomic_folder(output, is_as_exported) as folder:
+        saved = faster or generator
+        with _blaming_what_is_to_blame(saved, folder, output):
+            program, parameters = _save_static(saved, facts, folder)
         of_graph = _largest(_run_static_graph(folder, inputs), wanted)
         choice, trials = choose_settings(
             program,
@@ -110,7 +119,7 @@ def export(
                 iteration=checkpoint.iteration,
                 weights="ema" if checkpoint.has("ema") else "generator",
             ),
-            latent=LatentFacts(dim=facts.latent.dim, prior=facts.latent.prior),
+            latent=LatentFacts(**asdict(facts.latent)),
             image_shape=facts.image_shape,
             image_range=facts.image_range,
             program=program.name,
@@ -126,8 +135,7 @@ def export(
             num_classes=facts.num_classes,
             classes=facts.classes,
         )
-        text = yaml.safe_dump(description.model_dump(mode="json"), sort_keys=False)
-        (folder / MODEL_FILE).write_text(text, encoding="utf-8")
+        write_description(folder, description)
         open_exported(folder)  # what a user will do first must work
     return description
 
@@ -157,13 +165,13 @@ def _rewritten(
 
 
 def _check_output(output: Path) -> None:
-    """Replace nothing but an earlier export."""
-    if not output.exists():
-        return
-    ours = (output / MODEL_FILE).is_file() and len(list(output.iterdir())) <= 3
-    if not output.is_dir() or (any(output.iterdir()) and not ours):
+    """Replace nothing but an earlier export, to the byte as the zoo wrote it."""
+    with os_errors(ExportError, f"--output {output}: cannot be looked at"):
+        empty = not os.path.lexists(output) or (output.is_dir() and not os.listdir(output))
+    if not empty and not is_as_exported(output):
         raise ExportError(
-            f"--output {output}: is there already and is no earlier export; give another folder"
+            f"--output {output}: is there already and is no earlier export, or one that was "
+            "changed since; give another folder, or delete it yourself"
         )
 
 
@@ -172,7 +180,7 @@ def _save_static(generator: nn.Layer, facts: ModelFacts, folder: Path) -> tuple[
     inputs = [InputSpec([None, facts.latent.dim], "float32", name="z")]
     if facts.num_classes:
         inputs.append(InputSpec([None], "int64", name="labels"))
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), home_that_can_be_written():
         warnings.simplefilter("ignore")
         paddle.jit.save(
             generator,
@@ -186,7 +194,40 @@ def _save_static(generator: nn.Layer, facts: ModelFacts, folder: Path) -> tuple[
     parameters = folder / f"{PREFIX}.pdiparams"
     if program is None or not parameters.is_file():
         raise ExportError(f"Paddle {paddle.__version__} wrote no program and parameters")
+    check_program(program, parameters, facts.latent.dim, facts.num_classes, facts.image_shape)
     return program, parameters
+
+
+@contextlib.contextmanager
+def _blaming_what_is_to_blame(generator: nn.Layer, folder: Path, output: Path) -> Iterator[None]:
+    """Tell a full disk from a model that Paddle cannot export: it leaves out what it cannot write.
+
+    Raises:
+        OSError: There is no room.
+        ExportError: There is, and Paddle failed all the same.
+    """
+    size = sum(tensor.numpy().nbytes for tensor in generator.state_dict().values())
+    _check_room(folder, output, size)
+    try:
+        yield
+    except (ExportError, OSError, RuntimeError, ValueError, TypeError, LookupError) as error:
+        _check_room(folder, output, size + (1 << 20))  # for the program too
+        said = next((line for line in str(error).splitlines() if line.strip()), "")
+        said = said.replace(f"{folder}/", "")[:300]
+        raise ExportError(f"{output}: not exported: {said}") from error
+
+
+def _check_room(folder: Path, output: Path, size: int) -> None:
+    """Make sure that a file of so many bytes can be written."""
+    place = folder / "room"
+    try:
+        with place.open("xb") as file:
+            os.posix_fallocate(file.fileno(), 0, size)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.EOPNOTSUPP):  # a file system that cannot tell
+            raise OSError(error.errno, error.strerror, str(output)) from None
+    finally:
+        place.unlink(missing_ok=True)
 
 
 def _run_static_graph(folder: Path, inputs: tuple[NDArray[Any], ...]) -> NDArray[np.float32]:

@@ -115,8 +115,8 @@ class Game:
         real = self.show(real, moment)
         of_real, of_fake = self._judge_both(gan, real, fake)
         loss = self.objective.discriminator_loss(of_real.logits, of_fake.logits, self.smoothing)
-        inputs = self._inputs(gan, real, fake, moment).note(of_real, of_fake)
-        loss, scalars = self._add_terms("discriminator", loss, inputs)
+        inputs = self._inputs("discriminator", gan, real, fake, moment).note(of_real, of_fake)
+        loss, scalars = self._add_terms(loss, inputs)
         with paddle.no_grad():
             scores = {
                 "score/real": self.objective.score(of_real.logits),
@@ -133,13 +133,13 @@ class Game:
             real = self.show(real, moment)
         if self.objective.relativistic:
             of_real = gan.judge(real.images, real.labels)
-        fake = self.show(Batch(gan.generate(code), code.labels), moment)
+        fake = self.show(Batch(gan.generate(code), code.labels, code), moment)
         of_fake = gan.judge(fake.images, fake.labels)
         loss = self.objective.generator_loss(
             of_fake.logits, None if of_real is None else of_real.logits, self.smoothing
         )
-        inputs = self._inputs(gan, real, fake, moment, code).note(of_real, of_fake)
-        return self._add_terms("generator", loss, inputs)
+        inputs = self._inputs("generator", gan, real, fake, moment)
+        return self._add_terms(loss, inputs.note(of_real, of_fake))
 
     def loss_of_real(self, gan: Gan, real: Batch, moment: Moment) -> tuple[Tensor, Scalars]:
         """Return the part of D's loss that is of real images alone, for alternating updates."""
@@ -160,8 +160,8 @@ class Game:
         loss = self.objective.halves[1](of_fake.logits, self.smoothing)
         if self.terms.of("discriminator"):
             real = self.show(real, moment)
-        inputs = self._inputs(gan, real, fake, moment).note(fake=of_fake)
-        loss, scalars = self._add_terms("discriminator", loss, inputs)
+        inputs = self._inputs("discriminator", gan, real, fake, moment).note(fake=of_fake)
+        loss, scalars = self._add_terms(loss, inputs)
         with paddle.no_grad():
             return loss, {"score/fake": self.objective.score(of_fake.logits), **scalars}
 
@@ -177,9 +177,9 @@ class Game:
                 images = gan.generate(code)
         else:
             images = gan.generate(code)
-        fake = self.show(Batch(images, code.labels), moment)
+        fake = self.show(Batch(images, code.labels, code), moment)
         real = self.show(real, moment)
-        return self.terms.add_to(None, due, self._inputs(gan, real, fake, moment, code))
+        return self.terms.add_to(None, due, self._inputs(net, gan, real, fake, moment))
 
     @property
     def shows_reals_to_generator(self) -> bool:
@@ -194,7 +194,8 @@ class Game:
 
     def show(self, batch: Batch, moment: Moment) -> Batch:
         """Return a batch as D sees it."""
-        return Batch(self.view(batch.images, moment.iteration, moment.rng), batch.labels)
+        images = self.view(batch.images, moment.iteration, moment.rng)
+        return Batch(images, batch.labels, batch.code)
 
     @classmethod
     def has_own_losses(cls) -> bool:
@@ -215,13 +216,12 @@ class Game:
         of_real, of_fake = both.split([real.images.shape[0], fake.images.shape[0]])
         return of_real, of_fake
 
-    def _inputs(
-        self, gan: Gan, real: Batch, fake: Batch, moment: Moment, code: Code | None = None
-    ) -> TermInputs:
-        return TermInputs(gan.judge, real, fake, moment.rng, gan, code, moment.iteration)
+    def _inputs(self, net: Net, gan: Gan, real: Batch, fake: Batch, moment: Moment) -> TermInputs:
+        code = fake.code
+        return TermInputs(gan.judge, real, fake, moment.rng, gan, code, moment.iteration, net)
 
-    def _add_terms(self, net: Net, loss: Tensor, inputs: TermInputs) -> tuple[Tensor, Scalars]:
-        due = self.terms.due(net, inputs.iteration, lazy=False)
+    def _add_terms(self, loss: Tensor, inputs: TermInputs) -> tuple[Tensor, Scalars]:
+        due = self.terms.due(inputs.net, inputs.iteration, lazy=False)
         with_terms, scalars = self.terms.add_to(loss, due, inputs)
         assert with_terms is not None
         return with_terms, scalars

@@ -14,7 +14,7 @@ import inspect
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, get_args
 
 import numpy as np
 from paddle import Tensor
@@ -31,6 +31,7 @@ from ppgan_zoo.registry import TERMS
 from ppgan_zoo.storage.checkpoint import Arrays
 
 Net = Literal["generator", "discriminator"]
+NETS: tuple[Net, ...] = get_args(Net)
 Scalars = dict[str, Tensor]
 
 
@@ -46,6 +47,7 @@ class TermInputs:
         gan: The nets.
         code: What the fake images were made of.
         iteration: Iterations done before this one.
+        net: In whose loss the term is this time.
     """
 
     judge: Callable[[Tensor, Any], Judgement]
@@ -55,6 +57,7 @@ class TermInputs:
     gan: Gan | None = None
     code: Code | None = None
     iteration: int = 0
+    net: Net = "discriminator"
     _judged: dict[str, Judgement] = field(default_factory=dict, repr=False)
 
     def note(self, real: Judgement | None = None, fake: Judgement | None = None) -> TermInputs:
@@ -116,7 +119,8 @@ class Term:
             with defaults can be set in a recipe. Or a class whose instances are that (and
             may have ``state`` and ``load_state``); its keyword-only arguments likewise.
         weight: Factor in the loss, or a schedule of it; in the zoo's own, the paper's.
-        net: In whose loss it is.
+        net: In whose loss it is: one net's, or ``"both"``; :attr:`TermInputs.net` then says
+            in whose it is this time.
         every_steps: 1 adds it to the loss of each update. Above, it has an update of its own
             in iterations divisible by this, with as many times its weight, so that it pulls
             as hard (lazy regularisation, Karras et al. 2020, appendix B).
@@ -131,7 +135,7 @@ class Term:
     source: str
     function: Callable[..., Any]
     weight: Value
-    net: Net = "discriminator"
+    net: Net | Literal["both"] = "discriminator"
     every_steps: int = 1
     of_gradient: bool = False
     of_single_images: bool = False
@@ -214,11 +218,12 @@ class Terms:
 
     def of(self, net: Net) -> tuple[Term, ...]:
         """Return the terms of one net's loss."""
-        return tuple(term for term in self.terms if term.net == net)
+        return tuple(term for term in self.terms if term.net in (net, "both"))
 
     def net_of(self, name: str) -> Net | None:
-        """Return in whose loss a term is; None if there is no such term."""
-        return next((term.net for term in self.terms if term.name == name), None)
+        """Return in whose loss alone a term is; None if in both, or if there is no such term."""
+        nets = {term.name: term.net for term in self.terms}
+        return next((net for net in NETS if nets.get(name) == net), None)
 
     def due(self, net: Net, iteration: int, *, lazy: bool) -> list[Term]:
         """Return the terms of an update: those in each, or the `lazy` ones that are due."""
@@ -252,7 +257,8 @@ class Terms:
                 value = self._functions[term.name](inputs)
             weighted = at(term.weight, inputs.iteration) * term.every_steps * value
             loss = weighted if loss is None else loss + weighted
-            scalars[f"term/{term.name}"] = value.detach()
+            key = f"{term.name}/{inputs.net}" if term.net == "both" else term.name
+            scalars[f"term/{key}"] = value.detach()
         return loss, scalars
 
     def state(self) -> Arrays:

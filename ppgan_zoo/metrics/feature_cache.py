@@ -18,7 +18,7 @@ from safetensors.numpy import save
 
 from ppgan_zoo.data import ImageSet
 from ppgan_zoo.metrics.features import FeatureNetwork, FeatureSet
-from ppgan_zoo.storage.files import user_cache, write_atomically
+from ppgan_zoo.storage.files import open_regular, user_cache, write_atomically
 
 _FORMAT = "1"
 
@@ -30,7 +30,11 @@ def cached_features(images: ImageSet, network: FeatureNetwork) -> FeatureSet:
     path = _entry(images, network)
     if path is None:
         return network(images.images)
-    found = _read(path, len(images), network)
+    try:
+        found = _read(path, len(images), network)
+    except OSError as error:  # not damage: what is there stays
+        logger.warning("%s: cannot be read: %s; worked out again", path, error.strerror or error)
+        return network(images.images)
     if found is None:
         found = network(images.images)
         _write(path, found)
@@ -48,14 +52,19 @@ def _entry(images: ImageSet, network: FeatureNetwork) -> Path | None:
 
 
 def _read(path: Path, count: int, network: FeatureNetwork) -> FeatureSet | None:
-    """Return an entry; None if there is none, or not a whole one of this form."""
+    """Return an entry; None if there is none, or not a whole one of this form.
+
+    Raises:
+        OSError: There is something that cannot be read.
+    """
     try:
+        open_regular(path).close()
         with safe_open(path, framework="np") as file:
             stated = (file.metadata() or {}).get("sha256")
             arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except FileNotFoundError:
         return None
-    except (OSError, SafetensorError) as error:
+    except SafetensorError as error:
         logger.warning("%s: damaged, worked out again: %s", path, error)
         return None
     wanted = {"features": (count, network.dim)}

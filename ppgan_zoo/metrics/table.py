@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from ppgan_zoo.terminal import printable
+
 # Label, digits after the point, and what to wish for.
 ROWS = {
     "fid": ("FID", 3, "lower"),
@@ -50,7 +52,7 @@ def format_result(result: Mapping[str, Any]) -> str:
     if floor:
         lines += ["", f"floor: {floor['real']['count']:,} {floor['real']['split']} images of "
                   f"{floor['real']['name']} in the place of samples"]  # fmt: skip
-    return "\n".join(lines)
+    return "\n".join(map(printable, lines))
 
 
 def _in_order(figures: Iterable[str]) -> list[str]:

@@ -14,7 +14,7 @@ from ppgan_zoo.errors import CheckpointError, ConfigError, did_you_mean
 from ppgan_zoo.models.cost import check_size
 from ppgan_zoo.models.gan import Gan, build_gan
 from ppgan_zoo.models.latent import Latent, Prior
-from ppgan_zoo.models.spec import CLASSES_ARGUMENT, GanSpec, constructor_arguments
+from ppgan_zoo.models.spec import CLASSES_ARGUMENT, CODE_ARGUMENTS, GanSpec, constructor_arguments
 from ppgan_zoo.models.weights import spectral_norm
 from ppgan_zoo.recipe.strict_yaml import lists_to_tuples
 from ppgan_zoo.registry import MODELS
@@ -27,6 +27,11 @@ class _LatentFacts(BaseModel):
 
     dim: Annotated[int, Field(ge=1, le=2**31 - 1)]
     prior: Prior
+    categorical: list[int] = []
+    continuous: int = 0
+
+    def latent(self) -> Latent:
+        return Latent(self.dim, self.prior, tuple(self.categorical), self.continuous)
 
 
 @dataclass(frozen=True)
@@ -73,7 +78,7 @@ class ModelFacts:
             "discriminator": dict(self.discriminator),
             "image_shape": list(self.image_shape),
             "image_range": list(self.image_range),
-            "latent": {"dim": self.latent.dim, "prior": self.latent.prior},
+            "latent": self.latent.to_json(),
             "spectral_norm": list(self.spectral_norm),
         }
         if self.other_nets:
@@ -91,7 +96,7 @@ class ModelFacts:
         """
         try:
             latent = TypeAdapter(_LatentFacts).validate_python(data["latent"])
-            plain = {**data, "latent": Latent(latent.dim, latent.prior)}
+            plain = {**data, "latent": latent.latent()}
             facts: ModelFacts = TypeAdapter(cls).validate_python(plain)
             check_range(*facts.image_range)
         except ValidationError as error:
@@ -137,6 +142,7 @@ def model_facts(
     latent_dim: int,
     *,
     latent_prior: str | None = None,
+    codes: Mapping[str, Any] | None = None,
     arguments: Mapping[str, Mapping[str, Any]] | None = None,
     packing: int = 1,
     spectral_norm: tuple[Normalised, ...] = (),
@@ -151,6 +157,8 @@ def model_facts(
         image_shape: Channels, height and width.
         latent_dim: Size of z.
         latent_prior: None for the spec's own.
+        codes: The codes in z, as the arguments of the nets are called; those that are left out
+            are the model's own.
         arguments: Constructor arguments that are set, by net.
         packing: How many images D judges together.
         spectral_norm: The nets to normalise.
@@ -169,11 +177,18 @@ def model_facts(
         _check_labels(spec, num_classes)
     channels, height, width = image_shape
     packed = (packing * channels, height, width)
+    for name in codes or {}:
+        if name not in constructor_arguments(spec.generator):
+            raise ConfigError(
+                f"latent.{name}: {spec.name} has no codes in its z; leave it out, or use a model "
+                "that has, such as infogan"
+            )
     resolved = {}
     for role in spec.nets:
         given: dict[str, Any] = {
             "latent_dim": latent_dim,
             "image_shape": packed if role == "discriminator" else image_shape,
+            **(codes or {}),
         }
         if spec.labels != "ignores":
             given[CLASSES_ARGUMENT] = num_classes if labelled else 0
@@ -189,13 +204,18 @@ def model_facts(
             f"constraints.packing: {spec.name}'s discriminator takes no image_shape and cannot "
             "be built for more channels; leave packing out or use another model"
         )
+    of_z = {
+        name: resolved["generator"][name]
+        for name in CODE_ARGUMENTS
+        if name in resolved["generator"]
+    }
     return ModelFacts(
         name=spec.name,
         generator=resolved.pop("generator"),
         discriminator=resolved.pop("discriminator"),
         image_shape=image_shape,
         image_range=spec.image_range,
-        latent=Latent(latent_dim, latent_prior or spec.latent_prior),  # type: ignore[arg-type]
+        latent=Latent(latent_dim, latent_prior or spec.latent_prior, **of_z),  # type: ignore[arg-type]
         spectral_norm=spectral_norm,
         other_nets=resolved,
         num_classes=num_classes if labelled else 0,
@@ -257,7 +277,11 @@ def _check_arguments(
     allowed = constructor_arguments(cls)
     resolved = {name: parameter.default for name, parameter in allowed.items()}
     resolved.update({key: value for key, value in given.items() if key in allowed})
-    sources = {"latent_dim": "latent.dim", CLASSES_ARGUMENT: "model.conditional"}
+    sources = {
+        "latent_dim": "latent.dim",
+        CLASSES_ARGUMENT: "model.conditional",
+        **{name: f"latent.{name}" for name in CODE_ARGUMENTS},
+    }
     for key, value in wanted.items():
         place = f"model.{title}.{key}"
         if key not in allowed:

@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
-from ppgan_zoo.errors import ConfigError, did_you_mean
-from ppgan_zoo.models.latent import Code
-from ppgan_zoo.models.spec import CLASSES_ARGUMENT, GanSpec, constructor_arguments
+from ppgan_zoo.errors import ConfigError, PluginError, did_you_mean
+from ppgan_zoo.models.latent import Code, Latent
+from ppgan_zoo.models.spec import CLASSES_ARGUMENT, CODE_ARGUMENTS, GanSpec, constructor_arguments
 from ppgan_zoo.registry import MODELS
 
 # What layers raise for numbers that cannot be: a width below 0, or above 64 bits.
@@ -107,6 +107,15 @@ class Gan:
         }
         return {net: self.nets[net], **others}
 
+    def latent(self, prior: str | None = None) -> Latent:
+        """Return the distribution of z; `prior` is that of its noise, None for the spec's own."""
+        codes = {
+            name: getattr(self.generator, name)
+            for name in CODE_ARGUMENTS
+            if hasattr(self.generator, name)
+        }
+        return Latent(self.latent_dim, prior or self.spec.latent_prior, **codes)  # type: ignore[arg-type]
+
     def generate(self, code: Code) -> Any:
         """Return G's images ``[N, C, H, W]`` of a code."""
         if self.num_classes:
@@ -158,7 +167,24 @@ def build_gan(
                 f"{', '.join(f'{key}={value!r}' for key, value in arguments.items())}: "
                 f"{' '.join(str(error).split())[-200:]}; change these arguments"
             ) from error
+        _check_net(spec, role, nets[role])
     return Gan(spec, **nets)
+
+
+def _check_net(spec: GanSpec, role: str, net: object) -> None:
+    """Refuse a net that is none, or a G that does not say what it takes and makes."""
+    from paddle.nn import Layer  # importing this module imports no Paddle
+
+    title = f"{spec.name}: {role} is a {type(net).__name__}"
+    if not isinstance(net, Layer):
+        raise PluginError(f"{title}; it must be a paddle.nn.Layer")
+    if role != "generator":
+        return
+    dim, shape = getattr(net, "latent_dim", None), getattr(net, "image_shape", None)
+    if not isinstance(dim, int):
+        raise PluginError(f"{title} whose latent_dim is {dim!r}; set it to the size of z")
+    if not isinstance(shape, tuple | list) or len(shape) != 3:
+        raise PluginError(f"{title} whose image_shape is {shape!r}; set it to (C, H, W)")
 
 
 def check_bits(role: str, key: str, value: Any) -> None:

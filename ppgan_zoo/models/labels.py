@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import paddle
 from paddle import Tensor, nn
 from paddle.nn import functional as F
+
+
+def one_hot(labels: Tensor, num_classes: int, dtype: Any = "float32") -> Tensor:
+    """Return labels int64 ``[N]`` as one-hot vectors ``[N, num_classes]``."""
+    rows = F.one_hot(labels, num_classes)
+    # After a cast, Paddle 2.6 lacks the double gradient of concat.
+    return rows if rows.dtype == dtype else rows.astype(dtype)
 
 
 def with_one_hot(x: Tensor, labels: Tensor, num_classes: int) -> Tensor:
@@ -18,11 +27,8 @@ def with_one_hot(x: Tensor, labels: Tensor, num_classes: int) -> Tensor:
     Returns:
         ``[N, D + num_classes]``.
     """
-    one_hot = F.one_hot(labels, num_classes)
-    if one_hot.dtype != x.dtype:  # after a cast, Paddle 2.6 lacks the double gradient of concat
-        one_hot = one_hot.astype(x.dtype)
     # Not by F.pad: exported, two pads of a code crash Paddle Inference.
-    return paddle.concat([x, one_hot], axis=1)
+    return paddle.concat([x, one_hot(labels, num_classes, x.dtype)], axis=1)
 
 
 class Projection(nn.Layer):

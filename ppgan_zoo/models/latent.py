@@ -20,8 +20,8 @@ from ppgan_zoo.errors import ConfigError
 Prior = Literal["normal", "uniform"]
 PRIORS: tuple[str, ...] = get_args(Prior)
 
-# Added to a key, so that labels share no random numbers with the z beside them.
-_LABELS = 0x1ABE1
+# Added to a key, so that labels and codes share no random numbers with the z beside them.
+_LABELS, _CODES = 0x1ABE1, 0xC0DE5
 
 
 @dataclass(frozen=True)
@@ -59,20 +59,68 @@ class Code:
 
 @dataclass(frozen=True)
 class Latent:
-    """The distribution that z comes from.
+    """The distribution that z comes from: noise and, in some models, codes after it.
+
+    A code is a part of z that a net learns to read off an image (Chen et al. 2016, InfoGAN).
+    They are called c1, c2 and so on, the categorical ones first.
 
     Attributes:
-        dim: Size of one z.
-        prior: ``"normal"`` for N(0, 1), ``"uniform"`` for U(-1, 1).
+        dim: Size of one z, codes included.
+        prior: Of the noise: ``"normal"`` for N(0, 1), ``"uniform"`` for U(-1, 1).
+        categorical: How many values each categorical code has, which are equally likely; in z
+            it is a one-hot vector of that length.
+        continuous: How many continuous codes there are: numbers from U(-1, 1).
+
+    Raises:
+        ConfigError: An unknown prior, a code of fewer than two values, or codes that are larger
+            than z.
     """
 
     dim: int
     prior: Prior = "normal"
+    categorical: tuple[int, ...] = ()
+    continuous: int = 0
 
     def __post_init__(self) -> None:
-        """Refuse a prior that is not known."""
+        """Refuse what makes no distribution."""
         if self.prior not in PRIORS:
             raise ConfigError(f"latent prior {self.prior!r}: known: {', '.join(PRIORS)}")
+        if any(values < 2 for values in self.categorical) or self.continuous < 0:
+            raise ConfigError(
+                f"latent.categorical {list(self.categorical)}, continuous {self.continuous}: a "
+                "categorical code has 2 values or more, and there are 0 continuous codes or more"
+            )
+        if self.noise_dim < 0:
+            raise ConfigError(
+                f"latent.dim: {self.dim}, and the codes in z take {self.dim - self.noise_dim}; "
+                "give that or more, or fewer codes"
+            )
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain data: size, prior and, where there are any, codes."""
+        plain: dict[str, Any] = {"dim": self.dim, "prior": self.prior}
+        if self.codes():
+            plain.update(categorical=list(self.categorical), continuous=self.continuous)
+        return plain
+
+    @property
+    def noise_dim(self) -> int:
+        """Size of the noise, which is what the codes leave of z."""
+        return self.dim - sum(self.categorical) - self.continuous
+
+    def codes(self) -> dict[str, slice]:
+        """Return where each code stands in z, by name."""
+        sizes = [*self.categorical, *[1] * self.continuous]
+        ends = [self.noise_dim + sum(sizes[: place + 1]) for place in range(len(sizes))]
+        return {
+            f"c{place}": slice(end - size, end)
+            for place, (size, end) in enumerate(zip(sizes, ends, strict=True), start=1)
+        }
+
+    def categories(self, z: NDArray[np.float32]) -> NDArray[np.int64]:
+        """Return the values of the categorical codes of z ``[N, dim]``, int64 ``[N, codes]``."""
+        places = list(self.codes().values())[: len(self.categorical)]
+        return np.stack([z[:, place].argmax(axis=1) for place in places], axis=1)
 
     def sample(self, count: int, *key: int) -> NDArray[np.float32]:
         """Draw z ``[count, dim]`` (float32).
@@ -85,10 +133,49 @@ class Latent:
                 others, such as the iteration); equal keys give equal bytes. Zeros at the
                 end do not count: numpy pads a key with them.
         """
-        generator = np.random.default_rng(key)
+        generator, shape = np.random.default_rng(key), (count, self.noise_dim)
         if self.prior == "uniform":
-            return 2.0 * generator.random((count, self.dim), dtype=np.float32) - np.float32(1.0)
-        return generator.standard_normal((count, self.dim), dtype=np.float32)
+            noise = _uniform(generator, shape)
+        else:
+            noise = generator.standard_normal(shape, dtype=np.float32)
+        if not self.codes():
+            return noise
+        parts = [noise]
+        for place, values in enumerate(self.categorical):
+            drawn = np.random.default_rng((*key, _CODES, place)).integers(0, values, count)
+            parts.append(np.eye(values, dtype=np.float32)[drawn])
+        generator = np.random.default_rng((*key, _CODES, len(self.categorical)))
+        parts.append(_uniform(generator, (count, self.continuous)))
+        return np.concatenate(parts, axis=1)
+
+    def sweep(self, name: str, steps: int, z: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Let one code go through its values, all else of each z staying as it is.
+
+        Args:
+            name: Of the code.
+            steps: Values of a continuous code, evenly from -1 to 1; a categorical one has all
+                of its own.
+            z: ``[N, dim]``.
+
+        Returns:
+            ``[N, values, dim]``.
+
+        Raises:
+            ConfigError: There is no such code.
+        """
+        codes = self.codes()
+        if name not in codes:
+            known = f"it has {', '.join(codes)}" if codes else "the model's z has none"
+            raise ConfigError(f"--sweep {name}: no such code; {known}")
+        size = codes[name].stop - codes[name].start
+        values = np.linspace(-1.0, 1.0, steps)[:, None] if size == 1 else np.eye(size)
+        swept = np.repeat(z[:, None, :], len(values), axis=1)
+        swept[:, :, codes[name]] = values
+        return swept
+
+
+def _uniform(generator: np.random.Generator, shape: tuple[int, int]) -> NDArray[np.float32]:
+    return 2.0 * generator.random(shape, dtype=np.float32) - np.float32(1.0)
 
 
 def sample_labels(count: int, num_classes: int, *key: int) -> NDArray[np.int64]:

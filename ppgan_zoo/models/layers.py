@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import paddle
-from paddle import Tensor, nn
+from paddle import ParamAttr, Tensor, nn
 from paddle.nn import functional as F
 
 from ppgan_zoo.errors import ConfigError
@@ -46,6 +46,11 @@ def dropout_mask(shape: list[int], rate: float, dtype: Any = "float32") -> Tenso
     draws = np.random.Generator(np.random.SFC64(seed)).integers(0, 2**16, shape, np.uint16)
     kept = (draws >= round(rate * 2**16)).astype(np.float32)
     return paddle.to_tensor(kept, dtype) * (1.0 / (1.0 - rate))
+
+
+def normal_weights(std: float = 0.02) -> ParamAttr:
+    """Return the ``weight_attr`` of weights that begin at N(0, std), as in DCGAN."""
+    return ParamAttr(initializer=nn.initializer.Normal(0.0, std))
 
 
 def tensorflow_batch_norm(channels: int) -> nn.BatchNorm2D:

@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 import inspect
+import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Literal
+from typing import Literal, get_args
 
 from ppgan_zoo.errors import PluginError
 
 Labels = Literal["ignores", "takes", "needs"]
 
+PRIORS = ("normal", "uniform")
+"""The priors of z that there are."""
+
 CLASSES_ARGUMENT = "num_classes"
 """The constructor argument of nets that take labels; 0 builds them without."""
+
+CODE_ARGUMENTS = ("categorical", "continuous")
+"""The constructor arguments of nets that know of codes in z: see :class:`Latent`'s attributes."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,6 +47,7 @@ class GanSpec:
         trainer: The trainer class, or None for :class:`ppgan_zoo.Trainer`.
         game: The class of the game, or None for :class:`ppgan_zoo.game.game.Game`.
         objective: Name of the objective used when a recipe gives none.
+        terms: Names of the terms of the loss used when a recipe gives none.
         image_range: Lowest and highest pixel value of the generator's images; the
             data are scaled to the same range.
         unbounded: Whether G's pixels may lie outside `image_range`, as without a tanh at its
@@ -56,6 +65,7 @@ class GanSpec:
     trainer: type | None = None
     game: type | None = None
     objective: str = "non_saturating"
+    terms: tuple[str, ...] = ()
     image_range: tuple[float, float] = (-1.0, 1.0)
     latent_prior: str = "normal"
     unbounded: bool = False
@@ -78,9 +88,7 @@ class GanSpec:
         Raises:
             PluginError: One line that says what.
         """
-        low, high = self.image_range
-        if not low < high:
-            raise PluginError(f"{where}: image_range {self.image_range} must go from low to high")
+        self._check_fields(where)
         for net, cls in self.nets.items():
             arguments = constructor_arguments(cls)
             for parameter in arguments.values():
@@ -104,6 +112,38 @@ class GanSpec:
                     f"{where}: trained_with says {net!r}: {owner!r}; its keys are names of "
                     "other_nets, its values generator or discriminator"
                 )
+
+    def _check_fields(self, where: str) -> None:
+        """Refuse fields of other types and values than the class says."""
+        allowed = {
+            "name": (isinstance(self.name, str) and re.fullmatch("[a-z0-9_]+", self.name),
+                     "lower case, digits and underscores"),
+            "paper": (isinstance(self.paper, str), "text"),
+            "objective": (isinstance(self.objective, str), "the name of an objective"),
+            "labels": (self.labels in get_args(Labels), " or ".join(get_args(Labels))),
+            "latent_prior": (self.latent_prior in PRIORS, " or ".join(PRIORS)),
+            "image_range": (_is_range(self.image_range), "two numbers, from low to high"),
+            "other_nets": (isinstance(self.other_nets, Mapping), "classes by name"),
+            "trained_with": (isinstance(self.trained_with, Mapping), "a net by name"),
+        }  # fmt: skip
+        for name, (is_right, wanted) in allowed.items():
+            if not is_right:
+                raise PluginError(
+                    f"{where}: {name} is {getattr(self, name)!r}; it must be {wanted}"
+                )
+        for name, cls in {**self.nets, "trainer": self.trainer, "game": self.game}.items():
+            if not isinstance(cls, type) and (cls is not None or name in self.nets):
+                raise PluginError(f"{where}: {name} is {cls!r}; it must be a class")
+
+
+def _is_range(value: object) -> bool:
+    """Tell whether a value is two finite numbers, the first below the second."""
+    return (
+        isinstance(value, tuple | list)
+        and len(value) == 2
+        and all(isinstance(end, int | float) and math.isfinite(end) for end in value)
+        and value[0] < value[1]
+    )
 
 
 def constructor_arguments(cls: type) -> dict[str, inspect.Parameter]:

@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ppgan_zoo.errors import ConfigError
+from ppgan_zoo.runtime import CHECKING_FLAG
 
 if TYPE_CHECKING:
     from paddle import nn
@@ -45,14 +46,15 @@ def accelerate(*nets: nn.Layer) -> None:
     A layer is accelerated if its class is Paddle's ``Linear``, ``Conv2D`` or
     ``Conv2DTranspose`` itself (a subclass may compute something else), and then only in train
     mode, in float32 on the CPU; a dense layer of ``[N, in]``, with those next to it in a
-    ``Sequential``; a convolution in NCHW with one group, no dilation and zero padding.
+    ``Sequential``; a convolution in NCHW with no dilation and zero padding.
 
-    The first call tests oneDNN against Paddle, in some milliseconds. On a GPU nothing is done.
+    The first call tests oneDNN against Paddle, in some milliseconds. On a GPU nothing is done,
+    nor where Paddle is told to look for NaN after every operation (``FLAGS_check_nan_inf``).
 
     Raises:
         ConfigError: ``PPGAN_ZOO_OPS`` is none of its values.
     """
-    if _switch() == "off" or _device() != "cpu":
+    if _switch() == "off" or _device() != "cpu" or _checks_every_number():
         return
     library()
     classes = _classes()
@@ -102,6 +104,8 @@ def describe() -> str:
         return f"Paddle ({SWITCH}={_switch()})"
     if _device() != "cpu":
         return f"Paddle (on {_device()})"
+    if _checks_every_number():
+        return f"Paddle ({CHECKING_FLAG})"
     found, reason = _library()
     return f"oneDNN {found.version}" if found else f"Paddle ({reason})"
 
@@ -111,6 +115,13 @@ def _switch() -> str:
     if value not in SWITCH_VALUES:
         raise ConfigError(f"{SWITCH}={value!r}: must be one of {', '.join(SWITCH_VALUES)}")
     return value
+
+
+def _checks_every_number() -> bool:
+    """Tell whether Paddle looks for NaN in every tensor, even in one that is not written yet."""
+    import paddle
+
+    return bool(paddle.get_flags(CHECKING_FLAG)[CHECKING_FLAG])
 
 
 def _device() -> str:

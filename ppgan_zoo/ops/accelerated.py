@@ -137,6 +137,7 @@ def _checked(
         bias=layer.bias is not None,
         stride=(down, across),
         padding=(top, bottom, left, right),
+        groups=layer._groups,
     )
     return geometry if min(geometry.target) > 0 else None
 
@@ -146,7 +147,6 @@ def _is_plain(layer: Any, x: Tensor) -> bool:
         x.ndim == 4
         and x.shape[1] == layer._in_channels
         and min(x.shape) > 0
-        and layer._groups == 1
         and list(layer._dilation) == [1, 1]
         and layer._data_format == "NCHW"
         and x.dtype == layer.weight.dtype == paddle.float32

@@ -15,11 +15,12 @@ class Geometry:
         transposed: Whether it is a transposed convolution.
         source: Shape ``[N, C, H, W]`` of the input.
         weight: Shape of the weight as Paddle has it: ``[out, in, h, w]``, and
-            ``[in, out, h, w]`` if transposed.
+            ``[in, out, h, w]`` if transposed; the second is of one group.
         bias: Whether there is one.
         stride: Down and across.
         padding: Rows at the top and the bottom, columns at the left and the right; cut
             off the output if transposed.
+        groups: Groups of channels, each of which is convolved on its own.
     """
 
     transposed: bool
@@ -28,6 +29,7 @@ class Geometry:
     bias: bool
     stride: tuple[int, int]
     padding: tuple[int, int, int, int]
+    groups: int = 1
 
     @property
     def target(self) -> Shape:
@@ -40,7 +42,7 @@ class Geometry:
                 sides.append((side - 1) * stride - pad + kernel)
             else:
                 sides.append((side + pad - kernel) // stride + 1)
-        channels = self.weight[1] if self.transposed else self.weight[0]
+        channels = self.groups * self.weight[1] if self.transposed else self.weight[0]
         return (self.source[0], channels, *sides)
 
     def reversed(self) -> Geometry:
@@ -49,5 +51,11 @@ class Geometry:
         Needs a geometry that leaves no row or column of the input unused.
         """
         return Geometry(
-            not self.transposed, self.target, self.weight, False, self.stride, self.padding
+            not self.transposed,
+            self.target,
+            self.weight,
+            False,
+            self.stride,
+            self.padding,
+            self.groups,
         )

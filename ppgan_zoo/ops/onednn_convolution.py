@@ -121,11 +121,8 @@ def _is_better_natively(geometry: Geometry) -> bool:
 
 @functools.cache  # a program meets few shapes
 def _plan(library: Library, geometry: Geometry, way: str) -> Plan:
-    source, target, weight = geometry.source, geometry.target, geometry.weight
-    weight_strides = row_major(weight)
-    if geometry.transposed:  # oneDNN names the axes [out, in, h, w] there too
-        weight = (weight[1], weight[0], *weight[2:])
-        weight_strides = [weight_strides[1], weight_strides[0], *weight_strides[2:]]
+    source, target = geometry.source, geometry.target
+    weight, weight_strides = _weight_of(geometry)
     shapes = {"source": source, "weight": weight, "target": target}
     free = {name: library.any_layout(shape) for name, shape in shapes.items()}
     plain = {
@@ -165,3 +162,17 @@ def _plan(library: Library, geometry: Geometry, way: str) -> Plan:
         )  # fmt: skip
     arguments = {argument: plain[role] for argument, role in roles.items() if plain[role]}
     return Plan(library, descriptor, arguments)
+
+
+def _weight_of(geometry: Geometry) -> tuple[list[int], list[int]]:
+    """Return shape and strides of Paddle's weight as oneDNN names the axes.
+
+    ``[out, in, h, w]``, transposed or not, with the groups before them where there are several.
+    """
+    first, *rest = geometry.weight
+    shape = [geometry.groups, first // geometry.groups, *rest]
+    strides = row_major(shape)
+    if geometry.transposed:
+        for sizes in (shape, strides):
+            sizes[1], sizes[2] = sizes[2], sizes[1]
+    return (shape, strides) if geometry.groups > 1 else (shape[1:], strides[1:])

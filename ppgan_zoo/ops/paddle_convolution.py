@@ -16,15 +16,15 @@ take 1.1 (stride 1) to 3 times what a direct convolution could. Measured on the 
 
 def plain_convolve(geometry: Geometry, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     """Return the convolution of `x` ``[N, C, H, W]`` as Paddle's layers compute it."""
-    stride, ends = list(geometry.stride), geometry.padding
+    stride, ends, groups = list(geometry.stride), geometry.padding, geometry.groups
     # A cut end: to a convolution rows that no window reaches, to a transposed one more output.
     padding = [max(end, 0) for end in ends]
     if geometry.transposed:
         extra = [max(-ends[1], 0), max(-ends[3], 0)]
         return F.conv2d_transpose(
-            x, weight, bias, stride=stride, padding=padding, output_padding=extra
+            x, weight, bias, stride=stride, padding=padding, output_padding=extra, groups=groups
         )
-    return F.conv2d(x, weight, bias, stride=stride, padding=padding)
+    return F.conv2d(x, weight, bias, stride=stride, padding=padding, groups=groups)
 
 
 def convolve(geometry: Geometry, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:

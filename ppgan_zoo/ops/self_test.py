@@ -18,12 +18,14 @@ from ppgan_zoo.ops.onednn import Library
 from ppgan_zoo.ops.onednn_convolution import convolve
 from ppgan_zoo.ops.onednn_dense import dense
 
-# Small, and of every kind: padding at one end alone, strides, a cut end, one channel.
+# Small, and of every kind: padding at one end alone, strides, a cut end, one channel, groups.
 CASES = (
     Geometry(False, (2, 3, 9, 8), (4, 3, 3, 3), True, (2, 2), (0, 0, 0, 1)),
     Geometry(False, (2, 1, 8, 8), (5, 1, 5, 5), False, (1, 1), (0, 0, 0, 0)),
     Geometry(True, (2, 3, 4, 4), (3, 4, 5, 5), True, (2, 2), (2, 1, 2, 1)),
     Geometry(True, (2, 3, 4, 4), (3, 1, 3, 3), False, (1, 1), (1, 1, 1, 1)),
+    Geometry(False, (2, 6, 4, 4), (12, 3, 3, 3), True, (1, 1), (1, 1, 1, 1), 2),
+    Geometry(True, (2, 12, 4, 4), (12, 3, 3, 3), False, (1, 1), (1, 1, 1, 1), 2),
 )
 
 Arrays = list[NDArray[np.float32]]

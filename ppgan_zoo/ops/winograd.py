@@ -111,8 +111,10 @@ def _to_points(across: Tensor, down: Tensor, maps: Tensor, tiles: int) -> Tensor
 def cost(geometry: Geometry) -> float:
     """Return an estimate of the time it takes over that of a direct convolution at full speed.
 
-    Infinite where no choice of tiles is exact enough.
+    Infinite where no choice of tiles is exact enough, and for groups of channels.
     """
+    if geometry.groups > 1:
+        return math.inf
     try:
         down, across = _axes(geometry)
     except ValueError:

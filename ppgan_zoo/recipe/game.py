@@ -23,6 +23,7 @@ Arguments = dict[str, Any]
 """Arguments of something open to plugins: checked against its signature, once it is known."""
 
 _Weight = Annotated[float, Field(gt=0.0, le=1e6, allow_inf_nan=False)]
+_Values = Annotated[int, Field(ge=2, le=1000)]
 _Smoothing = Annotated[float, Field(ge=0.0, lt=0.5, allow_inf_nan=False)]
 
 
@@ -41,11 +42,21 @@ class Model(Section):
 
 
 class LatentSection(Section):
-    """The latent prior. `shared`: one z an iteration for all its updates."""
+    """The latent prior. `shared`: one z an iteration for all its updates.
+
+    `categorical`, `continuous`: the codes in z, of a model that has some; None takes its own.
+    """
 
     dim: Positive = 100
     prior: Literal["normal", "uniform"] | None = None
+    categorical: tuple[_Values, ...] | None = None
+    continuous: Annotated[int, Field(ge=0, le=1000)] | None = None
     shared: bool = False
+
+    def codes(self) -> Arguments:
+        """Return the codes that are given, as the arguments of nets are called."""
+        given = {"categorical": self.categorical, "continuous": self.continuous}
+        return {name: value for name, value in given.items() if value is not None}
 
 
 class Data(Section):

@@ -35,8 +35,8 @@ from ppgan_zoo.recipe.watching import (
 class Recipe(Section):
     """A whole recipe. `every_steps` left out in `samples`, `checkpoint`: after every epoch.
 
-    `terms`: what D and G minimise beside the objective. `trainer`: the arguments of a
-    trainer of its own kind.
+    `terms`: what D and G minimise beside the objective; None takes the model's own. `trainer`:
+    the arguments of a trainer of its own kind.
     """
 
     seed: Annotated[int, Field(ge=0, le=2**31 - 1)] = 0
@@ -45,7 +45,7 @@ class Recipe(Section):
     latent: LatentSection = LatentSection()
     data: Data
     objective: ObjectiveSection = ObjectiveSection()
-    terms: tuple[TermSection, ...] = ()
+    terms: tuple[TermSection, ...] | None = None
     constraints: Constraints = Constraints()
     optimizer: Optimizers = Optimizers()
     training: Training

@@ -78,13 +78,32 @@ class Recovery(Section):
 
 
 class Health(Section):
-    """The watch for trouble. `every_steps` None: none. `stop_on`: what ends the run."""
+    """The watch for trouble. `every_steps` None: none. `stop_on`: what ends the run.
+
+    `on_early_collapse`: what to do where G has not begun to learn in the `first_phase`, so many
+    iterations: warn, stop, or begin again on another random course, `max_restarts` times at
+    most. None does not look.
+    """
 
     every_steps: Positive | None = 100
     stop_on: tuple[
         Literal["strong_discriminator", "identical_samples", "vanishing_gradient", "memorisation"],
         ...,
     ] = ()
+    on_early_collapse: Literal["warn", "stop", "restart"] | None = None
+    first_phase: Positive = 500
+    max_restarts: Annotated[int, Field(ge=1, le=100)] = 3
+
+    needs: ClassVar = {
+        "first_phase": Needs(
+            "health.on_early_collapse",
+            lambda recipe: recipe.health.on_early_collapse is not None,
+        ),
+        "max_restarts": Needs(
+            "health.on_early_collapse: restart",
+            lambda recipe: recipe.health.on_early_collapse == "restart",
+        ),
+    }
 
     @model_validator(mode="after")
     def _stops_only_on_what_it_watches(self) -> Health:

@@ -27,12 +27,13 @@ from ppgan_zoo.recipe.base import keys_without_effect
 from ppgan_zoo.recipe.recipe import Recipe
 from ppgan_zoo.recipe.schedules import Schedule as ScheduleSection
 from ppgan_zoo.recipe.training import OptimizerSection
-from ppgan_zoo.registry import DATA
+from ppgan_zoo.registry import DATA, MODELS
 from ppgan_zoo.training.assemble import make_trainer
 from ppgan_zoo.training.optimizers import make_optimizer
 from ppgan_zoo.training.trainer import Trainer, own_arguments
 
 FIGURE_SAMPLES = 2000
+RESTARTED_WEIGHTS = 0x4E57  # keeps their draws apart from others of the same seed
 PICTURE_SHAPE = (3, 32, 32)  # of data whose shape depends on their images
 MOST_NAMED = 5  # of classes, in a line
 NETS: tuple[Net, ...] = ("generator", "discriminator")
@@ -56,6 +57,7 @@ def facts_of(
         image_shape,
         recipe.latent.dim,
         latent_prior=recipe.latent.prior,
+        codes=recipe.latent.codes(),
         arguments={
             "generator": recipe.model.generator,
             "discriminator": recipe.model.discriminator,
@@ -75,7 +77,7 @@ def facts_without_data(recipe: Recipe) -> ModelFacts:
     The classes of a model with labels are those of the data, which are then loaded.
     """
     data = recipe.data
-    if recipe.model.conditional:
+    if recipe.model.conditional or MODELS.get(recipe.model.name).labels == "needs":
         images = load_images(recipe, offline=True)
         return facts_of(recipe, images.image_shape, images.num_classes, images.classes or ())
     default = DATA.get(data.name, where="data.name").default_shape or PICTURE_SHAPE
@@ -148,14 +150,25 @@ def build_batches(recipe: Recipe, images: ImageSet, facts: ModelFacts) -> Batche
     )
 
 
-def build_model_and_trainer(recipe: Recipe, facts: ModelFacts, iterations: int) -> Trainer:
+def build_model_and_trainer(
+    recipe: Recipe, facts: ModelFacts, iterations: int, *, restarts: int = 0
+) -> Trainer:
     """Return a trainer before its first iteration, its weights drawn by the recipe's seed.
+
+    After a restart they are others, by seed and number of restarts, and what is random takes
+    another course.
 
     Raises:
         ConfigError: The recipe and the model make no sense together.
     """
-    paddle.seed(recipe.seed)  # the initial weights
-    return build_trainer(recipe, build_model(facts), iterations)
+    seed = recipe.seed
+    if restarts:
+        sequence = np.random.SeedSequence([seed, RESTARTED_WEIGHTS, restarts])
+        seed = int(sequence.generate_state(1)[0])
+    paddle.seed(seed)  # the initial weights
+    trainer = build_trainer(recipe, build_model(facts), iterations)
+    trainer.chance.restarts = restarts
+    return trainer
 
 
 def build_trainer(recipe: Recipe, gan: Gan, iterations: int) -> Trainer:
@@ -251,7 +264,9 @@ def build_evaluator(
     )
 
 
-def _build_terms(recipe: Recipe, iterations: int) -> list[Term]:
+def _build_terms(recipe: Recipe, iterations: int) -> list[Term] | None:
+    if recipe.terms is None:
+        return None
     return [
         get_term(
             section.name,

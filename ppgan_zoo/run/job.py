@@ -62,9 +62,9 @@ class Job:
         """Real images of one iteration."""
         return self.recipe.images_per_step
 
-    def fresh_trainer(self) -> Trainer:
-        """Build the trainer as it was before the first iteration."""
-        return build_model_and_trainer(self.recipe, self.facts, self.iterations)
+    def fresh_trainer(self, restarts: int = 0) -> Trainer:
+        """Build the trainer as it was before the first iteration, or after so many restarts."""
+        return build_model_and_trainer(self.recipe, self.facts, self.iterations, restarts=restarts)
 
     def describe_data(self) -> dict[str, Any]:
         """Return what a manifest records of the data: the labels, too, of a model that learns them.

@@ -28,7 +28,7 @@ LOSSES = {
 """The methods of a game that make a loss, and whose it is; None: their first argument's."""
 
 FreshTrainer = Callable[[], Trainer]
-"""Builds the run's trainer as it was before the first iteration."""
+"""Builds the run's trainer as it was before its first iteration, or the first since a restart."""
 
 
 def restore(trainer: Trainer, folder: Path, notify: Callable[[str], object]) -> Checkpoint:
@@ -45,6 +45,7 @@ def restore(trainer: Trainer, folder: Path, notify: Callable[[str], object]) -> 
     checkpoint, arrays = load_newest(folder, notify)
     trainer.load_state(arrays, checkpoint.iteration)
     trainer.chance.rollbacks = checkpoint.rollbacks
+    trainer.chance.restarts = checkpoint.restarts
     return checkpoint
 
 

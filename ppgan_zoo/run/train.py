@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import os
 from collections.abc import Iterable
@@ -10,6 +11,7 @@ from pathlib import Path
 
 from ppgan_zoo import ops
 from ppgan_zoo.callbacks.finite import NonFiniteError
+from ppgan_zoo.callbacks.first_phase import EarlyCollapseError
 from ppgan_zoo.callbacks.stop import StopOnSignal
 from ppgan_zoo.errors import ConfigError, TrainingError
 from ppgan_zoo.recipe.load import load_recipe
@@ -21,7 +23,7 @@ from ppgan_zoo.storage.files import write_atomically
 from ppgan_zoo.storage.run_directory import RunDirectory, command_line, start_facts
 from ppgan_zoo.storage.run_lock import Lock
 from ppgan_zoo.storage.run_log import close_log, log_to_file, open_log
-from ppgan_zoo.training.loop import Callback
+from ppgan_zoo.training.loop import Callback, alone_in_process
 from ppgan_zoo.training.trainer import Trainer
 
 # A resumed run must stay the run that it was: only these may be given anew.
@@ -73,7 +75,7 @@ def train(
     """
     run = RunDirectory(output)
     recipe = _from_anywhere(recipe)
-    with run.begin() as lock:
+    with alone_in_process(), run.begin() as lock:
         job = build_job(recipe, offline=offline, source=source)
         run.create()
         write_atomically(run.recipe, recipe.to_yaml())
@@ -128,15 +130,15 @@ def resume(
             )
     recipe = load_recipe(run.recipe, overrides)
     run.check_links()
-    with run.lock() as lock:
+    with alone_in_process(), run.lock() as lock:
         run.clear_scratch()
         job = build_job(recipe, offline=offline, source=run.recipe)
         run.check_data(job.describe_data())
         return _fit(job, run, lock, callbacks, resume=True)
 
 
-def dry_run(recipe: Recipe, *, offline: bool = False, source: Path | None = None) -> str:
-    """Return the resolved recipe, parameter counts and memory estimate; train nothing.
+def dry_run(recipe: Recipe, *, offline: bool = False, source: Path | None = None) -> list[str]:
+    """Return the lines of the resolved recipe, parameter counts and memory; train nothing.
 
     Arguments are those of :func:`train`.
     """
@@ -148,8 +150,8 @@ def dry_run(recipe: Recipe, *, offline: bool = False, source: Path | None = None
         "nets": job.facts.other_nets,
     }
     resolved = recipe.model_copy(update={"model": recipe.model.model_copy(update=arguments)})
-    lines = [
-        resolved.to_yaml().rstrip(),
+    return [
+        *resolved.to_yaml().rstrip().split("\n"),
         "---",
         f"data: {len(images):,} images {images.image_shape} of {images.name} from {images.source} "
         f"({images.location})",
@@ -160,7 +162,6 @@ def dry_run(recipe: Recipe, *, offline: bool = False, source: Path | None = None
         f"length: {job.iterations:,} iterations, {job.batches.steps_per_epoch:,} an epoch",
         *(f"warning: {line}" for line in job.trainer.warnings),
     ]
-    return "\n".join(lines)
 
 
 def _fit(
@@ -184,8 +185,10 @@ def _fit(
                 return Outcome(run, trainer.iteration, stop.signal, trouble, good_until)
             except NonFiniteError as error:
                 trainer = _recover(error, job, trainer, run, logger)
-                if stop.signal is not None:  # the trainer is new and knows nothing of it
-                    return Outcome(run, trainer.iteration, stop.signal)
+            except EarlyCollapseError as error:
+                trainer = _restart(error, job, trainer, run, logger)
+            if stop.signal is not None:  # the trainer is new and knows nothing of it
+                return Outcome(run, trainer.iteration, stop.signal)
     except TrainingError as error:
         log_to_file(logger, str(error))  # the command line prints it
         raise
@@ -229,11 +232,30 @@ def _recover(
 ) -> Trainer:
     """Return a trainer to go on with, or raise the error to stop with."""
     recovery, folder = job.recipe.recovery, run.checkpoints
+    fresh = functools.partial(job.fresh_trainer, trainer.chance.restarts)
     if recovery.non_finite == "stop":
-        raise error_with_cause(error, job.fresh_trainer, job.batches, folder, logger) from None
+        raise error_with_cause(error, fresh, job.batches, folder, logger) from None
     if trainer.chance.rollbacks >= recovery.max_rollbacks:
         raise TrainingError(
             f"{error}, after {trainer.chance.rollbacks} rollbacks, which is "
             f"recovery.max_rollbacks; checkpoints are in {folder}; lower the learning rates"
         ) from None
-    return roll_back(error, trainer.chance.rollbacks, job.fresh_trainer, folder, logger)
+    return roll_back(error, trainer.chance.rollbacks, fresh, folder, logger)
+
+
+def _restart(
+    error: EarlyCollapseError, job: Job, trainer: Trainer, run: RunDirectory, logger: logging.Logger
+) -> Trainer:
+    """Return a trainer at the beginning, on another course, or raise the error to stop with."""
+    restarts, most = trainer.chance.restarts + 1, job.recipe.health.max_restarts
+    if restarts > most:
+        raise TrainingError(
+            f"{error}, after {most} restarts, which is health.max_restarts; lower the learning "
+            "rates, or take another objective"
+        ) from None
+    run.record_restart(restarts, error.iteration, error.distance)
+    logger.warning(
+        "%s; restart %d of at most %d: from the beginning with other weights",
+        error, restarts, most,
+    )  # fmt: skip
+    return job.fresh_trainer(restarts)

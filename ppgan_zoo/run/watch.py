@@ -6,9 +6,11 @@ import logging
 from dataclasses import dataclass
 from typing import Any
 
+from ppgan_zoo.callbacks import first_phase
 from ppgan_zoo.callbacks.checkpoints import CheckpointSaver, Figure
 from ppgan_zoo.callbacks.evaluation import Evaluation
 from ppgan_zoo.callbacks.finite import FiniteCheck
+from ppgan_zoo.callbacks.first_phase import FirstPhaseWatch
 from ppgan_zoo.callbacks.health import Health
 from ppgan_zoo.callbacks.progress import EpochLog, ProgressBar
 from ppgan_zoo.callbacks.progress_file import ProgressFile
@@ -16,7 +18,6 @@ from ppgan_zoo.callbacks.samples import SampleGrid
 from ppgan_zoo.callbacks.visualdl import VisualDLCurves
 from ppgan_zoo.run.build import build_sliced_wasserstein
 from ppgan_zoo.run.job import Job
-from ppgan_zoo.storage import visualdl_log
 from ppgan_zoo.storage.retention import read_good
 from ppgan_zoo.storage.run_directory import RunDirectory
 from ppgan_zoo.storage.run_lock import Lock
@@ -32,14 +33,18 @@ class RunCallbacks:
 
     Attributes:
         in_order: All of them, in the order in which they must be called.
-        health: The one among them that may end the run, or None.
+        health: The watch for trouble, which may end the run, or None.
+        first_phase: The look at whether G has begun to learn, which may too, or None.
     """
 
     in_order: list[Callback]
     health: Health | None
+    first_phase: FirstPhaseWatch | None
 
     def trouble(self) -> tuple[str | None, int | None]:
         """Return what ended the run, if its health did, and until when it was well."""
+        if self.first_phase is not None and self.first_phase.stopped:
+            return first_phase.NAME, None
         return (self.health.stopped_by, self.health.good_until) if self.health else (None, None)
 
 
@@ -49,11 +54,10 @@ def build_callbacks(
     """Return the callbacks for a trainer of this job, which writes into this run."""
     recipe = job.recipe
     guard = Tolerant(logger, lock.check)
-    records: VisualDLLog | None = None
-    with guard(visualdl_log.NAME):
-        records = VisualDLLog(run.visualdl, guard=guard, resume_step=trainer.iteration or None)
+    records = VisualDLLog(run.visualdl, guard=guard, resume_step=trainer.iteration or None)
     good_until = read_good(run.checkpoints) if trainer.iteration else None
     health = _health(job, records, logger, good_until)
+    watch = _first_phase(job, logger)
     finite = FiniteCheck(
         recipe.log.every_steps,
         recipe.samples.every_steps,
@@ -63,6 +67,7 @@ def build_callbacks(
     metrics, best_by, figure = _figures(job, trainer, records, logger)
     callbacks: list[Callback] = [
         finite,  # first: the others may take the numbers for finite
+        *([watch] if watch else []),
         *([health] if health else []),  # what stops the run is known to what saves it
         ProgressBar(
             job.iterations,
@@ -88,14 +93,24 @@ def build_callbacks(
         ),
         ProgressFile(run.progress, job.iterations, guard),  # after the last save: it takes time
         # Last, since they close the log that the grids are written to.
-        *([_curves(job, records)] if records is not None else []),
+        _curves(job, records),
     ]
-    return RunCallbacks(callbacks, health)
+    return RunCallbacks(callbacks, health, watch)
 
 
-def _sample_grid(
-    job: Job, run: RunDirectory, records: VisualDLLog | None, guard: Guard
-) -> SampleGrid:
+def _first_phase(job: Job, logger: logging.Logger) -> FirstPhaseWatch | None:
+    section = job.recipe.health
+    if section.on_early_collapse is None:
+        return None
+    return FirstPhaseWatch(
+        job.images,
+        iteration=section.first_phase,
+        action=section.on_early_collapse,
+        logger=logger,
+    )
+
+
+def _sample_grid(job: Job, run: RunDirectory, records: VisualDLLog, guard: Guard) -> SampleGrid:
     section = job.recipe.samples
     real = section.real_rows * section.grid[1]
     return SampleGrid(
@@ -120,7 +135,7 @@ def _curves(job: Job, records: VisualDLLog) -> VisualDLCurves:
 
 
 def _health(
-    job: Job, records: VisualDLLog | None, logger: logging.Logger, good_until: int | None
+    job: Job, records: VisualDLLog, logger: logging.Logger, good_until: int | None
 ) -> Health | None:
     section = job.recipe.health
     if section.every_steps is None:
@@ -138,7 +153,7 @@ def _health(
 
 
 def _figures(
-    job: Job, trainer: Trainer, records: VisualDLLog | None, logger: logging.Logger
+    job: Job, trainer: Trainer, records: VisualDLLog, logger: logging.Logger
 ) -> tuple[list[Callback], str, Figure | None]:
     """Return the callback of the metrics, if any, and what chooses the best checkpoint."""
     best_by, section = job.recipe.checkpoint.best_by, job.recipe.evaluation

@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import contextlib
-import shutil
 import signal
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import FrameType
+from typing import Any
 
+from ppgan_zoo import runtime
 from ppgan_zoo.data import ImageSet, load_image_set
 from ppgan_zoo.data.sources import print_to_stderr
-from ppgan_zoo.errors import INTERRUPTED, ConfigError, ZooError, os_errors
+from ppgan_zoo.errors import INTERRUPTED, ConfigError, Ended, ZooError, os_errors
 from ppgan_zoo.search.plan import Run, Search
 from ppgan_zoo.search.results import Result, SearchDirectory
 from ppgan_zoo.search.running import Conditions, Runner, complete, is_done
 from ppgan_zoo.search.summary import as_json, report, table
-from ppgan_zoo.storage.files import to_json, write_atomically
-from ppgan_zoo.storage.run_directory import RunDirectory
+from ppgan_zoo.storage.files import read_regular, to_json, write_atomically
+from ppgan_zoo.storage.run_lock import locked
 
 
 def run_search(
@@ -46,8 +47,11 @@ def run_search(
             any run; or that not one run could be measured.
     """
     directory = SearchDirectory(output)
-    _make(directory)
-    with RunDirectory(output).lock():
+    directory.check()
+    with os_errors(ConfigError, f"--output {output}: cannot be made"):
+        output.mkdir(parents=True, exist_ok=True)
+    with locked(output):
+        directory.check()
         results = directory.results(search)
         missing = [
             run
@@ -55,13 +59,14 @@ def run_search(
             if not is_done(results.get(run), search, retry_failed=retry_failed)
         ]
         check(search, missing, conditions)
-        shutil.copyfile(search.path, output / "search.yml")
+        directory.begin()
+        write_atomically(output / "search.yml", read_regular(search.path))
         notify(
             f"{len(search.runs)} runs, {len(search.runs) - len(missing)} done; the others train "
             f"for at most {len(missing) * search.file.minutes / conditions.jobs:g} minutes in all"
         )
-        runner = Runner(search, directory, conditions, retry_failed, notify)
-        with _ended_by_sigterm():
+        with _ended_by_signals() as is_hurried:
+            runner = Runner(search, directory, conditions, retry_failed, notify, is_hurried)
             for done in runner.carry_out(results):
                 results = done
                 _write(search, complete(search, results), output)
@@ -85,6 +90,7 @@ def check(search: Search, runs: list[Run], conditions: Conditions) -> None:
     """
     if not runs:
         return
+    runtime.import_paddle()
     from ppgan_zoo.metrics.metric import check_metrics
     from ppgan_zoo.metrics.network import open_network
     from ppgan_zoo.run.job import build_job
@@ -131,30 +137,31 @@ def check(search: Search, runs: list[Run], conditions: Conditions) -> None:
             _ = job.evaluator.real  # cached now, so that no run's minutes go by on it
 
 
-def _make(directory: SearchDirectory) -> None:
-    path = directory.path
-    known = (path / "search.yml").is_file() or directory.runs.is_dir()
-    if path.exists() and not known and (not path.is_dir() or any(path.iterdir())):
-        raise ConfigError(f"--output {path}: is not empty and holds no search; give another one")
-    with os_errors(ConfigError, f"--output {path}: cannot be made"):
-        directory.runs.mkdir(parents=True, exist_ok=True)
-
-
 @contextlib.contextmanager
-def _ended_by_sigterm() -> Iterator[None]:
-    """Let SIGTERM and a closed terminal end the runs, as Ctrl-C does."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = {
-        number: signal.signal(number, lambda code, _: sys.exit(INTERRUPTED + code))
-        for number in (signal.SIGTERM, signal.SIGHUP)
-    }
+def _ended_by_signals() -> Iterator[Callable[[], bool]]:
+    """Let the first signal end the block, and no further one cut its end short.
+
+    Yields:
+        Whether a further signal has come: then whoever ends is to be quick about it.
+    """
+    came: list[int] = []
+
+    def end(number: int, frame: FrameType | None) -> None:
+        came.append(number)
+        if len(came) > 1:
+            return
+        raise KeyboardInterrupt if number == signal.SIGINT else Ended(INTERRUPTED + number)
+
+    before: dict[int, Any] = {}
+    if threading.current_thread() is threading.main_thread():
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            if signal.getsignal(number) is not signal.SIG_IGN:  # nohup means it
+                before[number] = signal.signal(number, end)
     try:
-        yield
+        yield lambda: len(came) > 1
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        for each, handler in before.items():
+            signal.signal(each, handler)
 
 
 def _write(search: Search, results: dict[Run, Result], output: Path) -> None:
@@ -168,7 +175,6 @@ def _draw(
     directory: SearchDirectory,
     notify: Callable[[str], None],
 ) -> None:
-    from ppgan_zoo import runtime
     from ppgan_zoo.search.pictures import draw_samples, plot_fid, write_samples
 
     plot_fid(search, results, directory.path / "fid_by_minutes.png")

@@ -13,7 +13,9 @@ from ppgan_zoo.errors import CheckpointError
 from ppgan_zoo.search.plan import Run, Search
 from ppgan_zoo.search.results import Result, SearchDirectory
 from ppgan_zoo.search.summary import floor_of, summarise
+from ppgan_zoo.storage.files import atomic_file
 from ppgan_zoo.storage.pictures import BACKGROUND, image_grid, save_png
+from ppgan_zoo.terminal import printable
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -56,10 +58,12 @@ def plot_fid(search: Search, results: Mapping[Run, Result], path: Path) -> None:
     axes.set_xlabel("minutes of training")
     curves = any(result.curve for result in results.values())
     axes.set_ylabel("FID" + (" (points; lines: as recorded in training)" if curves else ""))
-    axes.set_title(f"{search.path.stem}: FID against minutes, a point for each run")
+    name = printable(search.path.stem).replace("$", r"\$")  # "$" would begin a formula
+    axes.set_title(f"{name}: FID against minutes, a point for each run")
     axes.grid(alpha=0.3)
     figure.legend(loc="outside right upper", fontsize="small")
-    figure.savefig(path, format="png")
+    with atomic_file(path) as file:
+        figure.savefig(file, format="png")
 
 
 def _scale_by_logarithm(axes: Axes) -> None:

@@ -2,17 +2,30 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
+import os
+import secrets
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import ValidationError
 
-from ppgan_zoo.errors import ConfigError
+from ppgan_zoo.errors import ConfigError, os_errors
 from ppgan_zoo.recipe.base import Section
 from ppgan_zoo.search.plan import Run, Search
-from ppgan_zoo.storage.files import to_json, write_atomically
+from ppgan_zoo.storage.files import read_regular, to_json, write_atomically
 from ppgan_zoo.storage.run_directory import RunDirectory
+from ppgan_zoo.storage.run_lock import LOCK
+
+IDENTITY = ".search.json"
+MAX_BYTES = 1 << 24
+"""Of what a search keeps of a run."""
+
+
+def _proof(text: str) -> str:
+    return hashlib.sha256(f"ppgan_zoo search {text}".encode()).hexdigest()
 
 
 class Failure(Section):
@@ -110,6 +123,42 @@ class SearchDirectory:
 
     path: Path
 
+    def check(self) -> None:
+        """Make sure that a search can go here, or on from here.
+
+        Raises:
+            ConfigError: Something else is there.
+        """
+        with os_errors(ConfigError, f"--output {self.path}: cannot be looked at"):
+            there = os.path.lexists(self.path)
+            free = not there or (self.path.is_dir() and not set(os.listdir(self.path)) - {LOCK})
+        if not free and self._identity() is None:
+            raise ConfigError(
+                f"--output {self.path}: is not empty and holds no search (no {IDENTITY}); give "
+                "another one"
+            )
+
+    def begin(self) -> None:
+        """Make the folder of the runs and the mark by which a search knows its own."""
+        if self._identity() is None:
+            identity = secrets.token_hex(16)
+            write_atomically(
+                self.path / IDENTITY, to_json({"id": identity, "sha256": _proof(identity)})
+            )
+        self.runs.mkdir(exist_ok=True)
+
+    def mark(self, run: Run) -> str:
+        """Return what a run's directory is marked with: nothing else is ever deleted."""
+        return _proof(f"{self._identity()} {run.name}")
+
+    def _identity(self) -> str | None:
+        """Return what was drawn when the search began; None where none did."""
+        try:
+            known = json.loads(read_regular(self.path / IDENTITY, MAX_BYTES))
+            return str(known["id"]) if known["sha256"] == _proof(str(known["id"])) else None
+        except (OSError, ValueError, KeyError, TypeError, RecursionError):
+            return None
+
     @property
     def runs(self) -> Path:
         """The run directories, and beside each its log, evaluation and result."""
@@ -144,7 +193,7 @@ class SearchDirectory:
         path = self.result(run)
         again = f"give another --output, or delete {path} to train it again"
         try:
-            result = Result.model_validate_json(path.read_bytes())
+            result = Result.model_validate_json(read_regular(path, MAX_BYTES))
         except FileNotFoundError:
             return None
         except (OSError, ValidationError) as error:

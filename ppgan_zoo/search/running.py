@@ -6,7 +6,6 @@ import contextlib
 import json
 import os
 import shlex
-import shutil
 import signal
 import subprocess
 import sys
@@ -16,17 +15,19 @@ from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ppgan_zoo.errors import DataError
+from ppgan_zoo.errors import ConfigError, DataError
 from ppgan_zoo.recipe.recipe import Recipe
 from ppgan_zoo.runtime import cpu_threads
 from ppgan_zoo.search.plan import Run, Search
-from ppgan_zoo.search.results import Failure, Result, SearchDirectory, Training
+from ppgan_zoo.search.results import MAX_BYTES, Failure, Result, SearchDirectory, Training
+from ppgan_zoo.storage.files import APPENDING, open_inside, open_regular, read_regular
 from ppgan_zoo.storage.progress import read_progress
 from ppgan_zoo.storage.run_directory import RunDirectory
 from ppgan_zoo.storage.visualdl_reader import read_scalar_times
 
 ZOO = (sys.executable, "-m", "ppgan_zoo")
 POLL_SECONDS = 0.1
+LONGEST_LINE = 1 << 16  # bytes: of what a process writes last
 START_SECONDS = 900  # to import Paddle, read the data and build the model, on a busy machine
 SAVE_SECONDS = 300  # to finish an iteration and save after SIGTERM
 
@@ -102,6 +103,7 @@ class Runner:
         conditions: What all runs share.
         retry_failed: Whether runs that failed are to be done again.
         notify: Called with a line for every run.
+        is_hurried: Tells whether processes that are ended get no time to save.
     """
 
     search: Search
@@ -109,6 +111,9 @@ class Runner:
     conditions: Conditions
     retry_failed: bool
     notify: Callable[[str], None]
+    is_hurried: Callable[[], bool] = lambda: False
+    _processes: list[subprocess.Popen[bytes]] = field(default_factory=list, init=False)
+    _asked_to_end: set[int] = field(default_factory=set, init=False)
 
     def carry_out(self, results: dict[Run, Result]) -> Iterator[dict[Run, Result]]:
         """Do what is missing in `results`; yield all results after each run.
@@ -146,6 +151,8 @@ class Runner:
                         yield results
                 time.sleep(POLL_SECONDS)
         finally:
+            for process in self._processes:  # all at once, so that they save at the same time
+                self._ask_to_end(process)
             for steps in active.values():
                 steps.close()
 
@@ -159,8 +166,7 @@ class Runner:
 
     def _train(self, run: Run) -> Steps:
         place = self.directory.run(run)
-        _clear(place)
-        self.directory.log(run).unlink(missing_ok=True)
+        _begin(place, self.directory.mark(run))
         command = ["train", *run.arguments, "--output", str(place.path), *self._options()]
         with self._process(run, command) as process:
             stopped = yield from _watch(process, place, 60 * self.search.file.minutes)
@@ -191,11 +197,12 @@ class Runner:
             *(("--best",) if settings.best else ()),
             *(() if with_floor else ("--no-floor",)),
         ]  # fmt: skip
-        place.unlink(missing_ok=True)
         with self._process(run, command) as process:
             while process.poll() is None:
                 yield
-        evaluation = json.loads(place.read_bytes()) if process.returncode == 0 else None
+        evaluation = None
+        if process.returncode == 0:
+            evaluation = json.loads(read_regular(place, MAX_BYTES))
         message = None if evaluation else self._last_line(run)
         if evaluation and evaluation["metrics"]["fid"] is None:
             message = "FID is not defined: the samples are not finite or all the same"
@@ -222,7 +229,8 @@ class Runner:
     @contextlib.contextmanager
     def _process(self, run: Run, command: list[str]) -> Iterator[subprocess.Popen[bytes]]:
         """Run one command of the zoo; end it if the block is left before it ends."""
-        with self.directory.log(run).open("ab") as log:
+        path = self.directory.log(run)
+        with os.fdopen(open_inside(path.parent, path.name, APPENDING, follow=True), "ab") as log:
             log.write(f"$ {shlex.join(['ppgan-zoo', *command])}\n".encode())
             log.flush()
             process = subprocess.Popen(
@@ -231,19 +239,31 @@ class Runner:
                 env=self.conditions.of_a_process(),
                 start_new_session=True,  # Ctrl-C is for the search, which then ends its runs
             )  # fmt: skip
+        self._processes.append(process)
         try:
             yield process
+        except BaseException:  # the search ends
+            self._ask_to_end(process)
+            end = time.monotonic() + SAVE_SECONDS
+            while process.poll() is None and time.monotonic() < end and not self.is_hurried():
+                time.sleep(POLL_SECONDS)
+            raise
         finally:
             if process.poll() is None:
-                process.terminate()
-                try:
-                    process.wait(SAVE_SECONDS)
-                except subprocess.TimeoutExpired:
-                    process.kill()
-                    process.wait()
+                process.kill()
+                process.wait()
+            self._processes.remove(process)
+
+    def _ask_to_end(self, process: subprocess.Popen[bytes]) -> None:
+        """Send SIGTERM, once: a second one would keep a run from saving."""
+        if process.pid not in self._asked_to_end:
+            self._asked_to_end.add(process.pid)
+            process.terminate()
 
     def _last_line(self, run: Run) -> str:
-        lines = self.directory.log(run).read_text(encoding="utf-8", errors="replace").split("\n")
+        with open_regular(self.directory.log(run)) as log:
+            log.seek(max(0, os.fstat(log.fileno()).st_size - LONGEST_LINE))
+            lines = log.read(LONGEST_LINE).decode("utf-8", errors="replace").split("\n")
         written = [line.strip() for line in lines if line.strip()]
         last = written[-1]
         return "wrote nothing" if last.startswith("$ ") else last.removeprefix("ppgan-zoo: ")
@@ -292,11 +312,19 @@ def _watch(
     return stopped
 
 
-def _clear(place: RunDirectory) -> None:
-    """Delete what an interrupted run left, unless a process is still at work there."""
-    if place.path.is_dir():
-        with place.lock():
-            shutil.rmtree(place.path)
+def _begin(place: RunDirectory, mark: str) -> None:
+    """Make the directory of a run; one of this search that was interrupted is deleted first.
+
+    Raises:
+        ZooError: What is there is not of this search, or a process is at work there.
+    """
+    if os.path.lexists(place.path):
+        if place.path.is_symlink() or not place.is_claimed_by(mark):
+            raise ConfigError(
+                f"{place.path}: is there already, and this search did not make it; move it away"
+            )
+        place.delete()
+    place.claim(mark)
 
 
 def _all_done(place: RunDirectory) -> bool:

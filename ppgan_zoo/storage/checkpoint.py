@@ -78,6 +78,11 @@ class Checkpoint:
         return int(self.manifest.get("rollbacks", 0))
 
     @property
+    def restarts(self) -> int:
+        """How often the run had begun again from other weights before."""
+        return int(self.manifest.get("restarts", 0))
+
+    @property
     def model(self) -> Mapping[str, Any]:
         """Name, constructor arguments, image range and latent of the model."""
         model: Mapping[str, Any] = self.manifest["model"]
@@ -289,10 +294,10 @@ def open_checkpoint(path: Path) -> Checkpoint:
     if found != FORMAT:
         raise CheckpointError(f"{file}: not a checkpoint of format {FORMAT}")
     iteration, files = manifest.get("iteration"), manifest.get("files")
-    rollbacks = manifest.get("rollbacks", 0)
+    counts = {key: manifest.get(key, 0) for key in ("rollbacks", "restarts")}
     whole = {
         "iteration": type(iteration) is int and iteration >= 0,
-        "rollbacks": type(rollbacks) is int and rollbacks >= 0,
+        **{key: type(count) is int and count >= 0 for key, count in counts.items()},
         "model": isinstance(manifest.get("model"), dict),
         "files": isinstance(files, dict) and all(map(_is_file_entry, files.items())),
     }

@@ -15,6 +15,7 @@ from typing import Any, BinaryIO
 
 from ppgan_zoo.runtime import available_memory
 from ppgan_zoo.storage.scratch import scratch_folder
+from ppgan_zoo.terminal import can_show
 
 APPENDING = os.O_WRONLY | os.O_APPEND | os.O_CREAT
 
@@ -38,8 +39,11 @@ def atomic_folder(
         OSError: It cannot be written, as on a full disk, or something is there that may not be
             replaced; that stays, and nothing is left behind.
     """
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with _naming(target), scratch_folder(target.parent) as scratch:
+    with (
+        _naming(target),
+        _with_parents(target),
+        scratch_folder(target.parent) as scratch,
+    ):
         new, old = scratch / "new", scratch / "old"
         new.mkdir()
         yield new
@@ -187,13 +191,36 @@ def check_regular(descriptor: int, path: Path) -> None:
     Raises:
         OSError: It is a folder, a pipe or a device.
     """
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+    mode = os.fstat(descriptor).st_mode
+    if stat.S_ISDIR(mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+    if not stat.S_ISREG(mode):
         raise OSError(errno.EINVAL, "not a regular file", str(path))
 
 
 def to_json(data: Any) -> str:
-    """Return `data` as indented JSON with a newline at its end; NaN is refused."""
-    return json.dumps(data, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    """Return `data` as indented JSON with a newline at its end; NaN is refused.
+
+    What is not printable is escaped, such as the bytes of a path that are no text.
+    """
+    text = json.dumps(data, indent=2, ensure_ascii=False, allow_nan=False)
+    if not text.replace("\n", "").isprintable():
+        text = "".join(c if c == "\n" or c.isprintable() else json.dumps(c)[1:-1] for c in text)
+    return text + "\n"
+
+
+@contextlib.contextmanager
+def _with_parents(target: Path) -> Iterator[None]:
+    """Make the folders above `target`, and delete them again where the block fails."""
+    made = [path for path in target.parents if not os.path.lexists(path)]
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        yield
+    except BaseException:
+        with contextlib.suppress(OSError):  # those that are not empty stay
+            for path in made:
+                path.rmdir()
+        raise
 
 
 @contextlib.contextmanager
@@ -228,6 +255,16 @@ def absolute(path: Path) -> Path:
 
 
 def as_argument(path: Path) -> str:
-    """Return a path as a shell takes it: quoted where it must be, and never as an option."""
+    """Return a path as a shell takes it: quoted where it must be, and never as an option.
+
+    What the terminal cannot show is written byte by byte, as bash, zsh and ksh take it.
+    """
     text = str(path)
-    return shlex.quote(f"./{text}" if text.startswith("-") else text)
+    text = f"./{text}" if text.startswith("-") else text
+    if can_show(text):
+        return shlex.quote(text)
+    shown = "".join(
+        chr(byte) if 32 <= byte < 127 and chr(byte) not in "\\'" else f"\\{byte:03o}"
+        for byte in os.fsencode(text)
+    )
+    return f"$'{shown}'"

@@ -11,6 +11,7 @@ import datetime
 import json
 import os
 import platform
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -20,11 +21,24 @@ from typing import Any
 
 from ppgan_zoo import __version__
 from ppgan_zoo.errors import CheckpointError, ConfigError, DataError, os_errors
-from ppgan_zoo.storage.files import as_argument, read_regular, to_json, write_atomically
+from ppgan_zoo.storage.files import (
+    as_argument,
+    atomic_folder,
+    read_regular,
+    to_json,
+    write_atomically,
+)
 from ppgan_zoo.storage.pickles import refuse_pickle
 from ppgan_zoo.storage.run_lock import LOCK, Lock, locked
-from ppgan_zoo.storage.scratch import clear_abandoned
+from ppgan_zoo.storage.scratch import clear_abandoned, scratch_folder
 
+CLAIM = ".claim"
+_BEFORE = {LOCK, CLAIM}  # what a directory may hold before its run begins
+_OWN = re.compile(  # all that a run writes
+    r"recipe\.yml|manifest\.json|progress\.json|train\.log|\.lock|\.claim"
+    r"|samples(/step-\d{8,}\.png)?|visualdl(/\w+\.\d+\.log)?"
+    r"|checkpoints(/(best|good)\.json|/step-\d{8,}(/checkpoint\.json|/\w+\.safetensors)?)?"
+)
 MAX_MANIFEST_BYTES = 1 << 26
 """Of ``manifest.json``, which each start adds to."""
 
@@ -78,7 +92,7 @@ class RunDirectory:
         """
         with os_errors(ConfigError, f"--output {self.path}: cannot be looked at"):
             there = os.path.lexists(self.path)
-            free = not there or (self.path.is_dir() and not set(os.listdir(self.path)) - {LOCK})
+            free = not there or (self.path.is_dir() and not set(os.listdir(self.path)) - _BEFORE)
         if not free:
             what = "already holds a run" if self.recipe.exists() else "is not empty"
             raise ConfigError(
@@ -138,6 +152,48 @@ class RunDirectory:
                 "'ppgan-zoo train --output' made"
             )
 
+    def claim(self, mark: str) -> None:
+        """Make the directory of a run that is to begin, with a mark that tells who made it.
+
+        Raises:
+            OSError: It cannot be made, or something is there.
+        """
+        with atomic_folder(self.path) as folder:
+            (folder / CLAIM).write_text(mark, encoding="utf-8")
+
+    def is_claimed_by(self, mark: str) -> bool:
+        """Tell whether :meth:`claim` made the directory with this mark."""
+        try:
+            return read_regular(self.path / CLAIM, len(mark)) == mark.encode()
+        except OSError:
+            return False
+
+    def delete(self) -> None:
+        """Delete the run: whoever claimed it begins it again.
+
+        Raises:
+            CheckpointError: Another process trains it; or there is a file in it that no run
+                writes, and nothing is deleted.
+        """
+        with self.lock():
+            self.clear_scratch()
+            with os_errors(CheckpointError, f"{self.path}: cannot be looked at"):
+                foreign = next(self._foreign(), None)
+            if foreign is not None:
+                raise CheckpointError(
+                    f"{foreign}: is in the way of a run that is to be begun again, and no run "
+                    "wrote it; move it away"
+                )
+            with scratch_folder(self.path.parent) as scratch:
+                self.path.rename(scratch / "old")
+
+    def _foreign(self) -> Iterator[Path]:
+        for at, folders, files in os.walk(self.path):
+            for name in (*folders, *files):
+                path = Path(at, name)
+                if path.is_symlink() or not _OWN.fullmatch(str(path.relative_to(self.path))):
+                    yield path
+
     def check_links(self) -> None:
         """Make sure that whatever a resume writes to lies in the run itself.
 
@@ -175,17 +231,47 @@ class RunDirectory:
         Raises:
             CheckpointError: The manifest cannot be read.
         """
-        try:
-            return list(json.loads(read_regular(self.manifest, MAX_MANIFEST_BYTES))["starts"])
-        except FileNotFoundError:
-            return []
-        except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
-            said = error.strerror if isinstance(error, OSError) else error
-            raise CheckpointError(f"{self.manifest}: cannot be read: {said}") from None
+        manifest = self._manifest()
+        if "starts" not in manifest:
+            raise CheckpointError(f"{self.manifest}: cannot be read: it has no key 'starts'")
+        return manifest["starts"]
 
     def record_start(self, facts: dict[str, Any]) -> None:
         """Add one start (a fresh one or a resume) to the manifest."""
-        write_atomically(self.manifest, to_json({"starts": [*self.starts(), facts]}))
+        self._write_manifest([*self.starts(), facts], self.restarts())
+
+    def record_restart(self, number: int, iteration: int, distance: float) -> None:
+        """Add to the manifest that the run began again, since G had not begun to learn.
+
+        Args:
+            number: Restarts, with this one; a run that is killed and repeats it counts it once.
+            iteration: Iterations done by then.
+            distance: What was found, see :mod:`ppgan_zoo.training.first_phase`.
+        """
+        facts = {"iteration": iteration, "distance": round(distance, 4)}
+        self._write_manifest(self.starts(), [*self.restarts()[: number - 1], facts])
+
+    def restarts(self) -> list[dict[str, Any]]:
+        """Return what the manifest records of every restart, oldest first.
+
+        Raises:
+            CheckpointError: The manifest cannot be read.
+        """
+        return list(self._manifest().get("restarts", []))
+
+    def _write_manifest(self, starts: list[dict[str, Any]], restarts: list[dict[str, Any]]) -> None:
+        content = {"starts": starts, **({"restarts": restarts} if restarts else {})}
+        write_atomically(self.manifest, to_json(content))
+
+    def _manifest(self) -> dict[str, Any]:
+        try:
+            manifest = json.loads(read_regular(self.manifest, MAX_MANIFEST_BYTES))
+            return {key: list(manifest[key]) for key in ("starts", "restarts") if key in manifest}
+        except FileNotFoundError:
+            return {"starts": []}
+        except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+            said = error.strerror if isinstance(error, OSError) else error
+            raise CheckpointError(f"{self.manifest}: cannot be read: {said}") from None
 
     def check_data(self, data: dict[str, Any]) -> None:
         """Make sure that the data are those the run was started on.

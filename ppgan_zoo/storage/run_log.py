@@ -13,6 +13,7 @@ from tqdm import tqdm
 from ppgan_zoo.errors import CheckpointError, os_errors
 from ppgan_zoo.storage.files import APPENDING, open_inside
 from ppgan_zoo.storage.tolerance import reason
+from ppgan_zoo.terminal import printable, tell
 
 
 def open_log(path: Path) -> logging.Logger:
@@ -62,7 +63,7 @@ class _LogFile(logging.Handler):
         self._said = False
 
     def emit(self, record: logging.LogRecord) -> None:
-        line = (self.format(record) + "\n").encode()
+        line = (printable(self.format(record)) + "\n").encode()
         written = 0
         try:
             end = self._file.seek(0, 2)
@@ -76,7 +77,9 @@ class _LogFile(logging.Handler):
         except OSError as error:
             if not self._said:
                 self._said = True
-                _print(f"{self._path}: cannot be written: {reason(error)}; training goes on")
+                _tell_above_the_bar(
+                    f"{self._path}: cannot be written: {reason(error)}; training goes on"
+                )
 
     def close(self) -> None:
         self._file.close()
@@ -87,10 +90,9 @@ class _AboveTheBar(logging.Handler):
     """Prints to standard error without tearing the progress bar."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        _print(self.format(record))
+        _tell_above_the_bar(self.format(record))
 
 
-def _print(line: str) -> None:
-    # The terminal may be gone, or standard error be a file on a full disk.
-    with contextlib.suppress(OSError):
-        tqdm.write(line, file=sys.stderr)
+def _tell_above_the_bar(line: str) -> None:
+    with tqdm.external_write_mode(file=sys.stderr):
+        tell(line)

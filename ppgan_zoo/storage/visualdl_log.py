@@ -15,7 +15,9 @@ from __future__ import annotations
 
 import itertools
 import logging
+import math
 import os
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -30,6 +32,7 @@ NAME = "VisualDL records"
 RECORDS_NAME = "vdlrecords.0000000000.log"
 
 _HEADER_BYTES = 8  # each record is its length, little-endian, then a protobuf message
+RETRY_SECONDS = 10.0  # between two tries to open the file, for which visualdl is imported
 _STEPLESS = ("meta_data", "hparam")  # VisualDL gives them a step, but it means nothing
 
 logger = logging.getLogger(__name__)
@@ -64,20 +67,20 @@ class VisualDLLog:
     def __init__(
         self, folder: Path, *, guard: Guard = strict, resume_step: int | None = None
     ) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
+        self._folder = folder
         self._guard = guard
+        self._resume_step = resume_step
         self._kinds: dict[str, str] = {}
-        if resume_step is None:
-            _set_aside(records_files(folder))
-        else:
-            self._kinds = _drop_after(folder, resume_step)
-        self._file = _RecordsFile(folder / RECORDS_NAME)
-        self._writer = _log_writer(self._file)
+        self._file: _RecordsFile | None = None
+        self._writer: Any = None
+        self._tried = -math.inf
+        self._waiting_hparams: tuple[dict[str, Any], list[str]] | None = None
+        with guard(NAME):
+            self._open()
 
     def scalar(self, tag: str, value: float, step: int) -> None:
         """Add one point of a curve; `value` is stored as float32, NaN included."""
-        self._claim(tag, "value")
-        self._add("scalar", tag, float(value), int(step))
+        self._add("value", tag, "scalar", tag, float(value), int(step))
 
     def image(self, tag: str, array: npt.NDArray[np.uint8], step: int) -> None:
         """Add a picture: `array` is uint8 ``[H, W, 3]`` or ``[H, W]``.
@@ -93,23 +96,20 @@ class VisualDLLog:
                 f"image {tag!r}: expected uint8 [H, W, 3] or [H, W], "
                 f"got {array.dtype} {list(array.shape)}"
             )
-        self._claim(tag, "image")
         # VisualDL takes pixels that are all 0 or 1 for floats and stretches them, in place.
         pixels = array if array.size and array.max() > 1 else np.zeros_like(array)
-        self._add("image", tag, pixels, int(step), dataformats="HWC"[: array.ndim])
+        self._add("image", tag, "image", tag, pixels, int(step), dataformats="HWC"[: array.ndim])
 
     def histogram(self, tag: str, values: npt.NDArray[Any], step: int, buckets: int = 30) -> None:
         """Add a histogram of the finite `values` (any shape); none at all adds nothing."""
         flat = np.asarray(values, dtype=np.float64).ravel()
         finite = flat[np.isfinite(flat)]
         if finite.size:
-            self._claim(tag, "histogram")
-            self._add("histogram", tag, finite, int(step), buckets=buckets)
+            self._add("histogram", tag, "histogram", tag, finite, int(step), buckets=buckets)
 
     def text(self, tag: str, text: str, step: int) -> None:
         """Add a piece of text (VisualDL's server shows 10 of a tag, as with pictures)."""
-        self._claim(tag, "text")
-        self._add("text", tag, text, int(step))
+        self._add("text", tag, "text", tag, text, int(step))
 
     def hparams(self, values: Mapping[str, object], metrics: Sequence[str]) -> None:
         """Add the run's hyper-parameters; a log that has them (a resumed one) is left as is.
@@ -119,29 +119,66 @@ class VisualDLLog:
             metrics: Tags of the scalars to compare runs by. Log each at least once:
                 the server reports an error for one that has no points.
         """
-        if "hparam" not in self._kinds:
-            self._claim("hparam", "hparam")
-            known = {name: _hparam_value(value) for name, value in values.items()}
-            self._add("hparams", known, list(metrics))
+        known = {name: _hparam_value(value) for name, value in values.items()}
+        self._waiting_hparams = known, list(metrics)
+        with self._guard(NAME):
+            self._ready()
 
     def flush(self) -> None:
         """Have the operating system put all records on the disk."""
-        self._file.flush()
+        if self._file is not None:
+            self._file.flush()
 
     def close(self) -> None:
         """Flush and close; a second call does nothing."""
         with self._guard(NAME):
-            self._file.close()
+            if self._file is not None:
+                self._file.close()
 
-    def _add(self, kind: str, *arguments: Any, **options: Any) -> None:
-        with self._guard(NAME):
-            getattr(self._writer, f"add_{kind}")(*arguments, **options)
+    def _open(self) -> None:
+        """Open the file, with what is to stay of the records that are there."""
+        import visualdl  # type: ignore[import-untyped]  # noqa: F401  if it fails, before any change
+
+        self._folder.mkdir(parents=True, exist_ok=True)
+        if self._resume_step is None:
+            _set_aside(records_files(self._folder))
+        else:
+            self._kinds = _drop_after(self._folder, self._resume_step)
+        file = _RecordsFile(self._folder / RECORDS_NAME)
+        self._writer = _log_writer(file)
+        self._file = file
+
+    def _ready(self) -> bool:
+        """Tell whether there is a file to write to; try again to open one, but not all the time."""
+        if self._file is None:
+            if time.monotonic() - self._tried < RETRY_SECONDS:
+                return False
+            self._tried = time.monotonic()
+            self._open()
+        if self._waiting_hparams is not None:
+            if "hparam" not in self._kinds:
+                self._writer.add_hparams(*self._waiting_hparams)
+                self._kinds["hparam"] = "hparam"
+            self._waiting_hparams = None
+        return True
+
+    def _add(self, kind: str, tag: str, method: str, *arguments: Any, **options: Any) -> None:
+        with self._guard(f"{NAME}: {tag}" if self._clash(tag, kind) else NAME):
+            if self._ready():
+                self._claim(tag, kind)
+                getattr(self._writer, f"add_{method}")(*arguments, **options)
 
     def _claim(self, tag: str, kind: str) -> None:
+        if clash := self._clash(tag, kind):
+            raise ValueError(clash)
+        self._kinds[tag] = kind
+
+    def _clash(self, tag: str, kind: str) -> str:
+        """Return why VisualDL cannot show records of this kind under a tag, or nothing."""
         if not tag or "%" in tag:
-            raise ValueError(f"tag {tag!r}: VisualDL wants a name without '%'")
-        if self._kinds.setdefault(tag, kind) != kind:
-            raise ValueError(f"tag {tag!r}: taken by records of the kind {self._kinds[tag]!r}")
+            return f"tag {tag!r}: VisualDL wants a name without '%'"
+        taken = self._kinds.get(tag, kind)
+        return "" if taken == kind else f"tag {tag!r}: taken by records of the kind {taken!r}"
 
 
 class _RecordsFile:

@@ -13,7 +13,6 @@ from ppgan_zoo.game.schedules import Schedule, Value, constant
 from ppgan_zoo.game.terms import Net, Term
 from ppgan_zoo.game.view import View
 from ppgan_zoo.models.gan import Gan
-from ppgan_zoo.models.latent import Latent
 from ppgan_zoo.training.chance import Chance
 from ppgan_zoo.training.ema import Ema
 from ppgan_zoo.training.group import Group
@@ -39,7 +38,7 @@ def make_trainer(
     fresh_reals: bool = False,
     first: Net = "discriminator",
     discriminator_batch: Literal["separate", "concatenated", "alternating"] = "separate",
-    terms: Sequence[Term | str] = (),
+    terms: Sequence[Term | str] | None = None,
     weight_clip: float | None = None,
     view: View | None = None,
     accumulate_steps: int = 1,
@@ -75,7 +74,8 @@ def make_trainer(
             the same to it; ``"alternating"``: split each update of D in two optimizer steps,
             on the loss of the real images, then on that of the fake ones.
         terms: What else is in the losses: names of the registry ``TERMS``, or
-            :func:`ppgan_zoo.game.terms.get_term` for other weights and intervals.
+            :func:`ppgan_zoo.game.terms.get_term` for other weights and intervals; None takes
+            the spec's own.
         weight_clip: Bound of D's weights, clipped to it after each of its steps.
         view: How D sees images: augmentation, instance noise, packing; None: as they are.
         accumulate_steps: Parts that each update's batch goes through the nets in; their
@@ -104,13 +104,13 @@ def make_trainer(
     game: Game = (spec.game or Game)(
         get_objective(objective or spec.objective, smoothing),
         smoothing=smoothing,
-        terms=terms,
+        terms=spec.terms if terms is None else terms,
         view=view,
         concatenate=discriminator_batch == "concatenated",
     )
     chance = Chance(
         seed,
-        Latent(gan.latent_dim, latent_prior or spec.latent_prior),  # type: ignore[arg-type]
+        gan.latent(latent_prior),
         num_classes=gan.num_classes,
         shared=shared_latent,
         group=group,

@@ -32,6 +32,8 @@ class Chance:
     Attributes:
         rollbacks: How often the run went back to a checkpoint; each time what is random
             from there on, but for the order of the data, is drawn anew.
+        restarts: How often it began again from other weights, since G did not begin to learn;
+            likewise.
     """
 
     def __init__(
@@ -49,6 +51,7 @@ class Chance:
         self.shared = shared
         self.group = group or Group()
         self.rollbacks = 0
+        self.restarts = 0
 
     def at(self, iteration: int) -> Moment:
         """Begin an iteration: seed Paddle, for dropout, and return what is drawn in it."""
@@ -93,10 +96,11 @@ class Chance:
         return Moment(self, self.seed, iteration, HEALTH_DRAW)
 
     def _course(self) -> int:
-        """Return the seed of what is random in an iteration: another after each rollback."""
-        if not self.rollbacks:
+        """Return the seed of what is random in an iteration: another after each new try."""
+        if not self.rollbacks and not self.restarts:
             return self.seed
-        sequence = np.random.SeedSequence([self.seed, COURSE_DRAW, self.rollbacks])
+        key = [self.seed, COURSE_DRAW, self.rollbacks]
+        sequence = np.random.SeedSequence([*key, self.restarts] if self.restarts else key)
         return int(sequence.generate_state(1)[0])
 
 

@@ -13,7 +13,11 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from ppgan_zoo.data.batches import Batch
+from ppgan_zoo.data.images import ImageSet, scale_to_range
 from ppgan_zoo.metrics.sliced_wasserstein import sliced_wasserstein
+from ppgan_zoo.training.signals import take_signals
+from ppgan_zoo.training.trainer import Trainer
 
 Fate = Literal["begun", "failed"]
 
@@ -22,6 +26,35 @@ BEGUN = 0.7
 was measured."""
 CHECKS = 2
 """So many checks in a row have to agree that a run has begun."""
+
+
+LOOKED_AT = 128  # real images, and as many samples
+
+
+class Look:
+    """Looks at samples of a trainer beside real images from all over a set.
+
+    Args:
+        images: The set.
+        trainer: Any trainer of the run; its model says range and labels.
+    """
+
+    def __init__(self, images: ImageSet, trainer: Trainer) -> None:
+        chosen = np.linspace(0, len(images) - 1, min(LOOKED_AT, len(images))).astype(int)
+        labels = images.labels if trainer.gan.num_classes else None
+        self.real = Batch(
+            scale_to_range(images.images[chosen], trainer.gan.image_range),
+            None if labels is None else labels[chosen],
+        )
+
+    def __call__(self, trainer: Trainer) -> tuple[float, NDArray[np.floating]]:
+        """Return the :func:`start_distance` and the samples ``[N, C, H, W]`` that have it.
+
+        They are a function of weights and iteration; nothing that training depends on changes.
+        """
+        samples = take_signals(trainer, self.real, len(self.real)).samples
+        samples = np.clip(samples, *trainer.gan.image_range)
+        return start_distance(samples, self.real.images[: len(samples)]), samples
 
 
 def start_distance(samples: NDArray[np.floating], real: NDArray[np.floating]) -> float:

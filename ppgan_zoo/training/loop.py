@@ -6,10 +6,11 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable
+import threading
+from collections.abc import Iterable, Iterator
 from typing import Any, Protocol
 
-from ppgan_zoo.errors import ConfigError
+from ppgan_zoo.errors import ConfigError, TrainingError
 
 
 class BatchSource(Protocol):
@@ -66,10 +67,42 @@ def fit(
     """Train until `iterations` (or `epochs`) in all are done, or a stop is requested.
 
     Arguments and errors are those of :meth:`ppgan_zoo.Trainer.fit`.
+
+    Raises:
+        TrainingError: Another thread of this process is training.
     """
     if (iterations is None) == (epochs is None):
         raise ConfigError("fit: give either iterations or epochs")
     total = iterations if iterations is not None else epochs * batches.steps_per_epoch  # type: ignore[operator]
+    with alone_in_process():
+        _fit(trainer, batches, total, callbacks)
+
+
+@contextlib.contextmanager
+def alone_in_process() -> Iterator[None]:
+    """Train in one thread of this process only; the same thread may do so again inside.
+
+    Paddle draws from one stream of random numbers for all threads, so that two trainings would
+    draw from each other's.
+
+    Raises:
+        TrainingError: Another thread is training.
+    """
+    if not _training.acquire(blocking=False):
+        raise TrainingError(
+            "another thread of this process is training, and both would draw the same random "
+            "numbers; wait for its end, or train in another process"
+        )
+    try:
+        yield
+    finally:
+        _training.release()
+
+
+_training = threading.RLock()
+
+
+def _fit(trainer: Steps, batches: BatchSource, total: int, callbacks: Iterable[Callback]) -> None:
     trainer.stop_requested = False  # that of an earlier call was for that one
     watchers: list[Callback] = []
     error: BaseException | None = None

@@ -295,7 +295,7 @@ class DiscriminatorUpdate(Update):
     @paddle.no_grad()
     def _fakes(self, gan: Gan, code: Code) -> Batch:
         """Return G's images of a code without a graph."""
-        return Batch(gan.generate(code), code.labels)
+        return Batch(gan.generate(code), code.labels, code)
 
     def _fakes_at_once(self, gan: Gan, codes: Sequence[Code]) -> list[Batch]:
         labels = None

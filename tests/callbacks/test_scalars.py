@@ -1,11 +1,13 @@
 """What is said of an iteration's scalars: whichever a game or a trainer returns."""
 
 import re
+from types import SimpleNamespace
 
 import paddle
 import pytest
 
-from ppgan_zoo.callbacks.scalars import in_words, losses_in_short, means
+from ppgan_zoo.callbacks.finite import FiniteCheck
+from ppgan_zoo.callbacks.scalars import Means, in_words, losses_in_short
 from ppgan_zoo.game.game import Game
 from ppgan_zoo.recipe.load import load_recipe
 from ppgan_zoo.run import train
@@ -42,8 +44,45 @@ def test_what_is_missing_is_left_out(scalars, words, short):
 
 
 def test_a_mean_is_over_the_iterations_that_have_the_scalar():
-    assert means([{"a": 1.0, "b": 8.0}, {"a": 3.0}]) == {"a": 2.0, "b": 8.0}
-    assert means([]) == {}
+    means = Means()
+    for scalars in ({"a": 1.0, "b": 8.0}, {"a": 3.0}):
+        means.add(scalars)
+    assert means.iterations == 2
+    assert means.take() == {"a": 2.0, "b": 8.0}
+    assert (means.iterations, means.take()) == (0, {})
+
+
+class OnTheDevice:
+    """A number that is counted as long as anything keeps it."""
+
+    kept = 0
+
+    def __init__(self, value):
+        self.value = value
+        OnTheDevice.kept += 1
+
+    def __del__(self):
+        OnTheDevice.kept -= 1
+
+    def __float__(self):
+        return self.value
+
+
+@pytest.mark.parametrize("watcher", ["means", "finite"])
+def test_a_bounded_number_of_scalars_is_kept_on_the_device(watcher):
+    """However long the epoch is: 60,000 iterations took 1.4 GiB."""
+    most, means, finite = 0, Means(), FiniteCheck(10**9)
+    for iteration in range(1, 2501):
+        scalars = {"loss/generator": OnTheDevice(float(iteration))}
+        if watcher == "means":
+            means.add(scalars)
+        else:
+            finite.on_step_end(SimpleNamespace(iteration=iteration), scalars)
+        most = max(most, OnTheDevice.kept)
+    assert 1 < most <= 1001
+    if watcher == "means":
+        assert most <= 101
+        assert means.take() == {"loss/generator": 1250.5}
 
 
 def lines(run):

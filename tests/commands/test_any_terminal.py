@@ -83,6 +83,84 @@ def begun(tiny_recipe, folder, by=()):
         process.wait()
 
 
+def test_a_full_disk_behind_standard_output_is_one_line():
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run(
+            [*ZOO, "list"], stdout=full, stderr=subprocess.PIPE, text=True, check=False
+        )
+    assert done.returncode == 2
+    assert done.stderr == "ppgan-zoo: standard output: No space left on device\n"
+
+
+def test_a_reader_that_goes_away_is_no_error():
+    read, write = os.pipe()
+    os.close(read)
+    done = subprocess.run(
+        [*ZOO, "list"], stdout=write, stderr=subprocess.PIPE, text=True, check=False
+    )
+    os.close(write)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "gbk", "latin-1"])
+def test_a_terminal_of_another_encoding_shows_what_it_can(encoding, tmp_path):
+    name = "ü 🦆 \udcff"
+    (tmp_path / name).mkdir()
+    done = run(
+        "sample", name, cwd=tmp_path, env={**os.environ, "PYTHONIOENCODING": encoding},
+        encoding=encoding,
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert done.stderr.startswith("ppgan-zoo: ") and done.stderr.count("\n") == 1
+    assert "neither a run" in done.stderr and "\\U0001f986" in done.stderr
+
+
+def fake_paddle(folder, text):
+    """A Paddle whose import does something, first on the path."""
+    (folder / "paddle").mkdir()
+    (folder / "paddle" / "__init__.py").write_text(text)
+    return {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join([str(folder), os.environ.get("PYTHONPATH", "")]),
+    }
+
+
+INTERRUPTED = """\
+import os, signal
+try:
+    os.kill(os.getpid(), signal.SIGINT)
+    for _ in range(1000): pass
+except BaseException:  # as Paddle's own code takes it
+    raise ImportError("initialization failed") from None
+"""
+
+
+@pytest.mark.parametrize(
+    ("command", "text", "code", "said"),
+    [
+        ("info gan_mlp", INTERRUPTED, 130, ""),
+        ("train -c demo", INTERRUPTED, 130, ""),
+        ("export --checkpoint . --output x", INTERRUPTED, 130, ""),
+        ("info gan_mlp", 2 * "import os, signal; os.kill(os.getpid(), signal.SIGINT)\n", 130, ""),
+        *(
+            (command, "raise ImportError('libx.so: gone')", 2,
+             "Paddle cannot be imported (libx.so: gone); install it: pip install ")
+            for command in ("info gan_mlp", "train -c demo", "train --resume .", "sample .",
+                            "export --checkpoint . --output x", "evaluate .", "check gan_mlp",
+                            "bench -c demo", "collapse ring",
+                            "convert x.npz --model gan_mlp --output x")
+        ),
+        ("info gan_mlp", "raise SystemError('no such\\ninstruction')", 2, "(no such instruction)"),
+    ],
+)  # fmt: skip
+def test_paddle_s_import_is_interrupted_or_fails_in_good_order(command, text, code, said, tmp_path):
+    (tmp_path / "recipe.yml").write_text("")  # so that it may be a run
+    done = run(*command.split(), cwd=tmp_path, env=fake_paddle(tmp_path, text))
+    assert done.returncode == code, done.stderr
+    assert "Traceback" not in done.stderr
+    assert said in done.stderr and bool(done.stderr) == bool(said)
+
+
 def test_hanging_up_saves_as_a_termination_does(tiny_recipe, tmp_path):
     with begun(tiny_recipe, tmp_path) as process:
         process.send_signal(signal.SIGHUP)

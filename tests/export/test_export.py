@@ -1,6 +1,9 @@
 """Exports: equal to the trained generator, and refused when damaged."""
 
 import hashlib
+import os
+import resource
+import shutil
 import subprocess
 import sys
 
@@ -8,9 +11,11 @@ import numpy as np
 import paddle
 import pytest
 import yaml
+from conftest import tree_bytes
 from paddle import nn
 
 import ppgan_zoo
+from ppgan_zoo.data.batches import Batch
 from ppgan_zoo.errors import ExportError
 from ppgan_zoo.evaluation.sampler import open_sampler
 from ppgan_zoo.export.exported import open_exported
@@ -31,8 +36,9 @@ def checkpoint_of(name, folder, ema=None, **arguments):
     gan = ppgan_zoo.create(name, **arguments)
     trainer = make_trainer(gan, ema_decay=ema)
     noise = np.random.default_rng(0).uniform(-1, 1, (8, *gan.image_shape)).astype(np.float32)
+    labels = np.arange(8) % gan.num_classes if gan.num_classes else None
     for _ in range(2):
-        trainer.step(noise)
+        trainer.step(Batch(noise, labels))
     resolved = {
         role: {
             key: arguments.get(role, {}).get(key, arguments.get(key, parameter.default))
@@ -42,7 +48,7 @@ def checkpoint_of(name, folder, ema=None, **arguments):
     }
     facts = ModelFacts(
         name=name, image_shape=gan.image_shape, image_range=spec.image_range,
-        latent=Latent(gan.latent_dim, spec.latent_prior), **resolved,
+        latent=gan.latent(), num_classes=gan.num_classes, **resolved,
     )  # fmt: skip
     return save_checkpoint(folder, trainer.state(), 2, facts.to_json()), trainer
 
@@ -63,13 +69,15 @@ def test_every_model_exports_what_it_trained(name, tmp_path):
     assert 0 <= description.largest_difference.paddle_inference <= 1e-5
     z = Latent(trainer.gan.latent_dim).sample(5, 1)
     model = open_exported(tmp_path / "out")
+    labels = np.arange(5) if trainer.gan.num_classes else None
     for count in (1, 5):
-        images = model.generate(z[:count])
-        wanted = generate(trainer.ema.generator, z[:count])
+        inputs = (z[:count], None if labels is None else labels[:count])
+        images = model.generate(*inputs)
+        wanted = generate(trainer.ema.generator, *inputs)
         assert images.shape == (count, *trainer.gan.image_shape)
         np.testing.assert_allclose(images, wanted, atol=1e-5)
     # The EMA's weights, not the raw ones.
-    assert np.abs(images - generate(trainer.gan.generator, z)).max() > 1e-4
+    assert np.abs(images - generate(trainer.gan.generator, z, labels)).max() > 1e-4
 
 
 def test_model_yml_says_all_that_a_server_needs(exported):
@@ -197,6 +205,100 @@ def test_an_export_replaces_only_an_export(tmp_path):
     with pytest.raises(ExportError, match="no earlier export"):
         export(checkpoint, tmp_path / "mine")
     assert (tmp_path / "mine" / "thesis.txt").read_text() == "years of work"
+
+
+def with_notes(folder):
+    (folder / "notes.txt").write_text("mine")
+
+
+def with_a_changed_program(folder):
+    program = next(path for path in folder.iterdir() if path.suffix in (".json", ".pdmodel"))
+    program.write_bytes(program.read_bytes() + b" ")
+
+
+def with_a_comment(folder):
+    text = (folder / "model.yml").read_text()
+    (folder / "model.yml").write_text(f"# the one for the paper\n{text}")
+
+
+def without_its_last_line(folder):
+    lines = (folder / "model.yml").read_text().splitlines(keepends=True)
+    (folder / "model.yml").write_text("".join(lines[:-1]))
+
+
+def of_somebody(folder):
+    shutil.rmtree(folder)
+    folder.mkdir()
+    for name in ("model.yml", "weights.bin", "notes.txt"):
+        (folder / name).write_text("mine")
+
+
+def with_a_folder(folder):
+    next(folder.glob("*.pdiparams")).unlink()
+    (folder / "generator.pdiparams").mkdir()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [with_notes, with_a_changed_program, with_a_comment, without_its_last_line, of_somebody,
+     with_a_folder],
+)  # fmt: skip
+def test_what_was_changed_since_or_is_not_ours_is_not_replaced(change, exported, tmp_path):
+    checkpoint, _ = checkpoint_of("gan_mlp", tmp_path, generator={"hidden_units": (8,)})
+    shutil.copytree(exported[0], tmp_path / "out")
+    change(tmp_path / "out")
+    before = tree_bytes(tmp_path)
+    with pytest.raises(ExportError, match="no earlier export, or one that was changed since"):
+        export(checkpoint, tmp_path / "out", timed=False)
+    assert tree_bytes(tmp_path) == before
+
+
+def test_what_comes_while_it_exports_is_not_replaced(exported, tmp_path, monkeypatch):
+    from ppgan_zoo.export import exporter
+
+    checkpoint, _ = checkpoint_of("gan_mlp", tmp_path, generator={"hidden_units": (8,)})
+    shutil.copytree(exported[0], tmp_path / "out")
+    original = exporter.open_exported
+
+    def opening(folder):
+        with_notes(tmp_path / "out")
+        return original(folder)
+
+    monkeypatch.setattr(exporter, "open_exported", opening)
+    with pytest.raises(OSError, match="is there already"):
+        export(checkpoint, tmp_path / "out", timed=False)
+    assert (tmp_path / "out" / "notes.txt").read_text() == "mine"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["out", "step-00000002"]
+
+
+@pytest.mark.parametrize("kilobytes", [1, 60])
+def test_a_full_disk_is_to_blame_and_not_the_model(kilobytes, tmp_path):
+    """Whether there is no room for the program or for the weights, of 67 kB."""
+    checkpoint, _ = checkpoint_of("gan_mlp", tmp_path, generator={"hidden_units": (20,)})
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (kilobytes << 10, before[1]))
+    try:
+        with pytest.raises(OSError, match="File too large") as caught:
+            export(checkpoint, tmp_path / "deep" / "out", timed=False)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert caught.value.filename == str(tmp_path / "deep" / "out")
+    assert not (tmp_path / "deep").exists()
+
+
+def test_what_paddle_left_out_is_found_before_it_is_run(tmp_path, monkeypatch):
+    """Paddle writes what it can and says nothing."""
+    checkpoint, _ = checkpoint_of("gan_mlp", tmp_path, generator={"hidden_units": (8,)})
+    save = paddle.jit.save
+
+    def short(layer, path, **options):
+        save(layer, path, **options)
+        os.truncate(f"{path}.pdiparams", 1000)
+
+    monkeypatch.setattr(paddle.jit, "save", short)
+    with pytest.raises(ExportError, match=r"out: not exported: generator.pdiparams: not weights"):
+        export(checkpoint, tmp_path / "out", timed=False)
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_program_of_paddle_3_is_not_given_to_paddle_2(exported, monkeypatch):

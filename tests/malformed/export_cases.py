@@ -88,7 +88,7 @@ FILES = [
     _case("weights without end", _link, "not a regular file"),
     _case("a folder for weights", lambda model, described: (
         (model / described["parameters"]).unlink(), (model / described["parameters"]).mkdir()),
-        "not a regular file"),
+        "Is a directory"),
 ]  # fmt: skip
 
 SIGNED = [

@@ -78,6 +78,7 @@ def _become_a_command(folder: Path) -> None:
     """Take on directory, standard streams and limits of one command."""
     os.setsid()
     os.chdir(folder / "here")
+    sys.path.insert(0, str(folder / "here" / "site"))  # where a case installs a plugin
     for descriptor, name, flags in (
         (0, "/dev/null", os.O_RDONLY),
         (1, folder / "stdout", os.O_WRONLY | os.O_CREAT | os.O_TRUNC),

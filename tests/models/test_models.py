@@ -23,10 +23,11 @@ def test_conformance(name, small):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_colour_images_of_another_size(name):
-    gan = ppgan_zoo.create(name, latent_dim=5, image_shape=(3, 32, 32))
-    images = generate(gan.generator, np.zeros((2, 5), np.float32))
+    gan = ppgan_zoo.create(name, latent_dim=13, image_shape=(3, 32, 32))
+    labels = np.arange(2) if gan.num_classes else None
+    images = generate(gan.generator, np.zeros((2, 13), np.float32), labels)
     assert images.shape == (2, 3, 32, 32) == (2, *gan.image_shape)
-    assert generate(gan.discriminator, images).shape == (2, 1)
+    assert generate(gan.discriminator, images, labels).shape == (2, 1)
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -381,3 +381,39 @@ def test_the_progress_bar_says_in_short_what_is_there():
         SimpleNamespace(iteration=1), {"loss/discriminator": 1.0, "loss/generator": 2.0}
     )
     assert shown == ["D 1.000 G 2.000 16 images/s samples alike, memorising"]
+
+
+def test_what_was_not_measured_does_not_count_as_healthy(monkeypatch):
+    """Memorisation is looked for at every tenth check only."""
+    health, _ = watch(stop_on=["memorisation", "identical_samples"])
+    trainer = small_trainer()
+    known = []
+    for trainer.iteration in range(1, 31):
+        found = dict(HEALTHY)
+        if trainer.iteration % 10 == 0:
+            found["memorisation"] = 1.0 if trainer.iteration < 30 else 0.1
+        monkeypatch.setattr(health, "figures", lambda t: found)
+        health.check(trainer)
+        known.append(health.good_until)
+    assert known == [None] * 9 + [10] * 10 + [20] * 11
+
+
+def test_a_figure_that_is_no_number_is_not_measured(monkeypatch):
+    health, _ = watch(stop_on=["identical_samples"])
+    trainer = small_trainer()
+    for trainer.iteration, value in enumerate((1.0, math.nan, math.nan), start=1):
+        monkeypatch.setattr(health, "figures", lambda t: {**HEALTHY, "sample_distance": value})
+        health.check(trainer)
+    assert health.good_until == 1
+
+
+def test_a_batch_of_one_image_is_watched_through_a_whole_run(tiny_recipe, tmp_path):
+    recipe = load_recipe(
+        tiny_recipe, ["data={name: mnist, batch_size: 1, limit: 3}", "health.every_steps=1"]
+    )
+    run = train.train(recipe, tmp_path / "run", offline=True).run
+    log = run.log.read_text()
+    assert "cannot be written" not in log and "RuntimeWarning" not in log
+    figures = read_scalars(run.visualdl)
+    assert len(figures["health/ranking"]) == 9
+    assert all(math.isnan(value) for _, value in figures["health/sample_distance"])

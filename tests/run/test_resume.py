@@ -23,7 +23,7 @@ from ppgan_zoo.storage.retention import list_checkpoints, newest_valid_checkpoin
 # 6 iterations of 2 epochs; killed in the fifth, resumed from the checkpoint after the fourth.
 COMMON = {
     "data": {"name": "mnist", "batch_size": 4, "limit": 12},
-    "latent": {"dim": 8},
+    "latent": {"dim": 13},
     "training": {"iterations": 6, "generator_steps": 2},
     "ema": {"decay": 0.9},
     "constraints": {
@@ -53,7 +53,8 @@ def recipe_of(model):
     for arguments in nets.values():
         for name in arguments.keys() & {"dropout"}:
             arguments[name] = 0.3
-    return recipe_from({**COMMON, "model": {"name": model, **nets}})
+    terms = [*COMMON["terms"], *({"name": name} for name in spec.terms)]
+    return recipe_from({**COMMON, "terms": terms, "model": {"name": model, **nets}})
 
 
 @pytest.fixture(scope="module")

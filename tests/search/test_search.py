@@ -2,24 +2,27 @@
 
 import json
 import math
+import os
+import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 
 import numpy as np
 import pytest
-from conftest import ROOT
+from conftest import ROOT, tree_bytes
 from PIL import Image
 
 from ppgan_zoo.cli import main
 from ppgan_zoo.data import load_image_set
 from ppgan_zoo.data.idx import write_idx
 from ppgan_zoo.data.kinds import DataKind
-from ppgan_zoo.errors import CheckpointError, ConfigError
+from ppgan_zoo.errors import CheckpointError, ConfigError, Ended, ZooError
 from ppgan_zoo.registry import DATA
 from ppgan_zoo.search import Conditions, load_search, run_search, running
-from ppgan_zoo.search.driver import check
+from ppgan_zoo.search.driver import _ended_by_signals, check
 from ppgan_zoo.search.pictures import _stack, plot_fid
 from ppgan_zoo.search.results import Failure, Result, SearchDirectory, Training
 from ppgan_zoo.search.running import Runner
@@ -212,8 +215,8 @@ if command == "evaluate":
         "floor": floor, "notes": [], "real": real, "settings": {"num_samples": 100},
         "features": {"name": "digits-v1", "sha256": "0" * 64}}))
     sys.exit()
-output.mkdir()
-(output / "mark").write_text(str(time.time_ns()))
+(output / "visualdl").mkdir()
+(output / "train.log").write_text(str(time.time_ns()))
 (output / "manifest.json").write_text(json.dumps({"starts": [{
     "started": "2026-01-01T00:00:00+00:00", "git_commit": "abc",
     "runtime": {"device": "cpu", "threads": 2, "processor": "A chip"}}]}))
@@ -223,12 +226,17 @@ def progress(done, seconds):
     (output / "new.json").write_text(text)
     (output / "new.json").rename(output / "progress.json")
 progress(0, 0.0)
+if how == "never ends":
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    (output / "visualdl" / "pid.0.log").write_text(str(__import__("os").getpid()))
+    (output / "recipe.yml").touch()
+    time.sleep(60)
 if how == "takes long":
     def stop(*_):
         progress(10, 30.0)
         sys.exit(143)
     signal.signal(signal.SIGTERM, stop)
-    (output / "ready").touch()
+    (output / "recipe.yml").touch()
     time.sleep(60)
     sys.exit("was not stopped")
 progress(20, 40.0)
@@ -252,7 +260,8 @@ def stand_in(tmp_path, monkeypatch):
 
 def make_runner(search, output, lines=None, retry_failed=False, jobs=1):
     directory = SearchDirectory(output)
-    directory.runs.mkdir(parents=True, exist_ok=True)
+    output.mkdir(exist_ok=True)
+    directory.begin()
     notify = [].append if lines is None else lines.append
     return Runner(search, directory, Conditions(jobs=jobs), retry_failed, notify)
 
@@ -307,11 +316,11 @@ def test_failures_are_kept_with_stage_exit_code_and_last_line(search, tmp_path, 
     # A second call leaves them as they are, unless it is told otherwise.
     stand_in()
     assert carry_out(search, tmp_path / "out") == results
-    trained = (tmp_path / "out" / "runs" / "fast-3" / "mark").read_text()
+    trained = (tmp_path / "out" / "runs" / "fast-3" / "train.log").read_text()
     again = carry_out(search, tmp_path / "out", retry_failed=True)
     assert not any(result.failure for result in again.values())
     # What failed in its evaluation was not trained again.
-    assert (tmp_path / "out" / "runs" / "fast-3" / "mark").read_text() == trained
+    assert (tmp_path / "out" / "runs" / "fast-3" / "train.log").read_text() == trained
 
 
 def test_a_run_over_its_budget_is_stopped_measured_and_counted(search_file, tmp_path, stand_in):
@@ -334,7 +343,7 @@ def test_a_search_that_is_stopped_leaves_no_process_and_goes_on(search, tmp_path
     runner = make_runner(search, tmp_path / "out")
     work = runner.carry_out({})
     next(work)  # base-3 is done
-    stopping = tmp_path / "out" / "runs" / "fast-3" / "ready"
+    stopping = tmp_path / "out" / "runs" / "fast-3" / "recipe.yml"
 
     def interrupt(number, frame):
         raise KeyboardInterrupt
@@ -351,17 +360,53 @@ def test_a_search_that_is_stopped_leaves_no_process_and_goes_on(search, tmp_path
     assert read_progress(stopping.parent / "progress.json").done == 10
     results = runner.directory.results(search)
     assert [run.name for run in results] == ["base-3"]
-    done = (stopping.parent.parent / "base-3" / "mark").read_text()
+    done = (stopping.parent.parent / "base-3" / "train.log").read_text()
     stand_in()
     results = carry_out(search, tmp_path / "out")
     assert results["fast-3"].training.seconds == 40.0  # begun again
     assert len(results) == 4
-    assert (stopping.parent.parent / "base-3" / "mark").read_text() == done
+    assert (stopping.parent.parent / "base-3" / "train.log").read_text() == done
+
+
+def test_signals_that_follow_the_first_end_the_search_sooner_and_leave_no_process(
+    search, tmp_path, stand_in
+):
+    stand_in(train_base_3="never ends")
+    run = tmp_path / "out" / "runs" / "base-3"
+
+    def send():
+        while not (run / "recipe.yml").exists():
+            time.sleep(0.01)
+        for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
+            os.kill(os.getpid(), number)
+
+    sender = threading.Thread(target=send)
+    sender.start()
+    with pytest.raises((Ended, KeyboardInterrupt)), _ended_by_signals() as is_hurried:
+        runner = make_runner(search, tmp_path / "out")
+        runner.is_hurried = is_hurried
+        for _ in runner.carry_out({}):
+            pass
+    sender.join()
+    assert is_hurried()
+    with pytest.raises(ProcessLookupError):
+        os.kill(int((run / "visualdl" / "pid.0.log").read_text()), 0)
+
+
+def test_a_signal_that_was_ignored_is_ignored_by_a_search_too():
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with _ended_by_signals():
+            os.kill(os.getpid(), signal.SIGHUP)
+            assert signal.getsignal(signal.SIGTERM) not in (signal.SIG_DFL, signal.SIG_IGN)
+        assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 def test_another_protocol_measures_anew_and_trains_nothing(search_file, tmp_path, stand_in):
     carry_out(load_search(search_file), tmp_path / "out")
-    marks = {p: p.read_text() for p in (tmp_path / "out" / "runs").glob("*/mark")}
+    marks = {p: p.read_text() for p in (tmp_path / "out" / "runs").glob("*/train.log")}
     search_file.write_text(SEARCH + "evaluate: {num_samples: 500}\n")
     results = carry_out(load_search(search_file), tmp_path / "out")
     assert all("500" in result.commands[1] for result in results.values())
@@ -397,6 +442,58 @@ def test_a_damaged_result_and_a_run_at_work_are_said(search, tmp_path, stand_in)
     place = directory.run(search.runs[0])
     with place.lock(), pytest.raises(CheckpointError, match="is training this run"):
         carry_out(search, tmp_path / "out")
+
+
+def test_a_run_that_the_search_did_not_make_is_not_deleted(search, tmp_path, stand_in):
+    """Whatever it looks like, and whatever else lies in one that it did make."""
+    stand_in(train_base_3="dies")
+    carry_out(search, tmp_path / "out")
+    directory = SearchDirectory(tmp_path / "out")
+    first = directory.run(search.runs[0]).path
+    theirs = tmp_path / "theirs"
+    shutil.copytree(directory.run(search.runs[1]).path, theirs)
+    (theirs / ".claim").unlink()
+    elsewhere = tmp_path / "elsewhere"
+    stand_in()
+    for what in ("a run", "a run with the mark of another", "a link", "a file", "notes"):
+        shutil.rmtree(first)
+        claim = directory.run(search.runs[1]).path / ".claim"
+        if what == "a file":
+            first.write_text("mine")
+        elif what == "a link":
+            directory.run(search.runs[0]).claim(directory.mark(search.runs[0]))
+            first.rename(elsewhere)
+            first.symlink_to(elsewhere)
+        elif what == "notes":
+            directory.run(search.runs[0]).claim(directory.mark(search.runs[0]))
+            (first / "notes.txt").write_text("mine")
+        else:
+            shutil.copytree(theirs, first)
+            if what == "a run with the mark of another":
+                shutil.copyfile(claim, first / ".claim")
+        before = tree_bytes(tmp_path / "out")
+        said = "no run wrote it" if what == "notes" else "this search did not make it"
+        with pytest.raises(ZooError, match=said):
+            carry_out(search, tmp_path / "out", retry_failed=True)
+        after = tree_bytes(tmp_path / "out")
+        after.pop("runs/base-3/.lock", None)
+        assert after == before, what
+        if first.is_symlink() or first.is_file():
+            first.unlink()
+            first.mkdir()
+    shutil.rmtree(first)
+    assert carry_out(search, tmp_path / "out", retry_failed=True)["base-3"].status == "finished"
+
+
+@pytest.mark.parametrize("names", [["runs/mine.txt"], ["search.yml"], ["results.json"]])
+def test_a_folder_that_holds_no_search_is_not_written_to(names, search_file, tmp_path):
+    for name in names:
+        (tmp_path / "out" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "out" / name).write_text("mine")
+    before = tree_bytes(tmp_path)
+    with pytest.raises(ConfigError, match="holds no search"):
+        run_search(load_search(search_file), tmp_path / "out", Conditions(offline=True))
+    assert tree_bytes(tmp_path) == before
 
 
 def test_runs_at_the_same_time_share_the_threads(search, tmp_path, stand_in, monkeypatch):
@@ -509,7 +606,8 @@ def test_the_plot_has_a_point_for_each_run_and_the_curves(search, results, tmp_p
     monkeypatch.setattr(Figure, "savefig", lambda self, path, **_: drawn.append(self))
     run = search.runs[2]
     curve = ((0.5, 50, 30.0), (1.9, 95, 16.0))
-    plot_fid(search, {**results, run: results[run].model_copy(update={"curve": curve})}, tmp_path)
+    drawn_into = tmp_path / "plot.png"
+    plot_fid(search, {**results, run: results[run].model_copy(update={"curve": curve})}, drawn_into)
     (axes,) = drawn[0].axes
     fast, base = (points.get_offsets().tolist() for points in axes.collections)
     assert (fast, base) == ([[1.0, 4.0]], [[1.0, 10.0], [2.0, 14.0]])

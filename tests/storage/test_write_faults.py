@@ -16,7 +16,8 @@ from interrupted_saves import ARRAYS, save_and_prune
 
 from ppgan_zoo.errors import TrainingError
 from ppgan_zoo.recipe.load import load_recipe
-from ppgan_zoo.run import train, watch
+from ppgan_zoo.run import train
+from ppgan_zoo.storage import visualdl_log
 from ppgan_zoo.storage.checkpoint import save_checkpoint
 from ppgan_zoo.storage.files import write_atomically
 from ppgan_zoo.storage.progress import Progress
@@ -28,7 +29,8 @@ from ppgan_zoo.storage.retention import (
 )
 from ppgan_zoo.storage.run_directory import RunDirectory
 from ppgan_zoo.storage.scratch import PREFIX
-from ppgan_zoo.storage.visualdl_reader import read_scalars
+from ppgan_zoo.storage.visualdl_log import VisualDLLog
+from ppgan_zoo.storage.visualdl_reader import read_scalars, read_tags
 from ppgan_zoo.training.trainer import Trainer
 
 
@@ -144,7 +146,7 @@ def test_a_visualdl_that_cannot_even_be_opened(recipe, run, monkeypatch):
     def broken(*arguments, **options):
         raise OSError(errno.EACCES, "Permission denied", "/home/.visualdl")
 
-    monkeypatch.setattr(watch, "VisualDLLog", broken)
+    monkeypatch.setattr(VisualDLLog, "_open", broken)
     assert train.train(recipe(), run.path, offline=True).iteration == 12
     said = "VisualDL records: cannot be written: /home/.visualdl: Permission denied"
     assert run.log.read_text().count(said) == 1
@@ -164,6 +166,73 @@ def test_curves_go_on_when_there_is_room_again(recipe, run, monkeypatch):
     train.train(recipe(), run.path, offline=True)
     steps = [step for step, _ in read_scalars(run.visualdl)["loss/generator"]]
     assert steps == [1, *range(4, 13)]
+
+
+def test_curves_go_on_when_a_disk_that_was_full_at_a_resume_has_room_again(
+    recipe, run, monkeypatch
+):
+    train.train(recipe("training.epochs=1"), run.path, offline=True)
+    monkeypatch.setattr(visualdl_log, "RETRY_SECONDS", 0.0)
+    drop_after, calls = visualdl_log._drop_after, []
+
+    def full_for_a_while(folder, step):
+        calls.append(step)
+        if len(calls) < 5:
+            raise disk_full()
+        return drop_after(folder, step)
+
+    monkeypatch.setattr(visualdl_log, "_drop_after", full_for_a_while)
+    train.resume(run, ["training.epochs=2"], offline=True)
+    steps = [step for step, _ in read_scalars(run.visualdl)["loss/generator"]]
+    assert steps[:4] == [1, 2, 3, 4] and steps[-1] == 8  # with those from before the resume
+    assert run.log.read_text().count("VisualDL records: cannot be written") == 1
+
+
+def test_hyperparameters_that_found_no_room_are_written_later(recipe, run, monkeypatch):
+    monkeypatch.setattr(visualdl_log, "RETRY_SECONDS", 0.0)
+    set_aside, calls = visualdl_log._set_aside, []
+
+    def full_at_first(*arguments):
+        calls.append(arguments)
+        if len(calls) < 3:
+            raise disk_full()
+        return set_aside(*arguments)
+
+    monkeypatch.setattr(visualdl_log, "_set_aside", full_at_first)
+    train.train(recipe(), run.path, offline=True)
+    assert read_tags(run.visualdl)["hyper_parameters"] == ["hparam"]
+    assert [path.name for path in run.visualdl.iterdir()] == [visualdl_log.RECORDS_NAME]
+
+
+@pytest.mark.parametrize(
+    ("scalars", "said"),
+    [
+        ({"50%": 1.0}, "VisualDL records: 50%: cannot be written: ValueError: tag '50%'"),
+        (
+            {"samples": 1.0},
+            "VisualDL records: samples: cannot be written: ValueError: tag 'samples'",
+        ),
+        ({"hparam": 1.0}, "VisualDL records: hparam: cannot be written: ValueError: tag 'hparam'"),
+        ({"": 1.0}, "cannot be written: ValueError: tag ''"),
+        ({"a\x1b[31m": 1.0}, None),
+        (None, None),
+    ],
+)
+def test_scalars_of_any_name_or_none_at_all_end_no_run(scalars, said, recipe, run, monkeypatch):
+    step = Trainer.step
+
+    def stepping(self, real):
+        own = step(self, real)
+        return {} if scalars is None else {**own, **scalars}
+
+    monkeypatch.setattr(Trainer, "step", stepping)
+    assert train.train(recipe(), run.path, offline=True).iteration == 12
+    log = run.log.read_text()
+    assert log.count("cannot be written") == (said is not None)
+    assert said is None or said in log
+    assert "\x1b" not in log
+    if scalars is not None:
+        assert len(read_scalars(run.visualdl)["loss/generator"]) == 12
 
 
 @pytest.mark.parametrize("write_error", ["stop", "continue"])

@@ -1,0 +1,130 @@
+"""Conditional GAN: both nets are told the class of an image.
+
+The nets of the paper's experiment on MNIST (section 4.1). In each, the label goes through a
+hidden layer of its own and is then concatenated with what the net made of z or of the image.
+G is of ReLU layers and ends in a sigmoid, D is of maxout layers; both have dropout. The paper
+draws z from the unit hypercube, here it is uniform in [-1, 1]: the first layer makes up for
+the difference.
+"""
+
+from __future__ import annotations
+
+import math
+
+import paddle
+from paddle import Tensor, nn
+from paddle.nn import functional as F
+
+from ppgan_zoo.models.labels import one_hot
+from ppgan_zoo.models.layers import Dropout
+from ppgan_zoo.models.spec import GanSpec
+
+
+class ConditionalGenerator(nn.Layer):
+    """A hidden layer of z and one of the label, concatenated; one more; then pixels.
+
+    Args:
+        latent_dim: Size of z.
+        image_shape: Channels, height and width of an image.
+        z_units: Width of z's hidden layer.
+        label_units: Width of the label's hidden layer.
+        hidden_units: Width of the layer after both.
+        dropout: Share of hidden values that dropout zeroes in training.
+        num_classes: Classes that it takes labels of.
+    """
+
+    def __init__(
+        self,
+        *,
+        latent_dim: int = 100,
+        image_shape: tuple[int, int, int] = (1, 28, 28),
+        z_units: int = 200,
+        label_units: int = 1000,
+        hidden_units: int = 1200,
+        dropout: float = 0.5,
+        num_classes: int = 10,
+    ) -> None:
+        super().__init__()
+        self.latent_dim = latent_dim
+        self.image_shape = tuple(image_shape)
+        self.num_classes = num_classes
+        self.of_z = nn.Linear(latent_dim, z_units)
+        self.of_label = nn.Linear(num_classes, label_units)
+        self.joint = nn.Linear(z_units + label_units, hidden_units)
+        self.pixels = nn.Linear(hidden_units, math.prod(image_shape))
+        self.dropout = Dropout(dropout)
+
+    def forward(self, z: Tensor, labels: Tensor) -> Tensor:
+        """Map z ``[N, latent_dim]`` and labels ``[N]`` to images ``[N, C, H, W]`` in [0, 1]."""
+        y = self.of_label(one_hot(labels, self.num_classes, z.dtype))
+        x = self.dropout(F.relu(paddle.concat([self.of_z(z), y], axis=1)))
+        x = self.dropout(F.relu(self.joint(x)))
+        return F.sigmoid(self.pixels(x)).reshape([-1, *self.image_shape])
+
+
+class ConditionalDiscriminator(nn.Layer):
+    """A maxout layer of the image and one of the label, concatenated; one more; a logit.
+
+    Args:
+        image_shape: Channels, height and width of an image.
+        image_units: Width of the image's maxout layer, of 5 pieces.
+        label_units: Width of the label's, of 5 pieces.
+        hidden_units: Width of the maxout layer after both, of 4 pieces.
+        dropout: Share of hidden values that dropout zeroes in training.
+        num_classes: Classes that it takes labels of.
+    """
+
+    def __init__(
+        self,
+        *,
+        image_shape: tuple[int, int, int] = (1, 28, 28),
+        image_units: int = 240,
+        label_units: int = 50,
+        hidden_units: int = 240,
+        dropout: float = 0.5,
+        num_classes: int = 10,
+    ) -> None:
+        super().__init__()
+        self.num_classes = num_classes
+        self.of_image = Maxout(math.prod(image_shape), image_units, pieces=5)
+        self.of_label = Maxout(num_classes, label_units, pieces=5)
+        self.joint = Maxout(image_units + label_units, hidden_units, pieces=4)
+        self.logit = nn.Linear(hidden_units, 1)
+        self.dropout = Dropout(dropout)
+
+    def forward(self, images: Tensor, labels: Tensor) -> Tensor:
+        """Map images ``[N, C, H, W]`` and labels ``[N]`` to logits ``[N, 1]``, real above 0."""
+        x = self.of_image(images.reshape([images.shape[0], -1]))
+        y = self.of_label(one_hot(labels, self.num_classes, images.dtype))
+        x = self.joint(self.dropout(paddle.concat([x, y], axis=1)))
+        return self.logit(self.dropout(x))
+
+
+class Maxout(nn.Layer):
+    """Dense layer whose units are each the largest of some linear ones (Goodfellow et al. 2013).
+
+    Args:
+        inputs: Values that go in.
+        units: Values that come out.
+        pieces: Linear units for each of them.
+    """
+
+    def __init__(self, inputs: int, units: int, *, pieces: int) -> None:
+        super().__init__()
+        self.linear = nn.Linear(inputs, units * pieces)
+        self.shape = [units, pieces]
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map ``[N, inputs]`` to ``[N, units]``."""
+        return self.linear(x).reshape([x.shape[0], *self.shape]).max(axis=2)
+
+
+SPEC = GanSpec(
+    name="cgan",
+    generator=ConditionalGenerator,
+    discriminator=ConditionalDiscriminator,
+    paper="Mirza and Osindero 2014, Conditional Generative Adversarial Nets",
+    labels="needs",
+    image_range=(0.0, 1.0),
+    latent_prior="uniform",
+)
