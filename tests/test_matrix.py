@@ -93,8 +93,11 @@ def test_it_trains_and_resumes_bit_for_bit(model, objective, constraint):
         elif constraint == "spectral_norm":  # some residual blocks begin at zero
             assert model == "r3gan" and "begins at zero" in str(refusal)
         elif constraint == "weight_clip":
-            assert "spectral norm" in str(refusal)
-            assert has_spectral_norm(ppgan_zoo.create(model).discriminator)  # of its own
+            if "wgan_gp" in MODELS.get(model).terms:
+                assert "the gradient penalty wgan_gp do the same job" in str(refusal)
+            else:
+                assert "spectral norm" in str(refusal)
+                assert has_spectral_norm(ppgan_zoo.create(model).discriminator)  # of its own
         # Packed images have no one label or z; a term may need more of D than logits of images.
         elif constraint == "packing":
             assert model in ("cgan", "acgan", "infogan", "bigan")
@@ -115,9 +118,12 @@ def test_it_trains_and_resumes_bit_for_bit(model, objective, constraint):
     nets = trainer.gan.nets
     before = {name: weights(net) for name, net in nets.items()}
     for batch in real[:2]:
-        for name, scalar in trainer.step(batch).items():
+        scalars = trainer.step(batch)
+        for name, scalar in scalars.items():
             assert np.isfinite(float(scalar)), name
     for role, net in nets.items():
+        if float(scalars.get(f"loss/{role}", 1.0)) == 0.0:
+            continue  # a hinge that is satisfied teaches nothing
         for name, weight in weights(net).items():
             assert np.isfinite(weight).all(), (role, name)
             assert not np.array_equal(weight, before[role][name]), (role, name)
