@@ -243,7 +243,8 @@ def number(checkpoints: Sequence[Path]) -> int:
 
 def scratch(run: Path) -> set[str]:
     """Return the names of the checkpoints that are being written, or were at a kill."""
-    return {path.parent.name for path in (run / "checkpoints").glob(f"{PREFIX}*/new")}
+    halves = (run / "checkpoints").glob(f"{PREFIX}*/new")
+    return {path.parent.name for path in halves if path.is_dir()}
 
 
 def digest(path: Path) -> str | None:
