@@ -15,6 +15,7 @@ import plugin_cases
 import program_cases
 import pytest
 import recipe_cases
+import storage_cases
 import weight_cases
 from conftest import TINY
 from data_cases import write_small_mnist
@@ -24,7 +25,7 @@ from ppgan_zoo.recipe.load import load_recipe
 
 MODULES = (
     recipe_cases, command_cases, data_cases, picture_cases, checkpoint_cases, export_cases,
-    program_cases, weight_cases, plugin_cases, place_cases,
+    program_cases, storage_cases, weight_cases, plugin_cases, place_cases,
 )  # fmt: skip
 CASES = [
     pytest.param(case, id=f"{module.__name__.removesuffix('_cases')}-{case.name}")
