@@ -102,7 +102,8 @@ def test_a_log_that_cannot_be_opened_is_an_error(tmp_path):
         open_log(tmp_path / "none" / "train.log")
 
 
-def test_a_terminal_that_goes_away_under_the_bar_ends_no_run(tmp_path, monkeypatch):
+@pytest.mark.parametrize("number", [errno.EIO, errno.EPIPE])
+def test_a_terminal_that_goes_away_under_the_bar_ends_no_run(number, tmp_path, monkeypatch):
     """The bar writes when a line is logged above it, and when it moves."""
     from ppgan_zoo.callbacks.progress import ProgressBar
 
@@ -114,7 +115,7 @@ def test_a_terminal_that_goes_away_under_the_bar_ends_no_run(tmp_path, monkeypat
 
         def write(self, text):
             if self.gone:
-                raise OSError(errno.EIO, "Input/output error")
+                raise OSError(number, "gone")
             return super().write(text)
 
     terminal = Terminal()
@@ -125,9 +126,9 @@ def test_a_terminal_that_goes_away_under_the_bar_ends_no_run(tmp_path, monkeypat
     logger = open_log(tmp_path / "train.log")
     try:
         for trainer.iteration in range(1, 5):
-            terminal.gone = trainer.iteration > 1
             bar.bar.last_print_t = 0.0  # so that it is drawn at every step
             bar.on_step_end(trainer, {})
+            terminal.gone = trainer.iteration > 1
             logger.info("iteration %d", trainer.iteration)
         bar.on_train_end(trainer, None)
     finally:
