@@ -56,8 +56,9 @@ CANDIDATES = (
     InferenceSettings(onednn=False, optimize_graph=False),
 )
 
-# Paddle 3.3.1 ends in a segmentation fault where it fuses a convolution with LeakyReLU.
-CRASHING_PASSES = ("conv_activation_onednn_fuse_pass",)
+# Paddle 3.3.1 ends in a segmentation fault where it fuses a convolution with LeakyReLU, or a
+# factor with the matrix product after it.
+CRASHING_PASSES = ("conv_activation_onednn_fuse_pass", "scale_matmul_fuse_pass")
 
 TIMED_BATCH = 128
 TIMED_ROUNDS = 7

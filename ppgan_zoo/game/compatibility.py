@@ -16,7 +16,7 @@ from ppgan_zoo.game.terms import Term, TermInputs
 from ppgan_zoo.models.gan import Gan
 from ppgan_zoo.models.latent import Code
 from ppgan_zoo.models.nets import BATCH_NORMS, in_mode
-from ppgan_zoo.models.weights import has_spectral_norm
+from ppgan_zoo.models.weights import has_spectral_norm, scales_weights
 
 # Functions with bounded values, by the nodes that Paddle's graph has for them.
 BOUNDED = {"sigmoid", "tanh", "softmax", "softsign", "hardsigmoid", "hardtanh", "clip"}
@@ -43,7 +43,7 @@ def check_combination(
         ConfigError: One line: what does not go together, why, and what to use instead.
     """
     name, discriminator = gan.spec.name, gan.discriminator
-    of_gradient = [term for term in terms if term.of_gradient]
+    of_gradient = [term for term in terms if term.of_gradient and term.net == "discriminator"]
     normalised = has_spectral_norm(discriminator)
     if weight_clip is not None:
         if weight_clip <= 0.0:
@@ -57,6 +57,11 @@ def check_combination(
             raise ConfigError(
                 "constraints.weight_clip: spectral norm rescales the weights after they are "
                 "clipped, which undoes it; leave one of them out"
+            )
+        if scales_weights(discriminator):
+            raise ConfigError(
+                f"constraints.weight_clip: {name}'s discriminator has an equalised learning rate, "
+                "which scales its weights in use; leave weight_clip out, or use r1"
             )
     warnings = []
     if any(isinstance(part, BATCH_NORMS) for part in discriminator.sublayers()):
@@ -72,9 +77,9 @@ def check_combination(
             warnings.append(f"{line}better use {WITHOUT_BATCH_NORM}")
     if packing > 1:
         _check_packing(gan, packing)
+    _check_calls(gan, terms)
     _check_needs(gan, terms, packing)
-    if of_gradient:
-        _check_double_gradient(gan, of_gradient, packing)
+    _check_double_gradient(gan, [term for term in terms if term.of_gradient], packing)
     bounded = any(term.bounds_critic for term in terms)
     if objective.of_critic and not (weight_clip or of_gradient or normalised or bounded):
         warnings.append(
@@ -139,6 +144,18 @@ def _check_packing(gan: Gan, packing: int) -> None:
         )
 
 
+def _check_calls(gan: Gan, terms: Sequence[Term]) -> None:
+    """Refuse a term that calls what G does not have."""
+    for term in terms:
+        for name in term.calls:
+            if not hasattr(gan.generator, name):
+                raise ConfigError(
+                    f"terms: {term.name} needs a generator with the method {name!r}, and "
+                    f"{gan.spec.name}'s has none; leave the term out or use another model, such "
+                    "as stylegan2"
+                )
+
+
 def _check_needs(gan: Gan, terms: Sequence[Term], packing: int) -> None:
     """Refuse a term that needs an answer which D does not give."""
     for term in terms:
@@ -175,7 +192,7 @@ def _check_double_gradient(gan: Gan, terms: Sequence[Term], packing: int) -> Non
         except (RuntimeError, SystemError, ValueError) as error:
             raise ConfigError(
                 f"terms: {term.name} needs the double gradient of {gan.spec.name}'s "
-                f"discriminator, and Paddle {paddle.__version__} has none of "
+                f"{term.net}, and Paddle {paddle.__version__} has none of "
                 f"{_operation(error)}; use gan_mlp or dcgan_fashion, or a constraint without "
                 "one: weight_clip, spectral_norm, consistency, lecam"
             ) from None

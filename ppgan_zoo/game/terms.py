@@ -129,13 +129,14 @@ class Term:
         every_steps: 1 adds it to the loss of each update. Above, it has an update of its own
             in iterations divisible by this, with as many times its weight, so that it pulls
             as hard (lazy regularisation, Karras et al. 2020, appendix B).
-        of_gradient: Whether it is of D's gradient, and so needs D's double gradient.
+        of_gradient: Whether it is of the gradient of its net, and so needs a double gradient.
         of_single_images: Whether its paper rules out a D with batch norm, in which the
             gradient at one image depends on the whole batch.
         bounds_critic: Whether it keeps the loss of a critic, such as ``wasserstein``'s, from
             falling for ever.
         needs: Names of :attr:`Judgement.extras` that D must answer with.
         needs_encoder: Whether D must judge pairs (:attr:`ppgan_zoo.GanSpec.encoder`).
+        calls: Names of methods beside ``forward`` that it calls, and that G must have.
         arguments: Set by :meth:`having`; the function gets them.
     """
 
@@ -150,6 +151,7 @@ class Term:
     bounds_critic: bool = False
     needs: tuple[str, ...] = ()
     needs_encoder: bool = False
+    calls: tuple[str, ...] = ()
     arguments: tuple[tuple[str, Any], ...] = ()
 
     def having(self, weight: Value | None = None, every_steps: int = 1, **arguments: Any) -> Term:

@@ -217,8 +217,8 @@ def _with_parents(target: Path) -> Iterator[None]:
         target.parent.mkdir(parents=True, exist_ok=True)
         yield
     except BaseException:
-        with contextlib.suppress(OSError):  # those that are not empty stay
-            for path in made:
+        for path in made:
+            with contextlib.suppress(OSError):  # those that are not empty stay
                 path.rmdir()
         raise
 

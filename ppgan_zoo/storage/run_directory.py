@@ -142,9 +142,12 @@ class RunDirectory:
                 finally:
                     if not os.path.lexists(self.recipe):
                         lock.delete()
+                        for folder in (self.samples, self.checkpoints):
+                            with contextlib.suppress(OSError):
+                                folder.rmdir()
         finally:
-            with contextlib.suppress(OSError):  # those that are not empty stay
-                for path in made:
+            for path in made:
+                with contextlib.suppress(OSError):  # those that are not empty stay
                     path.rmdir()
 
     def create(self) -> None:

@@ -247,3 +247,19 @@ def test_hyperparameters_have_names_that_visualdl_shows(recipe):
     assert flat["model/name"] == "gan_mlp"
     assert flat["model/generator/hidden_units"] == [32]
     assert not [name for name in flat if "." in name]
+
+
+def test_a_period_that_never_comes_is_told(tiny_recipe, tmp_path, capsys):
+    keys = ["evaluation={every_steps: 13, num_samples: 100}", "log.histogram_every_steps=13",
+            "health.every_steps=13"]  # fmt: skip
+    words = [word for key in keys for word in ("-o", key)]
+    dry = ["train", "-c", str(tiny_recipe), "--offline", "--dry-run"]
+    assert cli.main([*dry, *words]) == 0
+    said = [line for line in capsys.readouterr().out.splitlines() if line.startswith("warning: ")]
+    assert said == [
+        f"warning: {key}: 13 has no effect in the 12 iterations of this run; give less"
+        for key in ("evaluation.every_steps", "log.histogram_every_steps", "health.every_steps")
+    ]
+    assert cli.main([*dry, *(word.replace("13", "12") for word in words)]) == 0
+    assert cli.main(dry) == 0  # the watch of every recipe, at every hundredth iteration
+    assert "warning: " not in capsys.readouterr().out
