@@ -62,6 +62,10 @@ class Sampler:
             labels = self.labels_in_turn(count)
         return self._images(Code(self.latent.sample(count, seed), labels))
 
+    def categories(self, count: int, seed: int) -> NDArray[np.int64] | None:
+        """Return the value of c1 in each of :meth:`sample`'s images; None without one."""
+        return self.latent.first_category(self.latent.sample(count, seed))
+
     def labels_in_turn(self, count: int) -> NDArray[np.int64] | None:
         """Return each class in its turn, int64 ``[count]``; None for a model without labels."""
         return labels_in_turn(count, self.num_classes) if self.num_classes else None

@@ -120,7 +120,12 @@ class Latent:
     def categories(self, z: NDArray[np.float32]) -> NDArray[np.int64]:
         """Return the values of the categorical codes of z ``[N, dim]``, int64 ``[N, codes]``."""
         places = list(self.codes().values())[: len(self.categorical)]
-        return np.stack([z[:, place].argmax(axis=1) for place in places], axis=1)
+        values = [z[:, place].argmax(axis=1) for place in places]
+        return np.array(values, np.int64).reshape(len(places), len(z)).T
+
+    def first_category(self, z: NDArray[np.float32]) -> NDArray[np.int64] | None:
+        """Return the value of c1, int64 ``[N]``; None if it is no categorical code."""
+        return self.categories(z)[:, 0] if self.categorical else None
 
     def sample(self, count: int, *key: int) -> NDArray[np.float32]:
         """Draw z ``[count, dim]`` (float32).

@@ -247,6 +247,7 @@ def build_evaluator(
         metrics,
         num_samples=section.num_samples,
         labels=bool(facts.num_classes),
+        categories=bool(facts.latent.categorical),
         trained_on=images if "memorisation" in metrics else None,
     )
 
