@@ -235,9 +235,14 @@ MODELS: Registry[GanSpec] = Registry(
             "wgan_gp",
             "wgan_gp_resnet",
             "sngan",
+            "sagan",
+            "biggan",
             "cgan",
             "acgan",
             "infogan",
+            "began",
+            "bigan",
+            "stylegan2",
         )
     },
 )
@@ -276,8 +281,12 @@ TERMS: Registry[Term] = Registry(
         "latent_consistency": "ppgan_zoo.game.latent_consistency:LATENT_CONSISTENCY",
         "lecam": "ppgan_zoo.game.lecam:LECAM",
         "reconstruction": "ppgan_zoo.game.reconstruction:RECONSTRUCTION",
+        "orthogonal": "ppgan_zoo.game.orthogonal:ORTHOGONAL",
         "auxiliary_classifier": "ppgan_zoo.game.auxiliary_classifier:AUXILIARY_CLASSIFIER",
+        "bidirectional": "ppgan_zoo.game.bidirectional:BIDIRECTIONAL",
+        "boundary_equilibrium": "ppgan_zoo.game.boundary_equilibrium:BOUNDARY_EQUILIBRIUM",
         "mutual_information": "ppgan_zoo.game.mutual_information:MUTUAL_INFORMATION",
+        "path_length": "ppgan_zoo.game.path_length:PATH_LENGTH",
     },
 )
 

@@ -19,7 +19,9 @@ from ppgan_zoo.registry import TERMS
 
 SHAPE = (2, 3, 4)  # channels, height, width: a norm over a part of them would show
 PIXELS = math.prod(SHAPE)
-OF_GRADIENT = [term.name for term in TERMS.all() if term.of_gradient]
+OF_GRADIENT = [
+    term.name for term in TERMS.all() if term.of_gradient and term.net == "discriminator"
+]
 
 
 @pytest.fixture(autouse=True)
