@@ -166,10 +166,14 @@ def build_trainer(recipe: Recipe, gan: Gan, iterations: int) -> Trainer:
         nets[f"{net}_schedule"] = _build_rate(section, iterations)
         if isinstance(section.beta2, ScheduleSection):
             nets[f"{net}_beta2"] = _value(section.beta2, iterations)
+    top_share = _value(recipe.objective.top_share, iterations)
+    assert top_share is not None
     trainer = make_trainer(
         gan,
         objective=recipe.objective.name,
         smoothing=LabelSmoothing(**recipe.objective.label_smoothing.model_dump()),
+        top_share=top_share,
+        clean_gradients=recipe.training.clean_gradients,
         latent_prior=recipe.latent.prior,
         shared_latent=recipe.latent.shared,
         generator_steps=recipe.training.generator_steps,
@@ -312,6 +316,7 @@ def _build_optimizer(gan: Gan, net: Net, section: OptimizerSection) -> Optimizer
         list(gan.learning_with(net).values()),
         section.name,
         learning_rate=section.learning_rate,
+        clip_norm=section.clip_norm,
         **section.options(),
     )
 
