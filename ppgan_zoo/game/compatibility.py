@@ -75,15 +75,13 @@ def check_combination(
                     f"{line}use {WITHOUT_BATCH_NORM}, or spectral_norm in place of the term"
                 )
             warnings.append(f"{line}better use {WITHOUT_BATCH_NORM}")
-    if packing > 1 and gan.num_classes:
-        raise ConfigError(
-            f"constraints.packing: {name} takes labels, and {packing} images packed together "
-            "have one each; leave packing or model.conditional out"
-        )
+    if packing > 1:
+        _check_packing(gan, packing)
     _check_calls(gan, terms)
     _check_needs(gan, terms, packing)
     _check_double_gradient(gan, [term for term in terms if term.of_gradient], packing)
-    if objective.of_critic and not (weight_clip or of_gradient or normalised):
+    bounded = any(term.bounds_critic for term in terms)
+    if objective.of_critic and not (weight_clip or of_gradient or normalised or bounded):
         warnings.append(
             f"objective.name: {objective.name} needs a D of bounded slope, and nothing bounds it: "
             "its loss can fall for ever; set constraints.weight_clip, a gradient penalty such as "
@@ -101,7 +99,7 @@ def check_output(gan: Gan, objective: Objective, packing: int = 1) -> list[str]:
     Raises:
         ConfigError: The objective takes logits of any size.
     """
-    with in_mode(gan.discriminator, training=False):  # running statistics must stay as they are
+    with in_mode(*gan.nets.values(), training=False):  # running statistics must stay as they are
         probe = probe_batch(gan, packing)
         node = gan.judge(probe.images, probe.labels).logits.grad_fn
     while node is not None and node.name().startswith(SAME_VALUES) and node.next_functions:
@@ -130,6 +128,22 @@ def probe_batch(gan: Gan, packing: int = 1, count: int = 2) -> Batch:
     return Batch(images, paddle.to_tensor(np.arange(count) % gan.num_classes))
 
 
+def _check_packing(gan: Gan, packing: int) -> None:
+    """Refuse to pack images of which each has something of its own that D or a term needs."""
+    own, instead = None, "leave packing out"
+    if gan.num_classes:
+        own, instead = "takes labels", "leave packing or model.conditional out"
+    elif gan.spec.encoder is not None:
+        own = "judges an image together with its z"
+    elif gan.latent().codes():
+        own = "has codes in its z"
+    if own is not None:
+        raise ConfigError(
+            f"constraints.packing: {gan.spec.name} {own}, and {packing} images packed together "
+            f"have one each; {instead}"
+        )
+
+
 def _check_calls(gan: Gan, terms: Sequence[Term]) -> None:
     """Refuse a term that calls what G does not have."""
     for term in terms:
@@ -144,11 +158,17 @@ def _check_calls(gan: Gan, terms: Sequence[Term]) -> None:
 
 def _check_needs(gan: Gan, terms: Sequence[Term], packing: int) -> None:
     """Refuse a term that needs an answer which D does not give."""
+    for term in terms:
+        if term.needs_encoder and gan.spec.encoder is None:
+            raise ConfigError(
+                f"terms: {term.name} needs a D that judges pairs of an image and its z, and "
+                f"{gan.spec.name}'s judges images; leave the term out or use bigan"
+            )
     needed = [(term, name) for term in terms for name in term.needs]
     if not needed:
         return
     probe = probe_batch(gan, packing)
-    with in_mode(gan.discriminator, training=False), paddle.no_grad():
+    with in_mode(*gan.nets.values(), training=False), paddle.no_grad():
         extras = gan.judge(probe.images, probe.labels).extras
     for term, name in needed:
         if name not in extras:

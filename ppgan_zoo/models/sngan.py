@@ -16,30 +16,17 @@ size   ``generator``                    ``discriminator``
 
 from __future__ import annotations
 
-from itertools import pairwise
-
-from paddle import Tensor, nn
-from paddle.nn import functional as F
+from paddle import nn
 
 from ppgan_zoo.models.conditional_norm import ConditionalBatchNorm
-from ppgan_zoo.models.labels import Projection
-from ppgan_zoo.models.residual import (
-    DiscriminatorBlock,
-    FirstBlock,
-    GeneratorBlock,
-    check_channels,
-    check_halvings,
-    conv3x3,
-    dense,
-    grid_of,
-)
+from ppgan_zoo.models.resnet import ResidualDiscriminator, ResidualGenerator
 from ppgan_zoo.models.spec import GanSpec
 from ppgan_zoo.models.weights import spectral_norm
 
 EPSILON = 2e-5  # of batch norm, Chainer's default
 
 
-class SNGANGenerator(nn.Layer):
+class SNGANGenerator(ResidualGenerator):
     """A dense layer, then blocks that each double the size.
 
     Args:
@@ -61,35 +48,25 @@ class SNGANGenerator(nn.Layer):
         channels: tuple[int, ...] = (256, 256, 256, 256),
         num_classes: int = 0,
     ) -> None:
-        super().__init__()
-        check_channels("sngan: generator", channels)
-        height, width = grid_of("sngan: generator", image_shape, len(channels) - 1)
-        self.latent_dim = latent_dim
-        self.image_shape = tuple(image_shape)
-        self.num_classes = num_classes
-        self.grid_shape = (channels[0], height, width)
 
-        def norm(maps: int) -> nn.Layer:
-            if num_classes:
-                return ConditionalBatchNorm(maps, num_classes, epsilon=EPSILON)
+        def plain(maps: int) -> nn.Layer:
             return nn.BatchNorm2D(maps, epsilon=EPSILON)
 
-        self.project = dense(latent_dim, channels[0] * height * width)
-        self.blocks = nn.LayerList(
-            [GeneratorBlock(inputs, outputs, norm) for inputs, outputs in pairwise(channels)]
+        def by_label(maps: int) -> nn.Layer:
+            return ConditionalBatchNorm(maps, num_classes, epsilon=EPSILON)
+
+        super().__init__(
+            "sngan: generator",
+            latent_dim,
+            image_shape,
+            channels,
+            norm=by_label if num_classes else plain,
+            last_norm=plain,
+            num_classes=num_classes,
         )
-        self.norm = nn.BatchNorm2D(channels[-1], epsilon=EPSILON)
-        self.pixels = conv3x3(channels[-1], image_shape[0])
-
-    def forward(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
-        """Map z ``[N, latent_dim]`` and labels ``[N]`` to images ``[N, C, H, W]`` in [-1, 1]."""
-        x = self.project(z).reshape([-1, *self.grid_shape])
-        for block in self.blocks:
-            x = block(x, labels)
-        return self.pixels(F.relu(self.norm(x))).tanh()
 
 
-class SNGANDiscriminator(nn.Layer):
+class SNGANDiscriminator(ResidualDiscriminator):
     """Blocks, the sum over all places, a dense layer to a logit; spectral norm everywhere.
 
     Args:
@@ -113,31 +90,15 @@ class SNGANDiscriminator(nn.Layer):
         head_bias: bool = False,
         num_classes: int = 0,
     ) -> None:
-        super().__init__()
-        check_channels("sngan: discriminator", channels)
-        check_halvings("sngan: discriminator", halvings, len(channels))
-        grid_of("sngan: discriminator", image_shape, halvings)
-        self.num_classes = num_classes
-        self.first = FirstBlock(image_shape[0], channels[0], down=halvings > 0)
-        self.blocks = nn.LayerList(
-            [
-                DiscriminatorBlock(channels[i - 1], channels[i], down=i < halvings)
-                for i in range(1, len(channels))
-            ]
+        super().__init__(
+            "sngan: discriminator",
+            image_shape,
+            channels,
+            halvings,
+            num_classes=num_classes,
+            head_bias=head_bias,
         )
-        self.score = dense(channels[-1], 1, bias=head_bias)
-        if num_classes:
-            self.projection = Projection(num_classes, channels[-1])
         spectral_norm(self, power_iterations=15)
-
-    def forward(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
-        """Map images ``[N, C, H, W]`` and labels ``[N]`` to logits ``[N, 1]``, real above 0."""
-        x = self.first(images)
-        for block in self.blocks:
-            x = block(x)
-        features = F.relu(x).sum(axis=[2, 3])
-        logits = self.score(features)
-        return logits if labels is None else logits + self.projection(features, labels)
 
 
 SPEC = GanSpec(

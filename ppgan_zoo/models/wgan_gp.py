@@ -1,7 +1,6 @@
 """WGAN-GP: the small net for MNIST, three transposed convolutions and no norm.
 
-Of the authors' code for Gulrajani et al. 2017. Images are in [0, 1]. Train D with the term
-``wgan_gp``.
+Of the authors' code for Gulrajani et al. 2017. Images are in [0, 1].
 """
 
 from __future__ import annotations
@@ -116,5 +115,6 @@ SPEC = GanSpec(
     discriminator=WGANGPDiscriminator,
     paper="Gulrajani et al. 2017, Improved Training of Wasserstein GANs, the net for MNIST",
     objective="wasserstein",
+    terms=("wgan_gp",),
     image_range=(0.0, 1.0),
 )

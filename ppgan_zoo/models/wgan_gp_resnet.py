@@ -7,14 +7,13 @@ place of batch norm in D, since the penalty is of single images, are
 - ``generator``: channels: [512, 512, 256, 128, 64], first_bias: false
 - ``discriminator``: channels: [64, 128, 256, 512, 512], halvings: 4, norm: layer
 
-Train D with the term ``wgan_gp``. With labels G has class-conditional batch norm; D projects
+With labels G has class-conditional batch norm; D projects
 the label on its features or, as in the paper, classifies the image for the term
 ``auxiliary_classifier``.
 """
 
 from __future__ import annotations
 
-import math
 from itertools import pairwise
 from typing import Literal
 
@@ -27,19 +26,19 @@ from ppgan_zoo.models.labels import Projection
 from ppgan_zoo.models.residual import (
     DiscriminatorBlock,
     FirstBlock,
-    GeneratorBlock,
     check_channels,
     check_halvings,
     conv3x3,
     dense,
     grid_of,
 )
+from ppgan_zoo.models.resnet import ResidualGenerator
 from ppgan_zoo.models.spec import GanSpec
 
 EPSILON = 1e-5  # of batch norm and of layer norm
 
 
-class WGANGPGenerator(nn.Layer):
+class WGANGPGenerator(ResidualGenerator):
     """A dense layer, then blocks that each double the size.
 
     Args:
@@ -63,35 +62,23 @@ class WGANGPGenerator(nn.Layer):
         first_bias: bool = True,
         num_classes: int = 0,
     ) -> None:
-        super().__init__()
-        check_channels("wgan_gp_resnet: generator", channels)
-        height, width = grid_of("wgan_gp_resnet: generator", image_shape, len(channels) - 1)
-        self.latent_dim = latent_dim
-        self.image_shape = tuple(image_shape)
-        self.num_classes = num_classes
-        self.grid_shape = (channels[0], height, width)
 
-        def norm(maps: int) -> nn.Layer:
-            if num_classes:
-                return ConditionalBatchNorm(maps, num_classes, epsilon=EPSILON)
+        def plain(maps: int) -> nn.Layer:
             return nn.BatchNorm2D(maps, epsilon=EPSILON)
 
-        self.project = dense(latent_dim, math.prod(self.grid_shape))
-        self.blocks = nn.LayerList(
-            [
-                GeneratorBlock(inputs, outputs, norm, first_bias=first_bias)
-                for inputs, outputs in pairwise(channels)
-            ]
-        )
-        self.norm = nn.BatchNorm2D(channels[-1], epsilon=EPSILON)
-        self.pixels = conv3x3(channels[-1], image_shape[0])
+        def by_label(maps: int) -> nn.Layer:
+            return ConditionalBatchNorm(maps, num_classes, epsilon=EPSILON)
 
-    def forward(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
-        """Map z ``[N, latent_dim]`` and labels ``[N]`` to images ``[N, C, H, W]`` in [-1, 1]."""
-        x = self.project(z).reshape([-1, *self.grid_shape])
-        for block in self.blocks:
-            x = block(x, labels)
-        return self.pixels(F.relu(self.norm(x))).tanh()
+        super().__init__(
+            "wgan_gp_resnet: generator",
+            latent_dim,
+            image_shape,
+            channels,
+            norm=by_label if num_classes else plain,
+            last_norm=plain,
+            num_classes=num_classes,
+            first_bias=first_bias,
+        )
 
 
 class WGANGPDiscriminator(nn.Layer):
@@ -198,5 +185,6 @@ SPEC = GanSpec(
     discriminator=WGANGPDiscriminator,
     paper="Gulrajani et al. 2017, Improved Training of Wasserstein GANs, the residual nets",
     objective="wasserstein",
+    terms=("wgan_gp",),
     labels="takes",
 )

@@ -36,6 +36,39 @@ CASES = {
         {"channels": (4, 5)}, {"channels": (4, 4, 4), "halvings": 2},
         {"blocks": 1, "grid": (4, 4, 4), "epsilon": 2e-5}, {"downs": (True, False)},
     ),
+    "sagan": (
+        "sagan", (1, 8, 12), 0,
+        {"channels": (5, 9, 8), "attention_after": 1},
+        {"channels": (8, 9, 10), "halvings": 2, "attention_after": 1},
+        {"blocks": 2, "grid": (5, 2, 3), "epsilon": 1e-5, "attention": 1},
+        {"downs": (True, False), "attention": 1},
+    ),
+    "sagan_labels": (
+        "sagan", (3, 8, 8), 3,
+        {"channels": (5, 6, 8), "attention_after": 2},
+        {"channels": (4, 8, 9), "halvings": 2, "attention_after": 2, "wide": True},
+        {"blocks": 2, "grid": (5, 2, 2), "epsilon": 1e-5, "attention": 2},
+        {"downs": (True, False), "attention": 2},
+    ),
+    "biggan": (
+        "biggan", (3, 8, 8), 3,
+        {"channels": (5, 6, 9), "shared_dim": 5, "attention_after": 2},
+        {"channels": (8, 9, 10), "halvings": 2, "attention_after": 1},
+        {"blocks": 2, "grid": (5, 2, 2), "chunk": 2, "attention": 2},
+        {"downs": (True, False), "attention": 1},
+    ),
+    "biggan_without_labels": (
+        "biggan", (1, 8, 8), 0,
+        {"channels": (5, 6), "attention_after": 0},
+        {"channels": (4, 6), "halvings": 1, "attention_after": 0},
+        {"blocks": 1, "grid": (5, 4, 4), "chunk": 3}, {"downs": (False,)},
+    ),
+    "biggan_tables": (
+        "biggan", (1, 8, 8), 3,
+        {"channels": (5, 6), "attention_after": 0, "hierarchical": False, "shared_dim": 0},
+        {"channels": (4, 6), "halvings": 1, "attention_after": 0},
+        {"blocks": 1, "grid": (5, 4, 4), "chunk": 0}, {"downs": (False,)},
+    ),
     "wgan_gp_28": (
         "wgan_gp", (1, 12, 20), 0,
         {"channels": 3}, {"channels": 3}, {"grid": (12, 2, 3), "quarter": (3, 5)}, {},
@@ -55,7 +88,9 @@ CASES = {
     ),
 }  # fmt: skip
 REFERENCES = {
-    "sngan": (reference.resnet_generator, reference.sngan_discriminator),
+    "sngan": (reference.resnet_generator, reference.resnet_discriminator),
+    "biggan": (reference.biggan_generator, reference.resnet_discriminator),
+    "sagan": (reference.resnet_generator, reference.resnet_discriminator),
     "wgan_gp": (reference.wgan_gp_generator, reference.wgan_gp_discriminator),
     "wgan_gp_resnet": (reference.resnet_generator, reference.wgan_gp_resnet_discriminator),
 }

@@ -66,6 +66,16 @@ class Net:
         full = full[:, :, cut : cut + stride * high, cut : cut + stride * wide]
         return full + self.bias(name)[:, None, None]
 
+    def attention(self, x, name):
+        """Each place asks all 2x2 cells; no division by a root."""
+        query, key, value = (self.conv(x, f"{name}.{part}") for part in ("query", "key", "value"))
+        key, value = largest(key), largest(value)
+        scores = np.einsum("nchw,ncij->nhwij", query, key)
+        raised = np.exp(scores - scores.max((3, 4), keepdims=True))
+        weights = raised / raised.sum((3, 4), keepdims=True)
+        seen = np.einsum("nhwij,ncij->nchw", weights, value)
+        return x + self.arrays[f"{name}.gamma"] * self.conv(seen, f"{name}.out")
+
     def layer_norm(self, x, name):
         axes = (1, 2, 3)
         x = (x - x.mean(axes, keepdims=True)) / np.sqrt(x.var(axes, keepdims=True) + 1e-5)
@@ -130,6 +140,13 @@ def pooled(x):
     return (x[:, :, ::2, ::2] + x[:, :, 1::2, ::2] + x[:, :, ::2, 1::2] + x[:, :, 1::2, 1::2]) / 4
 
 
+def largest(x):
+    """The largest of each 2x2 cell; an odd row or column at the end is left out."""
+    n, c, h, w = x.shape
+    cells = x[:, :, : h // 2 * 2, : w // 2 * 2].reshape(n, c, h // 2, 2, w // 2, 2)
+    return cells.max((3, 5))
+
+
 def iterated(arrays):
     """The arrays after one power iteration of every normalised weight."""
     moved = dict(arrays)
@@ -148,20 +165,42 @@ def iterated(arrays):
     return moved
 
 
-def resnet_generator(arrays, z, labels, *, blocks, grid, epsilon, training):
-    """SNGAN's and WGAN-GP's."""
+def resnet_generator(arrays, z, labels, *, blocks, grid, epsilon, attention=0, training):
+    """SNGAN's, WGAN-GP's and SAGAN's."""
     net = Net(arrays, training)
     x = net.dense(z, "project").reshape(len(z), *grid)
     for i in range(blocks):
         x = net.generator_block(x, f"blocks.{i}", epsilon, labels)
+        if i + 1 == attention:
+            x = net.attention(x, f"attention.{i}")
     return np.tanh(net.conv(relu(net.plain_norm(x, "norm", epsilon)), "pixels"))
 
 
-def sngan_discriminator(arrays, images, labels, *, downs, training):
+def biggan_generator(arrays, z, labels, *, blocks, grid, chunk, attention=0, training):
+    """The last `blocks` parts of z, of `chunk` each, go to the blocks, behind the embedding."""
     net = Net(arrays, training)
-    x = net.first_block(images, "first")
-    for i, down in enumerate(downs):
-        x = net.discriminator_block(x, f"blocks.{i}", down)
+    first = z.shape[1] - blocks * chunk
+    x = net.dense(z[:, :first], "project").reshape(len(z), *grid)
+    for i in range(blocks):
+        condition = z[:, first + i * chunk : first + (i + 1) * chunk] if chunk else labels
+        if labels is not None and net.has("shared"):
+            embedding = net.row("shared", labels)
+            condition = np.concatenate([embedding, condition], 1) if chunk else embedding
+        x = net.generator_block(x, f"blocks.{i}", 1e-5, condition)
+        if i + 1 == attention:
+            x = net.attention(x, f"attention.{i}")
+    return np.tanh(net.conv(relu(net.plain_norm(x, "norm", 1e-5)), "pixels"))
+
+
+def resnet_discriminator(arrays, images, labels, *, downs, attention=0, training):
+    """SNGAN's, SAGAN's and BigGAN's; `downs` of all blocks but the first."""
+    net = Net(arrays, training)
+    x = net.first_block(images, "blocks.0")
+    for i, down in enumerate((None, *downs)):
+        if i:
+            x = net.discriminator_block(x, f"blocks.{i}", down)
+        if i + 1 == attention:
+            x = net.attention(x, f"attention.{i}")
     return _scores(net, relu(x).sum((2, 3)), labels)
 
 
