@@ -295,8 +295,11 @@ AUGMENTATIONS: Registry[Augmentation] = Registry(
     "ppgan_zoo.augmentations",
     "ppgan_zoo.game.augmentation:Augmentation",
     {
-        name: f"ppgan_zoo.game.augmentation:{name.upper()}"
-        for name in ("color", "translation", "cutout")
+        **{
+            name: f"ppgan_zoo.game.augmentation:{name.upper()}"
+            for name in ("color", "translation", "cutout")
+        },
+        "bgc": "ppgan_zoo.game.ada:BGC",
     },
 )
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ppgan_zoo import runtime
+from ppgan_zoo.commands.arguments import add_truncation
 from ppgan_zoo.terminal import say
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         help="auto: measure which settings of Paddle Inference are the fastest here; default: "
         "take the first that are right, the same at every export",
     )  # fmt: skip
+    add_truncation(parser)
     parser.set_defaults(run=_run)
 
 
@@ -39,7 +41,11 @@ def _run(options: argparse.Namespace) -> int:
 
     trials: list[Trial] = []
     description = export(
-        checkpoint, options.output, timed=options.inference == "auto", notify=trials.append
+        checkpoint,
+        options.output,
+        timed=options.inference == "auto",
+        truncation=options.truncation,
+        notify=trials.append,
     )
     worst = description.largest_difference
     say(

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from ppgan_zoo import runtime
-from ppgan_zoo.commands.arguments import add_device, check_model, check_seed
+from ppgan_zoo.commands.arguments import add_device, add_truncation, check_model, check_seed
 from ppgan_zoo.errors import ConfigError
 from ppgan_zoo.terminal import say
 
@@ -28,6 +28,7 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser.add_argument("--output", type=Path, default=Path("samples.png"), metavar="FILE",
                         help=".png for a grid, .npy for uint8 [N, C, H, W]")  # fmt: skip
     parser.add_argument("--best", action="store_true", help="a run's best checkpoint")
+    add_truncation(parser)
     add_device(parser)
     parser.set_defaults(run=_run)
 
@@ -44,7 +45,7 @@ def _run(options: argparse.Namespace) -> int:
     runtime.start(options.device)
     from ppgan_zoo.evaluation.sampler import open_sampler, write_images
 
-    sampler = open_sampler(options.model, best=options.best)
+    sampler = open_sampler(options.model, best=options.best, truncation=options.truncation)
     columns: int | None = None
     if options.sweep is not None:
         images, columns = sampler.sweep(options.sweep, options.count, options.seed)

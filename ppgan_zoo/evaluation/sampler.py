@@ -122,26 +122,35 @@ class Sampler:
         return np.concatenate(parts)
 
 
-def open_sampler(path: Path, *, best: bool = False, ema: bool | None = None) -> Sampler:
+def open_sampler(
+    path: Path, *, best: bool = False, ema: bool | None = None, truncation: float | None = None
+) -> Sampler:
     """Return the sampler for an exported model, a checkpoint or a run.
 
     Args:
         path: The directory. A run stands for its newest valid checkpoint.
         best: Take a run's best checkpoint.
         ema: Whether to take the EMA's weights; None for them where there are any.
+        truncation: Of a model with styles, how far these go from their average, 0 to 1; see
+            :func:`ppgan_zoo.models.restore.truncate`.
 
     Raises:
         CheckpointError: It is none of the three, or damaged, or has no EMA and was asked for it.
         ExportError: A damaged exported model.
-        ConfigError: `best` asked of an exported model, or weights that it was not made from.
+        ConfigError: `best` or `truncation` asked of an exported model, or weights that it was not
+            made from, or `truncation` of a model without styles.
     """
     path = absolute(path)
     if os.path.isfile(path / MODEL_FILE):
         if best:
             raise ConfigError(f"{path}: --best is for runs; an exported model is one checkpoint's")
+        if truncation is not None:
+            raise ConfigError(
+                f"{path}: --truncation is for runs; an exported model has that of its export"
+            )
         return _exported_sampler(path, ema)
     checkpoint = find_checkpoint(path, best=best)
-    generator, facts = load_generator(checkpoint, ema=ema)
+    generator, facts = load_generator(checkpoint, ema=ema, truncation=truncation)
     origin = {
         "kind": "checkpoint",
         "path": str(checkpoint.path),
@@ -150,6 +159,8 @@ def open_sampler(path: Path, *, best: bool = False, ema: bool | None = None) -> 
         "weights": weights_name(checkpoint, ema),
         "sha256": checkpoint.sha256,
     }
+    if truncation is not None:
+        origin["truncation"] = truncation
     return Sampler(
         facts.latent,
         facts.image_range,

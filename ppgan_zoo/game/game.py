@@ -15,6 +15,7 @@ import paddle
 from paddle import Tensor
 
 from ppgan_zoo.data.batches import Batch
+from ppgan_zoo.errors import ConfigError
 from ppgan_zoo.game.compatibility import check_combination, probe_batch
 from ppgan_zoo.game.objectives import LabelSmoothing, Objective
 from ppgan_zoo.game.schedules import Value, at
@@ -23,6 +24,9 @@ from ppgan_zoo.game.view import View
 from ppgan_zoo.models.gan import Gan, Judgement
 from ppgan_zoo.models.latent import Code
 from ppgan_zoo.models.nets import acts_row_by_row
+
+SIGN = "augment/sign"
+"""The scalar that an adaptive probability of augmentation follows: E sign D(real)."""
 
 
 class Moment(Protocol):
@@ -84,6 +88,7 @@ class Game:
         Raises:
             ConfigError: It makes no sense.
         """
+        self._check_adaptive_view()
         warnings = check_combination(
             gan,
             self.objective,
@@ -124,7 +129,7 @@ class Game:
         loss, scalars = self._add_terms(loss, inputs)
         with paddle.no_grad():
             scores = {
-                "score/real": self.objective.score(of_real.logits),
+                **self._scores_of_real(of_real.logits),
                 "score/fake": self.objective.score(of_fake.logits),
             }
         return loss, {**scores, **scalars}
@@ -153,8 +158,8 @@ class Game:
         real = self.show(real, moment)
         logits = judge(gan, real).logits
         with paddle.no_grad():
-            score = {"score/real": self.objective.score(logits)}
-        return self.objective.halves[0](logits, self.smoothing), score
+            scores = self._scores_of_real(logits)
+        return self.objective.halves[0](logits, self.smoothing), scores
 
     def loss_of_fake(
         self, gan: Gan, real: Batch, fake: Batch, moment: Moment
@@ -210,6 +215,28 @@ class Game:
             cls.discriminator_loss is not Game.discriminator_loss
             or cls.generator_loss is not Game.generator_loss
         )
+
+    def _scores_of_real(self, logits: Tensor) -> Scalars:
+        """Return what is logged of D's logits of real images, and what adapts augmentation."""
+        scores = {"score/real": self.objective.score(logits)}
+        if self.view.controller is not None:
+            scores[SIGN] = logits.sign().mean()
+        return scores
+
+    def _check_adaptive_view(self) -> None:
+        """Refuse to adapt augmentation to logits whose sign says nothing."""
+        if self.view.controller is None:
+            return
+        what = None
+        if self.objective.relativistic or self.objective.of_critic:
+            what = f"objective {self.objective.name} leaves free"
+        elif type(self).discriminator_loss is not Game.discriminator_loss:
+            what = f"{type(self).__name__}, which has a loss of its own, does not tell"
+        if what is not None:
+            raise ConfigError(
+                "constraints.augment_probability: adaptive goes by the sign of D's logits of real "
+                f"images, which {what}; give a number or a schedule"
+            )
 
     def _judge_both(self, gan: Gan, real: Batch, fake: Batch) -> tuple[Judgement, Judgement]:
         if not self.one_batch:

@@ -17,7 +17,7 @@ from ppgan_zoo.recipe.base import (
     Share,
     TermName,
 )
-from ppgan_zoo.recipe.schedules import Schedule, number_or_schedule
+from ppgan_zoo.recipe.schedules import Adaptive, Schedule, number_or_schedule
 
 Arguments = dict[str, Any]
 """Arguments of something open to plugins: checked against its signature, once it is known."""
@@ -152,7 +152,9 @@ class Constraints(Section):
     instance_noise: InstanceNoise = InstanceNoise()
     packing: Annotated[int, Field(ge=1, le=16)] = 1
     augment: tuple[AugmentationName, ...] = ()
-    augment_probability: Annotated[float | Schedule[Share], number_or_schedule(Share)] = 1.0
+    augment_probability: Annotated[
+        float | Schedule[Share] | Adaptive, number_or_schedule(Share, adaptive=True)
+    ] = 1.0
 
     moved: ClassVar = {"penalties": "terms"}
     needs: ClassVar = {

@@ -14,6 +14,7 @@ from ppgan_zoo.data import Batches, ImageSet, load_image_set, scale_to_range
 from ppgan_zoo.errors import ConfigError, did_you_mean
 from ppgan_zoo.evaluation.evaluator import Evaluator
 from ppgan_zoo.game import schedules
+from ppgan_zoo.game.ada import AdaptiveProbability
 from ppgan_zoo.game.compatibility import check_output
 from ppgan_zoo.game.objectives import LabelSmoothing
 from ppgan_zoo.game.schedules import Schedule, Value
@@ -25,6 +26,7 @@ from ppgan_zoo.models.facts import ModelFacts, build_model, check_type, model_fa
 from ppgan_zoo.models.gan import Gan
 from ppgan_zoo.recipe.base import keys_without_effect
 from ppgan_zoo.recipe.recipe import Recipe
+from ppgan_zoo.recipe.schedules import Adaptive as AdaptiveSection
 from ppgan_zoo.recipe.schedules import Schedule as ScheduleSection
 from ppgan_zoo.recipe.training import OptimizerSection
 from ppgan_zoo.registry import DATA, MODELS
@@ -272,7 +274,12 @@ def _build_terms(recipe: Recipe, iterations: int) -> list[Term] | None:
 
 def _build_view(recipe: Recipe, iterations: int) -> View:
     constraints = recipe.constraints
-    probability = _value(constraints.augment_probability, iterations)
+    section = constraints.augment_probability
+    probability: Value | None
+    if isinstance(section, AdaptiveSection):
+        probability = AdaptiveProbability(**section.model_dump(exclude={"name"}))
+    else:
+        probability = _value(section, iterations)
     assert probability is not None
     return View(
         augment=constraints.augment,
