@@ -7,7 +7,6 @@ import errno
 import os
 import warnings
 from collections.abc import Callable, Iterator
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -119,7 +118,7 @@ def export(
                 iteration=checkpoint.iteration,
                 weights="ema" if checkpoint.has("ema") else "generator",
             ),
-            latent=LatentFacts(**asdict(facts.latent)),
+            latent=LatentFacts(**facts.latent.to_json()),
             image_shape=facts.image_shape,
             image_range=facts.image_range,
             program=program.name,
