@@ -18,8 +18,8 @@ size  ``generator``                              ``discriminator``
       96], attention_after: 4                    halvings: 5, attention_after: 1
 ====  =========================================  ==============================================
 
-z has 128, 80, 100 and 120 numbers, from top to bottom. Without labels each block is conditioned by its part of z alone,
-which is self-modulation (Chen et al. 2019).
+z has 128, 80, 100 and 120 numbers, from top to bottom. Without labels each block is conditioned
+by its part of z alone, which is self-modulation (Chen et al. 2019).
 """
 
 from __future__ import annotations
