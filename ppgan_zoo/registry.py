@@ -231,6 +231,7 @@ MODELS: Registry[GanSpec] = Registry(
             "dcgan_dropout",
             "dcgan_keras",
             "r3gan",
+            "fastgan",
             "wgan_gp",
             "wgan_gp_resnet",
             "sngan",
@@ -239,6 +240,9 @@ MODELS: Registry[GanSpec] = Registry(
             "cgan",
             "acgan",
             "infogan",
+            "began",
+            "bigan",
+            "stylegan2",
         )
     },
 )
@@ -254,6 +258,7 @@ OBJECTIVES: Registry[Objective] = Registry(
             "minimax",
             "least_squares",
             "hinge",
+            "hinge_random_margins",
             "wasserstein",
             "relativistic_average",
             "relativistic_pairing",
@@ -273,10 +278,15 @@ TERMS: Registry[Term] = Registry(
         "r1": "ppgan_zoo.game.gradient_penalties:R1",
         "r2": "ppgan_zoo.game.gradient_penalties:R2",
         "consistency": "ppgan_zoo.game.consistency:CONSISTENCY",
+        "latent_consistency": "ppgan_zoo.game.latent_consistency:LATENT_CONSISTENCY",
         "lecam": "ppgan_zoo.game.lecam:LECAM",
+        "reconstruction": "ppgan_zoo.game.reconstruction:RECONSTRUCTION",
         "orthogonal": "ppgan_zoo.game.orthogonal:ORTHOGONAL",
         "auxiliary_classifier": "ppgan_zoo.game.auxiliary_classifier:AUXILIARY_CLASSIFIER",
+        "bidirectional": "ppgan_zoo.game.bidirectional:BIDIRECTIONAL",
+        "boundary_equilibrium": "ppgan_zoo.game.boundary_equilibrium:BOUNDARY_EQUILIBRIUM",
         "mutual_information": "ppgan_zoo.game.mutual_information:MUTUAL_INFORMATION",
+        "path_length": "ppgan_zoo.game.path_length:PATH_LENGTH",
     },
 )
 

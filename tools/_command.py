@@ -1,23 +1,15 @@
-"""What the scripts beside it share: one command of ``ppgan-zoo``, from a checkout as it lies."""
+"""What the scripts beside it share: one command of ``ppgan-zoo``."""
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
+import _checkout  # noqa: F401
 
 
 def run(command: str) -> int:
-    """Run a command and return its exit code; 2 and one line if something is not installed."""
-    sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # it need not be installed
+    """Run a command and return its exit code."""
     try:
         from ppgan_zoo.cli import tool
 
         return tool(command)
     except KeyboardInterrupt:
         return 130
-    except ModuleNotFoundError as error:
-        print(
-            f"tools/{command}.py: {error.name} is not installed; run: pip install -e '.[cpu]'",
-            file=sys.stderr,
-        )
-        return 2

@@ -6,6 +6,8 @@ import sys
 import time
 from pathlib import Path
 
+import _checkout  # noqa: F401
+
 from ppgan_zoo.cli import main
 from ppgan_zoo.storage.files import as_argument
 from ppgan_zoo.terminal import say

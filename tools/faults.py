@@ -23,6 +23,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+import _checkout  # noqa: F401
+
 from ppgan_zoo import runtime
 from ppgan_zoo.cli import main as command_line
 from ppgan_zoo.errors import CheckpointError

@@ -7,6 +7,8 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
+import _checkout  # noqa: F401
+
 from ppgan_zoo import runtime
 from ppgan_zoo.data import ImageSet, load_image_set
 from ppgan_zoo.errors import ConfigError, ZooError

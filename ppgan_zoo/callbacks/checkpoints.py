@@ -40,6 +40,7 @@ class CheckpointSaver(Callback):
         figure: The figure; None to keep no best.
         logger: Gets a line for each new best.
         finite: Looks at the state before it is saved; None for no look.
+        facts: More plain data for the manifest of each checkpoint, such as the run's seed.
         owned: Called before each save; raises if the folder is another run's by now.
         go_on: Whether training goes on where a checkpoint cannot be written. The last one
             of a run must be written all the same.
@@ -63,6 +64,7 @@ class CheckpointSaver(Callback):
         logger: logging.Logger,
         finite: FiniteCheck | None = None,
         owned: Callable[[], None] = lambda: None,
+        facts: Mapping[str, Any] | None = None,
         go_on: bool = False,
         good_until: Callable[[], int | None] | None = None,
     ) -> None:
@@ -75,6 +77,7 @@ class CheckpointSaver(Callback):
         self.logger = logger
         self.finite = finite
         self.owned = owned
+        self.facts = dict(facts or {})
         self.go_on = go_on
         self.good_until = good_until
         self.best: float | None = None
@@ -115,7 +118,7 @@ class CheckpointSaver(Callback):
         if self.finite is not None:
             self.finite.before_save(trainer, state)
         chance = trainer.chance
-        facts: dict[str, Any] = {"rollbacks": chance.rollbacks}
+        facts: dict[str, Any] = {**self.facts, "rollbacks": chance.rollbacks}
         if chance.restarts:
             facts["restarts"] = chance.restarts
         if self.figure is not None:

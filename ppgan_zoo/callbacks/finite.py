@@ -128,8 +128,8 @@ def _owner_of_scalar(trainer: Trainer, key: str) -> tuple[str | None, str]:
         return "discriminator", key
     if kind != "term":
         return None, key
-    term, _, net = name.partition("/")  # the net, if the term is in both losses
-    return net or trainer.game.terms.net_of(term), key
+    term, _, rest = name.partition("/")  # a net, if the term is in both losses
+    return rest if rest in trainer.gan.nets else trainer.game.terms.net_of(term), key
 
 
 def _in_state(trainer: Trainer, file: str, key: str) -> tuple[str | None, str]:

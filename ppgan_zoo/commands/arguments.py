@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import os
 from pathlib import Path
 
@@ -31,6 +32,12 @@ def check_seed(seed: int) -> None:
     """
     if seed < 0:
         raise ConfigError(f"--seed {seed}: give 0 or more")
+
+
+def data_override(directory: str) -> str:
+    """Return ``--data-dir`` as an override: absolute, so that a resume from elsewhere finds it."""
+    # Not Path.resolve and Path.expanduser, which raise errors of their own.
+    return f"data.directory={json.dumps(os.path.realpath(os.path.expanduser(directory)))}"
 
 
 def check_model(path: Path) -> None:

@@ -47,10 +47,13 @@ def _run(options: argparse.Namespace) -> int:
     if options.profile and options.sample:
         raise ConfigError("--profile is of training: leave out --sample")
     from ppgan_zoo.bench.driver import bench
-    from ppgan_zoo.recipe.load import shipped_recipes
+    from ppgan_zoo.recipe.load import find_recipe, load_recipe, shipped_recipes
 
+    recipes = options.recipes or list(shipped_recipes())
+    for recipe in recipes:  # refused before the first is measured
+        load_recipe(find_recipe(recipe), options.overrides)
     rows = []
-    for recipe in options.recipes or shipped_recipes():
+    for recipe in recipes:
         tell(f"measuring {recipe} ...")
         rows.append(
             bench(

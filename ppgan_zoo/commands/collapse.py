@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ppgan_zoo import runtime
-from ppgan_zoo.commands.arguments import add_device, add_overrides, check_seed
-from ppgan_zoo.errors import CheckpointError, ConfigError
+from ppgan_zoo.commands.arguments import add_device, add_overrides, check_seed, data_override
+from ppgan_zoo.errors import CheckpointError, ConfigError, os_errors
 from ppgan_zoo.terminal import say
 
 if TYPE_CHECKING:
@@ -66,9 +66,13 @@ def _run(options: argparse.Namespace) -> int:
     runtime.start(options.device)
     from ppgan_zoo.collapse import report
     from ppgan_zoo.collapse.setting import run_setting
-    from ppgan_zoo.storage.files import write_atomically
+    from ppgan_zoo.storage.files import atomic_folder
 
     test = _open_test(recipe, options)
+    if folder is not None:
+        where = f"--output {folder}: cannot be made"
+        with os_errors(ConfigError, where, then="give another"):
+            folder.mkdir(parents=True, exist_ok=True)
     table = options.format == "table"
     if table:
         say(*report.table_head(test.name, recipe, test.modes).split("\n"))
@@ -81,9 +85,9 @@ def _run(options: argparse.Namespace) -> int:
     document = json.dumps(result.to_json(), indent=2, allow_nan=False)
     say(*(report.table_foot(result) if table else document).split("\n"))
     if folder is not None:
-        folder.mkdir(parents=True, exist_ok=True)
-        write_atomically(folder / "result.json", document + "\n")
-        write_atomically(folder / "samples.png", report.picture(result))
+        with atomic_folder(folder) as made:
+            (made / "result.json").write_text(document + "\n", encoding="utf-8")
+            (made / "samples.png").write_bytes(report.picture(result))
         if table:
             say(str(folder / "result.json"), str(folder / "samples.png"))
     return 0
@@ -98,14 +102,17 @@ def _overrides(options: argparse.Namespace) -> list[str]:
         terms = []
         for penalty in options.penalties:
             name, colon, weight = penalty.partition(":")
-            terms.append(f"{{name: {name}, weight: {weight}}}" if colon else f"{{name: {name}}}")
+            if colon and not weight.strip():
+                raise ConfigError(f"--penalty {penalty}: no weight; give NAME or NAME:WEIGHT")
+            own = f", weight: {weight}" if colon else ""
+            terms.append(f"{{name: {json.dumps(name)}{own}}}")
         overrides.append(f"terms=[{', '.join(terms)}]")
     if options.packing is not None:
         overrides.append(f"constraints.packing={options.packing}")
     if options.iterations is not None:
         overrides.append(f"training.iterations={options.iterations}")
     if options.data_dir is not None:
-        overrides.append(f"data.directory={json.dumps(str(Path(options.data_dir).resolve()))}")
+        overrides.append(data_override(options.data_dir))
     return [*overrides, *options.overrides]
 
 

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ppgan_zoo import runtime
-from ppgan_zoo.commands.arguments import add_device, add_overrides
+from ppgan_zoo.commands.arguments import add_device, add_overrides, data_override
 from ppgan_zoo.errors import INTERRUPTED, ConfigError
 from ppgan_zoo.registry import MODELS
 from ppgan_zoo.storage.files import as_argument
@@ -49,10 +48,8 @@ def _run(options: argparse.Namespace) -> int:
         overrides.append(f"device={options.device}")
     if options.seed is not None:
         overrides.append(f"seed={options.seed}")
-    if options.data_dir is not None:  # absolute, so that a resume from elsewhere finds it
-        overrides.append(
-            f"data.directory={json.dumps(str(Path(options.data_dir).expanduser().resolve()))}"
-        )
+    if options.data_dir is not None:
+        overrides.append(data_override(options.data_dir))
     if options.resume is not None:
         return _resume(options, overrides)
     if options.config is None:

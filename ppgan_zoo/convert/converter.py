@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from ppgan_zoo.convert.porting import read_weights
 from ppgan_zoo.convert.trusted_pickle import read_trusted_pickle
-from ppgan_zoo.errors import CheckpointError, ConfigError
+from ppgan_zoo.errors import CheckpointError, ConfigError, os_errors
 from ppgan_zoo.models.facts import ModelFacts, build_model, model_facts
 from ppgan_zoo.models.gan import create
 from ppgan_zoo.models.weights import layer_arrays, load_arrays
 from ppgan_zoo.storage.checkpoint import Arrays, Checkpoint, save_checkpoint
 from ppgan_zoo.storage.files import sha256_file
 from ppgan_zoo.storage.pickles import SUFFIXES
+from ppgan_zoo.storage.scratch import clear_abandoned
 
 
 def convert(path: Path, facts: ModelFacts, output: Path, *, trust: bool = False) -> Checkpoint:
@@ -29,7 +31,7 @@ def convert(path: Path, facts: ModelFacts, output: Path, *, trust: bool = False)
         CheckpointError: The file is damaged, not trusted, or of another model.
         ConfigError: `output` is there already.
     """
-    if output.exists():
+    if not _is_free(output):
         raise ConfigError(f"--output {output}: is there already; give another --output")
     if path.suffix.lower() not in SUFFIXES:
         arrays = read_weights(path)
@@ -52,6 +54,20 @@ def convert(path: Path, facts: ModelFacts, output: Path, *, trust: bool = False)
         model=facts.to_json(),
         converted_from={"file": path.name, "sha256": sha256_file(path)},
     )
+
+
+def _is_free(output: Path) -> bool:
+    """Tell whether nothing is there, or no more than what a killed conversion leaves."""
+    checkpoints = output / "checkpoints"
+    if not os.path.lexists(output):
+        return True
+    with os_errors(ConfigError, f"--output {output}: cannot be looked at"):
+        clear_abandoned(checkpoints)
+        if not output.is_dir() or set(os.listdir(output)) - {checkpoints.name}:
+            return False
+        return not os.path.lexists(checkpoints) or (
+            checkpoints.is_dir() and not os.listdir(checkpoints)
+        )
 
 
 def facts_of_model(name: str) -> ModelFacts:

@@ -14,6 +14,7 @@ import hashlib
 import math
 import os
 import struct
+import sys
 import zlib
 from pathlib import Path
 from typing import BinaryIO, cast
@@ -53,7 +54,7 @@ def read_idx(path: str | Path, *, max_bytes: int = MAX_BYTES) -> NDArray[np.uint
         found = "not a regular file" if os.path.exists(path) else "no such file"
         raise DataError(f"{path}: {found}; put an IDX file (raw or .gz) there")
     try:
-        with open_regular(path) as stream:
+        with open_regular(path, sys.maxsize) as stream:  # what is read of it is bounded
             return read_idx_stream(stream, str(path), max_bytes=max_bytes)
     except OSError as error:
         raise DataError(

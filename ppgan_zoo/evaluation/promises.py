@@ -22,7 +22,7 @@ from ppgan_zoo.evaluation.two_processes import trained_in_two
 from ppgan_zoo.export.exporter import export
 from ppgan_zoo.models.gan import Gan
 from ppgan_zoo.models.latent import Code
-from ppgan_zoo.models.nets import acts_row_by_row, generate, with_moved_weights
+from ppgan_zoo.models.nets import acts_row_by_row, generate, judged, with_moved_weights
 from ppgan_zoo.models.spec import constructor_arguments
 from ppgan_zoo.registry import MODELS, TERMS
 from ppgan_zoo.storage.checkpoint import Arrays, save_checkpoint
@@ -69,7 +69,9 @@ def shapes(subject: Subject) -> None:
     for count in (1, 2, len(subject.code)):
         _expect_array("generator", _images(gan, subject.code[:count]), (count, *wanted))
     for count in (1, len(subject.real)):
-        _expect_array("discriminator", _logits(gan, _first(subject.real, count)), (count, 1))
+        found = _logits(gan, _first(subject.real, count))
+        patches = found.shape[1] if found.ndim == 2 else 1
+        _expect_array("discriminator", found, (count, patches))
 
 
 def image_range(subject: Subject) -> str:
@@ -104,7 +106,10 @@ def gradients(subject: Subject) -> None:
 
 
 def further_nets(subject: Subject) -> str:
-    """Each learns in the updates of G or of D, as the spec says, and in no other."""
+    """Each learns in the updates of G or of D, as the spec says, and in no other.
+
+    Statistics of norms may follow what passes through them in the others.
+    """
     nets = subject.spec.other_nets
     if not nets:
         raise DoesNotApply("there are none")
@@ -113,11 +118,11 @@ def further_nets(subject: Subject) -> str:
     trainer = subject.trainer_of(gan)
     batch, moment = subject.real.map(paddle.to_tensor), trainer.chance.at(0)
     for update in trainer.updates:
-        before = _arrays(gan)
+        before = subject.learnt(gan)
         update.apply(gan, trainer.game, [batch], moment)
-        after, remembered = _arrays(gan), update.state()
+        after, remembered = subject.learnt(gan), update.state()
         for net in nets:
-            prefix = f"{net}: "
+            prefix = f"{net}."
             moved = any(
                 not np.array_equal(before[name], after[name])
                 for name in before
@@ -293,7 +298,7 @@ def _images(gan: Gan, code: Code) -> NDArray[np.float32]:
 
 
 def _logits(gan: Gan, batch: Batch) -> NDArray[np.float32]:
-    return generate(gan.discriminator, batch.images, batch.labels)
+    return judged(gan, batch.images, batch.labels)
 
 
 def _first(batch: Batch, count: int) -> Batch:

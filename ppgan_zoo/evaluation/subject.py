@@ -16,7 +16,7 @@ from ppgan_zoo.models.cost import check_size
 from ppgan_zoo.models.facts import ModelFacts, model_facts
 from ppgan_zoo.models.gan import Gan, build_gan
 from ppgan_zoo.models.latent import Code, labels_in_turn
-from ppgan_zoo.models.nets import generate
+from ppgan_zoo.models.nets import generate, judged
 from ppgan_zoo.models.spec import CLASSES_ARGUMENT, CODE_ARGUMENTS, GanSpec, constructor_arguments
 from ppgan_zoo.registry import MODELS
 from ppgan_zoo.storage.checkpoint import Arrays
@@ -121,7 +121,7 @@ class Subject:
                 gan = self._build(facts)
                 z = np.zeros((2, facts.latent.dim), np.float32)
                 labels = labels_in_turn(2, facts.num_classes) if facts.num_classes else None
-                generate(gan.discriminator, generate(gan.generator, z, labels), labels)
+                judged(gan, generate(gan.generator, z, labels), labels)
                 return facts
         return self._facts(small=False)
 

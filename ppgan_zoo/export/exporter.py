@@ -37,7 +37,7 @@ from ppgan_zoo.models.latent import labels_in_turn
 from ppgan_zoo.models.restore import load_generator
 from ppgan_zoo.runtime import home_that_can_be_written
 from ppgan_zoo.storage.checkpoint import Checkpoint
-from ppgan_zoo.storage.files import absolute, atomic_folder, sha256_file
+from ppgan_zoo.storage.files import absolute, atomic_folder, by_plain_path, sha256_file
 
 PREFIX = "generator"
 TOLERANCE = 1e-5
@@ -81,7 +81,7 @@ def export(
     with paddle.no_grad():
         wanted = generator(*map(paddle.to_tensor, inputs)).numpy()
     faster = _rewritten(load_generator(checkpoint)[0], inputs, wanted, tolerance)
-    with atomic_folder(output, is_as_exported) as folder:
+    with atomic_folder(output, is_as_exported) as made, by_plain_path(made) as folder:
         saved = faster or generator
         with _blaming_what_is_to_blame(saved, folder, output):
             program, parameters = _save_static(saved, facts, folder)

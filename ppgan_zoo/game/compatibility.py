@@ -16,7 +16,7 @@ from ppgan_zoo.game.terms import Term, TermInputs
 from ppgan_zoo.models.gan import Gan
 from ppgan_zoo.models.latent import Code
 from ppgan_zoo.models.nets import BATCH_NORMS, in_mode
-from ppgan_zoo.models.weights import has_spectral_norm
+from ppgan_zoo.models.weights import has_spectral_norm, scales_weights
 
 # Functions with bounded values, by the nodes that Paddle's graph has for them.
 BOUNDED = {"sigmoid", "tanh", "softmax", "softsign", "hardsigmoid", "hardtanh", "clip"}
@@ -43,7 +43,7 @@ def check_combination(
         ConfigError: One line: what does not go together, why, and what to use instead.
     """
     name, discriminator = gan.spec.name, gan.discriminator
-    of_gradient = [term for term in terms if term.of_gradient]
+    of_gradient = [term for term in terms if term.of_gradient and term.net == "discriminator"]
     normalised = has_spectral_norm(discriminator)
     if weight_clip is not None:
         if weight_clip <= 0.0:
@@ -58,6 +58,11 @@ def check_combination(
                 "constraints.weight_clip: spectral norm rescales the weights after they are "
                 "clipped, which undoes it; leave one of them out"
             )
+        if scales_weights(discriminator):
+            raise ConfigError(
+                f"constraints.weight_clip: {name}'s discriminator has an equalised learning rate, "
+                "which scales its weights in use; leave weight_clip out, or use r1"
+            )
     warnings = []
     if any(isinstance(part, BATCH_NORMS) for part in discriminator.sublayers()):
         for term in of_gradient:
@@ -70,15 +75,13 @@ def check_combination(
                     f"{line}use {WITHOUT_BATCH_NORM}, or spectral_norm in place of the term"
                 )
             warnings.append(f"{line}better use {WITHOUT_BATCH_NORM}")
-    if packing > 1 and gan.num_classes:
-        raise ConfigError(
-            f"constraints.packing: {name} takes labels, and {packing} images packed together "
-            "have one each; leave packing or model.conditional out"
-        )
+    if packing > 1:
+        _check_packing(gan, packing)
+    _check_calls(gan, terms)
     _check_needs(gan, terms, packing)
-    if of_gradient:
-        _check_double_gradient(gan, of_gradient, packing)
-    if objective.of_critic and not (weight_clip or of_gradient or normalised):
+    _check_double_gradient(gan, [term for term in terms if term.of_gradient], packing)
+    bounded = any(term.bounds_critic for term in terms)
+    if objective.of_critic and not (weight_clip or of_gradient or normalised or bounded):
         warnings.append(
             f"objective.name: {objective.name} needs a D of bounded slope, and nothing bounds it: "
             "its loss can fall for ever; set constraints.weight_clip, a gradient penalty such as "
@@ -96,7 +99,7 @@ def check_output(gan: Gan, objective: Objective, packing: int = 1) -> list[str]:
     Raises:
         ConfigError: The objective takes logits of any size.
     """
-    with in_mode(gan.discriminator, training=False):  # running statistics must stay as they are
+    with in_mode(*gan.nets.values(), training=False):  # running statistics must stay as they are
         probe = probe_batch(gan, packing)
         node = gan.judge(probe.images, probe.labels).logits.grad_fn
     while node is not None and node.name().startswith(SAME_VALUES) and node.next_functions:
@@ -125,13 +128,47 @@ def probe_batch(gan: Gan, packing: int = 1, count: int = 2) -> Batch:
     return Batch(images, paddle.to_tensor(np.arange(count) % gan.num_classes))
 
 
+def _check_packing(gan: Gan, packing: int) -> None:
+    """Refuse to pack images of which each has something of its own that D or a term needs."""
+    own, instead = None, "leave packing out"
+    if gan.num_classes:
+        own, instead = "takes labels", "leave packing or model.conditional out"
+    elif gan.spec.encoder is not None:
+        own = "judges an image together with its z"
+    elif gan.latent().codes():
+        own = "has codes in its z"
+    if own is not None:
+        raise ConfigError(
+            f"constraints.packing: {gan.spec.name} {own}, and {packing} images packed together "
+            f"have one each; {instead}"
+        )
+
+
+def _check_calls(gan: Gan, terms: Sequence[Term]) -> None:
+    """Refuse a term that calls what G does not have."""
+    for term in terms:
+        for name in term.calls:
+            if not hasattr(gan.generator, name):
+                raise ConfigError(
+                    f"terms: {term.name} needs a generator with the method {name!r}, and "
+                    f"{gan.spec.name}'s has none; leave the term out or use another model, such "
+                    "as stylegan2"
+                )
+
+
 def _check_needs(gan: Gan, terms: Sequence[Term], packing: int) -> None:
     """Refuse a term that needs an answer which D does not give."""
+    for term in terms:
+        if term.needs_encoder and gan.spec.encoder is None:
+            raise ConfigError(
+                f"terms: {term.name} needs a D that judges pairs of an image and its z, and "
+                f"{gan.spec.name}'s judges images; leave the term out or use bigan"
+            )
     needed = [(term, name) for term in terms for name in term.needs]
     if not needed:
         return
     probe = probe_batch(gan, packing)
-    with in_mode(gan.discriminator, training=False), paddle.no_grad():
+    with in_mode(*gan.nets.values(), training=False), paddle.no_grad():
         extras = gan.judge(probe.images, probe.labels).extras
     for term, name in needed:
         if name not in extras:
@@ -155,7 +192,7 @@ def _check_double_gradient(gan: Gan, terms: Sequence[Term], packing: int) -> Non
         except (RuntimeError, SystemError, ValueError) as error:
             raise ConfigError(
                 f"terms: {term.name} needs the double gradient of {gan.spec.name}'s "
-                f"discriminator, and Paddle {paddle.__version__} has none of "
+                f"{term.net}, and Paddle {paddle.__version__} has none of "
                 f"{_operation(error)}; use gan_mlp or dcgan_fashion, or a constraint without "
                 "one: weight_clip, spectral_norm, consistency, lecam"
             ) from None

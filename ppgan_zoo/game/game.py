@@ -132,9 +132,9 @@ class Game:
         if self.shows_reals_to_generator:
             real = self.show(real, moment)
         if self.objective.relativistic:
-            of_real = gan.judge(real.images, real.labels)
+            of_real = judge(gan, real)
         fake = self.show(Batch(gan.generate(code), code.labels, code), moment)
-        of_fake = gan.judge(fake.images, fake.labels)
+        of_fake = judge(gan, fake)
         loss = self.objective.generator_loss(
             of_fake.logits, None if of_real is None else of_real.logits, self.smoothing
         )
@@ -145,7 +145,7 @@ class Game:
         """Return the part of D's loss that is of real images alone, for alternating updates."""
         assert self.objective.halves is not None
         real = self.show(real, moment)
-        logits = gan.judge(real.images, real.labels).logits
+        logits = judge(gan, real).logits
         with paddle.no_grad():
             score = {"score/real": self.objective.score(logits)}
         return self.objective.halves[0](logits, self.smoothing), score
@@ -156,7 +156,7 @@ class Game:
         """Return the rest of D's loss: of fake images, and all terms."""
         assert self.objective.halves is not None
         fake = self.show(fake, moment)
-        of_fake = gan.judge(fake.images, fake.labels)
+        of_fake = judge(gan, fake)
         loss = self.objective.halves[1](of_fake.logits, self.smoothing)
         if self.terms.of("discriminator"):
             real = self.show(real, moment)
@@ -207,12 +207,12 @@ class Game:
 
     def _judge_both(self, gan: Gan, real: Batch, fake: Batch) -> tuple[Judgement, Judgement]:
         if not self.one_batch:
-            return (
-                gan.judge(real.images, real.labels),
-                gan.judge(fake.images, fake.labels),
-            )
+            return judge(gan, real), judge(gan, fake)
         labels = None if real.labels is None else paddle.concat([real.labels, fake.labels])
-        both = gan.judge(paddle.concat([real.images, fake.images]), labels)
+        z = None
+        if gan.spec.encoder is not None:
+            z = paddle.concat([gan.nets[gan.spec.encoder](real.images), fake.code.z])
+        both = gan.judge(paddle.concat([real.images, fake.images]), labels, z)
         of_real, of_fake = both.split([real.images.shape[0], fake.images.shape[0]])
         return of_real, of_fake
 
@@ -225,3 +225,9 @@ class Game:
         with_terms, scalars = self.terms.add_to(loss, due, inputs)
         assert with_terms is not None
         return with_terms, scalars
+
+
+def judge(gan: Gan, shown: Batch) -> Judgement:
+    """Return what D says of a batch as it was shown it, and of what G made it of."""
+    z = None if shown.code is None else shown.code.z
+    return gan.judge(shown.images, shown.labels, z)

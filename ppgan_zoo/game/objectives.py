@@ -1,10 +1,10 @@
 """The games: what D and G minimise, as pure functions of logits.
 
-Every function takes logits ``[N, 1]`` (any real number, real above 0) and returns a
-scalar tensor to be minimised. D's loss is the **sum** of its mean over the real and its
-mean over the fake batch (relativistic pairing: the mean over the pairs). Sigmoids live
-here, in the numerically stable softplus form (which also has the double gradient that
-Paddle's cross-entropy lacks), never in D.
+Every function takes logits ``[N, P]`` (any real number, real above 0; P is 1 but for a D that
+judges patches of an image) and returns a scalar tensor to be minimised. D's loss is the
+**sum** of its mean over the real and its mean over the fake batch (relativistic pairing: the
+mean over the pairs). Sigmoids live here, in the numerically stable softplus form (which also
+has the double gradient that Paddle's cross-entropy lacks), never in D.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import paddle
 from paddle import Tensor
 from paddle.nn import functional as F
 
@@ -124,7 +125,16 @@ _HINGE: tuple[Half, Half] = (
     lambda real, _: F.relu(1.0 - real).mean(),
     lambda fake, _: F.relu(1.0 + fake).mean(),
 )
+_HINGE_RANDOM_MARGINS: tuple[Half, Half] = (
+    lambda real, _: F.relu(_random_margins(real) - real).mean(),
+    lambda fake, _: F.relu(_random_margins(fake) + fake).mean(),
+)
 _WASSERSTEIN: tuple[Half, Half] = (lambda real, _: -real.mean(), lambda fake, _: fake.mean())
+
+
+def _random_margins(logits: Tensor) -> Tensor:
+    """Draw a margin for each logit, U(0.8, 1), from Paddle's seed of the iteration."""
+    return 1.0 - 0.2 * paddle.rand(logits.shape, logits.dtype)
 
 
 def _non_saturating_g(fake: Tensor, real: Tensor | None, smoothing: LabelSmoothing) -> Tensor:
@@ -198,6 +208,14 @@ HINGE = Objective(
     source="Lim and Ye 2017; Miyato et al. 2018, equations 16 and 17",
     discriminator_loss=_sum_of(_HINGE),
     halves=_HINGE,
+    generator_loss=_raise_fake_g,
+)
+
+HINGE_RANDOM_MARGINS = Objective(
+    name="hinge_random_margins",
+    source="Liu et al. 2021 (FastGAN), as in its code",
+    discriminator_loss=_sum_of(_HINGE_RANDOM_MARGINS),
+    halves=_HINGE_RANDOM_MARGINS,
     generator_loss=_raise_fake_g,
 )
 

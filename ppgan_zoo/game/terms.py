@@ -40,7 +40,8 @@ class TermInputs:
     """What D was shown in one update and what it said.
 
     Attributes:
-        judge: D: images ``[N, C, H, W]`` and labels, or None, to a :class:`Judgement`.
+        judge: D: images ``[N, C, H, W]`` and labels, or None, to a :class:`Judgement`. A third
+            argument is the z of the images, if it is known.
         real: Real images as D was shown them (augmented, noisy, packed), and their labels.
         fake: G's, likewise; in a term of G's loss with their graph back to G.
         rng: For whatever is random.
@@ -50,7 +51,7 @@ class TermInputs:
         net: In whose loss the term is this time.
     """
 
-    judge: Callable[[Tensor, Any], Judgement]
+    judge: Callable[..., Judgement]
     real: Batch
     fake: Batch
     rng: np.random.Generator
@@ -77,26 +78,30 @@ class TermInputs:
 
     @property
     def real_logits(self) -> Tensor:
-        """D's logits ``[N, 1]`` of the real images."""
+        """D's logits of the real images."""
         return self.real_judgement.logits
 
     @property
     def fake_logits(self) -> Tensor:
-        """D's logits ``[N, 1]`` of the fake images."""
+        """D's logits of the fake images."""
         return self.fake_judgement.logits
 
     def logits(self, images: Tensor, labels: Any) -> Tensor:
-        """Return D's logits ``[N, 1]`` of any images."""
+        """Return D's logits of any images."""
         return self.judge(images, labels).logits
 
     def _judgement(self, side: str, batch: Batch) -> Judgement:
         if side not in self._judged:
-            self._judged[side] = self.judge(batch.images, batch.labels)
+            z = () if batch.code is None else (batch.code.z,)
+            self._judged[side] = self.judge(batch.images, batch.labels, *z)
         return self._judged[side]
 
 
 class Remembers(Protocol):
-    """A term's function that keeps something between updates."""
+    """A term's function that keeps something between updates.
+
+    It may also have a method ``scalars() -> Scalars``: what to log beside its value.
+    """
 
     def __call__(self, inputs: TermInputs) -> Tensor:
         """Return the term, a scalar, without its weight."""
@@ -124,10 +129,14 @@ class Term:
         every_steps: 1 adds it to the loss of each update. Above, it has an update of its own
             in iterations divisible by this, with as many times its weight, so that it pulls
             as hard (lazy regularisation, Karras et al. 2020, appendix B).
-        of_gradient: Whether it is of D's gradient, and so needs D's double gradient.
+        of_gradient: Whether it is of the gradient of its net, and so needs a double gradient.
         of_single_images: Whether its paper rules out a D with batch norm, in which the
             gradient at one image depends on the whole batch.
+        bounds_critic: Whether it keeps the loss of a critic, such as ``wasserstein``'s, from
+            falling for ever.
         needs: Names of :attr:`Judgement.extras` that D must answer with.
+        needs_encoder: Whether D must judge pairs (:attr:`ppgan_zoo.GanSpec.encoder`).
+        calls: Names of methods beside ``forward`` that it calls, and that G must have.
         arguments: Set by :meth:`having`; the function gets them.
     """
 
@@ -139,7 +148,10 @@ class Term:
     every_steps: int = 1
     of_gradient: bool = False
     of_single_images: bool = False
+    bounds_critic: bool = False
     needs: tuple[str, ...] = ()
+    needs_encoder: bool = False
+    calls: tuple[str, ...] = ()
     arguments: tuple[tuple[str, Any], ...] = ()
 
     def having(self, weight: Value | None = None, every_steps: int = 1, **arguments: Any) -> Term:
@@ -259,6 +271,8 @@ class Terms:
             loss = weighted if loss is None else loss + weighted
             key = f"{term.name}/{inputs.net}" if term.net == "both" else term.name
             scalars[f"term/{key}"] = value.detach()
+            more: Scalars = getattr(self._functions[term.name], "scalars", dict)()
+            scalars.update({f"term/{term.name}/{name}": scalar for name, scalar in more.items()})
         return loss, scalars
 
     def state(self) -> Arrays:

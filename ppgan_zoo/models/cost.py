@@ -163,7 +163,7 @@ def _shapes_of_one_image(gan: Gan, packing: int = 1) -> list[list[LeafShapes]]:
     with (
         hooked(leaves_of(generator), note_in(found[0])),
         hooked(leaves_of(discriminator), note_in(found[1])),
-        in_mode(discriminator, training=False),
+        in_mode(*gan.nets.values(), training=False),
         paddle.no_grad(),
     ):
         labels = np.zeros(1, np.int64) if gan.num_classes else None

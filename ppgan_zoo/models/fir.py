@@ -59,12 +59,16 @@ def fir(
     Raises:
         ValueError: The padded image is smaller than the filter.
     """
-    height, width = images.shape[-2:]
+    maps, height, width = images.shape[-3:]
     options = (up, down, *padding, tuple(taps))
     kind = "float64" if images.dtype == paddle.float64 else "float32"
     rows = paddle.to_tensor((gain * _matrix(height, *options)).astype(kind))
     columns = paddle.to_tensor(_matrix(width, *options).astype(kind))
-    return paddle.matmul(rows, paddle.matmul(images, columns, transpose_y=True))
+    # Maps of all images in one axis: exported, Paddle Inference reads what a transposed
+    # convolution hands to a product of four axes in the wrong order.
+    planes = images.reshape([-1, height, width])
+    planes = paddle.matmul(rows, paddle.matmul(planes, columns, transpose_y=True))
+    return planes.reshape([-1, maps, *planes.shape[-2:]])
 
 
 @lru_cache(maxsize=256)

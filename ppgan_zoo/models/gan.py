@@ -24,7 +24,7 @@ class Judgement:
     """What D says of N images.
 
     Attributes:
-        logits: ``[N, 1]``, real above 0.
+        logits: ``[N, 1]``, real above 0; ``[N, P]`` of a D that judges P patches of an image.
         extras: Whatever else D returns, by name, for the terms that need it: class logits,
             a code, a reconstruction, features.
     """
@@ -122,11 +122,19 @@ class Gan:
             return self.generator(code.z, code.labels)
         return self.generator(code.z)
 
-    def judge(self, images: Any, labels: Any = None) -> Judgement:
-        """Return what D says of images ``[N, C, H, W]``, with labels ``[N]`` if it takes them."""
-        answer = (
-            self.discriminator(images, labels) if self.num_classes else self.discriminator(images)
-        )
+    def judge(self, images: Any, labels: Any = None, z: Any = None) -> Judgement:
+        """Return what D says of images.
+
+        Args:
+            images: ``[N, C, H, W]``.
+            labels: int64 ``[N]``, for a D that takes them.
+            z: What G made them of, ``[N, latent_dim]``, for a D that judges pairs; None takes
+                what the encoder gives for them.
+        """
+        told = [labels] if self.num_classes else []
+        if self.spec.encoder is not None:
+            told.append(self.nets[self.spec.encoder](images) if z is None else z)
+        answer = self.discriminator(images, *told)
         return answer if isinstance(answer, Judgement) else Judgement(answer)
 
 

@@ -12,6 +12,7 @@ import paddle
 from numpy.typing import NDArray
 from paddle import Tensor, nn
 
+from ppgan_zoo.models.gan import Gan
 from ppgan_zoo.models.weights import layer_arrays, trainable_parameters
 
 BATCH_SIZE = 128
@@ -47,16 +48,28 @@ def generate(
     return np.concatenate(parts)
 
 
+def judged(
+    gan: Gan, images: NDArray[np.float32], labels: NDArray[np.int64] | None = None
+) -> NDArray[np.float32]:
+    """Return D's logits ``[N, 1]`` of images, in eval mode; all of them at once."""
+    told = [None if array is None else paddle.to_tensor(array) for array in (images, labels)]
+    with in_mode(*gan.nets.values(), training=False), paddle.no_grad():
+        logits: NDArray[np.float32] = gan.judge(*told).logits.numpy()
+    return logits
+
+
 @contextlib.contextmanager
-def in_mode(layer: nn.Layer, *, training: bool) -> Iterator[None]:
-    """Put `layer` into train or eval mode, and at the end back into the mode that it was in."""
-    before = layer.training
-    _set_mode(layer, training)
+def in_mode(*layers: nn.Layer, training: bool) -> Iterator[None]:
+    """Put `layers` into train or eval mode, and at the end back into the modes they were in."""
+    before = [layer.training for layer in layers]
+    for layer in layers:
+        _set_mode(layer, training)
     try:
         yield
     finally:
-        if before != training:
-            _set_mode(layer, before)
+        for layer, mode in zip(layers, before, strict=True):
+            if mode != training:
+                _set_mode(layer, mode)
 
 
 def _set_mode(layer: nn.Layer, training: bool) -> None:

@@ -238,5 +238,6 @@ SPEC = GanSpec(
     paper="Huang et al. 2024, The GAN is dead; long live the GAN! A Modern Baseline GAN",
     labels="takes",
     objective="relativistic_pairing",
+    terms=("r1", "r2"),
     unbounded=True,
 )

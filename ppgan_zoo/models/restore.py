@@ -34,10 +34,13 @@ def find_checkpoint(path: Path, *, best: bool = False) -> Checkpoint:
 
     Raises:
         CheckpointError: There is none.
+        ConfigError: The best of one checkpoint is asked for.
     """
     refuse_pickle(path)
     path = absolute(path)
     if os.path.isfile(path / MANIFEST):
+        if best:
+            raise ConfigError(f"{path}: --best is for runs; this is one checkpoint: leave it out")
         return _held(open_checkpoint(path))
     run = RunDirectory(path)
     if not os.path.isdir(run.checkpoints):

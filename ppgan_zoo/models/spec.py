@@ -34,13 +34,17 @@ class GanSpec:
             ``[N, C, H, W]`` inside `image_range`. Its constructor takes keyword-only,
             annotated arguments with defaults, and its instances have the attributes
             ``latent_dim: int`` and ``image_shape: tuple[int, int, int]``.
-        discriminator: A ``paddle.nn.Layer`` class, images to logits ``[N, 1]`` or to a
+        discriminator: A ``paddle.nn.Layer`` class, images to logits ``[N, 1]``, or
+            ``[N, P]`` of P patches, or to a
             :class:`ppgan_zoo.models.gan.Judgement`.
         paper: Where it was published: authors, year, title.
         other_nets: Further nets by name, such as an encoder: classes like the two above,
             trained together with G unless :attr:`trained_with` says otherwise.
         trained_with: For each further net, ``"generator"`` or ``"discriminator"``: in whose
             updates it learns.
+        encoder: Name of the further net that gives the z of an image, float32
+            ``[N, latent_dim]``, for a D that judges pairs of an image and its z: D gets that z as
+            its last argument, or the z that G made the image of.
         labels: What the nets do with class labels: ``"ignores"``, ``"takes"`` (built with
             ``num_classes`` above 0 they get labels ``int64 [N]`` as a second argument, and
             with 0 none) or ``"needs"`` (they are always built with them).
@@ -61,6 +65,7 @@ class GanSpec:
     paper: str
     other_nets: Mapping[str, type] = field(default_factory=lambda: MappingProxyType({}))
     trained_with: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    encoder: str | None = None
     labels: Labels = "ignores"
     trainer: type | None = None
     game: type | None = None
@@ -106,6 +111,10 @@ class GanSpec:
                     f"{where}: labels is {self.labels!r}, and {cls.__name__} takes no "
                     f"{CLASSES_ARGUMENT}; give it that argument with default 0"
                 )
+        if self.encoder is not None and self.encoder not in self.other_nets:
+            raise PluginError(
+                f"{where}: encoder is {self.encoder!r}; it must be a name of other_nets"
+            )
         for net, owner in self.trained_with.items():
             if net not in self.other_nets or owner not in ("generator", "discriminator"):
                 raise PluginError(

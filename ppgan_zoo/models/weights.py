@@ -112,8 +112,14 @@ def spectral_norm(
             vectors: without any, what it does in eval mode before training says nothing.
 
     Raises:
-        ConfigError: A weight is zero, as those are with which some residual blocks begin.
+        ConfigError: A weight is zero, as those are with which some residual blocks begin, or
+            weights are scaled again in use.
     """
+    if scales_weights(layer):
+        raise ConfigError(
+            f"constraints.spectral_norm: {type(layer).__name__} has an equalised learning rate, "
+            "which scales its weights in use; leave spectral_norm out"
+        )
     parts = {
         name: part
         for name, part in layer.named_sublayers(include_self=True)
@@ -135,6 +141,11 @@ def spectral_norm(
         (hook,) = list(part._forward_pre_hooks.values())[-1:]
         for _ in range(power_iterations):
             hook.compute_weight(part, do_power_iteration=True)
+
+
+def scales_weights(layer: nn.Layer) -> bool:
+    """Tell whether `layer` scales weights in use, so that their own size says nothing."""
+    return any(hasattr(part, "weight_scale") for part in layer.sublayers(include_self=True))
 
 
 def has_spectral_norm(layer: nn.Layer) -> bool:

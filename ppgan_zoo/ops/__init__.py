@@ -28,7 +28,7 @@ from ppgan_zoo.errors import ConfigError
 from ppgan_zoo.runtime import CHECKING_FLAG
 
 if TYPE_CHECKING:
-    from paddle import nn
+    from paddle import Tensor, nn
 
     from ppgan_zoo.ops.accelerated import Convolve
     from ppgan_zoo.ops.dense import Compute
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
 SWITCH = "PPGAN_ZOO_OPS"
 SWITCH_VALUES = ("auto", "paddle", "off")
+MARK = "accelerated"
 
 _native: ContextVar[bool] = ContextVar("native", default=False)
 
@@ -47,6 +48,9 @@ def accelerate(*nets: nn.Layer) -> None:
     ``Conv2DTranspose`` itself (a subclass may compute something else), and then only in train
     mode, in float32 on the CPU; a dense layer of ``[N, in]``, with those next to it in a
     ``Sequential``; a convolution in NCHW with no dilation and zero padding.
+
+    A layer that computes its weights and then calls :func:`conv2d` has an attribute
+    ``accelerated``, which is set.
 
     The first call tests oneDNN against Paddle, in some milliseconds. On a GPU nothing is done,
     nor where Paddle is told to look for NaN after every operation (``FLAGS_check_nan_inf``).
@@ -62,6 +66,8 @@ def accelerate(*nets: nn.Layer) -> None:
         for layer in net.sublayers(include_self=True):
             if type(layer) in classes:
                 layer.__class__ = classes[type(layer)]
+            elif hasattr(layer, MARK):
+                layer.accelerated = True
 
 
 def restore(*nets: nn.Layer) -> None:
@@ -71,6 +77,27 @@ def restore(*nets: nn.Layer) -> None:
         for layer in net.sublayers(include_self=True):
             if type(layer) in plain:
                 layer.__class__ = plain[type(layer)]
+            elif hasattr(layer, MARK):
+                layer.accelerated = False
+
+
+def conv2d(layer: nn.Conv2D, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    """Return what a convolution layer makes of `x` with other weights than its own.
+
+    For a subclass of ``nn.Conv2D`` that computes its weights, such as one with an equalised
+    learning rate. Fast in train mode if the layer's attribute ``accelerated`` is true, which
+    :func:`accelerate` sees to; else as Paddle computes it.
+
+    Args:
+        layer: Gives stride, padding and the shape of the weight.
+        x: ``[N, C, H, W]``.
+        weight: As ``layer.weight``.
+        bias: As ``layer.bias``.
+    """
+    from ppgan_zoo.ops.accelerated import convolve_with
+
+    fast = layer.training and layer.accelerated
+    return convolve_with(_chosen() if fast else None, layer, x, weight, bias)
 
 
 @contextlib.contextmanager

@@ -7,6 +7,7 @@ from typing import Any
 
 import paddle
 from paddle import Tensor, nn
+from paddle.nn import functional as F
 
 from ppgan_zoo.ops.dense import Compute, Dense, fits, through
 from ppgan_zoo.ops.geometry import Geometry
@@ -87,6 +88,17 @@ def accelerated_classes(
         nn.Linear: DenseLayer,
         nn.Sequential: Sequential,
     }
+
+
+def convolve_with(
+    convolve: Convolve | None, layer: nn.Conv2D, x: Tensor, weight: Tensor, bias: Tensor | None
+) -> Tensor:
+    """Return what `layer` makes of `x` with these weights, by `convolve` where it can."""
+    if convolve and (geometry := _geometry(layer, x)):
+        return convolve(geometry, x, weight, bias)
+    return F.conv2d(
+        x, weight, bias, stride=layer._stride, padding=layer._padding, groups=layer._groups
+    )
 
 
 def _geometry(layer: nn.Conv2D, x: Tensor) -> Geometry | None:

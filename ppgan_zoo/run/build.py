@@ -35,6 +35,7 @@ from ppgan_zoo.training.trainer import Trainer, own_arguments
 FIGURE_SAMPLES = 2000
 RESTARTED_WEIGHTS = 0x4E57  # keeps their draws apart from others of the same seed
 PICTURE_SHAPE = (3, 32, 32)  # of data whose shape depends on their images
+DEFAULT_WATCH = "health.every_steps"  # the one period that is set by default
 MOST_NAMED = 5  # of classes, in a line
 NETS: tuple[Net, ...] = ("generator", "discriminator")
 
@@ -205,12 +206,31 @@ def build_trainer(recipe: Recipe, gan: Gan, iterations: int) -> Trainer:
     )
     trainer.warnings += check_output(gan, trainer.game.objective, trainer.game.view.packing)
     trainer.warnings += keys_without_effect(recipe)
+    trainer.warnings += periods_beyond_the_end(recipe, iterations)
     if recipe.training.fresh_reals and not trainer.game.shows_reals_to_generator:
         trainer.warnings.append(
             f"training.fresh_reals: has no effect on objective {trainer.game.objective.name}, "
             "whose loss of G depends on no real image; leave it out"
         )
     return trainer
+
+
+def periods_beyond_the_end(recipe: Recipe, iterations: int) -> list[str]:
+    """Return a line for each key that says how often, and never comes in so few iterations.
+
+    A key at its default counts as not set. Grids and checkpoints come at the end in any case.
+    """
+    periods = {
+        "evaluation.every_steps": recipe.evaluation.every_steps,
+        "log.histogram_every_steps": recipe.log.histogram_every_steps,
+        "health.every_steps": recipe.health.every_steps,
+    }
+    default = type(recipe.health).model_fields["every_steps"].default
+    return [
+        f"{key}: {period} has no effect in the {iterations} iterations of this run; give less"
+        for key, period in periods.items()
+        if period is not None and period > iterations and (key, period) != (DEFAULT_WATCH, default)
+    ]
 
 
 def build_sliced_wasserstein(

@@ -80,12 +80,11 @@ def find_data(path: Path, name: str | None = None, directory: str | None = None)
         return DataSource(name, directory if split else None, directory)
     own = recipe.data.directory
     split = DATA.get(recipe.data.name).has_splits
-    starts = run.starts()
     return DataSource(
         recipe.data.name,
         train_directory=(directory or own) if split else own,
         test_directory=(directory or own) if split else directory,
         options=recipe.data.options,
-        trained_on=starts[0]["data"] if starts else None,
+        trained_on=run.trained_on(),
         best_on_test=recipe.checkpoint.best_by == "fid" and recipe.evaluation.split == "test",
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ from paddle import Tensor
 
 from ppgan_zoo.callbacks.finite import NonFinite, NonFiniteError, raise_if_not_finite
 from ppgan_zoo.errors import CheckpointError, TrainingError
-from ppgan_zoo.storage.checkpoint import Checkpoint
+from ppgan_zoo.storage.checkpoint import Arrays, Checkpoint
 from ppgan_zoo.storage.retention import checkpoint_folders, load_newest
 from ppgan_zoo.training.loop import BatchSource
 from ppgan_zoo.training.trainer import Trainer
@@ -43,10 +43,19 @@ def restore(trainer: Trainer, folder: Path, notify: Callable[[str], object]) -> 
         CheckpointError: There is none, or it is of another model.
     """
     checkpoint, arrays = load_newest(folder, notify)
-    trainer.load_state(arrays, checkpoint.iteration)
+    bring_to(trainer, checkpoint, arrays)
+    return checkpoint
+
+
+def bring_to(trainer: Trainer, checkpoint: Checkpoint, arrays: Mapping[str, Arrays]) -> None:
+    """Bring a fresh trainer to where a checkpoint was.
+
+    Raises:
+        CheckpointError: It is of another model.
+    """
+    trainer.load_state(dict(arrays), checkpoint.iteration)
     trainer.chance.rollbacks = checkpoint.rollbacks
     trainer.chance.restarts = checkpoint.restarts
-    return checkpoint
 
 
 def roll_back(

@@ -5,9 +5,11 @@ from __future__ import annotations
 import functools
 import logging
 import os
+import platform
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from ppgan_zoo import ops
 from ppgan_zoo.callbacks.finite import NonFiniteError
@@ -16,21 +18,23 @@ from ppgan_zoo.callbacks.stop import StopOnSignal
 from ppgan_zoo.errors import ConfigError, TrainingError
 from ppgan_zoo.recipe.load import load_recipe
 from ppgan_zoo.recipe.recipe import Recipe
+from ppgan_zoo.run.identity import (
+    RESUME_KEYS,
+    changes_of_machine,
+    check_checkpoint,
+    check_recipe,
+    may_change,
+)
 from ppgan_zoo.run.job import Job, build_job
-from ppgan_zoo.run.recovery import error_with_cause, restore, roll_back
+from ppgan_zoo.run.recovery import bring_to, error_with_cause, roll_back
 from ppgan_zoo.run.watch import build_callbacks
-from ppgan_zoo.storage.files import write_atomically
+from ppgan_zoo.storage.files import absolute, write_atomically
+from ppgan_zoo.storage.retention import checkpoint_folders, load_newest
 from ppgan_zoo.storage.run_directory import RunDirectory, command_line, start_facts
 from ppgan_zoo.storage.run_lock import Lock
 from ppgan_zoo.storage.run_log import close_log, log_to_file, open_log
 from ppgan_zoo.training.loop import Callback, alone_in_process
 from ppgan_zoo.training.trainer import Trainer
-
-# A resumed run must stay the run that it was: only these may be given anew.
-RESUME_KEYS = (
-    "training.epochs", "training.iterations", "samples.", "log.", "checkpoint.", "evaluation.",
-    "health.", "recovery.", "device", "data.directory",
-)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -77,8 +81,8 @@ def train(
     recipe = _from_anywhere(recipe)
     with alone_in_process(), run.begin() as lock:
         job = build_job(recipe, offline=offline, source=source)
+        write_atomically(run.recipe, recipe.to_yaml())  # from here on it is a run, to be resumed
         run.create()
-        write_atomically(run.recipe, recipe.to_yaml())
         return _fit(job, run, lock, callbacks, resume=False)
 
 
@@ -104,7 +108,7 @@ def resume(
     offline: bool = False,
     callbacks: Iterable[Callback] = (),
 ) -> Outcome:
-    """Go on with a run from its newest valid checkpoint.
+    """Go on with a run from its newest valid checkpoint, or begin one that never saved any.
 
     Args:
         run: The run.
@@ -122,7 +126,7 @@ def resume(
     run.check()
     overrides = list(overrides)
     for override in overrides:
-        if not override.partition("=")[0].startswith(RESUME_KEYS):
+        if not may_change(override.partition("=")[0]):
             raise ConfigError(
                 f"-o {override}: cannot be changed on a resume; allowed: "
                 f"{', '.join(key.rstrip('.') for key in RESUME_KEYS)}. For anything else start a "
@@ -131,7 +135,9 @@ def resume(
     recipe = load_recipe(run.recipe, overrides)
     run.check_links()
     with alone_in_process(), run.lock() as lock:
+        check_recipe(run, load_recipe(run.recipe))
         run.clear_scratch()
+        run.create()  # what a kill before the first iteration left out
         job = build_job(recipe, offline=offline, source=run.recipe)
         run.check_data(job.describe_data())
         return _fit(job, run, lock, callbacks, resume=True)
@@ -200,19 +206,23 @@ def _begin(job: Job, run: RunDirectory, logger: logging.Logger, resume: bool) ->
     """Load the checkpoint of a resumed run, and record the start."""
     recipe, trainer, images, iterations = job.recipe, job.trainer, job.images, job.iterations
     if resume:
-        checkpoint = restore(trainer, run.checkpoints, logger.warning)
+        begun = _go_on(job, run, logger)
         if trainer.iteration > iterations:
+            key = "epochs" if recipe.training.iterations is None else "iterations"
             raise ConfigError(
                 f"{run.path}: {trainer.iteration} iterations are done, more than the {iterations} "
-                "asked for; set training.iterations or training.epochs to more"
+                f"asked for; raise training.{key}"
             )
         write_atomically(run.recipe, recipe.to_yaml())
-        logger.info("resumed from %s", checkpoint.path.name)
+        logger.info("%s", begun)
     run.record_start(
         start_facts(
             command_line(),
             seed=recipe.seed,
-            runtime={**job.machine.describe(), "convolutions": ops.describe()},
+            directory=str(absolute(run.path)),
+            host=platform.node(),
+            recipe=recipe.model_dump(mode="json"),
+            runtime=_describe_machine(job),
             data=job.describe_data(),
             resumed_from_iteration=trainer.iteration if resume else None,
         )
@@ -225,6 +235,24 @@ def _begin(job: Job, run: RunDirectory, logger: logging.Logger, resume: bool) ->
     for line in trainer.warnings:
         logger.warning("%s", line)
     return trainer
+
+
+def _go_on(job: Job, run: RunDirectory, logger: logging.Logger) -> str:
+    """Bring the trainer to where the run was; return from where it goes on."""
+    before = run.starts()[-1:]
+    changed = changes_of_machine(before[0].get("runtime") if before else {}, _describe_machine(job))
+    if changed is not None:
+        logger.warning("%s", changed)
+    if not checkpoint_folders(run.checkpoints):
+        return "begun again: no checkpoint had been saved"
+    checkpoint, arrays = load_newest(run.checkpoints, logger.warning)
+    check_checkpoint(checkpoint, job.recipe, job.facts)
+    bring_to(job.trainer, checkpoint, arrays)
+    return f"resumed from {checkpoint.path.name}"
+
+
+def _describe_machine(job: Job) -> dict[str, Any]:
+    return {**job.machine.describe(), "convolutions": ops.describe()}
 
 
 def _recover(

@@ -88,6 +88,7 @@ def build_callbacks(
             logger=logger,
             finite=finite,
             owned=lock.check,
+            facts={"seed": recipe.seed},
             go_on=recipe.recovery.write_error == "continue",
             good_until=(lambda: health.good_until) if recipe.health.stop_on and health else None,
         ),

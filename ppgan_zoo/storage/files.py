@@ -217,10 +217,31 @@ def _with_parents(target: Path) -> Iterator[None]:
         target.parent.mkdir(parents=True, exist_ok=True)
         yield
     except BaseException:
-        with contextlib.suppress(OSError):  # those that are not empty stay
-            for path in made:
+        for path in made:
+            with contextlib.suppress(OSError):  # those that are not empty stay
                 path.rmdir()
         raise
+
+
+@contextlib.contextmanager
+def by_plain_path(folder: Path) -> Iterator[Path]:
+    """Yield a path to a folder that any program takes, such as one that knows UTF-8 alone.
+
+    It is the folder's own unless that has bytes that are no text.
+
+    Raises:
+        OSError: There is no such folder.
+    """
+    try:
+        str(folder).encode()
+    except UnicodeEncodeError:
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            yield Path(f"/proc/self/fd/{descriptor}")
+        finally:
+            os.close(descriptor)
+    else:
+        yield folder
 
 
 @contextlib.contextmanager

@@ -17,7 +17,9 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ppgan_zoo import __version__
 from ppgan_zoo.errors import CheckpointError, ConfigError, DataError, os_errors
@@ -31,6 +33,20 @@ from ppgan_zoo.storage.files import (
 from ppgan_zoo.storage.pickles import refuse_pickle
 from ppgan_zoo.storage.run_lock import LOCK, Lock, locked
 from ppgan_zoo.storage.scratch import clear_abandoned, scratch_folder
+
+
+class _Data(BaseModel):
+    """What must stand in a manifest about the data."""
+
+    model_config = ConfigDict(strict=True)
+
+    name: str
+    source: str
+    location: str
+    sha256: str
+    count: Annotated[int, Field(ge=0)]
+    image_shape: Annotated[list[int], Field(min_length=3, max_length=3)]
+
 
 CLAIM = ".claim"
 _BEFORE = {LOCK, CLAIM}  # what a directory may hold before its run begins
@@ -91,14 +107,17 @@ class RunDirectory:
             ConfigError: Something is there already.
         """
         with os_errors(ConfigError, f"--output {self.path}: cannot be looked at"):
+            clear_abandoned(self.path)  # of a process that was killed before the run began
             there = os.path.lexists(self.path)
             free = not there or (self.path.is_dir() and not set(os.listdir(self.path)) - _BEFORE)
         if not free:
-            what = "already holds a run" if self.recipe.exists() else "is not empty"
-            raise ConfigError(
-                f"--output {self.path}: {what}; go on with it by "
-                f"--resume {as_argument(self.path)}, or give another --output"
-            )
+            what = "is not empty; give another --output"
+            if self.recipe.exists():
+                what = (
+                    "already holds a run; go on with it by ppgan-zoo train --resume "
+                    f"{as_argument(self.path)}, or give another --output"
+                )
+            raise ConfigError(f"--output {self.path}: {what}")
 
     @contextlib.contextmanager
     def begin(self) -> Iterator[Lock]:
@@ -123,9 +142,12 @@ class RunDirectory:
                 finally:
                     if not os.path.lexists(self.recipe):
                         lock.delete()
+                        for folder in (self.samples, self.checkpoints):
+                            with contextlib.suppress(OSError):
+                                folder.rmdir()
         finally:
-            with contextlib.suppress(OSError):  # those that are not empty stay
-                for path in made:
+            for path in made:
+                with contextlib.suppress(OSError):  # those that are not empty stay
                     path.rmdir()
 
     def create(self) -> None:
@@ -266,12 +288,36 @@ class RunDirectory:
     def _manifest(self) -> dict[str, Any]:
         try:
             manifest = json.loads(read_regular(self.manifest, MAX_MANIFEST_BYTES))
-            return {key: list(manifest[key]) for key in ("starts", "restarts") if key in manifest}
+            read = {key: list(manifest[key]) for key in ("starts", "restarts") if key in manifest}
+            if not all(isinstance(entry, dict) for entries in read.values() for entry in entries):
+                raise ValueError("a start or restart is no mapping")
+            return read
         except FileNotFoundError:
             return {"starts": []}
         except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
             said = error.strerror if isinstance(error, OSError) else error
             raise CheckpointError(f"{self.manifest}: cannot be read: {said}") from None
+
+    def trained_on(self) -> dict[str, Any] | None:
+        """Return what the manifest records of the data of the first start; None without one.
+
+        Raises:
+            CheckpointError: It was changed by hand.
+        """
+        starts = self.starts()
+        if not starts:
+            return None
+        try:
+            _Data.model_validate(starts[0]["data"])
+        except (KeyError, TypeError, ValidationError) as error:
+            first = error.errors()[0] if isinstance(error, ValidationError) else {"loc": ()}
+            key = ".".join(map(str, ("starts", 0, "data", *first["loc"])))
+            raise CheckpointError(
+                f"{self.manifest}: key {key!r} is missing or not what belongs there; put the file "
+                "back as it was, or start a new run"
+            ) from None
+        data: dict[str, Any] = starts[0]["data"]
+        return data
 
     def check_data(self, data: dict[str, Any]) -> None:
         """Make sure that the data are those the run was started on.
@@ -279,10 +325,9 @@ class RunDirectory:
         Raises:
             DataError: They are not.
         """
-        starts = self.starts()
-        if not starts:
+        before = self.trained_on()
+        if before is None:
             return
-        before = starts[0]["data"]
         if before["sha256"] != data["sha256"]:
             raise DataError(
                 f"{self.path}: was started on {before['count']:,} images of {before['name']} from "

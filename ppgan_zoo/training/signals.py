@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from paddle import Tensor, nn
 
 from ppgan_zoo.data.batches import Batch
+from ppgan_zoo.game.game import judge
 from ppgan_zoo.metrics.distances import mean_distance, nearest_distance
 from ppgan_zoo.models.latent import Code
 from ppgan_zoo.models.nets import hooked
@@ -69,8 +70,8 @@ def take_signals(trainer: Trainer, real: Batch, count: int = 64) -> Signals:
         fake, gradient = _gradient_to_samples(trainer, shown, code, moment)
         with paddle.no_grad():
             real_scores, fake_scores = (
-                gan.judge(batch.images, batch.labels).logits
-                for batch in (game.show(shown, moment), game.show(Batch(fake, code.labels), moment))
+                judge(gan, game.show(batch, moment)).logits
+                for batch in (shown, Batch(fake, code.labels, code))
             )
     samples: NDArray[np.float32] = fake.numpy()
     apart = max(_mean_distance(real.images[:count]), EPSILON)

@@ -253,20 +253,35 @@ def test_the_warnings_of_a_library_become_one_line(recipe, tmp_path):
     assert line.startswith(f"{folder}: 8 pictures were read with a warning, the first: 0.jpg: ")
 
 
-def test_the_scripts_run_from_a_checkout_that_is_not_installed(tmp_path):
-    for folder in ("tools", "ppgan_zoo", "configs"):
-        shutil.copytree(ROOT / folder, tmp_path / folder, ignore=shutil.ignore_patterns("*.pyc"))
-    # With -S the zoo's own installation is out of sight, and what it needs is not.
-    packages = sysconfig.get_path("purelib")
-    done = subprocess.run(
-        [sys.executable, "-S", "tools/train.py", "--help"], cwd=tmp_path,
-        capture_output=True, text=True, check=False, env={**os.environ, "PYTHONPATH": packages},
+SCRIPTS = sorted(path.name for path in (ROOT / "tools").glob("[!_]*.py"))
+
+
+@pytest.fixture(scope="module")
+def checkout(tmp_path_factory):
+    """A checkout as it lies after git clone: not installed, and elsewhere."""
+    folder = tmp_path_factory.mktemp("checkout")
+    for name in ("tools", "ppgan_zoo", "configs"):
+        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("*.pyc"))
+    return folder
+
+
+def script(checkout, name, *arguments, path):
+    """Run a script; with -S the zoo's own installation is out of sight."""
+    return subprocess.run(
+        [sys.executable, "-S", f"tools/{name}", *arguments], cwd=checkout, timeout=120,
+        capture_output=True, text=True, check=False, env={**os.environ, "PYTHONPATH": path},
     )  # fmt: skip
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_a_script_of_a_checkout_without_any_package_says_what_to_install(name, checkout):
+    done = script(checkout, name, "--help", path="")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.count("\n") == 1 and "pip install -e '.[cpu]'" in done.stderr
+
+
+@pytest.mark.parametrize("name", ["train.py", "demo.py", "load.py"])
+def test_a_script_of_a_checkout_that_is_not_installed_runs(name, checkout):
+    done = script(checkout, name, "--help", path=sysconfig.get_path("purelib"))
     assert done.returncode == 0, done.stderr
-    assert done.stdout.startswith("usage: ppgan-zoo train")
-    bare = subprocess.run(  # without any installed package
-        [sys.executable, "-S", "tools/train.py", "-c", "demo", "--dry-run"], cwd=tmp_path,
-        capture_output=True, text=True, check=False, env={**os.environ, "PYTHONPATH": ""},
-    )  # fmt: skip
-    assert bare.returncode == 2
-    assert bare.stderr.count("\n") == 1 and "pip install -e '.[cpu]'" in bare.stderr
+    assert done.stdout.startswith("usage: ")

@@ -220,7 +220,7 @@ def test_mistakes_are_one_line_and_leave_nothing(arguments, said, tmp_path, cli)
 
 def test_a_run_is_never_overwritten(run, cli):
     done = cli("train", "-c", run.parent.parent / "tiny.yml", "--output", run, "--offline")
-    assert "already holds a run; go on with it by --resume" in one_line(done)
+    assert "already holds a run; go on with it by ppgan-zoo train --resume" in one_line(done)
 
 
 def test_the_version_is_told(cli):

@@ -40,6 +40,13 @@ def cross_entropy(x, target):
     return float(np.mean(-target * log_d(x) - (1 - target) * log_d(-x)))
 
 
+def margins(first, last):
+    """The margins that Paddle draws after seed 0, each kind of image after the other."""
+    paddle.seed(0)
+    drawn = np.concatenate([paddle.rand([64, 1]).numpy(), paddle.rand([32, 1]).numpy()])
+    return 1 - 0.2 * drawn[first:last].astype(np.float64)
+
+
 CLOSED = {
     "non_saturating": (
         lambda r, f, s: cross_entropy(r, 1 - s.real) + cross_entropy(f, s.fake),
@@ -55,6 +62,12 @@ CLOSED = {
     ),
     "hinge": (
         lambda r, f, s: np.mean(np.maximum(0, 1 - r)) + np.mean(np.maximum(0, 1 + f)),
+        lambda f, s: -np.mean(f),
+    ),
+    "hinge_random_margins": (
+        lambda r, f, s: (
+            np.mean(np.maximum(0, margins(0, 64) - r)) + np.mean(np.maximum(0, margins(64, 96) + f))
+        ),
         lambda f, s: -np.mean(f),
     ),
     "wasserstein": (lambda r, f, s: np.mean(f) - np.mean(r), lambda f, s: -np.mean(f)),
@@ -85,6 +98,7 @@ def test_closed_form(name, smoothing):
     closed_d, closed_g = CLOSED[name]
     objective = OBJECTIVES.get(name)
     tensors = [paddle.to_tensor(x.astype(np.float32)) for x in (real, fake)]
+    paddle.seed(0)
     found_d = objective.discriminator_loss(*tensors, smoothing)
     found_g = objective.generator_loss(tensors[1], None, smoothing)
     assert list(found_d.shape) == [] and list(found_g.shape) == []
@@ -119,6 +133,8 @@ BY_HAND = [
     ("hinge", [50], [-50], 0, 50),
     ("hinge", [-50], [50], 102, -50),
     ("hinge", [2, 0.5], [-2, 0.5], 0.25 + 0.75, 0.75),
+    # Between the margins of 0.8 and of 1 it depends on chance.
+    ("hinge_random_margins", [1, 50], [-1, -50], 0, 25.5),
     ("wasserstein", [0], [0], 0, 0),
     ("wasserstein", [50], [-50], -100, 50),
     ("wasserstein", [3, -1], [2, 4], 2, -3),
@@ -163,12 +179,23 @@ def test_smoothed_optimum():
     assert paddle.grad(loss, best)[0].item() == pytest.approx(0, abs=1e-6)
 
 
+def test_margins_are_drawn_for_each_logit_between_four_fifths_and_one():
+    # Of a logit of 0 the loss is the margin itself.
+    paddle.seed(1)
+    zeros = paddle.zeros([1, 20_000])
+    real, fake = OBJECTIVES.get("hinge_random_margins").halves
+    for half in (real, fake):
+        assert half(zeros, LabelSmoothing()).item() == pytest.approx(0.9, abs=0.002)
+    moved = paddle.full([1, 20_000], 0.9)  # E max(0, U(0.8, 1) - 0.9) = 0.1^2 / (2 * 0.2)
+    assert real(moved, LabelSmoothing()).item() == pytest.approx(0.025, abs=0.001)
+
+
 # Directions, at scores inside every objective's active region: between the two targets.
 
 
 @pytest.mark.parametrize("name", OBJECTIVES.names())
 def test_a_step_of_d_lifts_real_and_lowers_fake(name):
-    real, fake = logits(0.1, 0.4, 0.9), logits(0.1, 0.4, 0.9)
+    real, fake = logits(0.1, 0.4, 0.7), logits(0.1, 0.4, 0.7)
     real.stop_gradient = fake.stop_gradient = False
     loss = OBJECTIVES.get(name).discriminator_loss(real, fake, LabelSmoothing())
     up_real, up_fake = paddle.grad(loss, [real, fake])

@@ -10,6 +10,7 @@ from paddle import nn
 from ppgan_zoo.data.batches import Batch
 from ppgan_zoo.errors import CheckpointError, ConfigError, UnknownNameError
 from ppgan_zoo.game.augmentation import translation
+from ppgan_zoo.game.consistency import mirrored
 from ppgan_zoo.game.gradient_penalties import squared_gradient_norms
 from ppgan_zoo.game.terms import Term, TermInputs, Terms, get_term
 from ppgan_zoo.models.gan import Judgement
@@ -18,7 +19,9 @@ from ppgan_zoo.registry import TERMS
 
 SHAPE = (2, 3, 4)  # channels, height, width: a norm over a part of them would show
 PIXELS = math.prod(SHAPE)
-OF_GRADIENT = [term.name for term in TERMS.all() if term.of_gradient]
+OF_GRADIENT = [
+    term.name for term in TERMS.all() if term.of_gradient and term.net == "discriminator"
+]
 
 
 @pytest.fixture(autouse=True)
@@ -202,6 +205,22 @@ def test_consistency_compares_each_image_with_itself_moved():
     assert wanted > 0
     assert value("consistency", discriminator) == pytest.approx(wanted)
     assert value("consistency", lambda x: x.reshape([-1, PIXELS])[:, :1] * 0.0 + 4.0) == 0.0
+
+
+def test_consistency_may_mirror_images_where_the_data_allow():
+    x = paddle.to_tensor(images(3, 200))
+    changed = mirrored(x, np.random.default_rng(4)).numpy()
+    kept = (changed == x.numpy()).all((1, 2, 3))
+    turned = (changed == x.numpy()[..., ::-1]).all((1, 2, 3))
+    assert (kept ^ turned).all()
+    assert 70 < turned.sum() < 130
+    # The left edge of what D sees comes from the right one of a mirrored image.
+    left = nn.Linear(PIXELS, 1)
+    found = get_term("consistency", flip=True).ready()(
+        shown(lambda y: left(y.reshape([-1, PIXELS])))
+    )
+    plain = get_term("consistency").ready()(shown(lambda y: left(y.reshape([-1, PIXELS]))))
+    assert found.item() != plain.item()
 
 
 def logits_shown(real, fake):

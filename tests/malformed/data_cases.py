@@ -158,4 +158,51 @@ OTHER_FILES = [
     Case("labels alone", COMMAND, ("does not hold mnist", IMAGES), _build(None, SOUND_LABELS)),
 ]  # fmt: skip
 
-CASES = [*TRUNCATED, *WRONG_HEADERS, *OTHER_FILES]
+
+def _special_labels(make: Callable[[Path], object]) -> Callable[[Path], object]:
+    def build(folder: Path) -> None:
+        (folder / "data").mkdir()
+        (folder / "data" / IMAGES).write_bytes(SOUND_IMAGES)
+        make(folder / "data" / LABELS)
+
+    return build
+
+
+def _nested(*files: tuple[str, bytes | None]) -> Callable[[Path], object]:
+    """Return what writes files below ``data``; of None a folder is made."""
+
+    def build(folder: Path) -> None:
+        (folder / "data").mkdir()
+        for name, content in files:
+            path = folder / "data" / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            if content is None:
+                path.mkdir()
+            else:
+                path.write_bytes(content)
+
+    return build
+
+
+DOTTED = IMAGES.replace("-idx", ".idx")
+PLACES = [
+    _built("a pipe for labels", _special_labels(os.mkfifo), LABELS, "not a regular file"),
+    _built("a folder for labels", _special_labels(lambda path: path.mkdir()), LABELS,
+           "not a regular file"),
+    _built("a device for labels", _special_labels(lambda path: path.symlink_to("/dev/zero")),
+           LABELS, "not a regular file"),
+    _built("a folder of the file's name with nothing in it", _nested((IMAGES, None)), IMAGES,
+           "not a regular file"),
+    _built("a folder of the file's name with text in it", _nested((f"{IMAGES}/{IMAGES}", b"text")),
+           f"{IMAGES}/{IMAGES}", "not an IDX file"),
+    _built("text with a dot in its name", _nested((DOTTED, b"text")), DOTTED, "not an IDX file"),
+    _built("a file of another split", _nested((IMAGES.replace("train", "t10k"), SOUND_IMAGES)),
+           "does not hold mnist", IMAGES),
+    _built("a file of nearly the name", _nested((IMAGES.upper(), SOUND_IMAGES)),
+           "does not hold mnist", IMAGES),
+    _built("a set that lies too deep", _nested((f"a/b/{IMAGES}", SOUND_IMAGES)),
+           "does not hold mnist", IMAGES),
+    _built("a set in a file of its name", _nested(("mnist", SOUND_IMAGES)), "does not hold mnist"),
+]  # fmt: skip
+
+CASES = [*TRUNCATED, *WRONG_HEADERS, *OTHER_FILES, *PLACES]

@@ -110,8 +110,12 @@ def judge(case: Case, done: Done) -> None:
 
 
 def snapshot(folder: Path) -> dict[str, object]:
-    """Return what a folder holds, so that a change can be told."""
-    return {str(path.relative_to(folder)): _content(path) for path in sorted(folder.rglob("*"))}
+    """Return what a folder holds, so that a change can be told, but for the locks of runs."""
+    return {
+        str(path.relative_to(folder)): _content(path)
+        for path in sorted(folder.rglob("*"))
+        if path.name != ".lock" or path.is_symlink()
+    }
 
 
 def _content(path: Path) -> object:

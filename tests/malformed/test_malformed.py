@@ -10,10 +10,12 @@ import data_cases
 import export_cases
 import numpy as np
 import picture_cases
+import place_cases
 import plugin_cases
 import program_cases
 import pytest
 import recipe_cases
+import storage_cases
 import weight_cases
 from conftest import TINY
 from data_cases import write_small_mnist
@@ -23,7 +25,7 @@ from ppgan_zoo.recipe.load import load_recipe
 
 MODULES = (
     recipe_cases, command_cases, data_cases, picture_cases, checkpoint_cases, export_cases,
-    program_cases, weight_cases, plugin_cases,
+    program_cases, storage_cases, weight_cases, plugin_cases, place_cases,
 )  # fmt: skip
 CASES = [
     pytest.param(case, id=f"{module.__name__.removesuffix('_cases')}-{case.name}")

@@ -202,7 +202,7 @@ def test_a_recipe_trains_it_and_a_resume_is_exact(recipe, tmp_path):
 
 
 def test_a_dry_run_and_info_list_it(recipe, capsys):
-    text, _, cost = dry_run(recipe(), offline=True).partition("---\n")
+    text, _, cost = "\n".join(dry_run(recipe(), offline=True)).partition("---\n")
     assert yaml.safe_load(text)["model"]["nets"]["encoder"] == {
         "latent_dim": 4, "image_shape": [1, 28, 28], "hidden_units": 12,
     }  # fmt: skip

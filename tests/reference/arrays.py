@@ -16,6 +16,15 @@ def leaky(x, slope):
     return np.where(x > 0.0, x, slope * x)
 
 
+def elu(x):
+    return np.where(x > 0.0, x, np.expm1(np.minimum(x, 0.0)))
+
+
+def doubled(x):
+    """Each pixel four times."""
+    return x.repeat(2, axis=2).repeat(2, axis=3)
+
+
 def sigmoid(x):
     return 1.0 / (1.0 + np.exp(-x))
 

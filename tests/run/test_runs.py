@@ -83,10 +83,6 @@ def test_a_crashed_run_resumes_to_the_same_bytes_and_curves(
         stop_at(patch, stop, crash)
         with pytest.raises(RuntimeError, match="power cut"):
             train.train(recipe, run.path, offline=True)
-    if stop < 4:  # nothing was saved yet
-        with pytest.raises(CheckpointError, match="no valid checkpoint"):
-            train.resume(run, offline=True)
-        return
     outcome = train.resume(run, offline=True)
     assert (outcome.iteration, outcome.signal) == (12, None)
     assert weights(run) == weights(whole)
@@ -95,8 +91,10 @@ def test_a_crashed_run_resumes_to_the_same_bytes_and_curves(
             assert points == read_scalars(whole.visualdl)[tag]
     assert read_image_steps(run.visualdl, "samples") == [4, 8, 12]
     assert tree_bytes(run.samples) == tree_bytes(whole.samples)
-    assert [start["resumed_from_iteration"] for start in run.starts()] == [None, 4]
-    assert f"resumed from step-{4:08d}" in run.log.read_text()
+    saved = 4 if stop > 4 else 0
+    assert [start["resumed_from_iteration"] for start in run.starts()] == [None, saved]
+    said = "resumed from step-00000004" if saved else "begun again: no checkpoint had been saved"
+    assert said in run.log.read_text()
 
 
 def test_a_damaged_checkpoint_is_passed_over_and_named(recipe, whole, tmp_path, monkeypatch):
@@ -185,8 +183,10 @@ def test_a_run_of_an_old_recipe_is_told_what_to_write(old, said, whole, tmp_path
 
 def test_a_resume_on_other_data_is_refused(recipe, tmp_path):
     run = train.train(recipe, tmp_path / "run", offline=True).run
-    text = run.recipe.read_text().replace("limit: 128", "limit: 96")
-    run.recipe.write_text(text)
+    for file, old, new in (
+        (run.recipe, "limit: 128", "limit: 96"), (run.manifest, '"limit": 128', '"limit": 96'),
+    ):  # fmt: skip
+        file.write_text(file.read_text().replace(old, new))
     with pytest.raises(DataError, match=r"started on 128 images of mnist.*found 96 others"):
         train.resume(run, offline=True)
 
@@ -247,3 +247,19 @@ def test_hyperparameters_have_names_that_visualdl_shows(recipe):
     assert flat["model/name"] == "gan_mlp"
     assert flat["model/generator/hidden_units"] == [32]
     assert not [name for name in flat if "." in name]
+
+
+def test_a_period_that_never_comes_is_told(tiny_recipe, tmp_path, capsys):
+    keys = ["evaluation={every_steps: 13, num_samples: 100}", "log.histogram_every_steps=13",
+            "health.every_steps=13"]  # fmt: skip
+    words = [word for key in keys for word in ("-o", key)]
+    dry = ["train", "-c", str(tiny_recipe), "--offline", "--dry-run"]
+    assert cli.main([*dry, *words]) == 0
+    said = [line for line in capsys.readouterr().out.splitlines() if line.startswith("warning: ")]
+    assert said == [
+        f"warning: {key}: 13 has no effect in the 12 iterations of this run; give less"
+        for key in ("evaluation.every_steps", "log.histogram_every_steps", "health.every_steps")
+    ]
+    assert cli.main([*dry, *(word.replace("13", "12") for word in words)]) == 0
+    assert cli.main(dry) == 0  # the watch of every recipe, at every hundredth iteration
+    assert "warning: " not in capsys.readouterr().out

@@ -1,0 +1,73 @@
+"""The controller of BEGAN (Berthelot et al. 2017): how much of D's loss is of G's images."""
+
+from __future__ import annotations
+
+import numpy as np
+import paddle
+from paddle import Tensor
+
+from ppgan_zoo.errors import ConfigError
+from ppgan_zoo.game.terms import Scalars, Term, TermInputs
+from ppgan_zoo.storage.checkpoint import Arrays
+
+
+class BoundaryEquilibrium:
+    """``(1 - k) E L(G(z))``, L the error of D's reconstruction, which is minus its logit.
+
+    The objective ``wasserstein`` makes D's loss ``E L(x) - E L(G(z))``; with this it is BEGAN's,
+    ``E L(x) - k E L(G(z))``, and G's is BEGAN's as it is. After each update of D, k is moved
+    by ``rate * (gamma * E L(x) - E L(G(z)))`` and kept within 0 and 1: where G's images are
+    reconstructed too well, D begins to reconstruct them worse.
+
+    Args:
+        gamma: Error of G's images as a share of that of real ones, which k is to bring about;
+            in (0, 1]. Low ones give finer images that are less varied.
+        rate: How fast k moves.
+
+    Raises:
+        ConfigError: A number outside of these bounds.
+    """
+
+    def __init__(self, *, gamma: float = 0.5, rate: float = 0.001) -> None:
+        if not 0.0 < gamma <= 1.0:
+            raise ConfigError(f"terms: boundary_equilibrium: gamma {gamma}; give above 0, up to 1")
+        if not rate > 0.0:
+            raise ConfigError(f"terms: boundary_equilibrium: rate {rate}; give above 0")
+        self.gamma, self.rate = gamma, rate
+        self.k = paddle.zeros([1])
+        self.convergence = paddle.zeros([1])
+
+    def __call__(self, inputs: TermInputs) -> Tensor:
+        """Return the term with k as it is, then move k."""
+        real, fake = -inputs.real_logits.mean(), -inputs.fake_logits.mean()
+        k = self.k.reshape([]).astype(fake.dtype)
+        self._move(real.detach(), fake.detach())
+        return (1.0 - k) * fake
+
+    def scalars(self) -> Scalars:
+        """Return k, and the paper's measure ``L(x) + |gamma L(x) - L(G(z))|``, which falls."""
+        return {"k": self.k.reshape([]), "convergence": self.convergence.reshape([])}
+
+    def state(self) -> Arrays:
+        """Return k."""
+        return {"k": self.k.numpy()}
+
+    def load_state(self, arrays: Arrays) -> None:
+        """Put k back."""
+        self.k = paddle.to_tensor(np.asarray(arrays["k"], np.float32))
+
+    @paddle.no_grad()
+    def _move(self, real: Tensor, fake: Tensor) -> None:
+        balance = (self.gamma * real - fake).reshape([1]).astype("float32")
+        self.k = (self.k + self.rate * balance).clip(0.0, 1.0)
+        self.convergence = real.reshape([1]).astype("float32") + balance.abs()
+
+
+BOUNDARY_EQUILIBRIUM = Term(
+    "boundary_equilibrium",
+    "Berthelot et al. 2017 (BEGAN)",
+    BoundaryEquilibrium,
+    1.0,
+    needs=("reconstruction",),
+    bounds_critic=True,
+)

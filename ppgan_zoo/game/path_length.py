@@ -1,0 +1,73 @@
+"""Path length regularisation (Karras et al. 2020, section 3.2)."""
+
+from __future__ import annotations
+
+import math
+
+import paddle
+from paddle import Tensor
+
+from ppgan_zoo.errors import ConfigError
+from ppgan_zoo.game.augmentation import tensor_like
+from ppgan_zoo.game.terms import Term, TermInputs
+from ppgan_zoo.storage.checkpoint import Arrays
+
+
+class PathLength:
+    """``E (|J(w)' y| - a)^2``: a step in w should change an image by about a, wherever it is.
+
+    y are images of noise, N(0, 1) / sqrt(H W); ``J(w)' y`` is the gradient of ``sum(G(w) y)`` by
+    w, one for each of G's layers, whose squared lengths are averaged. a follows the mean length.
+
+    Args:
+        decay: How far a goes to the mean length of each batch.
+        shrink: Of each batch, one in so many images is used.
+
+    Raises:
+        ConfigError: `decay` is not above 0 and at most 1, or `shrink` is below 1.
+    """
+
+    def __init__(self, *, decay: float = 0.01, shrink: int = 2) -> None:
+        if not 0.0 < decay <= 1.0 or shrink < 1:
+            raise ConfigError(
+                "terms: path_length: decay must be above 0 and at most 1, shrink 1 or more; found "
+                f"{decay} and {shrink}"
+            )
+        self.decay = decay
+        self.shrink = shrink
+        self.target = paddle.zeros([1])
+
+    def __call__(self, inputs: TermInputs) -> Tensor:
+        """Take the batch's mean length into a, then return the term."""
+        assert inputs.gan is not None and inputs.code is not None
+        generator = inputs.gan.generator
+        code = inputs.code[slice(0, max(1, len(inputs.code) // self.shrink))]
+        styles = generator.styles(code.z, code.labels)
+        images = generator.synthesis(styles, twice=True)
+        noise = tensor_like(inputs.rng.standard_normal(images.shape), images)
+        product = (images * noise).sum() / math.sqrt(images.shape[2] * images.shape[3])
+        (gradient,) = paddle.grad(product, styles, create_graph=True)
+        lengths = gradient.square().sum(axis=2).mean(axis=1).sqrt()
+        # As in the authors' code, a follows first, and its own gradient counts too.
+        target = self.target + self.decay * (lengths.mean() - self.target)
+        self.target = target.detach()
+        return (lengths - target).square().mean()
+
+    def state(self) -> Arrays:
+        """Return a."""
+        return {"target": self.target.numpy()}
+
+    def load_state(self, arrays: Arrays) -> None:
+        """Put a back."""
+        self.target = paddle.to_tensor(arrays["target"])
+
+
+PATH_LENGTH = Term(
+    "path_length",
+    "Karras et al. 2020, section 3.2",
+    PathLength,
+    2.0,
+    net="generator",
+    of_gradient=True,
+    calls=("styles", "synthesis"),
+)
