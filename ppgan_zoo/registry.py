@@ -316,6 +316,7 @@ METRICS: Registry[Metric] = Registry(
         "modes": "ppgan_zoo.metrics.classes_found:MODES",
         "memorisation": "ppgan_zoo.metrics.memorisation:MEMORISATION",
         "label_accuracy": "ppgan_zoo.metrics.label_accuracy:LABEL_ACCURACY",
+        "cluster_accuracy": "ppgan_zoo.metrics.cluster_accuracy:CLUSTER_ACCURACY",
     },
 )
 

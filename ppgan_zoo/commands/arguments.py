@@ -24,15 +24,6 @@ def add_device(parser: argparse.ArgumentParser, default: str | None = "auto") ->
     parser.add_argument("--device", default=default, help="auto, cpu, gpu or gpu:N")
 
 
-def add_truncation(parser: argparse.ArgumentParser) -> None:
-    """Add ``--truncation``."""
-    parser.add_argument(
-        "--truncation", type=float, metavar="PSI",
-        help="of a model with styles: how far they go from their average, from 0 (one image) to "
-        "1 (the default); less is better images and fewer kinds",
-    )  # fmt: skip
-
-
 def check_seed(seed: int) -> None:
     """Refuse a negative seed.
 

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ppgan_zoo import runtime
-from ppgan_zoo.commands.arguments import add_truncation
 from ppgan_zoo.terminal import say
 
 if TYPE_CHECKING:
@@ -27,7 +26,11 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         help="auto: measure which settings of Paddle Inference are the fastest here; default: "
         "take the first that are right, the same at every export",
     )  # fmt: skip
-    add_truncation(parser)
+    parser.add_argument(
+        "--truncation", type=float, metavar="PSI",
+        help="of a model with styles: how far they go from their average, from 0 (one image) to "
+        "1 (the default); less is better images and fewer kinds",
+    )  # fmt: skip
     parser.set_defaults(run=_run)
 
 

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from ppgan_zoo import runtime
-from ppgan_zoo.commands.arguments import add_device, add_truncation, check_model, check_seed
+from ppgan_zoo.commands.arguments import add_device, check_model, check_seed
 from ppgan_zoo.errors import ConfigError
 from ppgan_zoo.terminal import say
 
@@ -25,10 +25,13 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
                         help="of a model with codes in z: a row for each z, along which one "
                         "code goes through its values (c1, c2, ...: the categorical ones, then "
                         "the continuous ones)")  # fmt: skip
+    parser.add_argument("--truncation", type=float, metavar="T",
+                        help="better images, more alike. Of a model with styles: how far they go "
+                        "from their average, 0 (one image) to 1 (the default). Of others: no "
+                        "number of z further from 0 than T, 0.1 or more")  # fmt: skip
     parser.add_argument("--output", type=Path, default=Path("samples.png"), metavar="FILE",
                         help=".png for a grid, .npy for uint8 [N, C, H, W]")  # fmt: skip
     parser.add_argument("--best", action="store_true", help="a run's best checkpoint")
-    add_truncation(parser)
     add_device(parser)
     parser.set_defaults(run=_run)
 

@@ -7,7 +7,6 @@ import errno
 import os
 import warnings
 from collections.abc import Callable, Iterator
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -126,7 +125,7 @@ def export(
                 weights="ema" if checkpoint.has("ema") else "generator",
                 truncation=1.0 if truncation is None else truncation,
             ),
-            latent=LatentFacts(**asdict(facts.latent)),
+            latent=LatentFacts(**facts.latent.to_json()),
             image_shape=facts.image_shape,
             image_range=facts.image_range,
             program=program.name,

@@ -18,6 +18,7 @@ from ppgan_zoo.data.batches import Batch
 from ppgan_zoo.errors import ConfigError
 from ppgan_zoo.game.compatibility import check_combination, probe_batch
 from ppgan_zoo.game.objectives import LabelSmoothing, Objective
+from ppgan_zoo.game.schedules import Value, at
 from ppgan_zoo.game.terms import Net, Scalars, Term, TermInputs, Terms
 from ppgan_zoo.game.view import View
 from ppgan_zoo.models.gan import Gan, Judgement
@@ -48,6 +49,8 @@ class Game:
         view: How D sees images; None: as they are.
         concatenate: Show D real and fake images in one batch (batch norm sees both
             together) and not in two; if it is all the same to D, it gets one anyway.
+        top_share: The share of its images that G learns from: those that D scores highest
+            (Sinha et al. 2020, top-k training), or a schedule of it. Terms see all of them.
 
     Attributes:
         accelerated: Whether convolutions and dense layers may be computed by
@@ -66,12 +69,14 @@ class Game:
         terms: Sequence[Term | str] = (),
         view: View | None = None,
         concatenate: bool = False,
+        top_share: Value = 1.0,
     ) -> None:
         self.objective = objective
         self.smoothing = smoothing or LabelSmoothing()
         self.terms = Terms(terms)
         self.view = view or View()
         self.concatenate = concatenate
+        self.top_share = top_share
         self.one_batch = concatenate
 
     def prepare(self, gan: Gan, weight_clip: float | None = None) -> list[str]:
@@ -141,7 +146,8 @@ class Game:
         fake = self.show(Batch(gan.generate(code), code.labels, code), moment)
         of_fake = judge(gan, fake)
         loss = self.objective.generator_loss(
-            of_fake.logits, None if of_real is None else of_real.logits, self.smoothing
+            *self._top(of_fake.logits, None if of_real is None else of_real.logits, moment),
+            self.smoothing,
         )
         inputs = self._inputs("generator", gan, real, fake, moment)
         return self._add_terms(loss, inputs.note(of_real, of_fake))
@@ -242,6 +248,18 @@ class Game:
         both = gan.judge(paddle.concat([real.images, fake.images]), labels, z)
         of_real, of_fake = both.split([real.images.shape[0], fake.images.shape[0]])
         return of_real, of_fake
+
+    def _top(
+        self, fake: Tensor, real: Tensor | None, moment: Moment
+    ) -> tuple[Tensor, Tensor | None]:
+        """Return the rows of the fake logits that are highest, and of the real ones the same."""
+        count = fake.shape[0]
+        kept = max(1, round(at(self.top_share, moment.iteration) * count))
+        if kept >= count:
+            return fake, real
+        # By the logits, not by the loss; a D of patches scores an image by their mean.
+        rows = fake.detach().mean(axis=1).argsort(descending=True)[:kept]
+        return fake.index_select(rows), None if real is None else real.index_select(rows)
 
     def _inputs(self, net: Net, gan: Gan, real: Batch, fake: Batch, moment: Moment) -> TermInputs:
         code = fake.code

@@ -103,6 +103,11 @@ def load_generator(
     return generator, facts
 
 
+def has_styles(generator: nn.Layer) -> bool:
+    """Tell whether a generator has styles, which can be drawn towards their average."""
+    return hasattr(generator, "truncation")
+
+
 def truncate(generator: nn.Layer, psi: float, name: str) -> None:
     """Let a generator with styles draw them towards their average: variety for quality.
 
@@ -118,7 +123,7 @@ def truncate(generator: nn.Layer, psi: float, name: str) -> None:
     """
     if not 0.0 <= psi <= 1.0:
         raise ConfigError(f"--truncation {psi:g}: give 0 to 1")
-    if not hasattr(generator, "truncation"):
+    if not has_styles(generator):
         raise ConfigError(
             f"--truncation {psi:g}: {name} has no average style; leave it out, or use a model that "
             "has, such as stylegan2"

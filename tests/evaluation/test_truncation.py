@@ -1,68 +1,91 @@
-"""Truncation of styles: as an option of sampling, and as a choice of an export."""
+"""Truncated z: the worked number, the same bytes, and statistics that fit it."""
 
 import numpy as np
+import paddle
 import pytest
-import yaml
 
-import ppgan_zoo
-from ppgan_zoo.cli import main
 from ppgan_zoo.errors import ConfigError
-from ppgan_zoo.evaluation.sampler import open_sampler
-from ppgan_zoo.export.exporter import export
+from ppgan_zoo.evaluation.sampler import STATISTICS_BATCHES, open_sampler
 from ppgan_zoo.models.facts import build_model, model_facts
-from ppgan_zoo.models.restore import find_checkpoint
+from ppgan_zoo.models.latent import Latent
 from ppgan_zoo.models.weights import layer_arrays
 from ppgan_zoo.storage.checkpoint import save_checkpoint
 
 
-@pytest.fixture(scope="module")
-def checkpoint(tmp_path_factory):
-    """A checkpoint of a small StyleGAN2 whose average style is not zero."""
-    small = {"channels": (4, 4), "w_dim": 4}
-    facts = model_facts("stylegan2", (1, 8, 8), 4, arguments={"generator": small})
-    generator = build_model(facts).generator
-    arrays = layer_arrays(generator)
-    arrays["average"] = np.random.default_rng(0).standard_normal(4).astype(np.float32)
-    folder = tmp_path_factory.mktemp("checkpoint")
-    return save_checkpoint(folder, {"generator": arrays}, 3, facts.to_json()).path
+def test_truncated_z_has_the_known_deviation():
+    """std .5396 at 1; of a normal variable between -t and t in general."""
+    z = Latent(100, truncation=1.0).sample(2000, 3)
+    assert np.abs(z).max() <= 1.0 and z.dtype == np.float32
+    assert z.std() == pytest.approx(0.5396, abs=0.003)
+    assert z.mean() == pytest.approx(0.0, abs=0.005)
+    narrow = Latent(100, truncation=0.1).sample(50, 3)
+    assert narrow.std() == pytest.approx(0.1 / 3**0.5, abs=0.002)  # nearly uniform
 
 
-def images(path, truncation=None, count=6):
-    sampler = open_sampler(path, truncation=truncation)
-    return sampler.generate(ppgan_zoo.models.latent.Code(sampler.latent.sample(count, 0)))
+def test_what_lies_near_0_stays_and_the_first_rows_do_not_depend_on_how_many():
+    plain, near = Latent(20).sample(40, 7), Latent(20, truncation=0.8).sample(40, 7)
+    kept = np.abs(plain) <= 0.8
+    np.testing.assert_array_equal(near[kept], plain[kept])
+    assert (near[~kept] != plain[~kept]).all()
+    np.testing.assert_array_equal(Latent(20, truncation=0.8).sample(5, 7), near[:5])
+    assert not np.array_equal(Latent(20, truncation=0.8).sample(40, 8), near)
+    np.testing.assert_array_equal(Latent(20, truncation=9.0).sample(40, 7), plain)
 
 
-def test_0_makes_one_image_and_1_changes_nothing(checkpoint):
-    one = images(checkpoint, 0.0)
-    np.testing.assert_allclose(one, np.repeat(one[:1], 6, axis=0), atol=1e-6)
-    np.testing.assert_array_equal(images(checkpoint, 1.0), images(checkpoint))
-    spreads = [images(checkpoint, psi).std(axis=0).mean() for psi in (0.0, 0.3, 0.7, 1.0)]
-    assert spreads == sorted(spreads) and spreads[1] > 1e-3
-    assert open_sampler(checkpoint, truncation=0.5).origin["truncation"] == 0.5
+def test_codes_in_z_are_not_truncated():
+    latent = Latent(12, categorical=(3,), continuous=2, truncation=0.5)
+    z, plain = latent.sample(30, 1), Latent(12, categorical=(3,), continuous=2).sample(30, 1)
+    assert np.abs(z[:, : latent.noise_dim]).max() <= 0.5
+    np.testing.assert_array_equal(z[:, latent.noise_dim :], plain[:, latent.noise_dim :])
 
 
-def test_an_export_has_that_of_its_making(checkpoint, tmp_path):
-    folder = tmp_path / "exported"
-    export(find_checkpoint(checkpoint), folder, timed=False, truncation=0.5)
-    np.testing.assert_allclose(images(folder), images(checkpoint, 0.5), atol=1e-5)
-    model = yaml.safe_load((folder / "model.yml").read_text(encoding="utf-8"))
-    assert model["origin"]["truncation"] == 0.5
-    with pytest.raises(ConfigError, match="--truncation is for runs"):
-        open_sampler(folder, truncation=0.7)
+@pytest.mark.parametrize("value", [0.0, 0.05, -1.0, float("nan"), float("inf")])
+def test_a_truncation_that_would_never_end_is_refused(value):
+    with pytest.raises(ConfigError, match="truncation .*: give 0.1 or more; 0.5 to 1 are usual"):
+        Latent(4, truncation=value)
 
 
-def test_the_command_line(checkpoint, tmp_path, capsys):
-    output = tmp_path / "one.npy"
-    assert main(["sample", str(checkpoint), "-n", "4", "--truncation", "0", "--output", str(output)]) == 0  # fmt: skip
-    pixels = np.load(output).astype(int)
-    assert np.abs(pixels - pixels[:1]).max() <= 1
-    assert main(["sample", str(checkpoint), "--truncation", "1.5"]) == 2
-    assert "--truncation 1.5: give 0 to 1" in capsys.readouterr().err
+def test_uniform_z_is_refused():
+    with pytest.raises(ConfigError, match="is of normal z, and this model's prior is uniform"):
+        Latent(4, "uniform", truncation=0.5)
 
 
-def test_a_model_without_styles_is_refused(tmp_path):
-    facts = model_facts("gan_mlp", (1, 8, 8), 4)
+@pytest.fixture
+def checkpoint(tmp_path):
+    paddle.seed(0)
+    nets = {"generator": {"channels": (8, 8)}, "discriminator": {"channels": (8, 8)}}
+    facts = model_facts(
+        "biggan", (1, 8, 8), 8, conditional=True, num_classes=3,
+        arguments={net: {**own, "attention_after": 0} for net, own in nets.items()},
+    )  # fmt: skip
     arrays = {"generator": layer_arrays(build_model(facts).generator)}
-    path = save_checkpoint(tmp_path, arrays, 1, facts.to_json()).path
-    with pytest.raises(ConfigError, match="gan_mlp has no average style"):
-        open_sampler(path, truncation=0.5)
+    return save_checkpoint(tmp_path, arrays, 1, facts.to_json()).path
+
+
+def test_batch_norms_get_the_statistics_of_truncated_z(checkpoint, monkeypatch):
+    from ppgan_zoo.evaluation import sampler
+
+    seen = []
+    take = sampler.take_statistics
+    monkeypatch.setattr(
+        sampler, "take_statistics", lambda net, batches: seen.append(batches) or take(net, batches)
+    )
+    plain, near = open_sampler(checkpoint), open_sampler(checkpoint, truncation=0.5)
+    (batches,) = seen  # not for the plain one
+    assert len(batches) == STATISTICS_BATCHES
+    assert max(float(z.abs().max()) for z, _ in batches) <= 0.5
+    assert near.origin["truncation"] == 0.5 and "truncation" not in plain.origin
+    images = near.sample(6, 0)
+    np.testing.assert_array_equal(images, open_sampler(checkpoint, truncation=0.5).sample(6, 0))
+    assert not np.array_equal(images, plain.sample(6, 0))
+
+
+def test_the_command(checkpoint, tmp_path, cli):
+    output = tmp_path / "near.npy"
+    done = cli("sample", checkpoint, "-n", "6", "--truncation", "0.7", "--output", output)
+    assert done.returncode == 0, done.stderr
+    wanted = open_sampler(checkpoint, truncation=0.7)
+    labels, _ = wanted.labels_in_rows(6)
+    np.testing.assert_array_equal(np.load(output), wanted.sample(6, 0, labels))
+    done = cli("sample", checkpoint, "--truncation", "0.01", "--output", output)
+    assert done.returncode == 2 and "truncation 0.01: give 0.1 or more" in done.stderr
