@@ -14,6 +14,7 @@ from ppgan_zoo.data import Batches, ImageSet, load_image_set, scale_to_range
 from ppgan_zoo.errors import ConfigError, did_you_mean
 from ppgan_zoo.evaluation.evaluator import Evaluator
 from ppgan_zoo.game import schedules
+from ppgan_zoo.game.ada import AdaptiveProbability
 from ppgan_zoo.game.compatibility import check_output
 from ppgan_zoo.game.objectives import LabelSmoothing
 from ppgan_zoo.game.schedules import Schedule, Value
@@ -25,6 +26,7 @@ from ppgan_zoo.models.facts import ModelFacts, build_model, check_type, model_fa
 from ppgan_zoo.models.gan import Gan
 from ppgan_zoo.recipe.base import keys_without_effect
 from ppgan_zoo.recipe.recipe import Recipe
+from ppgan_zoo.recipe.schedules import Adaptive as AdaptiveSection
 from ppgan_zoo.recipe.schedules import Schedule as ScheduleSection
 from ppgan_zoo.recipe.training import OptimizerSection
 from ppgan_zoo.registry import DATA, MODELS
@@ -166,10 +168,14 @@ def build_trainer(recipe: Recipe, gan: Gan, iterations: int) -> Trainer:
         nets[f"{net}_schedule"] = _build_rate(section, iterations)
         if isinstance(section.beta2, ScheduleSection):
             nets[f"{net}_beta2"] = _value(section.beta2, iterations)
+    top_share = _value(recipe.objective.top_share, iterations)
+    assert top_share is not None
     trainer = make_trainer(
         gan,
         objective=recipe.objective.name,
         smoothing=LabelSmoothing(**recipe.objective.label_smoothing.model_dump()),
+        top_share=top_share,
+        clean_gradients=recipe.training.clean_gradients,
         latent_prior=recipe.latent.prior,
         shared_latent=recipe.latent.shared,
         generator_steps=recipe.training.generator_steps,
@@ -247,6 +253,7 @@ def build_evaluator(
         metrics,
         num_samples=section.num_samples,
         labels=bool(facts.num_classes),
+        categories=bool(facts.latent.categorical),
         trained_on=images if "memorisation" in metrics else None,
     )
 
@@ -267,7 +274,12 @@ def _build_terms(recipe: Recipe, iterations: int) -> list[Term] | None:
 
 def _build_view(recipe: Recipe, iterations: int) -> View:
     constraints = recipe.constraints
-    probability = _value(constraints.augment_probability, iterations)
+    section = constraints.augment_probability
+    probability: Value | None
+    if isinstance(section, AdaptiveSection):
+        probability = AdaptiveProbability(**section.model_dump(exclude={"name"}))
+    else:
+        probability = _value(section, iterations)
     assert probability is not None
     return View(
         augment=constraints.augment,
@@ -311,6 +323,7 @@ def _build_optimizer(gan: Gan, net: Net, section: OptimizerSection) -> Optimizer
         list(gan.learning_with(net).values()),
         section.name,
         learning_rate=section.learning_rate,
+        clip_norm=section.clip_norm,
         **section.options(),
     )
 
