@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import os
+import re
 import signal
 import sys
 from collections.abc import Sequence
@@ -22,6 +23,7 @@ from ppgan_zoo.runtime import how_to_install
 from ppgan_zoo.terminal import printable, tell, tell_warnings
 
 LONGEST_LINE = 800
+LONG_WORD = re.compile(r"\S{200,}")
 
 # Modules of ppgan_zoo.commands, in the order of --help.
 COMMANDS = (
@@ -139,7 +141,8 @@ def _parser() -> argparse.ArgumentParser:
 
 def _refuse(message: str) -> int:
     """Print one line and return the exit code of a refusal."""
-    line = printable(message)
+    # A name of any length is to leave room for what was wrong with it, and for the advice.
+    line = LONG_WORD.sub(lambda word: f"{word[0][:80]}...{word[0][-40:]}", printable(message))
     if len(line) > LONGEST_LINE:  # a name of any length; the advice stands at the end
         line = f"{line[: LONGEST_LINE // 2]} ... {line[-LONGEST_LINE // 2 :]}"
     tell(f"ppgan-zoo: {line}")

@@ -295,8 +295,11 @@ AUGMENTATIONS: Registry[Augmentation] = Registry(
     "ppgan_zoo.augmentations",
     "ppgan_zoo.game.augmentation:Augmentation",
     {
-        name: f"ppgan_zoo.game.augmentation:{name.upper()}"
-        for name in ("color", "translation", "cutout")
+        **{
+            name: f"ppgan_zoo.game.augmentation:{name.upper()}"
+            for name in ("color", "translation", "cutout")
+        },
+        "bgc": "ppgan_zoo.game.ada:BGC",
     },
 )
 
@@ -313,6 +316,7 @@ METRICS: Registry[Metric] = Registry(
         "modes": "ppgan_zoo.metrics.classes_found:MODES",
         "memorisation": "ppgan_zoo.metrics.memorisation:MEMORISATION",
         "label_accuracy": "ppgan_zoo.metrics.label_accuracy:LABEL_ACCURACY",
+        "cluster_accuracy": "ppgan_zoo.metrics.cluster_accuracy:CLUSTER_ACCURACY",
     },
 )
 

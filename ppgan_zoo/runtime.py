@@ -131,7 +131,7 @@ def import_paddle() -> None:
 def how_to_install(module: str) -> str:
     """Return the command that installs a missing module: with all else that a checkout needs."""
     root = Path(__file__).resolve().parent.parent
-    if (root / "setup.py").is_file() or (root / "configs").is_dir():
+    if (root / "pyproject.toml").is_file():
         here = "." if root == Path.cwd() else str(root)
         return f"pip install -e {shlex.quote(f'{here}[cpu]')}"
     return f"pip install {DISTRIBUTIONS.get(module, module)}"

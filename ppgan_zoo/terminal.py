@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import sys
+import warnings
 from typing import TextIO
 
 
@@ -55,10 +56,27 @@ def tell(*lines: str) -> None:
 
 
 def tell_warnings() -> None:
-    """Print what modules of the zoo log to standard error, as a program without logging does."""
+    """Print what the zoo's modules log, and what libraries warn of, in a line each.
+
+    For a program that is the zoo alone, such as the command line.
+    """
+    warnings.showwarning = _tell_warning
     logger = logging.getLogger("ppgan_zoo")
     if not logger.handlers:
         logger.addHandler(_Teller(logging.WARNING))
+
+
+def _tell_warning(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
+    """Tell the first line of a warning; where it comes from is nothing to the user."""
+    first = next(iter(str(message).strip().splitlines()), "")
+    tell(f"{category.__name__}: {first}")
 
 
 class _Teller(logging.Handler):

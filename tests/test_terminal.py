@@ -8,6 +8,7 @@ import logging
 import os
 import subprocess
 import sys
+import warnings
 
 import pytest
 from conftest import ROOT
@@ -80,6 +81,15 @@ def test_what_modules_log_is_told_in_a_printable_line(monkeypatch):
         logger.handlers[:] = before
     said = sys.stderr.buffer.getvalue().decode()
     assert said.splitlines() == [f"{terminal.printable(NASTY)}: damaged"]
+
+
+def test_what_a_library_warns_of_is_one_line(monkeypatch):
+    monkeypatch.setattr(sys, "stderr", stream("utf-8"))
+    with warnings.catch_warnings():
+        terminal.tell_warnings()
+        warnings.simplefilter("always")
+        warnings.warn("Glyph \x1b[31m missing\nand more", UserWarning, stacklevel=1)
+    assert sys.stderr.buffer.getvalue().decode() == "UserWarning: Glyph \\x1b[31m missing\n"
 
 
 def test_nothing_else_in_the_package_prints():

@@ -55,7 +55,9 @@ def _run(options: argparse.Namespace) -> int:
         DATA.check_name(options.data, where="--data")
     metrics = None
     if options.metrics is not None:
-        metrics = tuple(check_metrics(options.metrics.split(","), classes=True, labels=True))
+        metrics = tuple(
+            check_metrics(options.metrics.split(","), classes=True, labels=True, categories=True)
+        )
     output: Path | None = options.output
     if output is not None and (output.suffix != ".json" or not output.parent.is_dir()):
         raise ConfigError(f"--output {output}: give a name that ends in .json, in a folder")

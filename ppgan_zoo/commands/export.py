@@ -26,6 +26,11 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         help="auto: measure which settings of Paddle Inference are the fastest here; default: "
         "take the first that are right, the same at every export",
     )  # fmt: skip
+    parser.add_argument(
+        "--truncation", type=float, metavar="PSI",
+        help="of a model with styles: how far they go from their average, from 0 (one image) to "
+        "1 (the default); less is better images and fewer kinds",
+    )  # fmt: skip
     parser.set_defaults(run=_run)
 
 
@@ -39,7 +44,11 @@ def _run(options: argparse.Namespace) -> int:
 
     trials: list[Trial] = []
     description = export(
-        checkpoint, options.output, timed=options.inference == "auto", notify=trials.append
+        checkpoint,
+        options.output,
+        timed=options.inference == "auto",
+        truncation=options.truncation,
+        notify=trials.append,
     )
     worst = description.largest_difference
     say(

@@ -25,6 +25,10 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
                         help="of a model with codes in z: a row for each z, along which one "
                         "code goes through its values (c1, c2, ...: the categorical ones, then "
                         "the continuous ones)")  # fmt: skip
+    parser.add_argument("--truncation", type=float, metavar="T",
+                        help="better images, more alike. Of a model with styles: how far they go "
+                        "from their average, 0 (one image) to 1 (the default). Of others: no "
+                        "number of z further from 0 than T, 0.1 or more")  # fmt: skip
     parser.add_argument("--output", type=Path, default=Path("samples.png"), metavar="FILE",
                         help=".png for a grid, .npy for uint8 [N, C, H, W]")  # fmt: skip
     parser.add_argument("--best", action="store_true", help="a run's best checkpoint")
@@ -44,7 +48,7 @@ def _run(options: argparse.Namespace) -> int:
     runtime.start(options.device)
     from ppgan_zoo.evaluation.sampler import open_sampler, write_images
 
-    sampler = open_sampler(options.model, best=options.best)
+    sampler = open_sampler(options.model, best=options.best, truncation=options.truncation)
     columns: int | None = None
     if options.sweep is not None:
         images, columns = sampler.sweep(options.sweep, options.count, options.seed)

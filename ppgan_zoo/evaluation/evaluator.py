@@ -26,6 +26,7 @@ class Evaluator:
         metrics: Names out of :func:`ppgan_zoo.metrics.metric.metric_names`.
         num_samples: How many images are generated each time.
         labels: Whether they are generated of labels.
+        categories: Whether they are generated of a categorical code.
         trained_on: The training images, for memorisation.
 
     Raises:
@@ -41,6 +42,7 @@ class Evaluator:
         *,
         num_samples: int,
         labels: bool = False,
+        categories: bool = False,
         trained_on: ImageSet | None = None,
     ) -> None:
         if len(real) < FEWEST_IMAGES:
@@ -48,7 +50,9 @@ class Evaluator:
                 f"evaluation: {len(real)} real images of {real.name} ({real.location}); metrics "
                 f"need {FEWEST_IMAGES}"
             )
-        check_metrics(metrics, classes=network.classes is not None, labels=labels)
+        check_metrics(
+            metrics, classes=network.classes is not None, labels=labels, categories=categories
+        )
         network(real.images[:1])  # a misfit is refused here, not after an hour of training
         self.network = network
         self.metrics = metrics
@@ -69,4 +73,6 @@ class Evaluator:
         classes = trainer.gan.num_classes
         labels = labels_in_turn(self.num_samples, classes) if classes else None
         samples = to_uint8(trainer.samples(self.num_samples, labels), trainer.gan.image_range)
-        return take_metrics(self.network(samples), self.real, self.metrics, labels)
+        chance = trainer.chance
+        categories = chance.latent.first_category(chance.display(self.num_samples, labels).z)
+        return take_metrics(self.network(samples), self.real, self.metrics, labels, categories)

@@ -106,7 +106,7 @@ def evaluate_sampler(
     """
     started = time.monotonic()
     network = open_network(source.name, protocol.features, protocol.weights)
-    metrics = _metrics(protocol, network, source.name, sampler.num_classes)
+    metrics = _metrics(protocol, network, source.name, sampler)
     channels, height, width = sampler.image_shape
     size = (protocol.resize or height, protocol.resize or width)
     images = RealImages(source, (channels, *size), protocol.split, offline, notify)
@@ -116,7 +116,10 @@ def evaluate_sampler(
         real.training = cached_features(images.trained_on, network).features
     labels = sampler.labels_in_turn(protocol.num_samples)
     made = sampler.sample(protocol.num_samples, protocol.seed, labels)
-    figures = take_metrics(network(_resized(made, protocol.resize)), real, metrics, labels)
+    shown = network(_resized(made, protocol.resize))
+    figures = take_metrics(
+        shown, real, metrics, labels, sampler.categories(protocol.num_samples, protocol.seed)
+    )
     floor = _floor(images, network, real, metrics, protocol) if protocol.floor else None
     return {
         "format": FORMAT,
@@ -138,11 +141,14 @@ def evaluate_sampler(
     }  # fmt: skip
 
 
-def _metrics(protocol: Protocol, network: FeatureNetwork, data: str, num_classes: int) -> list[str]:
+def _metrics(protocol: Protocol, network: FeatureNetwork, data: str, sampler: Sampler) -> list[str]:
     """Return the metrics to take, after refusing what cannot be taken."""
     if protocol.metrics is not None:
         return check_metrics(
-            protocol.metrics, classes=network.classes is not None, labels=bool(num_classes)
+            protocol.metrics,
+            classes=network.classes is not None,
+            labels=bool(sampler.num_classes),
+            categories=bool(sampler.latent.categorical),
         )
     # All of the training images through Inception would take a CPU hours.
     training = protocol.split == "test" and network.name in own_networks(data)
@@ -151,7 +157,8 @@ def _metrics(protocol: Protocol, network: FeatureNetwork, data: str, num_classes
         for metric in METRICS.all()
         if (training or not metric.needs_training_images)
         and (network.classes is not None or not metric.needs_classes)
-        and (not metric.needs_labels or num_classes == network.classes)
+        and (not metric.needs_labels or sampler.num_classes == network.classes)
+        and (not metric.needs_categories or sampler.latent.categorical)
     ]
 
 
@@ -183,6 +190,7 @@ def _floor(
         name
         for name in metrics
         if not METRICS.get(name).needs_training_images
+        and not METRICS.get(name).needs_categories
         and (not METRICS.get(name).needs_labels or others.labels is not None)
     ]
     figures = take_metrics(cached_features(others, network), real, names, others.labels)

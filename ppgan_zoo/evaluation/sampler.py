@@ -4,25 +4,37 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import paddle
 from numpy.typing import NDArray
+from paddle import nn
 
 from ppgan_zoo.data import to_uint8
 from ppgan_zoo.errors import ConfigError, os_errors
 from ppgan_zoo.export.exported import MODEL_FILE, open_exported
 from ppgan_zoo.models.facts import find_class
 from ppgan_zoo.models.latent import Code, Latent, labels_in_turn
-from ppgan_zoo.models.nets import BATCH_SIZE, generate
-from ppgan_zoo.models.restore import find_checkpoint, load_generator, weights_name
+from ppgan_zoo.models.nets import BATCH_SIZE, generate, take_statistics
+from ppgan_zoo.models.restore import (
+    find_checkpoint,
+    has_styles,
+    load_generator,
+    truncate,
+    weights_name,
+)
 from ppgan_zoo.storage.files import absolute, atomic_file, sha256_file
 from ppgan_zoo.storage.pictures import image_grid, save_png
 
 SWEEP_STEPS = 10
 """Values of a continuous code along a row."""
+
+
+STATISTICS_BATCHES, STATISTICS_SEED = 16, 0x57A7
+"""Of the z that batch norms take statistics of where those of training do not fit."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +73,10 @@ class Sampler:
         if labels is None:
             labels = self.labels_in_turn(count)
         return self._images(Code(self.latent.sample(count, seed), labels))
+
+    def categories(self, count: int, seed: int) -> NDArray[np.int64] | None:
+        """Return the value of c1 in each of :meth:`sample`'s images; None without one."""
+        return self.latent.first_category(self.latent.sample(count, seed))
 
     def labels_in_turn(self, count: int) -> NDArray[np.int64] | None:
         """Return each class in its turn, int64 ``[count]``; None for a model without labels."""
@@ -118,27 +134,49 @@ class Sampler:
         return np.concatenate(parts)
 
 
-def open_sampler(path: Path, *, best: bool = False, ema: bool | None = None) -> Sampler:
+def open_sampler(
+    path: Path,
+    *,
+    best: bool = False,
+    ema: bool | None = None,
+    truncation: float | None = None,
+) -> Sampler:
     """Return the sampler for an exported model, a checkpoint or a run.
 
     Args:
         path: The directory. A run stands for its newest valid checkpoint.
         best: Take a run's best checkpoint.
         ema: Whether to take the EMA's weights; None for them where there are any.
+        truncation: Fewer kinds of images, each better. Of a model with styles, how far these go
+            from their average, 0 to 1 (:func:`ppgan_zoo.models.restore.truncate`). Of any other,
+            no number of z is further from 0 than this; the batch norms get the statistics of
+            such z. None for images as in training.
 
     Raises:
         CheckpointError: It is none of the three, or damaged, or has no EMA and was asked for it.
         ExportError: A damaged exported model.
-        ConfigError: `best` asked of an exported model, or weights that it was not made from.
+        ConfigError: `best` or `truncation` asked of an exported model, or weights that it was
+            not made from; a truncation that the model cannot have.
     """
     path = absolute(path)
     if os.path.isfile(path / MODEL_FILE):
         if best:
             raise ConfigError(f"{path}: --best is for runs; an exported model is one checkpoint's")
+        if truncation is not None:
+            raise ConfigError(
+                f"{path}: --truncation is for runs and checkpoints; an exported model has that of "
+                "its export"
+            )
         return _exported_sampler(path, ema)
     checkpoint = find_checkpoint(path, best=best)
     generator, facts = load_generator(checkpoint, ema=ema)
-    origin = {
+    latent = facts.latent
+    if truncation is not None and has_styles(generator):
+        truncate(generator, truncation, facts.name)
+    elif truncation is not None:
+        latent = replace(latent, truncation=truncation)
+        _take_standing_statistics(generator, latent, facts.num_classes)
+    origin: dict[str, Any] = {
         "kind": "checkpoint",
         "path": str(checkpoint.path),
         "model": facts.name,
@@ -146,14 +184,27 @@ def open_sampler(path: Path, *, best: bool = False, ema: bool | None = None) -> 
         "weights": weights_name(checkpoint, ema),
         "sha256": checkpoint.sha256,
     }
+    if truncation is not None:
+        origin["truncation"] = truncation
     return Sampler(
-        facts.latent,
+        latent,
         facts.image_range,
         lambda code: generate(generator, code.z, code.labels),
         facts.image_shape,
         origin,
         facts.num_classes,
         facts.classes,
+    )
+
+
+def _take_standing_statistics(generator: nn.Layer, latent: Latent, num_classes: int) -> None:
+    """Give G's batch norms the statistics of z as it is to be sampled (Brock et al. 2019)."""
+    count = STATISTICS_BATCHES * BATCH_SIZE
+    labels = labels_in_turn(count, num_classes) if num_classes else None
+    code = Code(latent.sample(count, STATISTICS_SEED), labels).map(paddle.to_tensor)
+    parts = code.split(STATISTICS_BATCHES)
+    take_statistics(
+        generator, [(part.z,) if part.labels is None else (part.z, part.labels) for part in parts]
     )
 
 

@@ -83,6 +83,7 @@ class Origin(_Strict):
 
     iteration: int
     weights: str
+    truncation: float = 1.0
 
 
 class Differences(_Strict):

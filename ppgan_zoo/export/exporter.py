@@ -7,7 +7,6 @@ import errno
 import os
 import warnings
 from collections.abc import Callable, Iterator
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +50,7 @@ def export(
     *,
     tolerance: float = TOLERANCE,
     timed: bool = True,
+    truncation: float | None = None,
     notify: Callable[[Trial], None] | None = None,
 ) -> Description:
     """Write the checkpoint's generator as an inference model, whole or not at all.
@@ -65,6 +65,8 @@ def export(
         tolerance: Largest difference allowed, in the units of the image range.
         timed: Measure which of Paddle Inference's settings is the fastest here, which may
             differ from one export to the next; otherwise take the first that is right.
+        truncation: Of a model with styles, how far these go from their average, 0 to 1; see
+            :func:`ppgan_zoo.models.restore.truncate`.
         notify: Called with every trial of such settings.
 
     Returns:
@@ -73,15 +75,18 @@ def export(
     Raises:
         ExportError: `output` holds something else, or a difference is above `tolerance`.
         CheckpointError: The checkpoint is damaged.
+        ConfigError: `truncation` of a model without styles.
     """
     output = absolute(output)
     _check_output(output)
-    generator, facts = load_generator(checkpoint)
+    generator, facts = load_generator(checkpoint, truncation=truncation)
     inputs = _checked_inputs(facts, checkpoint.iteration)
     # This forward also brings spectral norm's stored weight up to date before it is saved.
     with paddle.no_grad():
         wanted = generator(*map(paddle.to_tensor, inputs)).numpy()
-    faster = _rewritten(load_generator(checkpoint)[0], inputs, wanted, tolerance)
+    faster = _rewritten(
+        load_generator(checkpoint, truncation=truncation)[0], inputs, wanted, tolerance
+    )
     with atomic_folder(output, is_as_exported) as made, by_plain_path(made) as folder:
         saved = faster or generator
         with _blaming_what_is_to_blame(saved, folder, output):
@@ -118,8 +123,9 @@ def export(
             origin=Origin(
                 iteration=checkpoint.iteration,
                 weights="ema" if checkpoint.has("ema") else "generator",
+                truncation=1.0 if truncation is None else truncation,
             ),
-            latent=LatentFacts(**asdict(facts.latent)),
+            latent=LatentFacts(**facts.latent.to_json()),
             image_shape=facts.image_shape,
             image_range=facts.image_range,
             program=program.name,

@@ -26,10 +26,13 @@ class Augmentation:
         name: Name in a recipe.
         function: ``(images [N, C, H, W], rng) -> images`` of the same shape; every image by
             its own draw, and gradients flow through.
+        graded: Whether the function takes the probability as a third argument, and itself sees
+            to it that images stay as they are; otherwise an image is augmented or not.
     """
 
     name: str
-    function: Callable[[Tensor, np.random.Generator], Tensor]
+    function: Callable[..., Tensor]
+    graded: bool = False
 
 
 def color(images: Tensor, rng: np.random.Generator) -> Tensor:
@@ -97,7 +100,11 @@ def augment(
         UnknownNameError: No such augmentation.
     """
     for name in names:
-        augmented = AUGMENTATIONS.get(name).function(images, rng)
+        augmentation = AUGMENTATIONS.get(name)
+        if augmentation.graded:
+            images = augmentation.function(images, rng, probability)
+            continue
+        augmented = augmentation.function(images, rng)
         if probability < 1.0:
             chosen = tensor_like(rng.random((images.shape[0], 1, 1, 1)) < probability, images)
             augmented = chosen * augmented + (1.0 - chosen) * images

@@ -15,13 +15,18 @@ import paddle
 from paddle import Tensor
 
 from ppgan_zoo.data.batches import Batch
+from ppgan_zoo.errors import ConfigError
 from ppgan_zoo.game.compatibility import check_combination, probe_batch
 from ppgan_zoo.game.objectives import LabelSmoothing, Objective
+from ppgan_zoo.game.schedules import Value, at
 from ppgan_zoo.game.terms import Net, Scalars, Term, TermInputs, Terms
 from ppgan_zoo.game.view import View
 from ppgan_zoo.models.gan import Gan, Judgement
 from ppgan_zoo.models.latent import Code
 from ppgan_zoo.models.nets import acts_row_by_row
+
+SIGN = "augment/sign"
+"""The scalar that an adaptive probability of augmentation follows: E sign D(real)."""
 
 
 class Moment(Protocol):
@@ -44,6 +49,8 @@ class Game:
         view: How D sees images; None: as they are.
         concatenate: Show D real and fake images in one batch (batch norm sees both
             together) and not in two; if it is all the same to D, it gets one anyway.
+        top_share: The share of its images that G learns from: those that D scores highest
+            (Sinha et al. 2020, top-k training), or a schedule of it. Terms see all of them.
 
     Attributes:
         accelerated: Whether convolutions and dense layers may be computed by
@@ -62,12 +69,14 @@ class Game:
         terms: Sequence[Term | str] = (),
         view: View | None = None,
         concatenate: bool = False,
+        top_share: Value = 1.0,
     ) -> None:
         self.objective = objective
         self.smoothing = smoothing or LabelSmoothing()
         self.terms = Terms(terms)
         self.view = view or View()
         self.concatenate = concatenate
+        self.top_share = top_share
         self.one_batch = concatenate
 
     def prepare(self, gan: Gan, weight_clip: float | None = None) -> list[str]:
@@ -79,6 +88,7 @@ class Game:
         Raises:
             ConfigError: It makes no sense.
         """
+        self._check_adaptive_view()
         warnings = check_combination(
             gan,
             self.objective,
@@ -119,7 +129,7 @@ class Game:
         loss, scalars = self._add_terms(loss, inputs)
         with paddle.no_grad():
             scores = {
-                "score/real": self.objective.score(of_real.logits),
+                **self._scores_of_real(of_real.logits),
                 "score/fake": self.objective.score(of_fake.logits),
             }
         return loss, {**scores, **scalars}
@@ -136,7 +146,8 @@ class Game:
         fake = self.show(Batch(gan.generate(code), code.labels, code), moment)
         of_fake = judge(gan, fake)
         loss = self.objective.generator_loss(
-            of_fake.logits, None if of_real is None else of_real.logits, self.smoothing
+            *self._top(of_fake.logits, None if of_real is None else of_real.logits, moment),
+            self.smoothing,
         )
         inputs = self._inputs("generator", gan, real, fake, moment)
         return self._add_terms(loss, inputs.note(of_real, of_fake))
@@ -147,8 +158,8 @@ class Game:
         real = self.show(real, moment)
         logits = judge(gan, real).logits
         with paddle.no_grad():
-            score = {"score/real": self.objective.score(logits)}
-        return self.objective.halves[0](logits, self.smoothing), score
+            scores = self._scores_of_real(logits)
+        return self.objective.halves[0](logits, self.smoothing), scores
 
     def loss_of_fake(
         self, gan: Gan, real: Batch, fake: Batch, moment: Moment
@@ -205,6 +216,28 @@ class Game:
             or cls.generator_loss is not Game.generator_loss
         )
 
+    def _scores_of_real(self, logits: Tensor) -> Scalars:
+        """Return what is logged of D's logits of real images, and what adapts augmentation."""
+        scores = {"score/real": self.objective.score(logits)}
+        if self.view.controller is not None:
+            scores[SIGN] = logits.sign().mean()
+        return scores
+
+    def _check_adaptive_view(self) -> None:
+        """Refuse to adapt augmentation to logits whose sign says nothing."""
+        if self.view.controller is None:
+            return
+        what = None
+        if self.objective.relativistic or self.objective.of_critic:
+            what = f"objective {self.objective.name} leaves free"
+        elif type(self).discriminator_loss is not Game.discriminator_loss:
+            what = f"{type(self).__name__}, which has a loss of its own, does not tell"
+        if what is not None:
+            raise ConfigError(
+                "constraints.augment_probability: adaptive goes by the sign of D's logits of real "
+                f"images, which {what}; give a number or a schedule"
+            )
+
     def _judge_both(self, gan: Gan, real: Batch, fake: Batch) -> tuple[Judgement, Judgement]:
         if not self.one_batch:
             return judge(gan, real), judge(gan, fake)
@@ -215,6 +248,18 @@ class Game:
         both = gan.judge(paddle.concat([real.images, fake.images]), labels, z)
         of_real, of_fake = both.split([real.images.shape[0], fake.images.shape[0]])
         return of_real, of_fake
+
+    def _top(
+        self, fake: Tensor, real: Tensor | None, moment: Moment
+    ) -> tuple[Tensor, Tensor | None]:
+        """Return the rows of the fake logits that are highest, and of the real ones the same."""
+        count = fake.shape[0]
+        kept = max(1, round(at(self.top_share, moment.iteration) * count))
+        if kept >= count:
+            return fake, real
+        # By the logits, not by the loss; a D of patches scores an image by their mean.
+        rows = fake.detach().mean(axis=1).argsort(descending=True)[:kept]
+        return fake.index_select(rows), None if real is None else real.index_select(rows)
 
     def _inputs(self, net: Net, gan: Gan, real: Batch, fake: Batch, moment: Moment) -> TermInputs:
         code = fake.code

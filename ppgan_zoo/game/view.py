@@ -8,6 +8,7 @@ import numpy as np
 from paddle import Tensor
 
 from ppgan_zoo.errors import ConfigError
+from ppgan_zoo.game.ada import AdaptiveProbability
 from ppgan_zoo.game.augmentation import augment, tensor_like
 from ppgan_zoo.game.schedules import Value, at
 
@@ -17,6 +18,8 @@ class View:
     """How D sees a batch of images, real and fake alike: augmented, then noisy, then packed.
 
     Attributes:
+        augment_probability: Of each image that it is augmented; an
+            :class:`ppgan_zoo.game.ada.AdaptiveProbability` remembers, and checkpoints carry it.
         augment: Names of :data:`ppgan_zoo.game.augmentation.AUGMENTATIONS`, applied in this order.
         noise_std: Standard deviation of Gaussian instance noise at the first iteration
             (Sonderby et al. 2017).
@@ -53,6 +56,12 @@ class View:
                 f"{self.packing}; change data.batch_size"
             )
         return images.reshape([count // self.packing, self.packing * channels, height, width])
+
+    @property
+    def controller(self) -> AdaptiveProbability | None:
+        """What adapts the probability to D; None where nothing does."""
+        probability = self.augment_probability
+        return probability if isinstance(probability, AdaptiveProbability) else None
 
     def noise_std_at(self, iteration: int) -> float:
         """Return the noise's standard deviation in an iteration."""

@@ -51,11 +51,14 @@ class FeatureSet:
             if the network has no classes.
         labels: Which class each image was made for, int64 ``[N]``; None if for none, or if
             that is not known.
+        categories: Which category of the model's own, one without a name, each image was made
+            for, int64 ``[N]``; None if for none.
     """
 
     features: NDArray[np.float32]
     probabilities: NDArray[np.float32] | None
     labels: NDArray[np.int64] | None = None
+    categories: NDArray[np.int64] | None = None
 
 
 @dataclass(frozen=True)

@@ -61,6 +61,7 @@ class Metric:
         needs_classes: Whether the feature network must predict classes.
         needs_training_images: Whether :attr:`RealFeatures.training` must be there.
         needs_labels: Whether :attr:`FeatureSet.labels` of the samples must be there.
+        needs_categories: Whether :attr:`FeatureSet.categories` of the samples must be there.
         source: Where it was published: authors, year, title.
     """
 
@@ -70,6 +71,7 @@ class Metric:
     needs_classes: bool = False
     needs_training_images: bool = False
     needs_labels: bool = False
+    needs_categories: bool = False
     source: str = ""
 
     def check(self, where: str) -> None:
@@ -93,6 +95,7 @@ def take_metrics(
     real: RealFeatures,
     metrics: Iterable[str],
     labels: NDArray[np.int64] | None = None,
+    categories: NDArray[np.int64] | None = None,
 ) -> dict[str, float]:
     """Return the figures of `metrics`, in the order of :func:`metric_names`.
 
@@ -102,17 +105,22 @@ def take_metrics(
         metrics: Names out of :func:`metric_names`.
         labels: int64 ``[N]``, which class each of the samples was made for; None if they
             were made for none.
+        categories: int64 ``[N]``, which category of the model's own each was made for, likewise.
 
     Raises:
         ConfigError: An unknown name, or one that needs what is not there.
-        ValueError: There are not as many labels as samples.
+        ValueError: There are not as many labels or categories as samples.
     """
     wanted = check_metrics(
-        metrics, classes=samples.probabilities is not None, labels=labels is not None
+        metrics,
+        classes=samples.probabilities is not None,
+        labels=labels is not None,
+        categories=categories is not None,
     )
-    if labels is not None and labels.shape != (len(samples.features),):
-        raise ValueError(f"labels {list(labels.shape)} for {len(samples.features)} samples")
-    samples = replace(samples, labels=labels)
+    for name, given in (("labels", labels), ("categories", categories)):
+        if given is not None and given.shape != (len(samples.features),):
+            raise ValueError(f"{name} {list(given.shape)} for {len(samples.features)} samples")
+    samples = replace(samples, labels=labels, categories=categories)
     figures: dict[str, float] = {}
     for name in metric_names():
         if name not in wanted:
@@ -124,16 +132,19 @@ def take_metrics(
     return figures
 
 
-def check_metrics(metrics: Iterable[str], *, classes: bool, labels: bool = False) -> list[str]:
+def check_metrics(
+    metrics: Iterable[str], *, classes: bool, labels: bool = False, categories: bool = False
+) -> list[str]:
     """Return the names as a list.
 
     Args:
         metrics: The names.
         classes: Whether the feature network predicts classes.
         labels: Whether the samples are made for known classes.
+        categories: Whether they are made for categories of the model's own.
 
     Raises:
-        ConfigError: An unknown name, or one that needs classes or labels.
+        ConfigError: An unknown name, or one that needs classes, labels or categories.
     """
     wanted = list(metrics)
     for name in wanted:
@@ -146,5 +157,10 @@ def check_metrics(metrics: Iterable[str], *, classes: bool, labels: bool = False
             raise ConfigError(
                 f"metrics: {name} needs samples that are made for a class each; leave it out, or "
                 "measure a model that takes labels"
+            )
+        if metric.needs_categories and not categories:
+            raise ConfigError(
+                f"metrics: {name} needs samples that are made for a category each; leave it out, "
+                "or measure a model whose z has a categorical code, such as infogan"
             )
     return wanted

@@ -19,6 +19,7 @@ ROWS = {
     "modes": ("modes", 0, "higher"),
     "class_entropy": ("class entropy (nats)", 4, "near the floor"),
     "label_accuracy": ("label accuracy", 4, "higher"),
+    "cluster_accuracy": ("cluster accuracy", 4, "higher"),
     "memorisation": ("memorisation", 4, "0.5; 1 copies"),
     "memorisation_z": ("memorisation z", 1, "below 3"),
     "memorisation_ratio": ("distance ratio", 3, "near 1"),

@@ -75,6 +75,8 @@ class BiDiscriminator(nn.Layer):
         latent_dim: Size of z.
         image_shape: Channels, height and width of an image.
         hidden_units: Width of both hidden layers.
+        batch_norm: Whether the second is normalised, as in the paper. A norm takes real and
+            fake images in batches of their own, and hides what sets one batch as a whole apart.
     """
 
     def __init__(
@@ -83,9 +85,11 @@ class BiDiscriminator(nn.Layer):
         latent_dim: int = 50,
         image_shape: tuple[int, int, int] = (1, 28, 28),
         hidden_units: int = 1024,
+        batch_norm: bool = True,
     ) -> None:
         super().__init__()
-        self.layers = _Stack(math.prod(image_shape) + latent_dim, hidden_units, 1, slope=0.2)
+        inputs = math.prod(image_shape) + latent_dim
+        self.layers = _Stack(inputs, hidden_units, 1, slope=0.2, batch_norm=batch_norm)
 
     def forward(self, images: Tensor, z: Tensor) -> Tensor:
         """Map images ``[N, C, H, W]`` and z ``[N, latent_dim]`` to logits ``[N, 1]``.
@@ -98,12 +102,14 @@ class BiDiscriminator(nn.Layer):
 class _Stack(nn.Layer):
     """Dense, LeakyReLU, dense, batch norm, LeakyReLU, dense."""
 
-    def __init__(self, inputs: int, hidden_units: int, outputs: int, *, slope: float) -> None:
+    def __init__(
+        self, inputs: int, hidden_units: int, outputs: int, *, slope: float, batch_norm: bool = True
+    ) -> None:
         super().__init__()
         self.slope = slope
         self.dense1 = nn.Linear(inputs, hidden_units, weight_attr=normal_weights())
         self.dense2 = nn.Linear(hidden_units, hidden_units, weight_attr=normal_weights())
-        self.norm2 = nn.BatchNorm1D(hidden_units)
+        self.norm2 = nn.BatchNorm1D(hidden_units) if batch_norm else nn.Identity()
         self.dense3 = nn.Linear(hidden_units, outputs, weight_attr=normal_weights())
 
     def forward(self, x: Tensor) -> Tensor:

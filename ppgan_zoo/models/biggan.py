@@ -1,7 +1,8 @@
 """BigGAN: z goes to every block, classes share one embedding, weights begin orthogonal.
 
-Brock et al. 2019. The defaults are the 32x32 nets that StudioGAN trains on CIFAR-10. Those of
-the authors' code are, with a width of 64 at 32x32 and 64x64 and of 96 at 128x128:
+Brock et al. 2019. The defaults are reduced nets for 28x28. The published ones: of the authors'
+code, with a width of 64 at 32x32 and 64x64 and of 96 at 128x128, and StudioGAN's for 32x32 (32 s).
+Where z and classes are shared, shared_dim is 128.
 
 ====  =========================================  ==============================================
 size  ``generator``                              ``discriminator``
@@ -9,14 +10,16 @@ size  ``generator``                              ``discriminator``
 32    channels: [256, 256, 256, 256],            channels: [256, 256, 256, 256],
       hierarchical: false, shared_dim: 0,        attention_after: 0
       attention_after: 0
+32 s  channels: [384, 384, 384, 384],            channels: [192, 192, 192, 192]
+      shared_dim: 128, attention_after: 2
 64    channels: [1024, 1024, 512, 256, 128],     channels: [64, 128, 256, 512, 1024],
       attention_after: 4                         halvings: 4, attention_after: 1
 128   channels: [1536, 1536, 768, 384, 192,      channels: [96, 192, 384, 768, 1536, 1536],
       96], attention_after: 4                    halvings: 5, attention_after: 1
 ====  =========================================  ==============================================
 
-At 128x128 z has 120 numbers. Without labels each block is conditioned by its part of z alone,
-which is self-modulation (Chen et al. 2019).
+z has 128, 80, 100 and 120 numbers, from top to bottom. Without labels each block is conditioned
+by its part of z alone, which is self-modulation (Chen et al. 2019).
 """
 
 from __future__ import annotations
@@ -59,12 +62,12 @@ class BigGANGenerator(ResidualGenerator):
     def __init__(
         self,
         *,
-        latent_dim: int = 80,
-        image_shape: tuple[int, int, int] = (3, 32, 32),
-        channels: tuple[int, ...] = (384, 384, 384, 384),
+        latent_dim: int = 60,
+        image_shape: tuple[int, int, int] = (1, 28, 28),
+        channels: tuple[int, ...] = (32, 32, 32),
         hierarchical: bool = True,
-        shared_dim: int = 128,
-        attention_after: int = 2,
+        shared_dim: int = 32,
+        attention_after: int = 1,
         num_classes: int = 0,
     ) -> None:
         blocks = len(channels) - 1
@@ -125,8 +128,8 @@ class BigGANDiscriminator(ResidualDiscriminator):
     def __init__(
         self,
         *,
-        image_shape: tuple[int, int, int] = (3, 32, 32),
-        channels: tuple[int, ...] = (192, 192, 192, 192),
+        image_shape: tuple[int, int, int] = (1, 28, 28),
+        channels: tuple[int, ...] = (32, 32, 32, 32),
         halvings: int = 2,
         attention_after: int = 1,
         num_classes: int = 0,

@@ -8,6 +8,7 @@ would have drawn.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
@@ -21,7 +22,10 @@ Prior = Literal["normal", "uniform"]
 PRIORS: tuple[str, ...] = get_args(Prior)
 
 # Added to a key, so that labels and codes share no random numbers with the z beside them.
-_LABELS, _CODES = 0x1ABE1, 0xC0DE5
+_LABELS, _CODES, _AGAIN = 0x1ABE1, 0xC0DE5, 0xA6A15
+
+LEAST_TRUNCATION = 0.1
+"""Below it nearly every number would be drawn again, and again."""
 
 
 @dataclass(frozen=True)
@@ -70,16 +74,20 @@ class Latent:
         categorical: How many values each categorical code has, which are equally likely; in z
             it is a one-hot vector of that length.
         continuous: How many continuous codes there are: numbers from U(-1, 1).
+        truncation: For sampling: each number of normal noise is drawn again as long as it is
+            further from 0 than this (the truncation trick, Brock et al. 2019, section 3.1);
+            None for none.
 
     Raises:
-        ConfigError: An unknown prior, a code of fewer than two values, or codes that are larger
-            than z.
+        ConfigError: An unknown prior, a code of fewer than two values, codes that are larger
+            than z, or a truncation below 0.1 or of noise that is not normal.
     """
 
     dim: int
     prior: Prior = "normal"
     categorical: tuple[int, ...] = ()
     continuous: int = 0
+    truncation: float | None = None
 
     def __post_init__(self) -> None:
         """Refuse what makes no distribution."""
@@ -94,6 +102,17 @@ class Latent:
             raise ConfigError(
                 f"latent.dim: {self.dim}, and the codes in z take {self.dim - self.noise_dim}; "
                 "give that or more, or fewer codes"
+            )
+        if self.truncation is None:
+            return
+        if self.prior != "normal":
+            raise ConfigError(
+                f"truncation: is of normal z, and this model's prior is {self.prior}; leave it out"
+            )
+        if not LEAST_TRUNCATION <= self.truncation < math.inf:  # NaN is refused too
+            raise ConfigError(
+                f"truncation {self.truncation:g}: give {LEAST_TRUNCATION:g} or more; 0.5 to 1 are "
+                "usual"
             )
 
     def to_json(self) -> dict[str, Any]:
@@ -120,7 +139,12 @@ class Latent:
     def categories(self, z: NDArray[np.float32]) -> NDArray[np.int64]:
         """Return the values of the categorical codes of z ``[N, dim]``, int64 ``[N, codes]``."""
         places = list(self.codes().values())[: len(self.categorical)]
-        return np.stack([z[:, place].argmax(axis=1) for place in places], axis=1)
+        values = [z[:, place].argmax(axis=1) for place in places]
+        return np.array(values, np.int64).reshape(len(places), len(z)).T
+
+    def first_category(self, z: NDArray[np.float32]) -> NDArray[np.int64] | None:
+        """Return the value of c1, int64 ``[N]``; None if it is no categorical code."""
+        return self.categories(z)[:, 0] if self.categorical else None
 
     def sample(self, count: int, *key: int) -> NDArray[np.float32]:
         """Draw z ``[count, dim]`` (float32).
@@ -137,7 +161,7 @@ class Latent:
         if self.prior == "uniform":
             noise = _uniform(generator, shape)
         else:
-            noise = generator.standard_normal(shape, dtype=np.float32)
+            noise = self._truncated(generator.standard_normal(shape, dtype=np.float32), key)
         if not self.codes():
             return noise
         parts = [noise]
@@ -147,6 +171,18 @@ class Latent:
         generator = np.random.default_rng((*key, _CODES, len(self.categorical)))
         parts.append(_uniform(generator, (count, self.continuous)))
         return np.concatenate(parts, axis=1)
+
+    def _truncated(self, noise: NDArray[np.float32], key: tuple[int, ...]) -> NDArray[np.float32]:
+        """Draw again what is too far from 0, all at once, until nothing is."""
+        if self.truncation is None:
+            return noise
+        round_number = 0
+        while (far := np.abs(noise) > self.truncation).any():
+            # A whole array each time: the first rows do not depend on how many there are.
+            generator = np.random.default_rng((*key, _AGAIN, round_number))
+            noise = np.where(far, generator.standard_normal(noise.shape, dtype=np.float32), noise)
+            round_number += 1
+        return noise
 
     def sweep(self, name: str, steps: int, z: NDArray[np.float32]) -> NDArray[np.float32]:
         """Let one code go through its values, all else of each z staying as it is.

@@ -69,19 +69,21 @@ def _held(checkpoint: Checkpoint, arrays: Mapping[str, Arrays] | None = None) ->
 
 
 def load_generator(
-    checkpoint: Checkpoint, *, ema: bool | None = None
+    checkpoint: Checkpoint, *, ema: bool | None = None, truncation: float | None = None
 ) -> tuple[nn.Layer, ModelFacts]:
     """Build a checkpoint's generator in eval mode.
 
     Args:
         checkpoint: Where its weights are.
         ema: Whether to take the EMA's weights; None for them where there are any.
+        truncation: See :func:`truncate`; None leaves styles as they are.
 
     Returns:
         The generator and its :class:`ppgan_zoo.models.facts.ModelFacts`.
 
     Raises:
         CheckpointError: Damaged, written by another version of the model, or without EMA.
+        ConfigError: See :func:`truncate`.
     """
     manifest = checkpoint.path / MANIFEST
     facts = ModelFacts.from_json(checkpoint.model, str(manifest))
@@ -96,7 +98,37 @@ def load_generator(
     except CheckpointError as error:
         raise CheckpointError(f"{checkpoint.path / weights}.safetensors: {error}") from error
     generator.eval()
+    if truncation is not None:
+        truncate(generator, truncation, facts.name)
     return generator, facts
+
+
+def has_styles(generator: nn.Layer) -> bool:
+    """Tell whether a generator has styles, which can be drawn towards their average."""
+    return hasattr(generator, "truncation")
+
+
+def truncate(generator: nn.Layer, psi: float, name: str) -> None:
+    """Let a generator with styles draw them towards their average: variety for quality.
+
+    Styles become ``average + psi (w - average)`` (Karras et al. 2019, appendix B).
+
+    Args:
+        generator: G; it has an attribute ``truncation`` if it can do that.
+        psi: 0 (all images are one) to 1 (styles as they are).
+        name: Of the model, for the message.
+
+    Raises:
+        ConfigError: `psi` is none of these, or G has no average style.
+    """
+    if not 0.0 <= psi <= 1.0:
+        raise ConfigError(f"--truncation {psi:g}: give 0 to 1")
+    if not has_styles(generator):
+        raise ConfigError(
+            f"--truncation {psi:g}: {name} has no average style; leave it out, or use a model that "
+            "has, such as stylegan2"
+        )
+    generator.truncation = psi
 
 
 def weights_name(checkpoint: Checkpoint, ema: bool | None) -> str:

@@ -1,7 +1,8 @@
 """SAGAN: SNGAN's blocks, self-attention in both nets, spectral norm in both.
 
-Zhang et al. 2019. The defaults are 32x32 nets after SNGAN's, with attention at 16x16 in both.
-Those of 128x128 images in the authors' code are
+Zhang et al. 2019. The defaults are reduced nets for 28x28, with attention at 14x14. Those for
+32x32 after SNGAN's have channels: [256, 256, 256, 256], attention_after: 2 in G and channels:
+[128, 128, 128, 128] in D. Those of 128x128 images in the authors' code are
 
 - ``generator``: channels: [1024, 1024, 512, 256, 128, 64], attention_after: 3
 - ``discriminator``: channels: [64, 128, 256, 512, 1024, 1024], halvings: 5, attention_after: 2,
@@ -43,10 +44,10 @@ class SAGANGenerator(ResidualGenerator):
     def __init__(
         self,
         *,
-        latent_dim: int = 128,
-        image_shape: tuple[int, int, int] = (3, 32, 32),
-        channels: tuple[int, ...] = (256, 256, 256, 256),
-        attention_after: int = 2,
+        latent_dim: int = 64,
+        image_shape: tuple[int, int, int] = (1, 28, 28),
+        channels: tuple[int, ...] = (32, 32, 32),
+        attention_after: int = 1,
         num_classes: int = 0,
     ) -> None:
 
@@ -91,8 +92,8 @@ class SAGANDiscriminator(ResidualDiscriminator):
     def __init__(
         self,
         *,
-        image_shape: tuple[int, int, int] = (3, 32, 32),
-        channels: tuple[int, ...] = (128, 128, 128, 128),
+        image_shape: tuple[int, int, int] = (1, 28, 28),
+        channels: tuple[int, ...] = (32, 32, 32, 32),
         halvings: int = 2,
         attention_after: int = 1,
         wide: bool = False,

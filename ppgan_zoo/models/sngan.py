@@ -1,12 +1,13 @@
 """SNGAN: residual nets, and a D whose layers are divided by their spectral norm.
 
 The nets of Miyato et al. 2018; with labels those of Miyato and Koyama 2018: class-conditional
-batch norm in G, and a D that projects the label on its features. The defaults are the 32x32
-nets of CIFAR-10; other published sizes:
+batch norm in G, and a D that projects the label on its features. The defaults are reduced nets
+for 28x28; the published ones, with z of 128:
 
 =====  ===============================  ====================================================
 size   ``generator``                    ``discriminator``
 =====  ===============================  ====================================================
+32     channels: [256, 256, 256, 256]   channels: [128, 128, 128, 128]
 48     channels: [512, 256, 128, 64]    channels: [64, 128, 256, 512, 1024], halvings: 4,
                                         head_bias: true
 64     channels: [1024, 512, 256, 128,  channels: [64, 128, 256, 512, 1024], halvings: 5,
@@ -43,9 +44,9 @@ class SNGANGenerator(ResidualGenerator):
     def __init__(
         self,
         *,
-        latent_dim: int = 128,
-        image_shape: tuple[int, int, int] = (3, 32, 32),
-        channels: tuple[int, ...] = (256, 256, 256, 256),
+        latent_dim: int = 64,
+        image_shape: tuple[int, int, int] = (1, 28, 28),
+        channels: tuple[int, ...] = (32, 32, 32),
         num_classes: int = 0,
     ) -> None:
 
@@ -84,8 +85,8 @@ class SNGANDiscriminator(ResidualDiscriminator):
     def __init__(
         self,
         *,
-        image_shape: tuple[int, int, int] = (3, 32, 32),
-        channels: tuple[int, ...] = (128, 128, 128, 128),
+        image_shape: tuple[int, int, int] = (1, 28, 28),
+        channels: tuple[int, ...] = (32, 32, 32, 32),
         halvings: int = 2,
         head_bias: bool = False,
         num_classes: int = 0,

@@ -158,3 +158,18 @@ def clip_weights(layer: nn.Layer, limit: float) -> None:
     """Clip every weight that learns to ``[-limit, limit]`` (Arjovsky et al. 2017)."""
     for parameter in trainable_parameters(layer):
         parameter.clip_(-limit, limit)
+
+
+LARGEST_GRADIENT = 1e5
+"""What stands in place of an infinite gradient."""
+
+
+@paddle.no_grad()
+def clean_gradients(*layers: nn.Layer) -> None:
+    """Replace NaN in gradients by 0, and what is infinite by :data:`LARGEST_GRADIENT`."""
+    for layer in layers:
+        for parameter in trainable_parameters(layer):
+            if parameter.grad is not None:
+                parameter.grad = paddle.nan_to_num(
+                    parameter.grad, nan=0.0, posinf=LARGEST_GRADIENT, neginf=-LARGEST_GRADIENT
+                )

@@ -1,8 +1,9 @@
 """WGAN-GP: residual nets for a critic under a gradient penalty.
 
-The nets of Gulrajani et al. 2017 as in the authors' code. The defaults are those of CIFAR-10
-(32x32), whose D has no norm at all. Those of 64x64 images ("Good"), where layer norm takes the
-place of batch norm in D, since the penalty is of single images, are
+The nets of Gulrajani et al. 2017 as in the authors' code. The defaults are reduced nets for
+28x28. Those of CIFAR-10 (32x32), whose D has no norm at all, have channels: [128, 128, 128, 128]
+in both nets. Those of 64x64 images ("Good"), where layer norm takes the place of batch norm in
+D, since the penalty is of single images, are
 
 - ``generator``: channels: [512, 512, 256, 128, 64], first_bias: false
 - ``discriminator``: channels: [64, 128, 256, 512, 512], halvings: 4, norm: layer
@@ -57,8 +58,8 @@ class WGANGPGenerator(ResidualGenerator):
         self,
         *,
         latent_dim: int = 128,
-        image_shape: tuple[int, int, int] = (3, 32, 32),
-        channels: tuple[int, ...] = (128, 128, 128, 128),
+        image_shape: tuple[int, int, int] = (1, 28, 28),
+        channels: tuple[int, ...] = (32, 32, 32),
         first_bias: bool = True,
         num_classes: int = 0,
     ) -> None:
@@ -103,8 +104,8 @@ class WGANGPDiscriminator(nn.Layer):
     def __init__(
         self,
         *,
-        image_shape: tuple[int, int, int] = (3, 32, 32),
-        channels: tuple[int, ...] = (128, 128, 128, 128),
+        image_shape: tuple[int, int, int] = (1, 28, 28),
+        channels: tuple[int, ...] = (32, 32, 32, 32),
         halvings: int = 2,
         norm: Literal["none", "layer"] = "none",
         num_classes: int = 0,

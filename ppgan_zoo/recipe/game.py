@@ -17,13 +17,14 @@ from ppgan_zoo.recipe.base import (
     Share,
     TermName,
 )
-from ppgan_zoo.recipe.schedules import Schedule, number_or_schedule
+from ppgan_zoo.recipe.schedules import Adaptive, Schedule, number_or_schedule
 
 Arguments = dict[str, Any]
 """Arguments of something open to plugins: checked against its signature, once it is known."""
 
 _Weight = Annotated[float, Field(gt=0.0, le=1e6, allow_inf_nan=False)]
 _Values = Annotated[int, Field(ge=2, le=1000)]
+_TopShare = Annotated[float, Field(gt=0.0, le=1.0, allow_inf_nan=False)]
 _Smoothing = Annotated[float, Field(ge=0.0, lt=0.5, allow_inf_nan=False)]
 
 
@@ -90,10 +91,14 @@ class Smoothing(Section):
 
 
 class ObjectiveSection(Section):
-    """The game. `name` None takes the model's own."""
+    """The game. `name` None takes the model's own.
+
+    `top_share`: the share of its images that G learns from, those that D scores highest.
+    """
 
     name: ObjectiveName | None = None
     label_smoothing: Smoothing = Smoothing()
+    top_share: Annotated[float | Schedule[_TopShare], number_or_schedule(_TopShare)] = 1.0
 
 
 class TermSection(Section):
@@ -147,7 +152,9 @@ class Constraints(Section):
     instance_noise: InstanceNoise = InstanceNoise()
     packing: Annotated[int, Field(ge=1, le=16)] = 1
     augment: tuple[AugmentationName, ...] = ()
-    augment_probability: Annotated[float | Schedule[Share], number_or_schedule(Share)] = 1.0
+    augment_probability: Annotated[
+        float | Schedule[Share] | Adaptive, number_or_schedule(Share, adaptive=True)
+    ] = 1.0
 
     moved: ClassVar = {"penalties": "terms"}
     needs: ClassVar = {

@@ -92,10 +92,27 @@ class LearningRateSchedule(Section):
         return self
 
 
-def number_or_schedule(number: Any) -> WrapValidator:
+class Adaptive(Section):
+    """A probability of augmentation that follows D (ADA, Karras et al. 2020).
+
+    It rises while the mean sign of D's logits of real images is above `target`, so that it
+    could go from 0 to 1 in so many real `images`, and is never above `most`.
+    """
+
+    name: Literal["adaptive"]
+    target: Annotated[float, Field(gt=-1.0, lt=1.0, allow_inf_nan=False)] = 0.6
+    images: Annotated[int, Field(ge=1, le=10**12)] = 500_000
+    most: Annotated[float, Field(gt=0.0, le=1.0, allow_inf_nan=False)] = 0.8
+
+
+def number_or_schedule(number: Any, *, adaptive: bool = False) -> WrapValidator:
     """Return the check of a value that is a number of this type or a schedule of such numbers.
 
     A plain union would name both of its members in every message.
+
+    Args:
+        number: The type.
+        adaptive: Whether it may be :class:`Adaptive` as well.
     """
     plain: TypeAdapter[float] = TypeAdapter(number)
     schedule = Schedule[number]
@@ -103,6 +120,10 @@ def number_or_schedule(number: Any) -> WrapValidator:
     def check(value: Any, _: Any) -> Any:
         if isinstance(value, (int, float)):
             return plain.validate_python(value, strict=True)
+        if adaptive and isinstance(value, Adaptive):
+            return value
+        if adaptive and isinstance(value, dict) and value.get("name") == "adaptive":
+            return Adaptive.model_validate(value)
         if not isinstance(value, (dict, Schedule)):
             raise PydanticCustomError(
                 "number_or_schedule",

@@ -136,8 +136,18 @@ def parse_yaml(text: str, where: str, *, name_line: bool = True) -> Document:
 
 
 def parse_scalar(text: str, where: str) -> Any:
-    """Read the value of a ``key=value`` text as YAML."""
-    return parse_yaml(text, where, name_line=False).data
+    """Read the value of a ``key=value`` text as YAML; a comment in it is refused.
+
+    On a command line ``#`` is rarely meant as one, and what follows would be dropped in silence.
+
+    Raises:
+        ConfigError: Not such YAML.
+    """
+    value = parse_yaml(text, where, name_line=False).data
+    *_, last, _ = yaml.scan(text, _Loader)
+    if text[last.end_mark.index :].lstrip().startswith("#"):
+        raise ConfigError(f"{where}: ' #' begins a comment in YAML; put quotes around the value")
+    return value
 
 
 def lists_to_tuples(value: Any) -> Any:

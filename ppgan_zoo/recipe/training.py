@@ -22,7 +22,8 @@ class OptimizerSection(Section):
     """One net's optimizer.
 
     Adam's and AdamW's betas are 0.5 and 0.999 if left out (Radford et al. 2016); other
-    keys left out take Paddle's own values.
+    keys left out take Paddle's own values. `clip_norm`: all gradients of the net together are
+    scaled down to this norm, where it is larger.
     """
 
     name: Literal["adam", "adamw", "rmsprop", "momentum", "sgd"] = "adam"
@@ -33,6 +34,7 @@ class OptimizerSection(Section):
     momentum: Fraction | None = None
     rho: Fraction | None = None
     weight_decay: Annotated[float, Field(ge=0.0, le=10.0, allow_inf_nan=False)] | None = None
+    clip_norm: Annotated[float, Field(gt=0.0, le=1e6, allow_inf_nan=False)] | None = None
     schedule: LearningRateSchedule = LearningRateSchedule()
 
     @model_validator(mode="before")
@@ -55,8 +57,8 @@ class OptimizerSection(Section):
         return self
 
     def options(self) -> dict[str, float]:
-        """Return the keys that were given, beside name, rate and schedule, as at the beginning."""
-        rest = {"name", "learning_rate", "schedule"}
+        """Return the keys of this kind of optimizer that were given, as at the beginning."""
+        rest = {"name", "learning_rate", "clip_norm", "schedule"}
         return {
             key: first_value(value) for key, value in self if key not in rest and value is not None
         }
@@ -74,7 +76,7 @@ class Training(Section):
 
     `fresh_reals`: G's updates have real images of their own, and not those of D's last update,
     to be compared with. `accumulate_steps`: parts that a batch goes through the nets in, to
-    save memory.
+    save memory. `clean_gradients`: NaN in a gradient becomes 0, and what is infinite 1e5.
     """
 
     epochs: Positive | None = None
@@ -85,6 +87,7 @@ class Training(Section):
     first: Literal["discriminator", "generator"] = "discriminator"
     discriminator_batch: Literal["separate", "concatenated", "alternating"] = "separate"
     accumulate_steps: Annotated[int, Field(ge=LEAST_COUNT, le=1024)] = 1
+    clean_gradients: bool = False
 
     @model_validator(mode="after")
     def _one_length(self) -> Training:

@@ -14,6 +14,7 @@ from ppgan_zoo.data import Batches, ImageSet, load_image_set, scale_to_range
 from ppgan_zoo.errors import ConfigError, did_you_mean
 from ppgan_zoo.evaluation.evaluator import Evaluator
 from ppgan_zoo.game import schedules
+from ppgan_zoo.game.ada import AdaptiveProbability
 from ppgan_zoo.game.compatibility import check_output
 from ppgan_zoo.game.objectives import LabelSmoothing
 from ppgan_zoo.game.schedules import Schedule, Value
@@ -25,9 +26,11 @@ from ppgan_zoo.models.facts import ModelFacts, build_model, check_type, model_fa
 from ppgan_zoo.models.gan import Gan
 from ppgan_zoo.recipe.base import keys_without_effect
 from ppgan_zoo.recipe.recipe import Recipe
+from ppgan_zoo.recipe.schedules import Adaptive as AdaptiveSection
 from ppgan_zoo.recipe.schedules import Schedule as ScheduleSection
 from ppgan_zoo.recipe.training import OptimizerSection
 from ppgan_zoo.registry import DATA, MODELS
+from ppgan_zoo.run.without_effect import periods_beyond_the_end
 from ppgan_zoo.training.assemble import make_trainer
 from ppgan_zoo.training.optimizers import make_optimizer
 from ppgan_zoo.training.trainer import Trainer, own_arguments
@@ -35,8 +38,6 @@ from ppgan_zoo.training.trainer import Trainer, own_arguments
 FIGURE_SAMPLES = 2000
 RESTARTED_WEIGHTS = 0x4E57  # keeps their draws apart from others of the same seed
 PICTURE_SHAPE = (3, 32, 32)  # of data whose shape depends on their images
-DEFAULT_WATCH = "health.every_steps"  # the one period that is set by default
-MOST_NAMED = 5  # of classes, in a line
 NETS: tuple[Net, ...] = ("generator", "discriminator")
 
 
@@ -106,20 +107,6 @@ def load_images(recipe: Recipe, split: str = "train", *, offline: bool) -> Image
     )
 
 
-def classes_without_images(images: ImageSet) -> list[str]:
-    """Return a line, if there are classes without an image, as ``data.limit`` may leave them."""
-    assert images.labels is not None
-    missing = sorted(set(range(images.num_classes)) - set(images.labels.tolist()))
-    if not missing:
-        return []
-    names = [str(label) if images.classes is None else images.classes[label] for label in missing]
-    more = ", ..." if len(names) > MOST_NAMED else ""
-    return [
-        f"data: {len(names)} of {images.num_classes} classes have no image: "
-        f"{', '.join(names[:MOST_NAMED])}{more}; raise data.limit, or leave them out"
-    ]
-
-
 def total_iterations(recipe: Recipe, steps_per_epoch: int) -> int:
     """Return how many iterations the recipe trains for."""
     if recipe.training.iterations is not None:
@@ -181,10 +168,14 @@ def build_trainer(recipe: Recipe, gan: Gan, iterations: int) -> Trainer:
         nets[f"{net}_schedule"] = _build_rate(section, iterations)
         if isinstance(section.beta2, ScheduleSection):
             nets[f"{net}_beta2"] = _value(section.beta2, iterations)
+    top_share = _value(recipe.objective.top_share, iterations)
+    assert top_share is not None
     trainer = make_trainer(
         gan,
         objective=recipe.objective.name,
         smoothing=LabelSmoothing(**recipe.objective.label_smoothing.model_dump()),
+        top_share=top_share,
+        clean_gradients=recipe.training.clean_gradients,
         latent_prior=recipe.latent.prior,
         shared_latent=recipe.latent.shared,
         generator_steps=recipe.training.generator_steps,
@@ -213,24 +204,6 @@ def build_trainer(recipe: Recipe, gan: Gan, iterations: int) -> Trainer:
             "whose loss of G depends on no real image; leave it out"
         )
     return trainer
-
-
-def periods_beyond_the_end(recipe: Recipe, iterations: int) -> list[str]:
-    """Return a line for each key that says how often, and never comes in so few iterations.
-
-    A key at its default counts as not set. Grids and checkpoints come at the end in any case.
-    """
-    periods = {
-        "evaluation.every_steps": recipe.evaluation.every_steps,
-        "log.histogram_every_steps": recipe.log.histogram_every_steps,
-        "health.every_steps": recipe.health.every_steps,
-    }
-    default = type(recipe.health).model_fields["every_steps"].default
-    return [
-        f"{key}: {period} has no effect in the {iterations} iterations of this run; give less"
-        for key, period in periods.items()
-        if period is not None and period > iterations and (key, period) != (DEFAULT_WATCH, default)
-    ]
 
 
 def build_sliced_wasserstein(
@@ -280,6 +253,7 @@ def build_evaluator(
         metrics,
         num_samples=section.num_samples,
         labels=bool(facts.num_classes),
+        categories=bool(facts.latent.categorical),
         trained_on=images if "memorisation" in metrics else None,
     )
 
@@ -300,7 +274,12 @@ def _build_terms(recipe: Recipe, iterations: int) -> list[Term] | None:
 
 def _build_view(recipe: Recipe, iterations: int) -> View:
     constraints = recipe.constraints
-    probability = _value(constraints.augment_probability, iterations)
+    section = constraints.augment_probability
+    probability: Value | None
+    if isinstance(section, AdaptiveSection):
+        probability = AdaptiveProbability(**section.model_dump(exclude={"name"}))
+    else:
+        probability = _value(section, iterations)
     assert probability is not None
     return View(
         augment=constraints.augment,
@@ -344,6 +323,7 @@ def _build_optimizer(gan: Gan, net: Net, section: OptimizerSection) -> Optimizer
         list(gan.learning_with(net).values()),
         section.name,
         learning_rate=section.learning_rate,
+        clip_norm=section.clip_norm,
         **section.options(),
     )
 

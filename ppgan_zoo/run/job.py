@@ -20,11 +20,11 @@ from ppgan_zoo.run.build import (
     build_batches,
     build_evaluator,
     build_model_and_trainer,
-    classes_without_images,
     facts_of,
     load_images,
     total_iterations,
 )
+from ppgan_zoo.run.without_effect import classes_without_images
 from ppgan_zoo.training.trainer import Trainer
 
 

@@ -100,7 +100,9 @@ def check(search: Search, runs: list[Run], conditions: Conditions) -> None:
     name = runs[0].recipe.data.name
     try:
         network = open_network(name, settings.features, weights)
-        check_metrics(settings.names(), classes=network.classes is not None, labels=True)
+        check_metrics(
+            settings.names(), classes=network.classes is not None, labels=True, categories=True
+        )
     except ZooError as error:
         raise ConfigError(f"{search.path}: evaluate: {error}") from None
     if settings.split == "test":
@@ -129,6 +131,7 @@ def check(search: Search, runs: list[Run], conditions: Conditions) -> None:
                 settings.names(),
                 classes=network.classes is not None,
                 labels=bool(job.facts.num_classes),
+                categories=bool(job.facts.latent.categorical),
             )
         except ZooError as error:
             raise ConfigError(f"{search.path}: settings.{setting}: {error}") from None

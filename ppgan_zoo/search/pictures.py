@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -62,7 +63,8 @@ def plot_fid(search: Search, results: Mapping[Run, Result], path: Path) -> None:
     axes.set_title(f"{name}: FID against minutes, a point for each run")
     axes.grid(alpha=0.3)
     figure.legend(loc="outside right upper", fontsize="small")
-    with atomic_file(path) as file:
+    with atomic_file(path) as file, warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph ")  # one that lacks is drawn as a box
         figure.savefig(file, format="png")
 
 

@@ -94,5 +94,6 @@ class _AboveTheBar(logging.Handler):
 
 
 def _tell_above_the_bar(line: str) -> None:
-    with tqdm.external_write_mode(file=sys.stderr):
+    # The bar that is put aside writes too, and the terminal may be gone.
+    with contextlib.suppress(OSError, ValueError), tqdm.external_write_mode(file=sys.stderr):
         tell(line)

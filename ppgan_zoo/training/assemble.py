@@ -31,6 +31,7 @@ def make_trainer(
     *,
     objective: str | None = None,
     smoothing: LabelSmoothing | None = None,
+    top_share: Value = 1.0,
     latent_prior: str | None = None,
     shared_latent: bool = False,
     generator_steps: int = 2,
@@ -42,6 +43,7 @@ def make_trainer(
     weight_clip: float | None = None,
     view: View | None = None,
     accumulate_steps: int = 1,
+    clean_gradients: bool = False,
     generator_optimizer: Optimizer | None = None,
     discriminator_optimizer: Optimizer | None = None,
     generator_schedule: Schedule | None = None,
@@ -62,6 +64,7 @@ def make_trainer(
         gan: The nets, from :func:`ppgan_zoo.create`.
         objective: Name of an objective; None takes the spec's own.
         smoothing: Label smoothing.
+        top_share: See :class:`ppgan_zoo.game.game.Game`.
         latent_prior: ``"normal"`` or ``"uniform"``; None takes the spec's own.
         shared_latent: Draw one z an iteration for all its updates, not one for each.
         generator_steps: Updates of G in an iteration.
@@ -80,6 +83,7 @@ def make_trainer(
         view: How D sees images: augmentation, instance noise, packing; None: as they are.
         accumulate_steps: Parts that each update's batch goes through the nets in; their
             gradients are averaged. Less memory, the same update but for batch statistics.
+        clean_gradients: Replace NaN in a gradient by 0, and what is infinite by 1e5.
         generator_optimizer: Over G's parameters, and those of the nets that learn with it;
             None makes Adam(2e-4, 0.5, 0.999).
         discriminator_optimizer: Over D's, likewise.
@@ -107,6 +111,7 @@ def make_trainer(
         terms=spec.terms if terms is None else terms,
         view=view,
         concatenate=discriminator_batch == "concatenated",
+        top_share=top_share,
     )
     chance = Chance(
         seed,
@@ -119,10 +124,11 @@ def make_trainer(
     updates = [
         _update(of_d, gan, discriminator_optimizer, discriminator_schedule,
                 steps=discriminator_steps, accumulate_steps=accumulate_steps,
-                beta2=discriminator_beta2, weight_clip=weight_clip),
+                beta2=discriminator_beta2, weight_clip=weight_clip,
+                clean_gradients=clean_gradients),
         _update(GeneratorUpdate, gan, generator_optimizer, generator_schedule,
                 steps=generator_steps, accumulate_steps=accumulate_steps, beta2=generator_beta2,
-                fresh_reals=fresh_reals),
+                fresh_reals=fresh_reals, clean_gradients=clean_gradients),
     ]  # fmt: skip
     ema = None
     if ema_decay is not None or ema_half_life is not None:

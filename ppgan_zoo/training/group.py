@@ -68,6 +68,16 @@ class Group:
 
         fused_allreduce_gradients([p for p in parameters if p.grad is not None], None)
 
+    def mean(self, value: Any) -> Any:
+        """Return the mean of a tensor over the processes."""
+        if self.size == 1:
+            return value
+        from paddle import distributed
+
+        total = value.clone()
+        distributed.all_reduce(total)
+        return total / self.size
+
     def generator(self, *key: int) -> Any:
         """Return numpy's generator of a key, as this process is to use it."""
         generator = np.random.default_rng(key)

@@ -29,6 +29,7 @@ def make_optimizer(
     name: str = "adam",
     *,
     learning_rate: float,
+    clip_norm: float | None = None,
     **options: float,
 ) -> Optimizer:
     """Return an optimizer over the trainable parameters of one layer or several.
@@ -37,6 +38,8 @@ def make_optimizer(
         layer: The net, or the nets that learn together.
         name: A key of :data:`OPTIMIZERS`.
         learning_rate: Rate at the start.
+        clip_norm: Norm to which all gradients together are scaled down where theirs is larger;
+            None for none.
         **options: Paddle's own arguments of that optimizer, such as ``beta1``.
 
     Raises:
@@ -46,7 +49,10 @@ def make_optimizer(
         raise UnknownNameError("optimizer", name, OPTIMIZERS)
     layers = [layer] if isinstance(layer, nn.Layer) else layer
     parameters = [parameter for part in layers for parameter in trainable_parameters(part)]
-    return OPTIMIZERS[name](learning_rate=learning_rate, parameters=parameters, **options)
+    clip = None if clip_norm is None else nn.ClipGradByGlobalNorm(clip_norm)
+    return OPTIMIZERS[name](
+        learning_rate=learning_rate, parameters=parameters, grad_clip=clip, **options
+    )
 
 
 def betas_of(optimizer: Optimizer) -> tuple[float, float] | None:

@@ -18,7 +18,8 @@ from paddle import Tensor, nn
 from ppgan_zoo import ops
 from ppgan_zoo.data.batches import Batch, as_batch
 from ppgan_zoo.errors import CheckpointError, ConfigError
-from ppgan_zoo.game.game import Game
+from ppgan_zoo.game.ada import AdaptiveProbability
+from ppgan_zoo.game.game import SIGN, Game
 from ppgan_zoo.game.terms import Scalars
 from ppgan_zoo.models.gan import Gan
 from ppgan_zoo.models.nets import generate
@@ -88,6 +89,8 @@ class Trainer:
         self.iteration = 0
         self.stop_requested = False
         self.parts: dict[str, Part] = {"terms": game.terms}
+        if game.view.controller is not None:
+            self.parts["augmentation"] = game.view.controller
         discriminators = [update for update in updates if update.net == "discriminator"]
         self._batches_per_step = sum(update.own_batches for update in updates) or 1
         self._batches_of_d = sum(update.own_batches for update in discriminators) or 1
@@ -121,12 +124,19 @@ class Trainer:
         scalars: Scalars = {}
         for update in self.updates:
             scalars.update(update.apply(self.gan, self.game, batches, moment))
+        images = len(real) * self._batches_of_d // self._batches_per_step
+        if self.game.view.controller is not None:
+            scalars.update(self._adapt(self.game.view.controller, scalars[SIGN], images))
         if self.ema is not None:
             size = len(batches[0]) // self.updates[0].accumulate_steps
-            images = len(real) * self._batches_of_d // self._batches_per_step
             self.ema.follow(self.gan.generator, self.iteration, images, size)
         self.iteration += 1
         return scalars
+
+    def _adapt(self, controller: AdaptiveProbability, sign: Tensor, images: int) -> Scalars:
+        """Let the probability of augmentation follow D, and return what to log of it."""
+        controller.follow(sign, images, self.chance.group.mean)
+        return {"augment/probability": paddle.to_tensor([controller.probability], "float32")}
 
     def _own_rows(self, rows: Tensor) -> Tensor:
         """Return this process's rows of a batch that all processes share."""

@@ -22,7 +22,7 @@ from ppgan_zoo.game.terms import Net, Scalars
 from ppgan_zoo.models.gan import Gan
 from ppgan_zoo.models.latent import Code
 from ppgan_zoo.models.nets import acts_row_by_row
-from ppgan_zoo.models.weights import clip_weights, frozen
+from ppgan_zoo.models.weights import clean_gradients, clip_weights, frozen
 from ppgan_zoo.recipe.bounds import LEAST_COUNT, check_least
 from ppgan_zoo.storage.checkpoint import Arrays
 from ppgan_zoo.training.chance import Moment
@@ -50,6 +50,8 @@ class Update:
             averaged. Less memory, the same update but for batch statistics.
         beta2: Adam's second beta, if it changes over the iterations.
         weight_clip: Bound of the net's weights, clipped to it after each step.
+        clean_gradients: Replace NaN in a gradient by 0 and what is infinite by 1e5 or -1e5
+            (Karras et al. 2020, StyleGAN2's code), before the gradients' norm is clipped.
 
     Attributes:
         net: ``"generator"`` or ``"discriminator"``.
@@ -70,6 +72,7 @@ class Update:
         accumulate_steps: int = 1,
         beta2: Value | None = None,
         weight_clip: float | None = None,
+        clean_gradients: bool = False,
     ) -> None:
         check_least(f"training: {self.net}_steps", steps, LEAST_COUNT)
         check_least("training: accumulate_steps", accumulate_steps, LEAST_COUNT)
@@ -79,6 +82,7 @@ class Update:
         self.accumulate_steps = accumulate_steps
         self.beta2 = beta2
         self.weight_clip = weight_clip
+        self.clean_gradients = clean_gradients
         self.nets: dict[str, nn.Layer] = {}
         self._others: list[nn.Layer] = []
         self._betas = betas_of(optimizer)  # as it was made, before any schedule or correction
@@ -201,6 +205,8 @@ class Update:
         self._group.average_gradients(
             parameter for net in self.nets.values() for parameter in net.parameters()
         )
+        if self.clean_gradients:
+            clean_gradients(*self.nets.values())
         self.optimizer.step()
         # Dropped, not zeroed: a zero gradient would still move parameters by momentum.
         self.optimizer.clear_grad(set_to_zero=False)

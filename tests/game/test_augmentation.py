@@ -60,12 +60,10 @@ def test_gradients_flow_to_the_images(name):
     # Each policy is affine in the images: a difference quotient is exact but for rounding.
     x = paddle.to_tensor(images(), stop_gradient=False)
     weights = np.random.default_rng(2).normal(size=SHAPE).astype(np.float32)
-    (AUGMENTATIONS.get(name).function(x, rng()) * paddle.to_tensor(weights)).sum().backward()
+    (augment(x, [name], rng(), 0.9) * paddle.to_tensor(weights)).sum().backward()
     direction = np.random.default_rng(3).normal(size=SHAPE).astype(np.float32)
     ends = [
-        AUGMENTATIONS.get(name)
-        .function(paddle.to_tensor(images() + sign * direction), rng())
-        .numpy()
+        augment(paddle.to_tensor(images() + sign * direction), [name], rng(), 0.9).numpy()
         for sign in (1, -1)
     ]
     wanted = ((ends[0].astype(np.float64) - ends[1]) / 2 * weights).sum()

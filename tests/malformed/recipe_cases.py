@@ -287,6 +287,10 @@ OVERRIDES = [
     _override("override with an escape", "se\x1b[31med=1", "key.path=value"),
     _override("override by deep lists", f"seed={'[' * 3000}", "nested too deep"),
     _override("override of a key with 3000 parts", f"{'a.' * 3000}a=1", "3001 parts"),
+    _override("override with a comment", "device=cpu #2", "-o device=cpu #2", "comment", "quotes"),
+    _override("override that is a comment", "seed= # none", "comment", "quotes"),
+    _override("override of a list with a comment", "samples.grid=[2, 2] # small", "comment"),
+    _override("override of a quoted text with a comment", "device='cpu' # here", "comment"),
     _override("override by a million digits", f"seed={'9' * 100_000}", "integer"),
 ]  # fmt: skip
 

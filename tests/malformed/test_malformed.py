@@ -76,9 +76,9 @@ def test_refused_in_one_line(case, stock, server, tmp_path):
     assert snapshot(folder / "here") == before
 
 
-def test_there_are_at_least_seven_hundred():
+def test_there_are_at_least_nine_hundred():
     names = [parameter.id for parameter in CASES]
-    assert len(set(names)) == len(names) >= 700
+    assert len(set(names)) == len(names) >= 900
 
 
 def test_a_fork_does_what_a_process_of_its_own_does(stock, server, tmp_path, cli):

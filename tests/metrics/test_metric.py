@@ -23,6 +23,7 @@ FIGURES = {
     "modes": ("modes", "class_entropy"),
     "memorisation": ("memorisation", "memorisation_z", "memorisation_ratio"),
     "label_accuracy": ("label_accuracy",),
+    "cluster_accuracy": ("cluster_accuracy",),
 }
 
 
@@ -50,9 +51,12 @@ def real():
 def test_every_metric_is_taken_in_the_order_of_the_table(real):
     assert {metric.name: metric.figures for metric in METRICS.all()} == FIGURES
     assert metric_names() == list(FIGURES)
-    found = take_metrics(points(0), real, reversed(FIGURES), labels=np.arange(120) % 4)
+    shown = np.arange(120) % 4
+    found = take_metrics(
+        points(0), real, reversed(FIGURES), labels=shown, categories=(shown + 1) % 4
+    )
     assert list(found) == [figure for figures in FIGURES.values() for figure in figures]
-    assert (found["modes"], found["label_accuracy"]) == (4, 1.0)
+    assert (found["modes"], found["label_accuracy"], found["cluster_accuracy"]) == (4, 1.0, 1.0)
     assert found["class_score"] == pytest.approx(4.0, rel=0.01)
     assert set(found) - set(ROWS) == {"kid_standard_error", "class_score_std"}
 
@@ -60,12 +64,13 @@ def test_every_metric_is_taken_in_the_order_of_the_table(real):
 def test_the_metrics_that_say_what_they_need():
     needs = {
         need: [metric.name for metric in METRICS.all() if getattr(metric, f"needs_{need}")]
-        for need in ("classes", "training_images", "labels")
+        for need in ("classes", "training_images", "labels", "categories")
     }
     assert needs == {
-        "classes": ["class_score", "modes", "label_accuracy"],
+        "classes": ["class_score", "modes", "label_accuracy", "cluster_accuracy"],
         "training_images": ["memorisation"],
         "labels": ["label_accuracy"],
+        "categories": ["cluster_accuracy"],
     }
     assert [m.name for m in METRICS.all() if not m.source] == ["modes"]
 
@@ -81,6 +86,12 @@ def test_what_is_not_there_is_named_in_one_line(real):
             real,
             ["label_accuracy"],
             "metrics: label_accuracy needs samples that are made",
+        ),
+        (
+            points(0),
+            real,
+            ["cluster_accuracy"],
+            "metrics: cluster_accuracy needs samples that are made for a category each",
         ),
     ):
         with pytest.raises(ConfigError) as caught:
@@ -102,7 +113,7 @@ def test_what_real_images_need_is_worked_out_once(real, monkeypatch):
     assert RealFeatures(points(1)).once(count, 3) == 123
     assert seen == [3, 5, 3]
     # The same figures the second time, from what was kept.
-    names = list(FIGURES)[:-1]
+    names = list(FIGURES)[:-2]  # all that need nothing of the samples but what they are
     assert take_metrics(points(0), real, names) == take_metrics(points(0), real, names)
 
 

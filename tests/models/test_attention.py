@@ -71,7 +71,7 @@ def test_softmax_and_pooling_are_paddles_own():
 def test_fewer_than_eight_maps_are_refused():
     with pytest.raises(ConfigError, match="attention: 7 feature maps; it takes 8 or more"):
         SelfAttention(7)
-    with pytest.raises(ConfigError, match="attention_after is 4; give a block's number, 1 to 3"):
+    with pytest.raises(ConfigError, match="attention_after is 4; give a block's number, 1 to 2"):
         ppgan_zoo.create("sagan", generator={"attention_after": 4})
 
 

@@ -38,6 +38,18 @@ def test_it_has_the_papers_size():
     }  # fmt: skip
 
 
+def test_a_d_without_batch_norm_judges_each_pair_alone():
+    gan = ppgan_zoo.create("bigan", discriminator={"batch_norm": False})
+    assert count_parameters(gan.discriminator) == (
+        834 * 1024 + 1024 + 1024 * 1024 + 1024 + 1024 + 1
+    )
+    rng = np.random.default_rng(0)
+    images = paddle.to_tensor(rng.random((3, 1, 28, 28)), "float32")
+    z = paddle.to_tensor(rng.uniform(-1, 1, (3, 50)), "float32")
+    whole, alone = gan.judge(images, z=z).logits, gan.judge(images[:1], z=z[:1]).logits
+    np.testing.assert_allclose(whole.numpy()[:1], alone.numpy(), atol=1e-6)
+
+
 # Parity with numpy, in float64.
 
 

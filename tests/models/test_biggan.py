@@ -15,7 +15,11 @@ from ppgan_zoo.models.nets import in_mode
 
 # Name: model, z, image_shape, classes, arguments of G and D, parameters of G and D.
 SIZES = {
-    "sagan 32": ("sagan", 128, (3, 32, 32), 10, {}, {}, 4_386_308, 1_075_586),
+    "sagan 32": (
+        "sagan", 128, (3, 32, 32), 10,
+        {"channels": (256,) * 4, "attention_after": 2}, {"channels": (128,) * 4},
+        4_386_308, 1_075_586,
+    ),
     "sagan 128": (
         "sagan", 128, (3, 128, 128), 1000,
         {"channels": (1024, 1024, 512, 256, 128, 64), "attention_after": 3},
@@ -23,7 +27,13 @@ SIZES = {
          "wide": True},
         42_078_852, 39_463_618,
     ),
-    "biggan 32 of StudioGAN": ("biggan", 80, (3, 32, 32), 10, {}, {}, 9_416_196, 2_415_170),
+    "biggan 32 of StudioGAN": (
+        "biggan", 80, (3, 32, 32), 10,
+        {"channels": (384,) * 4, "shared_dim": 128, "attention_after": 2},
+        {"channels": (192,) * 4},
+        9_416_196, 2_415_170,
+    ),
+    "biggan 28": ("biggan", 60, (1, 28, 28), 10, {}, {}, 87_298, 67_810),
     "biggan 32 of the authors": (
         "biggan", 128, (3, 32, 32), 10,
         {"channels": (256,) * 4, "hierarchical": False, "shared_dim": 0, "attention_after": 0},
@@ -32,7 +42,7 @@ SIZES = {
     ),
     "biggan 128": (
         "biggan", 120, (3, 128, 128), 1000,
-        {"channels": (1536, 1536, 768, 384, 192, 96), "attention_after": 4},
+        {"channels": (1536, 1536, 768, 384, 192, 96), "shared_dim": 128, "attention_after": 4},
         {"channels": (96, 192, 384, 768, 1536, 1536), "halvings": 5},
         70_433_988, 87_982_370,
     ),
@@ -60,7 +70,7 @@ def test_the_64x64_nets_of_the_authors_code_have_about_the_published_sizes():
     with paddle.LazyGuard():
         gan = ppgan_zoo.create(
             "biggan", latent_dim=100, image_shape=(3, 64, 64), num_classes=1000,
-            generator={"channels": (1024, 1024, 512, 256, 128), "attention_after": 4},
+            generator={"channels": (1024, 1024, 512, 256, 128), "shared_dim": 128, "attention_after": 4},
             discriminator={"channels": (64, 128, 256, 512, 1024), "halvings": 4},
         )  # fmt: skip
     found = [count_parameters(net) / 1e6 for net in (gan.generator, gan.discriminator)]

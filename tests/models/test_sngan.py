@@ -17,8 +17,8 @@ from ppgan_zoo.models.residual import DiscriminatorBlock, FirstBlock, GeneratorB
 from ppgan_zoo.models.weights import spectral_norm
 
 SIZES = {  # name: image_shape, arguments of G and D
-    "32": ((3, 32, 32), {}, {}),
-    "28": ((1, 28, 28), {"channels": (32, 32, 32)}, {"channels": (32,) * 4}),
+    "32": ((3, 32, 32), {"channels": (256,) * 4}, {"channels": (128,) * 4}),
+    "28": ((1, 28, 28), {}, {}),
     "48": (
         (3, 48, 48),
         {"channels": (512, 256, 128, 64)},
@@ -225,7 +225,12 @@ def test_a_net_too_large_for_the_machine_is_refused_with_its_norms():
 @pytest.mark.parametrize(
     ("shape", "net", "arguments", "words"),
     [
-        ((1, 28, 28), "generator", {}, "multiples of 8, as they are halved 3 times"),
+        (
+            (1, 28, 28),
+            "generator",
+            {"channels": (8,) * 4},
+            "multiples of 8, as they are halved 3 times",
+        ),
         ((1, 30, 28), "discriminator", {}, "multiples of 4, as they are halved 2 times"),
         ((1, 32, 32), "generator", {"channels": (8,)}, "give two widths or more"),
         ((1, 32, 32), "discriminator", {"channels": (8, 0)}, "give two widths or more, each >= 1"),

@@ -13,7 +13,7 @@ from ppgan_zoo.models.wgan_gp_resnet import LayerNorm
 from ppgan_zoo.training.assemble import make_trainer
 
 SIZES = {  # name: image_shape, arguments of G and D
-    "32": ((3, 32, 32), {}, {}),
+    "32": ((3, 32, 32), {"channels": (128,) * 4}, {"channels": (128,) * 4}),
     "64": (
         (3, 64, 64),
         {"channels": (512, 512, 256, 128, 64), "first_bias": False},
@@ -142,7 +142,7 @@ def test_no_image_of_a_batch_sees_another(norm):
     ("name", "shape", "arguments", "words"),
     [
         ("wgan_gp", (1, 30, 28), {}, "height and width must be multiples of 4"),
-        ("wgan_gp_resnet", (1, 28, 32), {}, "multiples of 8, as they are halved 3 times"),
+        ("wgan_gp_resnet", (1, 26, 32), {}, "multiples of 4, as they are halved 2 times"),
         (
             "wgan_gp_resnet",
             (1, 32, 32),

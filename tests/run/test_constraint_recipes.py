@@ -214,3 +214,14 @@ def test_schedules_and_arguments_of_terms_reach_the_trainer(tiny_recipe):
     assert trainer.ema.half_life == 500
     with pytest.raises(ConfigError, match="terms: lecam: has no argument 'dekay'"):
         built(tiny_recipe, "terms=[{name: lecam, dekay: 0.5}]")
+
+
+def test_an_adaptive_probability_comes_from_the_recipe(tiny_recipe):
+    trainer = built(
+        tiny_recipe,
+        "constraints.augment=[bgc]",
+        "constraints.augment_probability={name: adaptive, images: 1000, most: 0.5}",
+    )
+    controller = trainer.game.view.controller
+    assert (controller.target, controller.images, controller.most) == (0.6, 1000, 0.5)
+    assert trainer.parts["augmentation"] is controller

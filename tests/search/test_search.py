@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -616,6 +617,12 @@ def test_the_plot_has_a_point_for_each_run_and_the_curves(search, results, tmp_p
     assert set(floor.get_ydata()) == {0.45}
     labels = [text.get_text() for text in drawn[0].legends[0].get_texts()]
     assert labels == ["fast (1 failed)", "base", "floor (real images)"]
+
+
+@pytest.mark.parametrize("name", ["$\\frac$", "a$b", "\x1b[31m\n", "\udcff", "世界"])
+def test_a_plot_takes_a_search_of_any_name(name, search, results, tmp_path):
+    plot_fid(replace(search, path=tmp_path / f"{name}.yml"), results, tmp_path / "plot.png")
+    assert Image.open(tmp_path / "plot.png", formats=["PNG"]).size[0] > 100
 
 
 def test_rows_of_samples_are_put_under_each_other_whatever_their_form():

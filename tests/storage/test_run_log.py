@@ -1,7 +1,10 @@
 """The plain log: lines are whole, and one that cannot be written stops nothing."""
 
+import errno
+import io
 import os
 import sys
+from types import SimpleNamespace
 
 import pytest
 
@@ -97,3 +100,37 @@ def test_a_terminal_that_is_gone_stops_nothing(log, tmp_path, monkeypatch):
 def test_a_log_that_cannot_be_opened_is_an_error(tmp_path):
     with pytest.raises(CheckpointError, match="cannot be written: No such file"):
         open_log(tmp_path / "none" / "train.log")
+
+
+@pytest.mark.parametrize("number", [errno.EIO, errno.EPIPE])
+def test_a_terminal_that_goes_away_under_the_bar_ends_no_run(number, tmp_path, monkeypatch):
+    """The bar writes when a line is logged above it, and when it moves."""
+    from ppgan_zoo.callbacks.progress import ProgressBar
+
+    class Terminal(io.StringIO):
+        gone = False
+
+        def isatty(self):
+            return True
+
+        def write(self, text):
+            if self.gone:
+                raise OSError(number, "gone")
+            return super().write(text)
+
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    trainer = SimpleNamespace(iteration=0)
+    bar = ProgressBar(total=4, images_per_step=1, every_steps=1)
+    bar.on_train_begin(trainer)
+    logger = open_log(tmp_path / "train.log")
+    try:
+        for trainer.iteration in range(1, 5):
+            bar.bar.last_print_t = 0.0  # so that it is drawn at every step
+            bar.on_step_end(trainer, {})
+            terminal.gone = trainer.iteration > 1
+            logger.info("iteration %d", trainer.iteration)
+        bar.on_train_end(trainer, None)
+    finally:
+        close_log(logger)
+    assert (tmp_path / "train.log").read_text().count("iteration") == 4

@@ -20,6 +20,7 @@ runtime.start("cpu", 1)
 import paddle
 import ppgan_zoo
 from ppgan_zoo.data.batches import Batch
+from ppgan_zoo.game.ada import AdaptiveProbability
 from ppgan_zoo.game.terms import get_term
 from ppgan_zoo.game.view import View
 from ppgan_zoo.training.group import Group
@@ -30,10 +31,15 @@ gan = ppgan_zoo.create(
     "gan_mlp", latent_dim=8, num_classes=3,
     generator={"hidden_units": (16,)}, discriminator={"hidden_units": (16,)},
 )
+adaptive = AdaptiveProbability(images=1000, target=-0.9)
+adaptive.probability = 0.7  # and, after the last iteration, 32 images of 1000 more
 trainer = ppgan_zoo.make_trainer(
     gan, objective="non_saturating", discriminator_steps=2,
     terms=[get_term("r1", 0.1, every_steps=2), get_term("wgan_gp", 0.1)],
-    view=View(augment=("color", "translation", "cutout"), noise_std=0.1, augment_probability=0.7),
+    view=View(
+        augment=("color", "translation", "cutout", "bgc"), noise_std=0.1,
+        augment_probability=adaptive,
+    ),
     ema_decay=0.9, seed=3, group=group,
 )
 for iteration in range(4):
@@ -71,6 +77,8 @@ def test_two_processes_equal_one(script, tmp_path):
         assert set(one) == set(two) and len(one) > 20
         for key in one:
             np.testing.assert_allclose(two[key], one[key], rtol=1e-4, atol=2e-6, err_msg=key)
+        # D's last update of each iteration counts, of 16 images.
+        np.testing.assert_allclose(one["augmentation/probability"], 0.7 + 4 * 16 / 1000)
 
 
 def test_each_process_has_its_rows_of_every_draw():

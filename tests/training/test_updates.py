@@ -237,3 +237,97 @@ def test_a_rate_of_a_recipe_may_reach_its_last_value_before_the_end():
     )
     schedule = build_trainer(recipe, ppgan_zoo.create("gan_mlp"), 1000).updates[1].schedule
     assert [schedule(i) for i in (0, 200, 400, 999)] == pytest.approx([2e-4, 1.25e-4, 5e-5, 5e-5])
+
+
+def test_g_learns_from_the_images_that_d_scores_highest():
+    # D is a sum of pixels, G a linear map: the gradient of -mean D(G(z)) is minus the mean z.
+    for share, kept in ((1.0, 8), (0.5, 4), (schedules.straight(1.0, 0.25, 0, 2), 5), (0.01, 1)):
+        nets = gan()
+        nets.discriminator.layer.weight.set_value(paddle.ones([PIXELS, 1]))
+        optimizer = make_optimizer(nets.generator, "sgd", learning_rate=1e-6)
+        gradients = recorded(optimizer, nets.generator.layer)
+        trainer = make_trainer(
+            nets, objective="hinge", generator_steps=1, generator_optimizer=optimizer,
+            discriminator_optimizer=make_optimizer(nets.discriminator, "sgd", learning_rate=1e-9),
+            top_share=share,
+        )  # fmt: skip
+        trainer.iteration = 1
+        moment = trainer.chance.at(1)
+        moment.code(8)  # D's
+        z = moment.code(8).z.numpy().astype(np.float64)
+        scores = (z @ nets.generator.layer.weight.numpy()).sum(1)
+        trainer.step(real_images(0, 8))
+        highest = np.argsort(-scores)[:kept]
+        wanted = -np.tile(z[highest].mean(0)[:, None], (1, PIXELS))
+        np.testing.assert_allclose(gradients[0], wanted, rtol=1e-4, atol=1e-6)
+
+
+def test_pairs_go_with_the_fake_image_of_each():
+    game = make_trainer(gan(), objective="relativistic_pairing", top_share=0.5).game
+    fake, real = (
+        paddle.to_tensor(np.array(v, np.float32)[:, None]) for v in ([1, 4, 3, 2], [5, 6, 7, 8])
+    )
+    kept_fake, kept_real = game._top(fake, real, Chance(0, None).at(0))
+    assert sorted(kept_fake[:, 0].tolist()) == [3, 4]
+    assert dict(zip(kept_fake[:, 0].tolist(), kept_real[:, 0].tolist(), strict=True)) == {
+        4: 6,
+        3: 7,
+    }
+
+
+def test_gradients_are_scaled_down_to_a_norm_of_all_of_them():
+    def gradient_step(clip_norm):
+        layer = nn.Linear(2, 1)
+        layer.weight.set_value(paddle.zeros([2, 1]))
+        layer.bias.set_value(paddle.zeros([1]))
+        optimizer = make_optimizer(layer, "sgd", learning_rate=1.0, clip_norm=clip_norm)
+        (layer(paddle.to_tensor([[3.0, 4.0]])) * 2.0).sum().backward()  # gradients 6, 8; 2
+        optimizer.step()
+        return -np.concatenate([layer.weight.numpy()[:, 0], layer.bias.numpy()])
+
+    np.testing.assert_allclose(gradient_step(None), [6, 8, 2])
+    np.testing.assert_allclose(gradient_step(1e3), [6, 8, 2])
+    np.testing.assert_allclose(
+        gradient_step(0.5), 0.5 * np.array([6, 8, 2]) / np.sqrt(36 + 64 + 4), rtol=1e-5
+    )
+
+
+@pytest.mark.parametrize(("clean", "wanted"), [(True, [0.0, 1e5, -1e5, 2.0]), (False, None)])
+def test_bad_numbers_in_a_gradient_are_replaced_if_asked_for(clean, wanted):
+    nets = gan()
+    optimizer = make_optimizer(nets.discriminator, "sgd", learning_rate=0.0)
+    gradients = recorded(optimizer, nets.discriminator.layer)
+    trainer = make_trainer(
+        nets, discriminator_optimizer=optimizer, generator_steps=1, clean_gradients=clean
+    )
+    bad = paddle.to_tensor([[np.nan], [np.inf], [-np.inf], [2.0]])
+    average = trainer.updates[0]._group.average_gradients
+
+    class Group:
+        def average_gradients(self, parameters):
+            average(parameters)
+            nets.discriminator.layer.weight.grad = bad
+
+    trainer.updates[0]._group = Group()
+    trainer.step(real_images())
+    if clean:
+        np.testing.assert_array_equal(gradients[0][:, 0], wanted)
+    else:
+        assert np.isnan(gradients[0][0, 0])
+
+
+def test_recipes_say_all_of_these():
+    recipe = recipe_from(
+        {
+            "model": {"name": "gan_mlp"},
+            "data": {"name": "mnist", "batch_size": 4},
+            "objective": {"top_share": {"name": "linear", "first": 1.0, "last": 0.5}},
+            "optimizer": {"discriminator": {"clip_norm": 2.0}},
+            "training": {"iterations": 11, "clean_gradients": True},
+        }
+    )
+    trainer = build_trainer(recipe, ppgan_zoo.create("gan_mlp"), 11)
+    assert schedules.at(trainer.game.top_share, 11) == 0.5
+    clips = {update.net: update.optimizer._grad_clip for update in trainer.updates}
+    assert clips["generator"] is None and clips["discriminator"].clip_norm == 2.0
+    assert all(update.clean_gradients for update in trainer.updates)

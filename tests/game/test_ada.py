@@ -1,0 +1,223 @@
+"""ADA: the pipeline against what each transformation is, and the controller by worked numbers."""
+
+import numpy as np
+import paddle
+import pytest
+
+import ppgan_zoo
+from ppgan_zoo.errors import CheckpointError, ConfigError
+from ppgan_zoo.game import ada
+from ppgan_zoo.game.ada import AdaptiveProbability, bgc, moving, recoloured, resampled, scaling
+from ppgan_zoo.game.augmentation import augment
+from ppgan_zoo.game.view import View
+from ppgan_zoo.training.assemble import make_trainer
+
+
+def images(shape=(3, 3, 12, 16)):
+    return np.random.default_rng(1).uniform(-1, 1, shape).astype(np.float32)
+
+
+def moved(inverse, x=None):
+    x = images() if x is None else x
+    inverse = np.repeat(inverse, len(x), axis=0)
+    return resampled(paddle.to_tensor(x), inverse).numpy()
+
+
+ONE = np.ones(1)
+
+
+# Geometry: one map, one resampling.
+
+
+def test_the_identity_leaves_images_as_they_are():
+    np.testing.assert_allclose(moved(scaling(ONE, ONE)), images(), atol=1e-5)
+    # So does a probability so low that nothing is drawn, and one of 0 at once.
+    x = paddle.to_tensor(images())
+    np.testing.assert_allclose(bgc(x, np.random.default_rng(0), 1e-12).numpy(), images(), atol=1e-5)
+    assert bgc(x, np.random.default_rng(0), 0.0) is x
+
+
+def test_flips_and_quarter_turns_are_numpys():
+    # The filter is not quite symmetric, so that fine detail differs a little; this has none.
+    rows, columns = np.arange(12)[:, None], np.arange(16)
+    x = (np.sin(0.4 * rows) * np.cos(0.3 * columns + 1.0))[None, None].astype(np.float32)
+    np.testing.assert_allclose(moved(scaling(-ONE, ONE), x), x[..., ::-1], atol=0.06)
+    np.testing.assert_allclose(moved(scaling(ONE, -ONE), x), x[:, :, ::-1], atol=0.06)
+    turned = moved(ada.turning(np.pi / 2 * ONE), x[..., :12])
+    np.testing.assert_allclose(turned, np.rot90(x[..., :12], 1, axes=(2, 3)), atol=0.06)
+
+
+def test_whole_steps_fill_up_by_the_mirror_image():
+    found = moved(moving(np.array([[-3.0, 2.0]])))
+    padded = np.pad(images(), ((0, 0), (0, 0), (0, 2), (3, 0)), mode="reflect")
+    # From place + (-3, 2): what was there 3 to the left and 2 below.
+    np.testing.assert_allclose(found, padded[:, :, 2:14, :16], atol=1e-5)
+
+
+def test_a_smooth_image_is_scaled_and_turned_about_its_middle():
+    side = 33
+    axis = np.arange(side) - (side - 1) / 2
+    y, x = np.meshgrid(axis, axis, indexing="ij")
+
+    def blob(x, y):
+        return np.exp(-((x - 3) ** 2 + 2 * (y + 2) ** 2) / 40)[None, None]
+
+    angle = 0.3
+    inverse = (
+        scaling(ONE / 1.2, ONE / 0.9) @ ada.turning(angle * ONE) @ moving(np.array([[0.4, -1.3]]))
+    )
+    found = moved(inverse, blob(x, y).astype(np.float32))
+    u, v = x + 0.4, y - 1.3
+    u, v = np.cos(angle) * u - np.sin(angle) * v, np.sin(angle) * u + np.cos(angle) * v
+    # Between pixels of the doubled image, lines: exact to the second derivative.
+    np.testing.assert_allclose(found, blob(u / 1.2, v / 0.9), atol=0.01)
+
+
+def test_gradients_reach_the_images_and_are_the_transposed_map():
+    x = paddle.to_tensor(images())
+    x.stop_gradient = False
+    pull = np.random.default_rng(3).standard_normal(x.shape).astype(np.float32)
+    out = bgc(x, np.random.default_rng(4), 0.8)
+    (gradient,) = paddle.grad((out * paddle.to_tensor(pull)).sum(), x)
+    step = np.random.default_rng(5).standard_normal(x.shape).astype(np.float32)
+    other = bgc(x + paddle.to_tensor(step), np.random.default_rng(4), 0.8)
+    rise = ((other - out).numpy().astype(np.float64) * pull).sum()  # it is linear in the image
+    np.testing.assert_allclose((gradient.numpy() * step).sum(), rise, rtol=1e-3)
+
+
+def test_shares_of_the_draws():
+    """At .5, each of the transformations befalls half of the images."""
+    count, rng = 4000, np.random.default_rng(0)
+    inverse = ada.drawn_geometry(count, 32, 32, rng, 0.5)
+    # Without scaling, |det| is 1; isotropic scaling is the only part that changes it.
+    scaled = ~np.isclose(np.abs(np.linalg.det(inverse)), 1.0)
+    assert abs(scaled.mean() - 0.5) < 0.03
+    logs = -np.log2(np.abs(np.linalg.det(inverse)[scaled])) / 2
+    assert abs(logs.std() - 0.2) < 0.01 and abs(logs.mean()) < 0.02
+    flipped = np.linalg.det(inverse) < 0
+    assert abs(flipped.mean() - 0.25) < 0.03  # chosen, and then flipped with 1/2
+    still = np.isclose(inverse[:, :2, 2], 0.0).all(axis=1)
+    assert abs(still.mean() - 0.25) < 0.03  # neither shifted by whole steps nor by others
+    again = ada.drawn_geometry(count, 32, 32, np.random.default_rng(0), 0.5)
+    np.testing.assert_array_equal(inverse, again)
+
+
+# Colour: one matrix.
+
+
+def colour(maps, x):
+    return recoloured(paddle.to_tensor(x), np.repeat(maps, len(x), axis=0)).numpy()
+
+
+def test_colours_go_through_the_matrix():
+    maps = np.random.default_rng(2).standard_normal((3, 3, 4))
+    wanted = np.einsum("nij,njhw->nihw", maps[:, :, :3], images()) + maps[:, :, 3:, None]
+    found = recoloured(paddle.to_tensor(images()), maps).numpy()
+    np.testing.assert_allclose(found, wanted, atol=1e-5)
+    grey = images((3, 1, 4, 4))
+    means = maps.mean(axis=1)  # grey is the mean over the rows
+    wanted = grey * means[:, :3].sum(axis=1)[:, None, None, None] + means[:, 3, None, None, None]
+    np.testing.assert_allclose(recoloured(paddle.to_tensor(grey), maps).numpy(), wanted, atol=1e-5)
+    with pytest.raises(ConfigError, match="1 or 3 channels, found 2"):
+        recoloured(paddle.to_tensor(images((3, 2, 4, 4))), maps)
+
+
+def test_drawn_colours_keep_grey_grey_and_turn_about_it():
+    maps = ada.drawn_colour(3000, 3, np.random.default_rng(0), 0.5)
+    grey = maps[:, :, :3] @ np.ones(3)
+    np.testing.assert_allclose(grey, grey[:, :1].repeat(3, axis=1), atol=1e-9)
+    assert abs((grey[:, 0] < 0).mean() - 0.25) < 0.03  # luma flips
+    contrast = np.log2(np.abs(grey[:, 0]))
+    assert abs((np.abs(contrast) > 1e-9).mean() - 0.5) < 0.03
+    assert abs(contrast[np.abs(contrast) > 1e-9].std() - 0.5) < 0.03
+    still = np.isclose(maps[:, :, 3], 0.0).all(axis=1)
+    assert abs(still.mean() - 0.5) < 0.03  # no brightness added
+    # A colour without luma stays without, whatever happens.
+    np.testing.assert_allclose((maps[:, :, :3] @ [1.0, -1.0, 0.0]).sum(axis=1), 0.0, atol=1e-9)
+    plain = ada.drawn_colour(3000, 1, np.random.default_rng(0), 0.5)
+    across = plain[:, :, :3] @ [1.0, -1.0, 0.0]
+    factors = 2.0 ** (np.log2(np.abs(across[:, :1])))
+    np.testing.assert_allclose(np.abs(across), np.array([[1.0, 1.0, 0.0]]) * factors, atol=1e-9)
+
+
+# The controller.
+
+
+def fed(controller, sign, batches, size=64):
+    for _ in range(batches):
+        controller.follow(paddle.to_tensor(sign), size, lambda value: value)
+    return controller.probability
+
+
+def test_the_probability_moves_every_four_batches():
+    controller = AdaptiveProbability()
+    assert fed(controller, 0.9, 3) == 0.0
+    np.testing.assert_allclose(fed(controller, 0.9, 1), 5.12e-4, rtol=1e-12)
+    np.testing.assert_allclose(fed(controller, 0.9, 8), 3 * 5.12e-4, rtol=1e-12)
+    np.testing.assert_allclose(fed(controller, 0.59, 4), 2 * 5.12e-4, rtol=1e-12)
+    assert fed(controller, -1.0, 40) == 0.0  # never below 0
+
+
+def test_it_would_go_from_0_to_1_in_so_many_images_and_is_capped():
+    controller = AdaptiveProbability(images=64_000, most=1.0)
+    np.testing.assert_allclose(fed(controller, 1.0, 500), 0.5, rtol=1e-9)
+    np.testing.assert_allclose(fed(controller, 1.0, 500), 1.0, rtol=1e-9)
+    controller = AdaptiveProbability(images=6_400)
+    assert fed(controller, 1.0, 500) == 0.8
+
+
+def test_its_state_goes_on_between_two_moves():
+    whole, first, second = (AdaptiveProbability() for _ in range(3))
+    fed(whole, 0.9, 11)
+    fed(first, 0.9, 6)
+    second.load_state(first.state())
+    fed(second, 0.9, 5)
+    for key, array in whole.state().items():
+        assert array.tobytes() == second.state()[key].tobytes(), key
+    with pytest.raises(CheckpointError, match="holds no state of an adaptive"):
+        second.load_state({})
+
+
+@pytest.mark.parametrize("options", [{"target": 1.0}, {"images": 0}, {"most": 0.0}, {"most": 1.1}])
+def test_numbers_out_of_range_are_refused(options):
+    with pytest.raises(ConfigError, match="constraints.augment_probability: target must be"):
+        AdaptiveProbability(**options)
+
+
+@pytest.mark.parametrize("names", [("bgc",), ("color", "translation", "cutout")])
+def test_a_run_with_it_resumes_to_the_byte(names):
+    def trainer():
+        paddle.seed(0)
+        gan = ppgan_zoo.create("gan_mlp", latent_dim=4, image_shape=(1, 8, 8))
+        view = View(augment=names, augment_probability=AdaptiveProbability(images=200, target=-0.9))
+        return make_trainer(gan, view=view, generator_steps=1)
+
+    batch = images((4, 1, 8, 8))
+    whole, first, second = trainer(), trainer(), trainer()
+    for _ in range(13):
+        scalars = whole.step(batch)
+    for _ in range(10):
+        first.step(batch)
+    second.load_state(first.state(), 10)
+    for _ in range(3):
+        second.step(batch)
+    assert whole.game.view.controller.probability > 0.0
+    assert scalars["augment/probability"].item() == pytest.approx(whole.game.view.controller.probability)  # fmt: skip
+    wanted, found = whole.state(), second.state()
+    assert set(wanted["augmentation"]) == {"probability", "signs", "counts"}
+    for file, arrays in wanted.items():
+        for name, array in arrays.items():
+            assert array.tobytes() == found[file][name].tobytes(), (file, name)
+
+
+@pytest.mark.parametrize("objective", ["wasserstein", "relativistic_pairing"])
+def test_objectives_whose_logits_have_no_middle_are_refused(objective):
+    view = View(augment=("bgc",), augment_probability=AdaptiveProbability())
+    with pytest.raises(ConfigError, match=f"which objective {objective} leaves free"):
+        make_trainer(ppgan_zoo.create("gan_mlp"), objective=objective, view=view)
+
+
+def test_an_augmentation_that_is_graded_gets_the_probability():
+    x = paddle.to_tensor(images())
+    one = augment(x, ["bgc"], np.random.default_rng(2), 0.6).numpy()
+    np.testing.assert_array_equal(one, bgc(x, np.random.default_rng(2), 0.6).numpy())
