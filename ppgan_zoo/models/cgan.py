@@ -5,6 +5,10 @@ hidden layer of its own and is then concatenated with what the net made of z or 
 G is of ReLU layers and ends in a sigmoid, D is of maxout layers; both have dropout. The paper
 draws z from the unit hypercube, here it is uniform in [-1, 1]: the first layer makes up for
 the difference.
+
+Of a one-hot vector one input in ten is at work, so that the usual initial weights make a label
+ten times weaker than z or an image, and D took thousands of iterations to notice it. The layers
+of labels begin larger, by the constants below.
 """
 
 from __future__ import annotations
@@ -12,12 +16,15 @@ from __future__ import annotations
 import math
 
 import paddle
-from paddle import Tensor, nn
+from paddle import ParamAttr, Tensor, nn
 from paddle.nn import functional as F
 
 from ppgan_zoo.models.labels import one_hot
-from ppgan_zoo.models.layers import Dropout
+from ppgan_zoo.models.layers import Dropout, normal_weights
 from ppgan_zoo.models.spec import GanSpec
+
+# Standard deviations: a label then weighs about as much as z, and as an image.
+LABELS_OF_G, LABELS_OF_D = 0.2, 1.0
 
 
 class ConditionalGenerator(nn.Layer):
@@ -49,7 +56,7 @@ class ConditionalGenerator(nn.Layer):
         self.image_shape = tuple(image_shape)
         self.num_classes = num_classes
         self.of_z = nn.Linear(latent_dim, z_units)
-        self.of_label = nn.Linear(num_classes, label_units)
+        self.of_label = nn.Linear(num_classes, label_units, weight_attr=normal_weights(LABELS_OF_G))
         self.joint = nn.Linear(z_units + label_units, hidden_units)
         self.pixels = nn.Linear(hidden_units, math.prod(image_shape))
         self.dropout = Dropout(dropout)
@@ -87,7 +94,8 @@ class ConditionalDiscriminator(nn.Layer):
         super().__init__()
         self.num_classes = num_classes
         self.of_image = Maxout(math.prod(image_shape), image_units, pieces=5)
-        self.of_label = Maxout(num_classes, label_units, pieces=5)
+        labels = normal_weights(LABELS_OF_D)
+        self.of_label = Maxout(num_classes, label_units, pieces=5, weight_attr=labels)
         self.joint = Maxout(image_units + label_units, hidden_units, pieces=4)
         self.logit = nn.Linear(hidden_units, 1)
         self.dropout = Dropout(dropout)
@@ -107,11 +115,14 @@ class Maxout(nn.Layer):
         inputs: Values that go in.
         units: Values that come out.
         pieces: Linear units for each of them.
+        weight_attr: How its weights begin; None for Glorot-uniform.
     """
 
-    def __init__(self, inputs: int, units: int, *, pieces: int) -> None:
+    def __init__(
+        self, inputs: int, units: int, *, pieces: int, weight_attr: ParamAttr | None = None
+    ) -> None:
         super().__init__()
-        self.linear = nn.Linear(inputs, units * pieces)
+        self.linear = nn.Linear(inputs, units * pieces, weight_attr=weight_attr)
         self.shape = [units, pieces]
 
     def forward(self, x: Tensor) -> Tensor:

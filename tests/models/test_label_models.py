@@ -52,6 +52,21 @@ def test_cgan_has_the_papers_size():
     ]  # fmt: skip
 
 
+def test_a_fresh_cgan_minds_the_label_as_much_as_z_and_the_image():
+    """Rows of what is concatenated: neither part outweighs the other by ten."""
+    paddle.seed(0)
+    gan, rng = ppgan_zoo.create("cgan"), np.random.default_rng(0)
+    g, d = arrays(gan.generator), arrays(gan.discriminator)
+    z, labels = rng.uniform(-1, 1, (64, 100)), np.eye(10)[np.arange(64) % 10]
+    digits = rng.random((64, 784)) * (rng.random((64, 784)) < 0.2)  # a fifth is ink
+    for part, other in (
+        (dense(g, "of_label", labels), dense(g, "of_z", z)),
+        (maxout(d, "of_label", labels, 5), maxout(d, "of_image", digits, 5)),
+    ):
+        spread = [(x - x.mean(axis=0)).std() * np.sqrt(x.shape[1]) for x in (part, other)]
+        assert 0.3 < spread[0] / spread[1] < 3.5
+
+
 def test_acgan_has_the_papers_size():
     gan = ppgan_zoo.create("acgan", image_shape=(3, 32, 32))
     g, d = sizes(gan.generator), sizes(gan.discriminator)
