@@ -19,7 +19,7 @@ PACKAGE = ROOT / "ppgan_zoo"
 # Bottom to top; folders in one line stand beside each other. A module imports its own folder and
 # lines above its own. Root modules are the lowest line, but for the doors that open on all.
 ORDER = (
-    ("errors", "registry", "runtime", "terminal", "__init__"),
+    ("errors", "registry", "runtime", "__init__"),
     ("storage",),
     ("recipe",),
     ("ops",),

@@ -10,7 +10,7 @@ import _checkout  # noqa: F401
 
 from ppgan_zoo.cli import main
 from ppgan_zoo.storage.files import as_argument
-from ppgan_zoo.terminal import say
+from ppgan_zoo.storage.terminal import say
 
 
 def demo() -> int:

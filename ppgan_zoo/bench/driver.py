@@ -19,7 +19,7 @@ from ppgan_zoo.bench.process import Request
 from ppgan_zoo.errors import ConfigError
 from ppgan_zoo.ops import SWITCH
 from ppgan_zoo.recipe.load import find_recipe, load_recipe
-from ppgan_zoo.terminal import tell
+from ppgan_zoo.storage.terminal import tell
 
 Row = dict[str, Any]
 

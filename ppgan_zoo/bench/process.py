@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from ppgan_zoo import ops, runtime
 from ppgan_zoo.errors import ConfigError, ZooError
 from ppgan_zoo.recipe.load import load_recipe
-from ppgan_zoo.terminal import say
+from ppgan_zoo.storage.terminal import say
 
 if TYPE_CHECKING:
     from ppgan_zoo.run.job import Job

@@ -10,7 +10,7 @@ from typing import Any
 from ppgan_zoo.commands.arguments import add_overrides
 from ppgan_zoo.errors import ConfigError
 from ppgan_zoo.ops import SWITCH_VALUES
-from ppgan_zoo.terminal import say, tell
+from ppgan_zoo.storage.terminal import say, tell
 
 
 def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

@@ -12,7 +12,7 @@ from ppgan_zoo.commands.arguments import add_overrides
 from ppgan_zoo.errors import ConfigError
 from ppgan_zoo.registry import MODELS, TERMS
 from ppgan_zoo.storage.files import to_json
-from ppgan_zoo.terminal import say
+from ppgan_zoo.storage.terminal import say
 
 if TYPE_CHECKING:
     from ppgan_zoo.evaluation.conformance import Outcome

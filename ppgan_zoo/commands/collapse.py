@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from ppgan_zoo import runtime
 from ppgan_zoo.commands.arguments import add_device, add_overrides, check_seed, data_override
 from ppgan_zoo.errors import CheckpointError, ConfigError, os_errors
-from ppgan_zoo.terminal import say
+from ppgan_zoo.storage.terminal import say
 
 if TYPE_CHECKING:
     from ppgan_zoo.collapse.recipes import CollapseRecipe

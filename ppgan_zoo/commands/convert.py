@@ -10,7 +10,7 @@ from ppgan_zoo.commands.arguments import add_overrides
 from ppgan_zoo.errors import ConfigError
 from ppgan_zoo.registry import MODELS
 from ppgan_zoo.storage.files import as_argument
-from ppgan_zoo.terminal import say
+from ppgan_zoo.storage.terminal import say
 
 
 def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

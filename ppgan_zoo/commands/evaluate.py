@@ -10,7 +10,7 @@ from ppgan_zoo.commands.arguments import add_device, check_model
 from ppgan_zoo.errors import ConfigError
 from ppgan_zoo.registry import DATA
 from ppgan_zoo.storage.files import to_json, write_atomically
-from ppgan_zoo.terminal import say, tell
+from ppgan_zoo.storage.terminal import say, tell
 
 
 def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ppgan_zoo import runtime
-from ppgan_zoo.terminal import say
+from ppgan_zoo.storage.terminal import say
 
 if TYPE_CHECKING:
     from ppgan_zoo.export.predictor import Trial

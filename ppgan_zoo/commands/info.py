@@ -9,7 +9,7 @@ from ppgan_zoo import runtime
 from ppgan_zoo.models.spec import constructor_arguments
 from ppgan_zoo.registry import MODELS
 from ppgan_zoo.storage.files import to_json
-from ppgan_zoo.terminal import say
+from ppgan_zoo.storage.terminal import say
 
 
 def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from ppgan_zoo.registry import MODELS, Source
 from ppgan_zoo.storage.files import read_regular, to_json
-from ppgan_zoo.terminal import say
+from ppgan_zoo.storage.terminal import say
 
 
 def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from ppgan_zoo import runtime
 from ppgan_zoo.commands.arguments import add_device, check_model, check_seed
 from ppgan_zoo.errors import ConfigError
-from ppgan_zoo.terminal import say
+from ppgan_zoo.storage.terminal import say
 
 
 def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ppgan_zoo.commands.arguments import add_device
 from ppgan_zoo.errors import ConfigError
-from ppgan_zoo.terminal import say, tell
+from ppgan_zoo.storage.terminal import say, tell
 
 
 def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from ppgan_zoo.commands.arguments import add_overrides
 from ppgan_zoo.errors import ConfigError
 from ppgan_zoo.ops import SWITCH_VALUES
-from ppgan_zoo.terminal import say, tell
+from ppgan_zoo.storage.terminal import say, tell
 
 SEEDS = re.compile(r"[0-9]{1,10}(-[0-9]{1,10})?(,[0-9]{1,10}(-[0-9]{1,10})?)*")
 MOST_SEEDS = 1000

@@ -11,7 +11,7 @@ from ppgan_zoo.commands.arguments import add_device, add_overrides, data_overrid
 from ppgan_zoo.errors import INTERRUPTED, ConfigError
 from ppgan_zoo.registry import MODELS
 from ppgan_zoo.storage.files import as_argument
-from ppgan_zoo.terminal import say, tell
+from ppgan_zoo.storage.terminal import say, tell
 
 if TYPE_CHECKING:
     from ppgan_zoo.run.train import Outcome

@@ -10,7 +10,7 @@ from ppgan_zoo.data.images import ImageSet, check_form, check_limit
 from ppgan_zoo.data.kinds import DataKind
 from ppgan_zoo.errors import ConfigError, PluginError, did_you_mean
 from ppgan_zoo.registry import DATA
-from ppgan_zoo.terminal import tell
+from ppgan_zoo.storage.terminal import tell
 
 
 def print_to_stderr(line: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from ppgan_zoo.terminal import printable
+from ppgan_zoo.storage.terminal import printable
 
 # Label, digits after the point, and what to wish for.
 ROWS = {

@@ -16,7 +16,7 @@ from ppgan_zoo.search.results import Result, SearchDirectory
 from ppgan_zoo.search.summary import floor_of, summarise
 from ppgan_zoo.storage.files import atomic_file
 from ppgan_zoo.storage.pictures import BACKGROUND, image_grid, save_png
-from ppgan_zoo.terminal import printable
+from ppgan_zoo.storage.terminal import printable
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -17,7 +17,7 @@ import numpy as np
 from ppgan_zoo import ops, runtime
 from ppgan_zoo.errors import ZooError
 from ppgan_zoo.recipe.load import load_recipe
-from ppgan_zoo.terminal import say
+from ppgan_zoo.storage.terminal import say
 
 DRAWN = 32  # samples
 

@@ -1,5 +1,7 @@
 """What is on disk: files written whole or not at all, the run directory and what is in it.
 
+``terminal``, through which all that is printed goes, stands here too: logs go the same way.
+
 Read ``files``, ``run_directory``, then ``checkpoint`` (the format) and ``retention`` (which
 of a run's checkpoints stay); then ``run_log``, ``visualdl_log`` with ``visualdl_reader``, and
 ``pictures``. ``tolerance`` lets training go on where one of these cannot be written, and

@@ -15,7 +15,7 @@ from typing import Any, BinaryIO
 
 from ppgan_zoo.runtime import available_memory
 from ppgan_zoo.storage.scratch import scratch_folder
-from ppgan_zoo.terminal import can_show
+from ppgan_zoo.storage.terminal import can_show
 
 APPENDING = os.O_WRONLY | os.O_APPEND | os.O_CREAT
 

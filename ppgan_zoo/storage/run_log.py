@@ -12,8 +12,8 @@ from tqdm import tqdm
 
 from ppgan_zoo.errors import CheckpointError, os_errors
 from ppgan_zoo.storage.files import APPENDING, open_inside
+from ppgan_zoo.storage.terminal import printable, tell
 from ppgan_zoo.storage.tolerance import reason
-from ppgan_zoo.terminal import printable, tell
 
 
 def open_log(path: Path) -> logging.Logger:

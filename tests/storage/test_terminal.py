@@ -15,7 +15,7 @@ from conftest import ROOT
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ppgan_zoo import terminal
+from ppgan_zoo.storage import terminal
 from ppgan_zoo.storage.files import as_argument, to_json
 
 NASTY = "a\x1b[31m\nb\r\x9bc\u202ed\udcffe\u2028"
