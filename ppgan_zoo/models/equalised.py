@@ -118,7 +118,8 @@ class EqualisedConv2D(nn.Conv2D):  # type: ignore[misc]
 
 def unit_mean_square(x: Tensor) -> Tensor:
     """Return rows ``[N, D]`` scaled to a mean square of 1."""
-    return x * inverse_root(x.square().mean(axis=1, keepdim=True))
+    # Not x.square(): exported, Paddle Inference with oneDNN squares a sum in its own memory.
+    return x * inverse_root((x * x).mean(axis=1, keepdim=True))
 
 
 def inverse_root(squares: Tensor) -> Any:

@@ -106,7 +106,7 @@ class ModulatedConv2D(nn.Layer):
     def demodulation(self, scales: Tensor) -> Tensor:
         """Return what makes the weights' norm 1 for each image and output map: ``[N, O]``."""
         squares = self.conv.weight.square().sum(axis=[2, 3])
-        return inverse_root(paddle.matmul(scales.square(), squares, transpose_y=not self.is_up))
+        return inverse_root(paddle.matmul(scales * scales, squares, transpose_y=not self.is_up))
 
     def _up_twice(self, x: Tensor) -> Tensor:
         """Return the transposed convolution as a convolution, which has a double gradient."""

@@ -68,3 +68,15 @@ def test_a_model_without_styles_is_exported_without(tmp_path):
     path = save_checkpoint(tmp_path, arrays, 1, facts.to_json()).path
     with pytest.raises(ConfigError, match="gan_mlp has no average style"):
         export(find_checkpoint(path), tmp_path / "exported", timed=False, truncation=0.5)
+
+
+@pytest.mark.skipif(paddle.__version__ < "3", reason="its oneDNN is another")
+def test_an_export_with_labels_is_right_with_onednn_too(tmp_path):
+    """Paddle Inference squares a sum in its own memory, and has lost the sum: of an embedding."""
+    small = {"channels": (4, 4), "w_dim": 4}
+    facts = model_facts(
+        "stylegan2", (1, 8, 8), 4, arguments={"generator": small}, conditional=True, num_classes=10
+    )
+    arrays = {"generator": layer_arrays(build_model(facts).generator)}
+    checkpoint = save_checkpoint(tmp_path, arrays, 1, facts.to_json())
+    assert export(checkpoint, tmp_path / "exported", timed=False).inference.onednn
