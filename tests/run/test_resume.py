@@ -10,11 +10,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from conftest import tree_bytes
+from PIL import Image
 from test_matrix import tiny
 
 import ppgan_zoo
+from ppgan_zoo.models.spec import constructor_arguments
 from ppgan_zoo.recipe.load import recipe_from
 from ppgan_zoo.registry import MODELS
 from ppgan_zoo.storage.checkpoint import open_checkpoint
@@ -47,23 +50,31 @@ def job(signals, *arguments):
     return {"arguments": ["train", "--offline", *arguments], "at": 5, "signals": signals}
 
 
-def recipe_of(model):
+def recipe_of(model, pictures):
+    """A recipe of small nets; on MNIST, or on pictures where the model takes no such size."""
     spec = MODELS.get(model)
+    data = COMMON["data"]
+    if constructor_arguments(spec.generator)["image_shape"].default[1:] != (28, 28):
+        data = {**data, "name": "folder", "directory": str(pictures), "image_size": 32}
     nets = {net: tiny(getattr(spec, net)) for net in ("generator", "discriminator")}
     for arguments in nets.values():
         for name in arguments.keys() & {"dropout"}:
             arguments[name] = 0.3
     terms = [*COMMON["terms"], *({"name": name} for name in spec.terms)]
-    return recipe_from({**COMMON, "terms": terms, "model": {"name": model, **nets}})
+    return recipe_from({**COMMON, "data": data, "terms": terms, "model": {"name": model, **nets}})
 
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory):
     """Two runs of every model, one of them killed and resumed."""
     folder, jobs = tmp_path_factory.mktemp("runs"), []
+    pictures = folder / "pictures"
+    pictures.mkdir()
+    for number, pixels in enumerate(np.random.default_rng(0).integers(0, 256, (12, 32, 32, 3))):
+        Image.fromarray(pixels.astype(np.uint8)).save(pictures / f"{number}.png")
     for model in ppgan_zoo.list_models():
         recipe = folder / f"{model}.yml"
-        recipe.write_text(recipe_of(model).to_yaml())
+        recipe.write_text(recipe_of(model, pictures).to_yaml())
         for name, signals in (("whole", []), ("killed", [signal.SIGKILL])):
             run = str(folder / f"{model}-{name}")
             jobs.append(job(signals, "-c", str(recipe), "--output", run))
