@@ -62,7 +62,7 @@ def _read(path: Path, count: int, network: FeatureNetwork) -> FeatureSet | None:
         with safe_open(path, framework="np") as file:
             stated = (file.metadata() or {}).get("sha256")
             arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
     except SafetensorError as error:
         logger.warning("%s: damaged, worked out again: %s", path, error)
