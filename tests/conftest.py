@@ -25,6 +25,15 @@ def pytest_configure(config):
     runtime.start("cpu")
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item, call):
+    """Let what a test printed reach the process that gathers it, whatever bytes a name holds."""
+    report = yield
+    report.sections = [(name, text.encode(errors="backslashreplace").decode())
+                       for name, text in report.sections]  # fmt: skip
+    return report
+
+
 @pytest.fixture
 def cli():
     """Run ``ppgan-zoo`` in a process of its own; returns the finished process."""
