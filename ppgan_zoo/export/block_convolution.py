@@ -30,7 +30,7 @@ def as_convolution(layer: nn.Conv2DTranspose, geometry: Geometry) -> nn.Layer | 
         geometry: What it computes. The batch may be another one later, the image may not.
     """
     block = _block_size(geometry)
-    if block is None:
+    if block is None or geometry.groups > 1:
         return None
     weight = layer.weight.numpy()
     down, across = (_taps(geometry, axis, block) for axis in (0, 1))

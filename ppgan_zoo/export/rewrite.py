@@ -44,8 +44,8 @@ def rewrite_layers(generator: nn.Layer, z: NDArray[np.float32], *labels: NDArray
     """Rewrite `generator` in place, in eval mode, and return how many layers were replaced.
 
     Only Paddle's own layers are touched (not subclasses), without hooks, called once with
-    one input, in float32. The caller compares the images before and after: a model may use
-    the output of a folded layer in a second place, which no trial sees.
+    one input, in float32, whose output goes to the layer that they are folded into and, as a
+    residual block's might, nowhere else. The caller compares the images before and after.
 
     Args:
         generator: Maps z to images.
@@ -54,17 +54,19 @@ def rewrite_layers(generator: nn.Layer, z: NDArray[np.float32], *labels: NDArray
         *labels: int64 ``[N]``, for a generator that takes labels.
     """
     replaced = 0
-    for product, norm in _neighbours(_trial(generator, (z, *labels)), _PRODUCTS, _NORMS):
-        if _norm_can_follow(product, norm):
+    inputs: tuple[NDArray[Any], ...] = (z, *labels)
+    for product, norm in _neighbours(_trial(generator, inputs), _PRODUCTS, _NORMS):
+        if _norm_can_follow(product, norm) and _feeds_only(generator, inputs, product, norm):
             _replace(generator, product, _with_norm_after(product, norm))
             _replace(generator, norm, nn.Identity())
             replaced += 2
-    for norm, dense in _neighbours(_trial(generator, (z, *labels)), _NORMS, (nn.Linear,)):
-        if _is_fixed(norm) and dense.weight.shape[0] % norm._mean.shape[0] == 0:
+    for norm, dense in _neighbours(_trial(generator, inputs), _NORMS, (nn.Linear,)):
+        fits = _is_fixed(norm) and dense.weight.shape[0] % norm._mean.shape[0] == 0
+        if fits and _feeds_only(generator, inputs, norm, dense):
             _replace(generator, dense, _with_norm_before(dense, norm))
             _replace(generator, norm, nn.Identity())
             replaced += 2
-    for call in _trial(generator, (z, *labels)):
+    for call in _trial(generator, inputs):
         faster = _faster(call)
         if faster is not None:
             _replace(generator, call.layer, faster)
@@ -113,6 +115,26 @@ def _neighbours(
         for call in calls
         if type(call.layer) in second and call.source in results
     ]
+
+
+def _feeds_only(
+    generator: nn.Layer, inputs: tuple[NDArray[Any], ...], first: nn.Layer, second: nn.Layer
+) -> bool:
+    """Tell whether nothing but `second` depends on what `first` returns.
+
+    `second` is made to return the same numbers twice, and `first` other ones.
+    """
+
+    def images(seed: int) -> NDArray[np.float32]:
+        def stand_in(layer: nn.Layer, _: Any, output: Any) -> Tensor:
+            draws = np.random.default_rng(seed if layer is first else 0)
+            return paddle.to_tensor(draws.standard_normal(output.shape).astype(np.float32))
+
+        with hooked([first, second], stand_in), paddle.no_grad():
+            made: NDArray[np.float32] = generator(*map(paddle.to_tensor, inputs)).numpy()
+        return made
+
+    return np.array_equal(images(1), images(2))
 
 
 def _is_fixed(norm: nn.Layer) -> bool:
@@ -190,7 +212,7 @@ def _set(layer: nn.Layer, weight: NDArray[Any], bias: NDArray[Any]) -> nn.Layer:
 
 def _faster(call: _Call) -> nn.Layer | None:
     """Return a faster form of a transposed convolution, or None if there is none."""
-    if call.geometry is None:
+    if call.geometry is None or call.geometry.groups > 1:
         return None
     convolution = as_convolution(call.layer, call.geometry)
     if convolution is None and call.geometry.bias:

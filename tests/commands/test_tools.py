@@ -15,7 +15,11 @@ def load_tool(name):
     spec = importlib.util.spec_from_file_location(name.removesuffix(".py"), ROOT / "tools" / name)
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module  # where dataclasses look
-    spec.loader.exec_module(module)
+    sys.path.insert(0, str(ROOT / "tools"))  # as for a script that is started
+    try:
+        spec.loader.exec_module(module)
+    finally:
+        sys.path.remove(str(ROOT / "tools"))
     return module
 
 

@@ -110,10 +110,9 @@ def test_a_norm_adds_the_bias_and_nothing_else():
 @pytest.mark.parametrize("channels", [1, 3])
 def test_every_model_makes_the_same_images_without_its_norms(name, channels):
     paddle.seed(0)
-    generator = disturb(
-        build_gan(MODELS.get(name), {"image_shape": (channels, 28, 28), "latent_dim": 12},
-                  {"image_shape": (channels, 28, 28)}).generator
-    )  # fmt: skip
+    side = 28 if name != "fastgan" else 32  # which is for few sizes
+    shape = {"image_shape": (channels, side, side)}
+    generator = disturb(build_gan(MODELS.get(name), {**shape, "latent_dim": 12}, shape).generator)
     inputs = [Z]
     if MODELS.get(name).labels == "needs":
         inputs.append(paddle.arange(len(Z)) % generator.num_classes)
