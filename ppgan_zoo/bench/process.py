@@ -17,9 +17,9 @@ from statistics import quantiles
 from typing import TYPE_CHECKING, Any
 
 from ppgan_zoo import ops, runtime
-from ppgan_zoo.errors import ConfigError, ZooError
+from ppgan_zoo.errors import ConfigError
 from ppgan_zoo.recipe.load import load_recipe
-from ppgan_zoo.storage.terminal import say
+from ppgan_zoo.storage.terminal import say_answer
 
 if TYPE_CHECKING:
     from ppgan_zoo.run.job import Job
@@ -232,13 +232,7 @@ def _memory(entry: str) -> float:
 
 def main() -> int:
     """Read a request from the one argument and print the answer, a line of JSON."""
-    request = Request(**json.loads(sys.argv[1]))
-    try:
-        answer = time_recipe(request)
-    except ZooError as error:
-        answer = {"error": " ".join(str(error).split())}
-    say(json.dumps(answer))
-    return 0
+    return say_answer(lambda: time_recipe(Request(**json.loads(sys.argv[1]))))
 
 
 if __name__ == "__main__":

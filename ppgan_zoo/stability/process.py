@@ -15,9 +15,8 @@ from typing import Any
 import numpy as np
 
 from ppgan_zoo import ops, runtime
-from ppgan_zoo.errors import ZooError
 from ppgan_zoo.recipe.load import load_recipe
-from ppgan_zoo.storage.terminal import say
+from ppgan_zoo.storage.terminal import say_answer
 
 DRAWN = 32  # samples
 
@@ -86,13 +85,7 @@ def train_first_phase(request: Request) -> dict[str, Any]:
 
 def main() -> int:
     """Read a request from the one argument and print the answer, a line of JSON."""
-    request = Request(**json.loads(sys.argv[1]))
-    try:
-        answer = train_first_phase(request)
-    except ZooError as error:
-        answer = {"error": " ".join(str(error).split())}
-    say(json.dumps(answer))
-    return 0
+    return say_answer(lambda: train_first_phase(Request(**json.loads(sys.argv[1]))))
 
 
 if __name__ == "__main__":

@@ -253,14 +253,13 @@ class RunDirectory:
         Raises:
             CheckpointError: The manifest cannot be read.
         """
-        manifest = self._manifest()
-        if "starts" not in manifest:
-            raise CheckpointError(f"{self.manifest}: cannot be read: it has no key 'starts'")
-        return manifest["starts"]
+        starts: list[dict[str, Any]] = self._manifest()["starts"]
+        return starts
 
     def record_start(self, facts: dict[str, Any]) -> None:
         """Add one start (a fresh one or a resume) to the manifest."""
-        self._write_manifest([*self.starts(), facts], self.restarts())
+        held = self._manifest()
+        self._write_manifest({**held, "starts": [*held["starts"], facts]})
 
     def record_restart(self, number: int, iteration: int, distance: float) -> None:
         """Add to the manifest that the run began again, since G had not begun to learn.
@@ -271,26 +270,22 @@ class RunDirectory:
             distance: What was found, see :mod:`ppgan_zoo.training.first_phase`.
         """
         facts = {"iteration": iteration, "distance": round(distance, 4)}
-        self._write_manifest(self.starts(), [*self.restarts()[: number - 1], facts])
+        held = self._manifest()
+        before = held.get("restarts", [])[: number - 1]
+        self._write_manifest({**held, "restarts": [*before, facts]})
 
-    def restarts(self) -> list[dict[str, Any]]:
-        """Return what the manifest records of every restart, oldest first.
-
-        Raises:
-            CheckpointError: The manifest cannot be read.
-        """
-        return list(self._manifest().get("restarts", []))
-
-    def _write_manifest(self, starts: list[dict[str, Any]], restarts: list[dict[str, Any]]) -> None:
-        content = {"starts": starts, **({"restarts": restarts} if restarts else {})}
+    def _write_manifest(self, content: dict[str, Any]) -> None:
         write_atomically(self.manifest, to_json(content))
 
     def _manifest(self) -> dict[str, Any]:
+        """Return the manifest's ``starts`` and, if there were any, ``restarts``."""
         try:
             manifest = json.loads(read_regular(self.manifest, MAX_MANIFEST_BYTES))
             read = {key: list(manifest[key]) for key in ("starts", "restarts") if key in manifest}
             if not all(isinstance(entry, dict) for entries in read.values() for entry in entries):
                 raise ValueError("a start or restart is no mapping")
+            if "starts" not in read:
+                raise ValueError("it has no key 'starts'")
             return read
         except FileNotFoundError:
             return {"starts": []}

@@ -8,10 +8,14 @@ package prints.
 from __future__ import annotations
 
 import contextlib
+import json
 import logging
 import sys
 import warnings
-from typing import TextIO
+from collections.abc import Callable
+from typing import Any, TextIO
+
+from ppgan_zoo.errors import ZooError
 
 
 def printable(text: str) -> str:
@@ -46,6 +50,22 @@ def say(*lines: str) -> None:
     except OSError as error:
         error.filename = error.filename or "standard output"
         raise
+
+
+def say_answer(work: Callable[[], dict[str, Any]]) -> int:
+    """Print what `work` returns as a line of JSON, or the key ``error`` of what is wrong.
+
+    For modules that another process of the zoo starts, and whose answer it reads.
+
+    Returns:
+        The exit code, 0.
+    """
+    try:
+        answer = work()
+    except ZooError as error:
+        answer = {"error": " ".join(str(error).split())}
+    say(json.dumps(answer))
+    return 0
 
 
 def tell(*lines: str) -> None:
