@@ -88,15 +88,16 @@ def test_the_time_of_an_iteration_in_words():
 
 
 def test_iterations_are_timed_without_the_first():
+    asked = []
+
     class Batches:
         steps_per_epoch = 10
-        asked = []
 
         def __getitem__(self, iteration):
-            self.asked.append(iteration)
+            asked.append(iteration)
 
     trainer = _Trainer()
     seconds, timed = seconds_of_an_iteration(trainer, Batches(), seconds=0.0)
-    assert (timed, trainer.iteration, Batches.asked) == (1, 2, [0, 1])
+    assert (timed, trainer.iteration, asked) == (1, 2, [0, 1])
     assert seconds >= 0
     assert seconds_of_an_iteration(_Trainer(), Batches(), seconds=100.0, most=4)[1] == 4
