@@ -40,6 +40,7 @@ COMMANDS = (
     "bench",
     "convert",
     "collapse",
+    "data",
 )
 
 
