@@ -39,6 +39,7 @@ COMMANDS = (
     "bench",
     "convert",
     "collapse",
+    "data",
 )
 
 
