@@ -211,7 +211,7 @@ def test_info_tells_what_a_model_takes(cli):
         (["sample", "/no/such"], "no such directory"),
         (["sample", ".", "-n", "0"], "give 1 to"),
         (["sample", ".", "--seed", "-3"], "give 0 or more"),
-        (["sample", ".", "--output", "x.jpg"], ".png or .npy"),
+        (["sample", ".", "--output", "x.jpg"], ".npz or .tar"),
         (["info", "nothing"], "unknown model 'nothing'"),
     ],
 )  # fmt: skip
