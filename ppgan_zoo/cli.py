@@ -36,6 +36,7 @@ COMMANDS = (
     "search",
     "stability",
     "export",
+    "publish",
     "bench",
     "convert",
     "collapse",

@@ -24,6 +24,7 @@ ORDER = (
     ("recipe",),
     ("ops",),
     ("data",),
+    ("weights",),
     ("models",),
     ("game",),
     ("metrics",),

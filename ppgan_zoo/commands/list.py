@@ -1,4 +1,4 @@
-"""``ppgan-zoo list``: the models and the shipped recipes."""
+"""``ppgan-zoo list``: the models, the shipped recipes and the pretrained models."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from collections.abc import Sequence
 from importlib.machinery import ModuleSpec
 from pathlib import Path
 
-from ppgan_zoo.registry import MODELS, Source
+from ppgan_zoo.registry import MODELS, WEIGHTS, Source
 from ppgan_zoo.storage.files import read_regular, to_json
 from ppgan_zoo.storage.terminal import say
 
 
 def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the command to the parser."""
-    parser = commands.add_parser("list", help="list the models and the shipped recipes")
+    parser = commands.add_parser("list", help="list models, recipes and pretrained models")
     parser.add_argument("--format", choices=("text", "json"), default="text")
     parser.set_defaults(run=_run)
 
@@ -28,15 +28,16 @@ def _run(options: argparse.Namespace) -> int:
         {"name": name, "summary": _summary(source), "from": source.owner, "spec": source.target}
         for name, source in sorted(MODELS.sources().items())
     ]
-    recipes = list(shipped_recipes())
+    recipes, pretrained = list(shipped_recipes()), WEIGHTS.names()
     if options.format == "json":
-        say(*to_json({"models": models, "recipes": recipes}).splitlines())
+        say(*to_json({"models": models, "recipes": recipes, "pretrained": pretrained}).splitlines())
         return 0
     width = max(len(model["name"]) for model in models)
     for model in models:
         owner = "" if model["from"] == "ppgan_zoo" else f"  [{model['from']}]"
         say(f"{model['name']:{width}}  {model['summary']}{owner}")
     say("", f"recipes: {', '.join(recipes)}")
+    say("", f"pretrained: {', '.join(pretrained) or 'none'}")
     return 0
 
 

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from ppgan_zoo import runtime
-from ppgan_zoo.commands.arguments import add_device, check_model, check_seed
+from ppgan_zoo.commands.arguments import add_device, add_model, check_seed, find_model
 from ppgan_zoo.errors import ConfigError
 from ppgan_zoo.storage.terminal import say
 
@@ -14,8 +14,7 @@ from ppgan_zoo.storage.terminal import say
 def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the command to the parser."""
     parser = commands.add_parser("sample", help="make images")
-    parser.add_argument("model", type=Path, metavar="MODEL_OR_RUN",
-                        help="a run, a checkpoint or an exported model")  # fmt: skip
+    add_model(parser)
     parser.add_argument("-n", dest="count", type=int, default=64, help="how many (default: 64)")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--class", dest="class_name", metavar="CLASS",
@@ -44,11 +43,11 @@ def _run(options: argparse.Namespace) -> int:
         raise ConfigError("--sweep: rows of all classes are swept; leave out --class")
     if options.output.suffix not in {".png", ".npy"}:
         raise ConfigError(f"--output {options.output}: the name must end in .png or .npy")
-    check_model(options.model)
+    model = find_model(options.model)
     runtime.start(options.device)
     from ppgan_zoo.evaluation.sampler import open_sampler, write_images
 
-    sampler = open_sampler(options.model, best=options.best, truncation=options.truncation)
+    sampler = open_sampler(model, best=options.best, truncation=options.truncation)
     columns: int | None = None
     if options.sweep is not None:
         images, columns = sampler.sweep(options.sweep, options.count, options.seed)
