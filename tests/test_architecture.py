@@ -33,6 +33,7 @@ ORDER = (
     ("training",),
     ("callbacks",),
     ("evaluation",),
+    ("latents",),
     ("run",),
     ("bench", "search", "collapse", "stability"),
     ("commands",),
