@@ -31,6 +31,7 @@ COMMANDS = (
     "doctor",
     "info",
     "check",
+    "schema",
     "train",
     "sample",
     "evaluate",

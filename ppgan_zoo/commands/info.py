@@ -9,6 +9,7 @@ from pathlib import Path
 
 from ppgan_zoo import runtime
 from ppgan_zoo.errors import CheckpointError, ConfigError, UnknownNameError, os_errors
+from ppgan_zoo.models.docstrings import argument_meanings
 from ppgan_zoo.models.spec import constructor_arguments
 from ppgan_zoo.registry import MODELS, WEIGHTS
 from ppgan_zoo.storage.files import read_regular, to_json, write_atomically
@@ -62,10 +63,7 @@ def _run(options: argparse.Namespace) -> int:
         facts[role] = {
             "class": f"{type(layer).__module__}.{type(layer).__qualname__}",
             "parameters": count_parameters(layer),
-            "arguments": {
-                name: f"{_annotation(parameter)} = {parameter.default!r}"
-                for name, parameter in constructor_arguments(type(layer)).items()
-            },
+            "arguments": _arguments(type(layer)),
         }
     if options.format == "json":
         say(*to_json(facts).splitlines())
@@ -95,6 +93,19 @@ def _show_card(folder: Path, form: str) -> int:
         raise CheckpointError(f"{folder}: the card cannot be shown: {error!r}") from None
     say(*text.rstrip("\n").split("\n"))
     return 0
+
+
+def _arguments(cls: type) -> dict[str, dict[str, str]]:
+    """Return what each argument may be, its default, and what it means."""
+    meanings = argument_meanings(cls)
+    return {
+        name: {
+            "type": _annotation(parameter),
+            "default": repr(parameter.default),
+            **({"meaning": meanings[name]} if name in meanings else {}),
+        }
+        for name, parameter in constructor_arguments(cls).items()
+    }
 
 
 def _annotation(parameter: inspect.Parameter) -> str:
