@@ -89,7 +89,10 @@ def _check_arguments(
         raise ConfigError(f"split {split!r}; give 'train' or 'test'")
     check_limit(limit)
     if kind.needs_directory and directory is None:
-        raise ConfigError(f"data.directory: missing; image set {kind.name!r} needs a folder")
+        raise ConfigError(
+            f"data.directory: missing; image set {kind.name!r} needs a folder: give it with --data "
+            "or data.directory"
+        )
     if split != "train" and not kind.has_splits:
         raise ConfigError(
             f"split {split!r}: image set {kind.name!r} has no splits; give the {split} images by a "

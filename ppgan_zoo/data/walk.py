@@ -13,6 +13,9 @@ from numpy.typing import NDArray
 
 from ppgan_zoo.errors import DataError
 
+PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".gif", ".tif", ".tiff")
+"""What the name of a picture ends in, in either case."""
+
 MOST_ENDINGS = 4  # of file names that are named where they are passed over
 
 
@@ -100,6 +103,19 @@ def look_through(folder: Path, suffixes: tuple[str, ...]) -> Found:
         )
     seen.names.sort(key=lambda name: name.split(os.sep))
     return seen
+
+
+MOST_FOLDERS = 100  # that are looked into for a first picture
+
+
+def holds_pictures(folder: Path) -> bool:
+    """Tell whether pictures lie in a folder, or in one of the first folders below it."""
+    for number, (_, _, names) in enumerate(os.walk(folder)):
+        if any(name.lower().endswith(PICTURES) for name in names):
+            return True
+        if number == MOST_FOLDERS:
+            break
+    return False
 
 
 def classes_of(

@@ -12,8 +12,8 @@ from ppgan_zoo.data.prepare.labelling import (
     labels_by_name,
     no_label,
 )
-from ppgan_zoo.data.prepare.source import SUFFIXES, Entry, Source, digest_of
-from ppgan_zoo.data.walk import look_through
+from ppgan_zoo.data.prepare.source import Entry, Source, digest_of
+from ppgan_zoo.data.walk import PICTURES, look_through
 from ppgan_zoo.errors import DataError
 from ppgan_zoo.storage.files import read_regular
 
@@ -34,7 +34,7 @@ class PicturesFolder(Source):
     def __init__(self, folder: Path, notify: Callable[[str], None]) -> None:
         """Look through the folder; see the class."""
         self.folder, self.where = folder, str(folder)
-        found = look_through(folder, SUFFIXES)
+        found = look_through(folder, PICTURES)
         written = self._written()
         if written is not None:
             found.others[".json"] -= 1

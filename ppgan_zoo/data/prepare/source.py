@@ -13,9 +13,6 @@ from numpy.typing import NDArray
 
 from ppgan_zoo.errors import DataError
 
-SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".gif", ".tif", ".tiff")
-"""What the name of a picture ends in, in either case."""
-
 LARGEST_SOURCE = 1 << 46
 """The most bytes of a file that is read piece by piece."""
 

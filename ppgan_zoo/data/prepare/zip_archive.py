@@ -13,12 +13,12 @@ from pathlib import Path
 from ppgan_zoo.data.prepare.labelling import LABELS_FILE, MOST_BYTES, labels_by_name, no_label
 from ppgan_zoo.data.prepare.source import (
     LARGEST_SOURCE,
-    SUFFIXES,
     Entry,
     Source,
     digest_of,
     file_identity,
 )
+from ppgan_zoo.data.walk import PICTURES
 from ppgan_zoo.errors import DataError
 from ppgan_zoo.storage.files import open_regular
 
@@ -135,7 +135,7 @@ def chosen_names(names: Sequence[str], where: str, notify: Callable[[str], None]
             name.startswith("__MACOSX/")
         ):
             passed["hidden names"] += 1
-        elif name.lower().endswith(SUFFIXES):
+        elif name.lower().endswith(PICTURES):
             chosen.append(number)
         elif name != LABELS_FILE:
             passed["other files"] += 1
@@ -143,7 +143,7 @@ def chosen_names(names: Sequence[str], where: str, notify: Callable[[str], None]
     if not chosen:
         raise DataError(
             f"{where}: no pictures found{f' (passed over: {said})' if said else ''}; pack files "
-            f"ending in {', '.join(SUFFIXES)}"
+            f"ending in {', '.join(PICTURES)}"
         )
     if said:
         notify(f"{where}: passed over {said}")
