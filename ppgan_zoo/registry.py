@@ -329,6 +329,7 @@ DATA: Registry[DataKind] = Registry(
         "mnist": "ppgan_zoo.data.mnist:MNIST",
         "fashion_mnist": "ppgan_zoo.data.mnist:FASHION_MNIST",
         "folder": "ppgan_zoo.data.folder:FOLDER",
+        "prepared": "ppgan_zoo.data.prepared:PREPARED",
     },
 )
 
