@@ -37,6 +37,7 @@ COMMANDS = (
     "stability",
     "export",
     "publish",
+    "invert",
     "bench",
     "convert",
     "collapse",
