@@ -24,11 +24,14 @@ EXTRAS = {
     # setuptools: Paddle imports it at run time and Python 3.12 no longer brings it.
     "cpu": ["paddlepaddle>=3.0,<4", "setuptools"],
     "gpu": ["paddlepaddle-gpu>=2.6.2", "setuptools"],
+    "onnx": ["onnx>=1.16", "onnxruntime>=1.17"],
     "fuzz": ["atheris>=2.3"],
     "dev": [
         "pytest>=9",
         "pytest-xdist>=3.5",
         "hypothesis>=6.100",
+        "onnx>=1.16",
+        "onnxruntime>=1.17",
         "ruff>=0.6",
         "mypy>=1.11",
         "types-PyYAML",

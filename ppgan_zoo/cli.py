@@ -28,6 +28,7 @@ LONG_WORD = re.compile(r"\S{200,}")
 # Modules of ppgan_zoo.commands, in the order of --help.
 COMMANDS = (
     "list",
+    "doctor",
     "info",
     "check",
     "train",
@@ -41,6 +42,7 @@ COMMANDS = (
     "bench",
     "convert",
     "collapse",
+    "data",
 )
 
 

@@ -33,10 +33,17 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         help="of a model with styles: how far they go from their average, from 0 (one image) to "
         "1 (the default); less is better images and fewer kinds",
     )  # fmt: skip
+    parser.add_argument(
+        "--onnx", action="store_true",
+        help="also write generator.onnx, for ONNX Runtime in any language (needs the packages "
+        "onnx and onnxruntime: the extra [onnx])",
+    )  # fmt: skip
     parser.set_defaults(run=_run)
 
 
 def _run(options: argparse.Namespace) -> int:
+    if options.onnx:
+        runtime.check_installed(("onnx", "onnxruntime"), "onnx", "--onnx")
     model = find_model(options.checkpoint)
     runtime.import_paddle()
     from ppgan_zoo.models.restore import find_checkpoint
@@ -51,6 +58,7 @@ def _run(options: argparse.Namespace) -> int:
         options.output,
         timed=options.inference == "auto",
         truncation=options.truncation,
+        onnx=options.onnx,
         notify=trials.append,
     )
     worst = description.largest_difference
@@ -58,13 +66,17 @@ def _run(options: argparse.Namespace) -> int:
         f"exported {description.name} (iteration {description.origin.iteration}, "
         f"{description.origin.weights} weights) to {options.output}",
         f"  largest difference from the trained generator over {worst.samples} samples: "
-        f"static graph {worst.static_graph:.1e}, Paddle Inference {worst.paddle_inference:.1e} "
-        f"(allowed {worst.tolerance:.0e})",
+        f"static graph {worst.static_graph:.1e}, Paddle Inference {worst.paddle_inference:.1e}"
+        f"{_of_onnx(worst.onnx)} (allowed {worst.tolerance:.0e})",
     )
     for trial in trials:
         chosen = ", chosen" if trial.settings == description.inference else ""
         say(f"  {trial.settings}: {_speed(trial, worst.tolerance)}{chosen}")
     return 0
+
+
+def _of_onnx(difference: float | None) -> str:
+    return "" if difference is None else f", ONNX Runtime {difference:.1e}"
 
 
 def _speed(trial: Trial, tolerance: float) -> str:

@@ -8,10 +8,10 @@ import os
 from pathlib import Path
 
 from ppgan_zoo import runtime
-from ppgan_zoo.errors import CheckpointError, UnknownNameError
+from ppgan_zoo.errors import CheckpointError, ConfigError, UnknownNameError, os_errors
 from ppgan_zoo.models.spec import constructor_arguments
 from ppgan_zoo.registry import MODELS, WEIGHTS
-from ppgan_zoo.storage.files import to_json
+from ppgan_zoo.storage.files import read_regular, to_json, write_atomically
 from ppgan_zoo.storage.terminal import say
 from ppgan_zoo.weights.pretrained import is_name, locate
 
@@ -21,10 +21,14 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser = commands.add_parser("info", help="show all that is known of one model")
     parser.add_argument("name", help="a model, a pretrained model or a published folder")
     parser.add_argument("--format", choices=("text", "json"), default="text")
+    parser.add_argument("--picture", type=Path, metavar="FILE.svg",
+                        help="draw the nets, layer by layer, into this file")  # fmt: skip
     parser.set_defaults(run=_run)
 
 
 def _run(options: argparse.Namespace) -> int:
+    if options.picture is not None and options.picture.suffix != ".svg":
+        raise ConfigError(f"--picture {options.picture}: the name must end in .svg")
     known = MODELS.sources()
     if options.name not in known and (is_name(options.name) or os.path.isdir(options.name)):
         return _show_card(locate(options.name), options.format)
@@ -37,6 +41,12 @@ def _run(options: argparse.Namespace) -> int:
     from ppgan_zoo.models.gan import build_gan
 
     gan = build_gan(spec, {}, {})
+    if options.picture is not None:
+        from ppgan_zoo.models.picture import draw
+
+        _save(options.picture, draw(gan))
+        say(f"the nets of {spec.name} in {options.picture}")
+        return 0
     facts = {
         "name": spec.name,
         "from": source.owner,
@@ -90,3 +100,14 @@ def _show_card(folder: Path, form: str) -> int:
 def _annotation(parameter: inspect.Parameter) -> str:
     annotation = parameter.annotation
     return annotation if isinstance(annotation, str) else inspect.formatannotation(annotation)
+
+
+def _save(path: Path, picture: str) -> None:
+    """Write a picture, over nothing but a picture of nets."""
+    with os_errors(ConfigError, f"--picture {path}: cannot be written"):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.exists() and b"<title>The nets of " not in read_regular(path, 2**20):
+            raise ConfigError(
+                f"--picture {path}: is there already, and is no picture of nets; give another name"
+            )
+        write_atomically(path, picture)

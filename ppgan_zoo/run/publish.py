@@ -13,7 +13,7 @@ from paddle import nn
 
 from ppgan_zoo.data import to_uint8
 from ppgan_zoo.errors import CheckpointError, ConfigError, os_errors
-from ppgan_zoo.evaluation.sampler import open_sampler, write_images
+from ppgan_zoo.evaluation.sampler import open_sampler
 from ppgan_zoo.export.exporter import export
 from ppgan_zoo.models.facts import ModelFacts
 from ppgan_zoo.models.latent import Code, labels_in_turn
@@ -31,6 +31,7 @@ from ppgan_zoo.storage.checkpoint import (
 )
 from ppgan_zoo.storage.files import absolute, atomic_folder, read_regular
 from ppgan_zoo.storage.half_precision import HALF, halved, widened
+from ppgan_zoo.storage.pictures import image_grid, save_png
 from ppgan_zoo.storage.run_directory import RunDirectory
 from ppgan_zoo.weights.card import (
     CARD,
@@ -134,7 +135,8 @@ def publish(
         (folder / "README.md").write_text(text, encoding="utf-8")
         sampler = open_sampler(folder)
         labels, columns = sampler.labels_in_rows(GRID_IMAGES)
-        write_images(sampler.sample(GRID_IMAGES, 0, labels), folder / "samples.png", columns)
+        grid = image_grid(sampler.sample(GRID_IMAGES, 0, labels), columns=columns)
+        save_png(folder / "samples.png", grid)
         # Not timed: which settings are the fastest is a matter of the machine that uses it.
         export(find_checkpoint(folder), folder / "export", timed=False)
     return Published(Checkpoint(absolute(output), made.manifest, made.sha256), card)
