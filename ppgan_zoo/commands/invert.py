@@ -8,6 +8,8 @@ from pathlib import Path
 from ppgan_zoo import runtime
 from ppgan_zoo.commands.arguments import add_device, check_seed, find_model
 from ppgan_zoo.errors import ConfigError, os_errors
+from ppgan_zoo.evaluation.written import Output
+from ppgan_zoo.storage.ownership import BLANK, own_file, refuse_foreign, seal
 from ppgan_zoo.storage.terminal import say
 
 SHOWN = 8
@@ -32,6 +34,8 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
                         help="the picture, then what was found, the best first (.png)")  # fmt: skip
     parser.add_argument("--points", type=Path, metavar="FILE",
                         help="the points themselves, float32 [restarts, dim] (.npy)")  # fmt: skip
+    parser.add_argument("--overwrite", action="store_true",
+                        help="replace a file that ppgan-zoo did not make")  # fmt: skip
     add_device(parser)
     parser.set_defaults(run=_run)
 
@@ -43,16 +47,18 @@ def _run(options: argparse.Namespace) -> int:
     ):  # fmt: skip
         if path is not None and path.suffix != suffix:
             raise ConfigError(f"{option} {path}: the name must end in {suffix}")
+    output = Output(options.output, overwrite=options.overwrite)
+    output.check()
+    if options.points is not None:
+        refuse_foreign(options.points, overwrite=options.overwrite)
     model = find_model(options.model)
     runtime.start(options.device)
     import numpy as np
 
-    from ppgan_zoo.evaluation.sampler import write_images
     from ppgan_zoo.latents.inversion import invert, read_picture
     from ppgan_zoo.latents.space import open_space
     from ppgan_zoo.metrics.features import open_features
     from ppgan_zoo.models.facts import find_class
-    from ppgan_zoo.storage.files import atomic_file
 
     space = open_space(model, best=options.best)
     label = None
@@ -67,13 +73,15 @@ def _run(options: argparse.Namespace) -> int:
         label=label, features=None if network is None else network.forward,
     )  # fmt: skip
     shown = np.concatenate([picture[None], found.images[:SHOWN]])
-    write_images(shown, options.output, len(shown))
+    output.write_images(shown, len(shown))
     if options.points is not None:
         with (
             os_errors(ConfigError, f"--points {options.points}: cannot be written"),
-            atomic_file(options.points) as file,
+            own_file(options.points, overwrite=options.overwrite) as file,
         ):
             np.save(file, found.points, allow_pickle=False)
+            file.write(BLANK)
+            seal(file)
     ratios = ", ".join(f"{ratio:.1f}" for ratio in found.psnr)
     say(f"PSNR of {options.restarts} restarts in dB, the best first: {ratios}")
     if found.labels is not None and label is None:
