@@ -39,6 +39,8 @@ COMMANDS = (
     "export",
     "publish",
     "invert",
+    "walk",
+    "film",
     "bench",
     "convert",
     "collapse",
