@@ -27,8 +27,8 @@ def slerp(start: Points, end: Points, t: NDArray[np.floating] | float) -> Points
     """Return points on the arc (Shoemake 1985), for normal z, whose length hardly varies.
 
     With o the angle between the two, ``(sin((1 - t) o) start + sin(t o) end) / sin o``; where
-    sin o is below :data:`PARALLEL`, or one of them is 0, the straight line.
-    Arguments are those of :func:`lerp`.
+    sin o is below :data:`PARALLEL`, or one of them is 0, the straight line. Arguments are those
+    of :func:`lerp`.
     """
     a, b = start.astype(np.float64), end.astype(np.float64)
     norms = np.linalg.norm(a, axis=-1) * np.linalg.norm(b, axis=-1)
