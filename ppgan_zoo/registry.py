@@ -328,6 +328,7 @@ DATA: Registry[DataKind] = Registry(
         "mnist": "ppgan_zoo.data.mnist:MNIST",
         "fashion_mnist": "ppgan_zoo.data.mnist:FASHION_MNIST",
         "folder": "ppgan_zoo.data.folder:FOLDER",
+        "avatars": "ppgan_zoo.data.avatars:AVATARS",
     },
 )
 

@@ -9,9 +9,11 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable
 
+from ppgan_zoo.commands import data_make
+
 Add = Callable[["argparse._SubParsersAction[argparse.ArgumentParser]"], None]
 
-SUBCOMMANDS: tuple[Add, ...] = ()
+SUBCOMMANDS: tuple[Add, ...] = (data_make.add,)
 """The functions that add them, in the order of ``--help``."""
 
 
