@@ -37,6 +37,7 @@ COMMANDS = (
     "search",
     "stability",
     "export",
+    "publish",
     "bench",
     "convert",
     "collapse",

@@ -8,7 +8,7 @@ from pathlib import Path
 import _checkout  # noqa: F401
 
 from ppgan_zoo import runtime
-from ppgan_zoo.models.gan import create
+from ppgan_zoo.models.create import create
 from ppgan_zoo.models.outline import read_outline
 from ppgan_zoo.models.spec import FAMILIES
 from ppgan_zoo.recipe.load import load_recipe, shipped_recipes

@@ -7,7 +7,7 @@ from pathlib import Path
 import _checkout  # noqa: F401
 
 from ppgan_zoo import runtime
-from ppgan_zoo.models.gan import create
+from ppgan_zoo.models.create import create
 from ppgan_zoo.registry import MODELS
 
 FOLDER = Path(__file__).resolve().parent.parent / "docs" / "images" / "nets"

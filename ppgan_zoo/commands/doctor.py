@@ -21,7 +21,7 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
 
 
 def _run(options: argparse.Namespace) -> int:
-    from ppgan_zoo.doctor import examine, summary
+    from ppgan_zoo.run.doctor import examine, summary
 
     findings = []
     for finding in examine(options.data_dir):

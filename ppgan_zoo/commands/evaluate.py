@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from ppgan_zoo import runtime
-from ppgan_zoo.commands.arguments import add_device, check_model
+from ppgan_zoo.commands.arguments import add_device, add_model, find_model
 from ppgan_zoo.errors import ConfigError
 from ppgan_zoo.registry import DATA
 from ppgan_zoo.storage.files import to_json
@@ -17,8 +17,7 @@ from ppgan_zoo.storage.terminal import say, tell
 def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the command to the parser."""
     parser = commands.add_parser("evaluate", help="measure a model: FID, KID, precision, ...")
-    parser.add_argument("model", type=Path, metavar="MODEL_OR_RUN",
-                        help="a run, a checkpoint or an exported model")  # fmt: skip
+    add_model(parser)
     parser.add_argument("--best", action="store_true", help="a run's best checkpoint")
     parser.add_argument(
         "--ema", action=argparse.BooleanOptionalAction,
@@ -66,7 +65,7 @@ def _run(options: argparse.Namespace) -> int:
         raise ConfigError(f"--output {output}: give a name that ends in .json, in a folder")
     if output is not None:
         refuse_foreign(output, overwrite=options.overwrite)
-    check_model(options.model)
+    model = find_model(options.model)
     runtime.start(options.device)
     from ppgan_zoo.evaluation.protocol import Protocol
     from ppgan_zoo.metrics.table import format_result
@@ -84,7 +83,7 @@ def _run(options: argparse.Namespace) -> int:
         floor=not options.no_floor,
     )
     result = evaluate(
-        options.model, protocol, best=options.best, data=options.data,
+        model, protocol, best=options.best, data=options.data,
         directory=options.data_dir, offline=options.offline,
     )  # fmt: skip
     if output is not None:

@@ -1,23 +1,25 @@
-"""``ppgan-zoo info``: all that is known of one model."""
+"""``ppgan-zoo info``: all that is known of one model, or the card of a pretrained one."""
 
 from __future__ import annotations
 
 import argparse
 import inspect
+import os
 from pathlib import Path
 
 from ppgan_zoo import runtime
-from ppgan_zoo.errors import ConfigError, os_errors
+from ppgan_zoo.errors import CheckpointError, ConfigError, UnknownNameError, os_errors
 from ppgan_zoo.models.spec import constructor_arguments
-from ppgan_zoo.registry import MODELS
+from ppgan_zoo.registry import MODELS, WEIGHTS
 from ppgan_zoo.storage.files import read_regular, to_json, write_atomically
 from ppgan_zoo.storage.terminal import say
+from ppgan_zoo.weights.pretrained import is_name, locate
 
 
 def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the command to the parser."""
     parser = commands.add_parser("info", help="show all that is known of one model")
-    parser.add_argument("name")
+    parser.add_argument("name", help="a model, a pretrained model or a published folder")
     parser.add_argument("--format", choices=("text", "json"), default="text")
     parser.add_argument("--picture", type=Path, metavar="FILE.svg",
                         help="draw the nets, layer by layer, into this file")  # fmt: skip
@@ -27,6 +29,11 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
 def _run(options: argparse.Namespace) -> int:
     if options.picture is not None and options.picture.suffix != ".svg":
         raise ConfigError(f"--picture {options.picture}: the name must end in .svg")
+    known = MODELS.sources()
+    if options.name not in known and (is_name(options.name) or os.path.isdir(options.name)):
+        return _show_card(locate(options.name), options.format)
+    if options.name not in known:
+        raise UnknownNameError("model", options.name, [*known, *WEIGHTS.names()])
     source = MODELS.check_name(options.name)
     runtime.start("cpu")
     spec = MODELS.get(options.name)
@@ -67,6 +74,26 @@ def _run(options: argparse.Namespace) -> int:
 
         text = yaml.safe_dump(facts, sort_keys=False, allow_unicode=True, width=100)
         say(*text.rstrip("\n").split("\n"))
+    return 0
+
+
+def _show_card(folder: Path, form: str) -> int:
+    from ppgan_zoo.storage.checkpoint import open_checkpoint
+    from ppgan_zoo.weights.card import card_text, read_card
+
+    checkpoint = open_checkpoint(folder)
+    card = read_card(checkpoint)
+    if card is None:
+        raise CheckpointError(f"{folder}: has no card; ppgan-zoo publish makes one of a run")
+    try:
+        text = (
+            to_json(card.model_dump(mode="json"))
+            if form == "json"
+            else card_text(card, checkpoint.iteration, checkpoint.model)
+        )
+    except (KeyError, TypeError, ValueError, RecursionError) as error:
+        raise CheckpointError(f"{folder}: the card cannot be shown: {error!r}") from None
+    say(*text.rstrip("\n").split("\n"))
     return 0
 
 

@@ -1,4 +1,4 @@
-"""``ppgan-zoo list``: the models by family, and the shipped recipes."""
+"""``ppgan-zoo list``: the models by family, the shipped recipes and the pretrained models."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Mapping
 
 from ppgan_zoo.models.outline import OTHER_FAMILY, Outline, read_outline
 from ppgan_zoo.models.spec import FAMILIES
-from ppgan_zoo.registry import MODELS, Source
+from ppgan_zoo.registry import MODELS, WEIGHTS, Source
 from ppgan_zoo.storage.files import to_json
 from ppgan_zoo.storage.terminal import say
 
@@ -18,7 +18,7 @@ LABELS = {"ignores": "no", "takes": "if wanted", "needs": "yes"}
 
 def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the command to the parser."""
-    parser = commands.add_parser("list", help="list the models and the shipped recipes")
+    parser = commands.add_parser("list", help="list models, recipes and pretrained models")
     parser.add_argument("--format", choices=("text", "json"), default="text")
     parser.set_defaults(run=_run)
 
@@ -28,7 +28,7 @@ def _run(options: argparse.Namespace) -> int:
 
     sources = dict(sorted(MODELS.sources().items()))
     outlines = {name: read_outline(source.target) for name, source in sources.items()}
-    recipes = list(shipped_recipes())
+    recipes, pretrained = list(shipped_recipes()), WEIGHTS.names()
     if options.format == "json":
         models = [
             {
@@ -44,11 +44,12 @@ def _run(options: argparse.Namespace) -> int:
             }
             for name, outline in outlines.items()
         ]
-        say(*to_json({"models": models, "recipes": recipes}).splitlines())
+        say(*to_json({"models": models, "recipes": recipes, "pretrained": pretrained}).splitlines())
         return 0
     _say_models(sources, outlines)
     columns = shutil.get_terminal_size((100, 24)).columns
-    say("", *textwrap.wrap(f"recipes: {', '.join(recipes)}", max(columns, 40)))
+    for title, names in (("recipes", recipes), ("pretrained", pretrained)):
+        say("", *textwrap.wrap(f"{title}: {', '.join(names) or 'none'}", max(columns, 40)))
     return 0
 
 

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from ppgan_zoo import runtime
-from ppgan_zoo.commands.arguments import add_device, check_model, check_seed
+from ppgan_zoo.commands.arguments import add_device, add_model, check_seed, find_model
 from ppgan_zoo.errors import ConfigError
 from ppgan_zoo.evaluation.orders import parse_seeds
 from ppgan_zoo.evaluation.written import Output
@@ -16,8 +16,7 @@ from ppgan_zoo.storage.terminal import say
 def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the command to the parser."""
     parser = commands.add_parser("sample", help="make images")
-    parser.add_argument("model", type=Path, metavar="MODEL_OR_RUN",
-                        help="a run, a checkpoint or an exported model")  # fmt: skip
+    add_model(parser)
     parser.add_argument("-n", dest="count", type=int, default=64, help="how many (default: 64)")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--class", dest="class_name", metavar="CLASS",
@@ -56,11 +55,11 @@ def _run(options: argparse.Namespace) -> int:
     output = Output(options.output, options.shard, options.overwrite)
     seeds = None if options.seeds is None else parse_seeds(options.seeds)
     output.check()
-    check_model(options.model)
+    model = find_model(options.model)
     runtime.start(options.device)
     from ppgan_zoo.evaluation.sampler import open_sampler
 
-    sampler = open_sampler(options.model, best=options.best, truncation=options.truncation)
+    sampler = open_sampler(model, best=options.best, truncation=options.truncation)
     if options.sweep is not None:
         images, in_a_row = sampler.sweep(options.sweep, options.count, options.seed)
         output.write_images(images, in_a_row)

@@ -28,6 +28,7 @@ from ppgan_zoo.models.restore import (
     weights_name,
 )
 from ppgan_zoo.storage.files import absolute, sha256_file
+from ppgan_zoo.weights.pretrained import locate
 
 SWEEP_STEPS = 10
 """Values of a continuous code along a row."""
@@ -176,16 +177,17 @@ class Sampler:
 
 
 def open_sampler(
-    path: Path,
+    path: str | os.PathLike[str],
     *,
     best: bool = False,
     ema: bool | None = None,
     truncation: float | None = None,
 ) -> Sampler:
-    """Return the sampler for an exported model, a checkpoint or a run.
+    """Return the sampler for an exported model, a checkpoint, a run or a pretrained model.
 
     Args:
-        path: The directory. A run stands for its newest valid checkpoint.
+        path: The directory, or the name of a pretrained model. A run stands for its newest valid
+            checkpoint.
         best: Take a run's best checkpoint.
         ema: Whether to take the EMA's weights; None for them where there are any.
         truncation: Fewer kinds of images, each better. Of a model with styles, how far these go
@@ -199,7 +201,7 @@ def open_sampler(
         ConfigError: `best` or `truncation` asked of an exported model, or weights that it was
             not made from; a truncation that the model cannot have.
     """
-    path = absolute(path)
+    path = absolute(locate(path))
     if os.path.isfile(path / MODEL_FILE):
         if best:
             raise ConfigError(f"{path}: --best is for runs; an exported model is one checkpoint's")

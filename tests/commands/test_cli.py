@@ -207,7 +207,7 @@ def test_info_tells_what_a_model_takes(cli):
         (["train", "--resume", "/no/such"], "not a run"),
         (["train", "--resume"], "no run to resume"),
         (["train", "-c", "demo", "--resume"], "leave out -c"),
-        (["export", "--checkpoint", "/no/such", "--output", "x"], "neither a run"),
+        (["export", "--checkpoint", "/no/such", "--output", "x"], "no such directory"),
         (["sample", "/no/such"], "no such directory"),
         (["sample", ".", "-n", "0"], "give 1 to"),
         (["sample", ".", "--seed", "-3"], "give 0 or more"),

@@ -7,8 +7,9 @@ import sys
 import pytest
 from conftest import ROOT
 
-from ppgan_zoo import doctor, registry, runtime
-from ppgan_zoo.doctor import Finding, examine, summary
+from ppgan_zoo import registry, runtime
+from ppgan_zoo.run import doctor
+from ppgan_zoo.run.doctor import Finding, examine, summary
 
 
 @pytest.fixture

@@ -64,9 +64,10 @@ def exported(tmp_path_factory):
 @pytest.mark.parametrize("name", ppgan_zoo.list_models())
 def test_every_model_exports_what_it_trained(name, tmp_path):
     checkpoint, trainer = checkpoint_of(name, tmp_path, ema=0.5)
-    description = export(checkpoint, tmp_path / "out")
+    description = export(checkpoint, tmp_path / "out", onnx=True)
     assert description.origin.weights == "ema"
     assert 0 <= description.largest_difference.paddle_inference <= 1e-5
+    assert 0 <= description.largest_difference.onnx <= 1e-5
     z = Latent(trainer.gan.latent_dim).sample(5, 1)
     model = open_exported(tmp_path / "out")
     labels = np.arange(5) if trainer.gan.num_classes else None

@@ -21,7 +21,7 @@ CASES = [
     _case("flag without value", "train", "-c", says=("-c", "expected one argument", "--help")),
     _case("too many arguments", "list", "x", says=("unrecognized arguments: x", "--help")),
     _case("required flag", "export", says=("--checkpoint", "--output", "export --help")),
-    _case("required argument", "sample", says=("MODEL_OR_RUN", "sample --help")),
+    _case("required argument", "sample", says=("MODEL", "sample --help")),
     _case("unknown choice", "list", "--format", "xml", says=("'xml'", "json", "list --help")),
     _case("count in words", "sample", ".", "-n", "many", says=("-n", "'many'", "sample --help")),
     _case("count of 5000 digits", "sample", ".", "-n", "9" * 5000, says=("-n", "sample --help")),
@@ -46,7 +46,7 @@ CASES = [
     Case("a result over a file", ("evaluate", "run", "--output", "mine.json"),
          ("mine.json", "--overwrite"), lambda folder, stock: _run_and_picture(folder, stock)),
     _case("no such model", "sample", "nowhere", says=("nowhere", "no such directory")),
-    _case("an empty model", "sample", "", says=("neither a run", "exported model")),
+    _case("an empty model", "sample", "", says=("no such directory", "exported model")),
     _case("neither run nor model", "sample", ".", says=("neither a run", "checkpoints/")),
     Case("a file for a model", ("sample", "file"), ("file", "no such directory"), _file),
     _case("an escape in a flag", "--\x1b[31mred", says=("ppgan-zoo --help",)),
@@ -77,7 +77,7 @@ CASES = [
          ("full", "is not empty", "another --output"), lambda folder, stock: _full(folder)),
     Case("export over other files", ("export", "--checkpoint", "run", "--output", "full"),
          ("full",), lambda folder, stock: (_run_and_file(folder, stock), _full(folder))),
-    _case("no such checkpoint", "export", "--checkpoint", "x", "--output", "y", says=("neither",)),
+    _case("no such checkpoint", "export", "--checkpoint", "x", "--output", "y", says=("no such directory",)),
 ]  # fmt: skip
 
 

@@ -12,7 +12,8 @@ from paddle import nn
 
 from ppgan_zoo import GanSpec
 from ppgan_zoo.models.cost import count_parameters
-from ppgan_zoo.models.gan import Gan, create
+from ppgan_zoo.models.create import create
+from ppgan_zoo.models.gan import Gan
 from ppgan_zoo.models.picture import draw
 from ppgan_zoo.registry import MODELS
 
