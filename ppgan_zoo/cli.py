@@ -36,6 +36,7 @@ COMMANDS = (
     "search",
     "stability",
     "export",
+    "playground",
     "bench",
     "convert",
     "collapse",

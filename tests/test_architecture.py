@@ -33,7 +33,7 @@ ORDER = (
     ("callbacks",),
     ("evaluation",),
     ("run",),
-    ("bench", "search", "collapse", "stability"),
+    ("bench", "search", "collapse", "stability", "playground"),
     ("commands",),
     ("cli", "__main__", "testing"),
 )
