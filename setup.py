@@ -30,6 +30,7 @@ EXTRAS = {
         "pytest>=9",
         "pytest-xdist>=3.5",
         "hypothesis>=6.100",
+        "jsonschema>=4.20",
         "onnx>=1.16",
         "onnxruntime>=1.17",
         "ruff>=0.6",

@@ -28,8 +28,10 @@ LONG_WORD = re.compile(r"\S{200,}")
 # Modules of ppgan_zoo.commands, in the order of --help.
 COMMANDS = (
     "list",
+    "doctor",
     "info",
     "check",
+    "schema",
     "train",
     "sample",
     "evaluate",
@@ -37,9 +39,14 @@ COMMANDS = (
     "stability",
     "export",
     "playground",
+    "publish",
+    "invert",
+    "walk",
+    "film",
     "bench",
     "convert",
     "collapse",
+    "data",
 )
 
 

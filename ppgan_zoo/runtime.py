@@ -73,7 +73,7 @@ class Runtime:
 
     def describe(self) -> dict[str, Any]:
         """Return plain data for a manifest, with the processor's name."""
-        processor = _cpu_field("model name")
+        processor = cpu_field("model name")
         return {**asdict(self), "processor": processor, "machine": platform.machine()}
 
 
@@ -282,10 +282,11 @@ def _choose_device(device: str) -> str:
 
 
 def _is_amd() -> bool:
-    return _cpu_field("vendor_id") == "AuthenticAMD"
+    return cpu_field("vendor_id") == "AuthenticAMD"
 
 
-def _cpu_field(name: str) -> str:
+def cpu_field(name: str) -> str:
+    """Return a field of the first processor in ``/proc/cpuinfo``, or its name where that is not."""
     try:
         for line in Path("/proc/cpuinfo").read_text().splitlines():
             if line.startswith(name):

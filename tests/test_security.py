@@ -58,6 +58,13 @@ ALLOWED = {
         "subprocess",
     ): "starts this package in other processes; a list, no shell",
     ("search/running.py", "subprocess"): "starts this package's own commands; a list, no shell",
+    ("evaluation/sample_files.py", "tarfile"): "writes one, and unpacks none",
+    ("evaluation/sample_files.py", "numpy.lib.format"): "writes headers of plain numbers",
+    (
+        "data/prepare/pool.py",
+        "subprocess",
+    ): "starts worker.py, which decodes pictures; a list, no shell",
+    ("data/prepare/tar_archive.py", "tarfile"): "reads members into memory, and unpacks none",
     ("data/download.py", "urllib.request.urlopen"): "the official sets, by SHA-256 and size",
 }
 
@@ -216,6 +223,8 @@ READERS = {  # who may open what is no file of a user, or does so elsewhere
     ("metrics/feature_cache.py", "safe_open"),
     ("convert/trusted_pickle.py", "load_file"),  # what that process wrote
     ("data/pictures.py", "open"),  # by Pillow, which is given a regular file
+    ("data/prepare/zip_archive.py", "open"),  # a member of an archive, as is the next
+    ("data/prepare/arrays.py", "open"),
     ("metrics/features.py", "open"),  # a kind of network, which is no file
 }
 READING = {"read_bytes", "read_text", "open", "load_file", "safe_open"}

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ppgan_zoo import runtime
+from ppgan_zoo.commands.arguments import find_model
 from ppgan_zoo.storage.terminal import say
 
 if TYPE_CHECKING:
@@ -17,8 +18,9 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the command to the parser."""
     parser = commands.add_parser("export", help="make a model for Paddle Inference")
     parser.add_argument(
-        "--checkpoint", type=Path, required=True, metavar="RUN", help="a run or one checkpoint"
-    )
+        "--checkpoint", required=True, metavar="RUN",
+        help="a run, one checkpoint, or the name of a pretrained model",
+    )  # fmt: skip
     parser.add_argument("--output", type=Path, required=True, metavar="DIR")
     parser.add_argument("--best", action="store_true", help="a run's best checkpoint")
     parser.add_argument(
@@ -42,10 +44,11 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
 def _run(options: argparse.Namespace) -> int:
     if options.onnx:
         runtime.check_installed(("onnx", "onnxruntime"), "onnx", "--onnx")
+    model = find_model(options.checkpoint)
     runtime.import_paddle()
     from ppgan_zoo.models.restore import find_checkpoint
 
-    checkpoint = find_checkpoint(options.checkpoint, best=options.best)
+    checkpoint = find_checkpoint(model, best=options.best)
     runtime.start("cpu")  # the same graph serves a GPU
     from ppgan_zoo.export.exporter import export
 

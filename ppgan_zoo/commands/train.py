@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from ppgan_zoo import runtime
 from ppgan_zoo.commands.arguments import add_device, add_overrides, data_override
-from ppgan_zoo.errors import INTERRUPTED, ConfigError
+from ppgan_zoo.errors import INTERRUPTED, ConfigError, DataError
 from ppgan_zoo.registry import MODELS
 from ppgan_zoo.storage.files import as_argument
 from ppgan_zoo.storage.terminal import say, tell
@@ -34,6 +34,10 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     add_device(parser, default=None)
     parser.add_argument("--seed", help="of everything random in the run")
     parser.add_argument("--data-dir", metavar="DIR", help="where the data set lies")
+    parser.add_argument(
+        "--data", type=Path, metavar="SOURCE",
+        help="train on this instead: a prepared set, or pictures, which are prepared first",
+    )  # fmt: skip
     parser.add_argument("--offline", action="store_true", help="never use the network")
     parser.add_argument(
         "--dry-run", action="store_true",
@@ -59,19 +63,29 @@ def _run(options: argparse.Namespace) -> int:
     path = find_recipe(options.config)
     recipe = load_recipe(path, overrides)
     MODELS.check_name(recipe.model.name, where=f"{path}: model.name")
+    from ppgan_zoo.run.own_pictures import own_pictures, with_the_line_that_works
+
+    if options.data is not None:
+        if options.data_dir is not None:
+            raise ConfigError("--data takes the place of the recipe's set: leave out --data-dir")
+        recipe = load_recipe(path, [*overrides, *own_pictures(recipe, options.data, tell)])
     output = options.output or Path("output") / path.stem
     runtime.import_paddle()
     from ppgan_zoo.run import train
 
-    if options.dry_run:
-        say(*train.dry_run(recipe, offline=options.offline, source=path))
-        return 0
-    return _report(train.train(recipe, output, offline=options.offline, source=path))
+    try:
+        if options.dry_run:
+            say(*train.dry_run(recipe, offline=options.offline, source=path))
+            return 0
+        outcome = train.train(recipe, output, offline=options.offline, source=path)
+    except DataError as error:
+        raise DataError(with_the_line_that_works(error, recipe, options.config)) from None
+    return _report(outcome)
 
 
 def _resume(options: argparse.Namespace, overrides: list[str]) -> int:
-    if options.config is not None or options.dry_run:
-        raise ConfigError("--resume takes the run's own recipe: leave out -c and --dry-run")
+    if options.config is not None or options.dry_run or options.data is not None:
+        raise ConfigError("--resume takes the run's own recipe: leave out -c, --data and --dry-run")
     from ppgan_zoo.storage.run_directory import RunDirectory, newest_run
 
     if options.resume and options.output:

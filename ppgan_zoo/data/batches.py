@@ -14,10 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ppgan_zoo.data.images import ImageSet, scale_to_range
+from ppgan_zoo.data.mapped import forget
 from ppgan_zoo.errors import ConfigError
 
-# Keeps this stream apart from any other that is seeded with the same number.
+# Keep these streams apart from any other that is seeded with the same number.
 _DATA_ORDER = 0x0DA7A
+_FLIPS = 0xF11B5
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,6 +79,7 @@ class Batches:
         batch_size: Images per batch, 1 to ``len(images)``.
         seed: At least 0.
         replacement: Whether images are drawn independently.
+        flip: Whether every second image, by chance, is mirrored: left becomes right.
         image_range: Range of the values that the batches hold.
         labels: Whether a batch is a :class:`Batch` of images and labels, and not just an
             array of images.
@@ -96,6 +99,7 @@ class Batches:
         *,
         seed: int,
         replacement: bool = False,
+        flip: bool = False,
         image_range: tuple[float, float] = (-1.0, 1.0),
         labels: bool = False,
     ) -> None:
@@ -118,6 +122,7 @@ class Batches:
         self._batch_size = batch_size
         self._seed = seed
         self._replacement = replacement
+        self._flip = flip
         self._image_range = image_range
         self._cached: tuple[int, NDArray[np.int64]] | None = None
         self.steps_per_epoch = len(images) // batch_size
@@ -153,8 +158,19 @@ class Batches:
             IndexError: `step` is negative.
         """
         chosen = self.indices(step)
-        images = scale_to_range(self._pixels[chosen], self._image_range)
+        pixels = self._pixels[chosen]
+        forget(self._pixels)
+        if self._flip:
+            mirrored = self._flips(step)
+            pixels[mirrored] = pixels[mirrored, :, :, ::-1]
+        images = scale_to_range(pixels, self._image_range)
         return images if self._labels is None else Batch(images, self._labels[chosen])
+
+    def _flips(self, step: int) -> NDArray[np.bool_]:
+        """Return which images of a batch are mirrored: the upper bit of a raw draw for each."""
+        sequence = np.random.SeedSequence(self._seed, spawn_key=(_FLIPS, step))
+        draws = np.random.PCG64(sequence).random_raw(self._batch_size)
+        return np.asarray(draws >> np.uint64(63), dtype=bool)
 
     def _epoch_order(self, epoch: int) -> NDArray[np.int64]:
         """Return the images of one epoch in order, int64, at least all its batches."""

@@ -5,9 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import warnings
-from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -15,21 +13,26 @@ from numpy.typing import NDArray
 from PIL import ImageOps
 from tqdm import tqdm  # type: ignore[import-untyped]
 
-from ppgan_zoo.data.images import ImageSet, check_form, check_limit, check_memory, picture_to_pixels
+from ppgan_zoo.data.images import ImageSet, check_form, check_limit, check_memory
 from ppgan_zoo.data.kinds import DataKind
-from ppgan_zoo.data.pictures import first_line, on_background, opened_picture
+from ppgan_zoo.data.pictures import (
+    WHITE,
+    first_line,
+    on_background,
+    opened_picture,
+    picture_to_pixels,
+)
+from ppgan_zoo.data.prepare.layout import is_prepared
 from ppgan_zoo.data.sources import print_to_stderr
+from ppgan_zoo.data.walk import classes_of, look_through
 from ppgan_zoo.errors import ConfigError, DataError
+from ppgan_zoo.storage.files import as_argument
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp")
 """What the name of a picture ends in, in either case."""
 
 DEFAULT_IMAGE_SIZE = 32
 """Height and width of the images where none is given."""
-
-WHITE = (255, 255, 255)
-
-MOST_ENDINGS = 4  # of file names that are named where they are passed over
 
 
 def load_folder(
@@ -68,17 +71,22 @@ def load_folder(
     check_limit(limit)
     _check_colour(background)
     folder = Path(os.path.expanduser(path)).absolute()
-    found = _look_through(folder)
+    if is_prepared(folder):
+        raise DataError(
+            f"{folder}: is a prepared set; use data.name prepared, or ppgan-zoo train --data "
+            f"{as_argument(folder)}"
+        )
+    found = look_through(folder, SUFFIXES)
     if found.passed_over():
         notify(f"{folder}: passed over {found.passed_over()}")
-    pictures = found.pictures
-    classes, labels = _labels(folder, pictures, notify)
+    classes, labels = classes_of(found.names, str(folder), notify)
+    pictures = [folder / name for name in found.names]
     pictures, labels = pictures[:limit], None if labels is None else labels[:limit]
     if channels is None:
         with warnings.catch_warnings(record=True):  # they come again below
             channels = 1 if all(_is_grey(picture) for picture in pictures) else 3
     size = DEFAULT_IMAGE_SIZE if image_size is None else image_size
-    check_memory(str(folder), len(pictures), channels, size)
+    check_memory(str(folder), len(pictures), channels, (size, size))
     images = np.empty((len(pictures), channels, size, size), np.uint8)
     _read(pictures, images, background, lambda line: notify(f"{folder}: {line}"))
     return ImageSet.of(
@@ -148,94 +156,6 @@ def _check_colour(background: object) -> None:
             f"data.options.background: found {background!r}; give red, green and blue, 0 to 255, "
             "such as [255, 255, 255]"
         )
-
-
-@dataclass
-class _Found:
-    """The pictures of a folder, sorted by path, and what else lies there."""
-
-    pictures: list[Path] = field(default_factory=list)
-    links: int = 0
-    broken: int = 0
-    hidden: int = 0
-    others: Counter[str] = field(default_factory=Counter)  # by what their names end in
-
-    def passed_over(self) -> str:
-        """Say what was passed over and why; an empty text if nothing was."""
-        others = sum(self.others.values())
-        endings = [
-            f"{count} {ending or 'without an ending'}"
-            for ending, count in self.others.most_common(MOST_ENDINGS)
-        ]
-        more = ", ..." if len(self.others) > MOST_ENDINGS else ""
-        counts = (
-            (self.links, "link to a folder", "links to folders", ""),
-            (self.broken, "link to nothing", "links to nothing", ""),
-            (self.hidden, "hidden name", "hidden names", " (they begin with a dot)"),
-            (others, "other file", "other files", f" ({', '.join(endings)}{more})"),
-        )
-        return ", ".join(
-            f"{count} {one if count == 1 else many}{why}"
-            for count, one, many, why in counts
-            if count
-        )
-
-
-def _look_through(folder: Path) -> _Found:
-    """Return what lies below `folder`."""
-    if not os.path.isdir(folder):
-        found = "not a folder" if os.path.exists(folder) else "no such folder"
-        raise DataError(f"{folder}: {found}; give a folder of pictures ({', '.join(SUFFIXES)})")
-
-    def refuse(error: OSError) -> None:
-        raise DataError(
-            f"{error.filename}: folder cannot be read ({error.strerror}); check its permissions"
-        ) from error
-
-    seen = _Found()
-    for parent, subfolders, names in os.walk(folder, onerror=refuse):
-        for name in list(subfolders):
-            if name.startswith("."):
-                seen.hidden += 1
-                subfolders.remove(name)
-            elif os.path.islink(os.path.join(parent, name)):  # which os.walk does not follow
-                seen.links += 1
-        for name in names:
-            if name.startswith("."):
-                seen.hidden += 1
-            elif name.lower().endswith(SUFFIXES):
-                seen.pictures.append(Path(parent, name))
-            elif not os.path.exists(os.path.join(parent, name)):
-                seen.broken += 1
-            else:
-                seen.others[os.path.splitext(name)[1].lower()] += 1
-    if not seen.pictures:
-        passed = f" (passed over: {seen.passed_over()})" if seen.passed_over() else ""
-        raise DataError(
-            f"{folder}: no pictures found{passed}; put files ending in {', '.join(SUFFIXES)} there"
-        )
-    seen.pictures.sort(key=lambda picture: picture.relative_to(folder).parts)
-    return seen
-
-
-def _labels(
-    folder: Path, pictures: list[Path], notify: Callable[[str], None]
-) -> tuple[tuple[str, ...] | None, NDArray[np.int64] | None]:
-    """Return the classes and the pictures' labels, if the sub-folders are classes."""
-    places = [picture.relative_to(folder).parts for picture in pictures]
-    names = sorted({parts[0] for parts in places})
-    beside = sum(len(parts) == 1 for parts in places)
-    if 0 < beside < len(places):
-        notify(
-            f"{folder}: {beside} pictures lie beside its sub-folders, which are therefore no "
-            "classes; move them into one for labels"
-        )
-    if len(names) < 2 or beside:
-        return None, None
-    label_of = {name: label for label, name in enumerate(names)}
-    # A name that is not UTF-8 could be neither printed nor written to a file.
-    classes = tuple(os.fsencode(name).decode("utf-8", "backslashreplace") for name in names)
-    return classes, np.array([label_of[parts[0]] for parts in places], np.int64)
 
 
 def _is_grey(path: Path) -> bool:

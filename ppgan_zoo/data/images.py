@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from ppgan_zoo.data.pictures import picture_to_pixels
 from ppgan_zoo.errors import ConfigError, DataError
 from ppgan_zoo.recipe.bounds import LEAST_COUNT
 
@@ -155,11 +156,11 @@ class ImageSet:
         labels = None if self.labels is None else self.labels[:n].copy()
         return self.replaced(self.images[:n].copy(), labels)
 
-    def resized(self, image_size: int, channels: int) -> ImageSet:
-        """Return the set at another size (square, Lanczos) and number of channels.
+    def resized(self, image_size: int | tuple[int, int], channels: int) -> ImageSet:
+        """Return the set at another size (cropped, Lanczos) and number of channels.
 
         Args:
-            image_size: Height and width, at least 1.
+            image_size: Height and width, at least 1; one number for a square.
             channels: 1, or 3; grey becomes three equal channels, colour becomes luma.
 
         Raises:
@@ -167,37 +168,15 @@ class ImageSet:
             DataError: The result would not fit in memory.
         """
         check_form(image_size, channels)
-        if self.image_shape == (channels, image_size, image_size):
+        size = (image_size, image_size) if isinstance(image_size, int) else image_size
+        if self.image_shape == (channels, *size):
             return self
-        check_memory(self.location, len(self), channels, image_size)
-        resized = np.empty((len(self), channels, image_size, image_size), np.uint8)
+        check_memory(self.location, len(self), channels, size)
+        resized = np.empty((len(self), channels, *size), np.uint8)
         for target, pixels in zip(resized, self.images, strict=True):
             picture = Image.fromarray(pixels[0] if len(pixels) == 1 else pixels.transpose(1, 2, 0))
             target[:] = picture_to_pixels(picture, image_size, channels)
         return self.replaced(resized, self.labels)
-
-
-def picture_to_pixels(picture: Image.Image, image_size: int, channels: int) -> NDArray[np.uint8]:
-    """Convert a picture to grey or RGB, crop its central square and resize it (Lanczos).
-
-    Args:
-        picture: Any 8-bit picture; its transparency is not looked at, see
-            :func:`ppgan_zoo.data.pictures.on_background`.
-        image_size: Height and width of the result.
-        channels: 1 (grey) or 3 (RGB).
-
-    Returns:
-        uint8 ``[channels, image_size, image_size]``.
-    """
-    picture = picture.convert("L" if channels == 1 else "RGB")
-    side = min(picture.size)
-    if picture.size != (side, side):
-        left, top = (picture.width - side) // 2, (picture.height - side) // 2
-        picture = picture.crop((left, top, left + side, top + side))
-    if side != image_size:
-        picture = picture.resize((image_size, image_size), Image.Resampling.LANCZOS)
-    pixels: NDArray[np.uint8] = np.asarray(picture, dtype=np.uint8)
-    return pixels[None] if channels == 1 else pixels.transpose(2, 0, 1)
 
 
 def check_limit(limit: int | None) -> None:
@@ -208,22 +187,23 @@ def check_limit(limit: int | None) -> None:
         )
 
 
-def check_form(image_size: int | None, channels: int | None) -> None:
+def check_form(image_size: int | tuple[int, int] | None, channels: int | None) -> None:
     """Raise ConfigError unless size and channels, where given, are ones that are supported."""
-    if image_size is not None and image_size < 1:
+    if image_size is not None and np.min(image_size) < 1:
         raise ConfigError(f"data.image_size: {image_size}; give at least 1 pixel")
     if channels not in (None, 1, 3):
         raise ConfigError(f"data.channels: {channels}; give 1 (grey) or 3 (RGB)")
 
 
-def check_memory(location: str, count: int, channels: int, image_size: int) -> None:
+def check_memory(location: str, count: int, channels: int, size: tuple[int, int]) -> None:
     """Raise DataError if so many images of this form take more than `MAX_BYTES`."""
-    size = count * channels * image_size * image_size
-    if size > MAX_BYTES:
+    taken = count * channels * size[0] * size[1]
+    if taken > MAX_BYTES:
         raise DataError(
-            f"{location}: {count} images of {channels} x {image_size} x {image_size} take "
-            f"{size / 2**30:.1f} GiB; at most {MAX_BYTES / 2**30:g} GiB are allowed: "
-            "set data.limit or a smaller data.image_size"
+            f"{location}: {count} images of {channels} x {size[0]} x {size[1]} take "
+            f"{taken / 2**30:.1f} GiB; at most {MAX_BYTES / 2**30:g} GiB are allowed: set "
+            "data.limit or a smaller data.image_size, or prepare a set, which stays in its file: "
+            "ppgan-zoo data prepare"
         )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import struct
 import warnings
@@ -10,7 +11,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from PIL import Image
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, UnidentifiedImageError
 
 from ppgan_zoo.errors import DataError
 
@@ -21,8 +24,24 @@ Pillow tries every format that it knows unless it is told some, and one of them,
 starts another program.
 """
 
+ALL_FORMATS = ("PNG", "JPEG", "BMP", "WEBP", "GIF", "TIFF")
+"""What a picture may be that is prepared, in a process of its own."""
+
+WHITE = (255, 255, 255)
+
+Colour = tuple[int, int, int]
+"""Red, green and blue, 0 to 255."""
+
+MODES = ("crop", "fit", "pad")
+"""How a picture of other proportions is brought to a size; see :func:`picture_to_pixels`."""
+
+FILTER = Image.Resampling.LANCZOS
+"""How pictures are resized: Pillow's Lanczos filter, 3 lobes wide in the larger of both scales."""
+
 MAX_BYTES = 512 << 20
 """The largest file of a picture: one of as many pixels as are decoded, 4 bytes each, fits."""
+
+_BITS_PER_SAMPLE = 258  # a tag of TIFF
 
 # What Pillow raises for damaged pictures, by format and by kind of damage.
 _PILLOW_ERRORS = (
@@ -40,46 +59,67 @@ _PILLOW_ERRORS = (
 
 
 @contextmanager
-def opened_picture(path: Path) -> Iterator[Image.Image]:
+def opened_picture(
+    picture: Path | bytes,
+    name: str = "",
+    formats: tuple[str, ...] = FORMATS,
+    *,
+    deep: bool = False,
+) -> Iterator[Image.Image]:
     """Open a picture; whatever is wrong with it, here or in the block, is a DataError.
 
+    Args:
+        picture: A file, or what one holds.
+        name: What to call it in an error; left out, its path.
+        formats: What it may be.
+        deep: Whether more than 8 bits per value are allowed.
+
     Raises:
-        DataError: No regular file, larger than `MAX_BYTES`, of no format in `FORMATS`, damaged,
-            of more than 8 bits per value, or with more pixels than are safe to decode.
+        DataError: No regular file, larger than `MAX_BYTES`, of no format in `formats`, damaged,
+            of too many bits per value, or with more pixels than are safe to decode.
     """
-    if not os.path.isfile(path):  # to open a pipe would wait for ever
-        raise DataError(f"{path}: not a regular file; remove it")
+    name = name or str(picture)
+    if isinstance(picture, Path):
+        _check_file(picture, name)
+    source = io.BytesIO(picture) if isinstance(picture, bytes) else picture
     try:
-        size = path.stat().st_size
-        if size > MAX_BYTES:
-            raise DataError(
-                f"{path}: {size} bytes; a picture of at most {MAX_BYTES} is allowed: make it "
-                "smaller or remove it"
-            )
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(path, formats=FORMATS) as picture:
-                if _has_more_than_8_bits(picture):
+            with Image.open(source, formats=formats) as opened:
+                if not deep and _has_more_than_8_bits(opened):
                     raise DataError(
-                        f"{path}: pixels of more than 8 bits; "
+                        f"{name}: pixels of more than 8 bits; "
                         "convert the picture to 8-bit grey or RGB"
                     )
-                yield picture
+                yield opened
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise DataError(
-            f"{path}: too many pixels to decode safely (more than {Image.MAX_IMAGE_PIXELS}); "
+            f"{name}: too many pixels to decode safely (more than {Image.MAX_IMAGE_PIXELS}); "
             "make the picture smaller or remove it"
         ) from error
     except _PILLOW_ERRORS as error:
         raise DataError(
-            f"{path}: not a picture that can be read ({first_line(error)}); it must be "
-            f"{', '.join(FORMATS[:-1])} or {FORMATS[-1]}: replace or remove the file"
+            f"{name}: not a picture that can be read ({_reason(error)}); it must be "
+            f"{', '.join(formats[:-1])} or {formats[-1]}: replace or remove the file"
         ) from error
 
 
-def on_background(
-    picture: Image.Image, background: tuple[int, int, int]
-) -> tuple[Image.Image, bool]:
+def _check_file(path: Path, name: str) -> None:
+    """Refuse what is no file, or a larger one than any picture."""
+    if not os.path.isfile(path):  # to open a pipe would wait for ever
+        raise DataError(f"{name}: not a regular file; remove it")
+    try:
+        size = path.stat().st_size
+    except OSError as error:
+        raise DataError(f"{name}: cannot be read ({error.strerror}); remove it") from error
+    if size > MAX_BYTES:
+        raise DataError(
+            f"{name}: {size} bytes; a picture of at most {MAX_BYTES} is allowed: make it "
+            "smaller or remove it"
+        )
+
+
+def on_background(picture: Image.Image, background: Colour) -> tuple[Image.Image, bool]:
     """Return a picture as a viewer shows it on a ground of one colour.
 
     Args:
@@ -97,9 +137,106 @@ def on_background(
     return Image.alpha_composite(ground, layer).convert("RGB"), not is_opaque
 
 
+def to_8_bits(picture: Image.Image, name: str) -> Image.Image:
+    """Return a picture whose values have 8 bits, to the nearest; one that has them as it is.
+
+    What is transparent stays so.
+
+    Args:
+        picture: Opened with ``deep``.
+        name: What to call it in an error.
+
+    Raises:
+        DataError: Its values have more than 16 bits, or are fractions.
+    """
+    transparent = picture.info.get("transparency")
+    if not picture.mode.startswith(("I", "F")):
+        if isinstance(transparent, tuple) and _has_more_than_8_bits(picture):
+            picture.load()  # Pillow keeps the upper 8 bits
+            picture.info["transparency"] = tuple(value >> 8 for value in transparent)
+        return picture
+    if not picture.mode.startswith("I;16") and not (
+        picture.mode == "I" and picture.format == "PNG"
+    ):
+        raise DataError(f"{name}: pixels of 32 bits; convert the picture to 16 bits or fewer")
+    values = np.asarray(picture).astype(np.float64)
+    bits = getattr(picture, "tag_v2", {}).get(_BITS_PER_SAMPLE, (16,))[0]
+    scaled = np.rint(values * (255 / (2**bits - 1))).clip(0, 255).astype(np.uint8)
+    result = Image.fromarray(scaled)
+    if isinstance(transparent, int):
+        result.putalpha(Image.fromarray(np.where(values == transparent, 0, 255).astype(np.uint8)))
+    return result
+
+
+def picture_to_pixels(
+    picture: Image.Image,
+    size: int | tuple[int, int],
+    channels: int,
+    mode: str = "crop",
+    ground: Colour = WHITE,
+) -> NDArray[np.uint8]:
+    """Convert a picture to grey or RGB and bring it to a size, with Pillow's Lanczos filter.
+
+    The filter looks at all pixels of the picture when it makes it smaller (it is anti-aliased).
+
+    Args:
+        picture: Any 8-bit picture; its transparency is not looked at, see :func:`on_background`.
+        size: Height and width of the result; one number for a square.
+        channels: 1 (grey) or 3 (RGB).
+        mode: What to do where the proportions are others: ``"crop"`` takes the central part of
+            the right proportions, ``"fit"`` stretches the whole picture, ``"pad"`` keeps the whole
+            picture and its proportions, in the middle of a ground.
+        ground: The colour of the ground.
+
+    Returns:
+        uint8 ``[channels, height, width]``.
+    """
+    height, width = (size, size) if isinstance(size, int) else size
+    picture = picture.convert("L" if channels == 1 else "RGB")
+    if mode == "crop":
+        picture = _central_part(picture, width, height)
+    if mode == "pad":
+        picture = _padded(picture, width, height, ground)
+    elif picture.size != (width, height):
+        picture = picture.resize((width, height), FILTER)
+    pixels: NDArray[np.uint8] = np.asarray(picture, dtype=np.uint8)
+    return pixels[None] if channels == 1 else pixels.transpose(2, 0, 1)
+
+
+def _central_part(picture: Image.Image, width: int, height: int) -> Image.Image:
+    """Return the largest central part of a picture that has the proportions of a size."""
+    part_width = min(picture.width, max(1, round(picture.height * width / height)))
+    part_height = min(picture.height, max(1, round(picture.width * height / width)))
+    if picture.size == (part_width, part_height):
+        return picture
+    left, top = (picture.width - part_width) // 2, (picture.height - part_height) // 2
+    return picture.crop((left, top, left + part_width, top + part_height))
+
+
+def _padded(picture: Image.Image, width: int, height: int, ground: Colour) -> Image.Image:
+    """Return a picture as large as fits into a size, in its middle."""
+    scale = min(width / picture.width, height / picture.height)
+    fitting = (
+        min(width, max(1, round(picture.width * scale))),
+        min(height, max(1, round(picture.height * scale))),
+    )
+    if picture.size != fitting:
+        picture = picture.resize(fitting, FILTER)
+    whole = Image.new("RGB", (width, height), ground).convert(picture.mode)
+    whole.paste(picture, ((width - fitting[0]) // 2, (height - fitting[1]) // 2))
+    return whole
+
+
 def first_line(error: Warning | Exception | str) -> str:
     """Return the first line of an error's text, or its kind if it has none."""
     return (str(error).splitlines() or [type(error).__name__])[0]
+
+
+def _reason(error: Exception) -> str:
+    """Return what Pillow found wrong, without the path of the file."""
+    if isinstance(error, UnidentifiedImageError):
+        return "of no known format"
+    return getattr(error, "strerror", None) or first_line(error)
 
 
 def _has_more_than_8_bits(picture: Image.Image) -> bool:

@@ -24,7 +24,7 @@ def load_image_set(
     directory: str | Path | None = None,
     split: str = "train",
     offline: bool = False,
-    image_size: int | None = None,
+    image_size: int | tuple[int, int] | None = None,
     channels: int | None = None,
     limit: int | None = None,
     notify: Callable[[str], None] = print_to_stderr,
@@ -38,7 +38,8 @@ def load_image_set(
         directory: The user's data directory; for ``"folder"`` the folder of pictures.
         split: ``"train"`` or ``"test"``.
         offline: Whether to leave the network alone.
-        image_size: Height and width in pixels; None leaves the set as it is (a folder: 32).
+        image_size: Height and width in pixels, one number for a square; None leaves the set as it
+            is (a folder: 32).
         channels: 1 or 3; None leaves the set as it is.
         limit: Keep the first so many images; None keeps all.
         notify: Called with a line of text for whatever the user should know.
@@ -60,7 +61,7 @@ def load_image_set(
         directory=directory,
         split=split,
         offline=offline,
-        image_size=image_size,
+        image_size=image_size if isinstance(image_size, int) else None,
         channels=channels,
         limit=limit,
         notify=notify,
@@ -73,7 +74,7 @@ def load_image_set(
         )
     if limit is not None:
         images = images.limit(limit)
-    return images.resized(image_size or images.image_shape[1], channels or images.image_shape[0])
+    return images.resized(image_size or images.image_shape[1:], channels or images.image_shape[0])
 
 
 def _check_arguments(
@@ -88,7 +89,10 @@ def _check_arguments(
         raise ConfigError(f"split {split!r}; give 'train' or 'test'")
     check_limit(limit)
     if kind.needs_directory and directory is None:
-        raise ConfigError(f"data.directory: missing; image set {kind.name!r} needs a folder")
+        raise ConfigError(
+            f"data.directory: missing; image set {kind.name!r} needs a folder: give it with --data "
+            "or data.directory"
+        )
     if split != "train" and not kind.has_splits:
         raise ConfigError(
             f"split {split!r}: image set {kind.name!r} has no splits; give the {split} images by a "

@@ -63,7 +63,8 @@ class LatentSection(Section):
 class Data(Section):
     """What to train on. `image_size` and `channels` None leave a set as it is (folder: 32).
 
-    `options`: arguments of this kind of data.
+    `flip`: half of the images of a batch, by chance, are mirrored. `options`: arguments of this
+    kind of data.
     """
 
     name: DataName
@@ -73,6 +74,7 @@ class Data(Section):
     channels: Literal[1, 3] | None = None
     limit: Positive | None = None
     replacement: bool = False
+    flip: bool = False
     options: Arguments = Field(default={})
 
     @model_validator(mode="after")

@@ -133,6 +133,7 @@ def build_batches(recipe: Recipe, images: ImageSet, facts: ModelFacts) -> Batche
         size,
         seed=recipe.seed,
         replacement=recipe.data.replacement,
+        flip=recipe.data.flip,
         image_range=facts.image_range,
         labels=bool(facts.num_classes),
     )

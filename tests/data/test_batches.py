@@ -159,3 +159,33 @@ def test_images_are_taken_for_a_batch_without_labels():
     assert as_batch(images).labels is None
     batch = Batch(images, np.arange(2))
     assert as_batch(batch) is batch
+
+
+def test_flips_are_by_seed_and_step_and_mirror_half_of_the_images():
+    rng = np.random.default_rng(0)
+    images = ImageSet.of(
+        "noise", rng.integers(0, 256, (64, 3, 5, 7), np.uint8), source="x", location="y"
+    )
+    plain = Batches(images, 32, seed=3)
+    flipped = Batches(images, 32, seed=3, flip=True)
+    mirrored = []
+    for step in range(20):
+        before, after = plain[step], flipped[step]
+        for one, other in zip(before, after):
+            is_mirrored = np.array_equal(one[:, :, ::-1], other)
+            assert is_mirrored or np.array_equal(one, other)
+            mirrored.append(is_mirrored)
+        np.testing.assert_array_equal(plain.indices(step), flipped.indices(step))
+    assert 0.42 < np.mean(mirrored) < 0.58  # of 640 by chance: standard deviation 0.02
+    again = Batches(images, 32, seed=3, flip=True)
+    np.testing.assert_array_equal(again[17], flipped[17])  # whatever was asked for before
+    assert not np.array_equal(Batches(images, 32, seed=4, flip=True)[0], flipped[0])
+
+
+def test_the_set_itself_is_never_mirrored():
+    pixels = np.arange(4 * 3 * 4, dtype=np.uint8).reshape(4, 1, 3, 4)
+    images = ImageSet.of("tiny", pixels.copy(), source="x", location="y")
+    batches = Batches(images, 4, seed=0, flip=True)
+    for step in range(4):
+        batches[step]
+    np.testing.assert_array_equal(images.images, pixels)

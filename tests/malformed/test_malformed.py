@@ -12,6 +12,7 @@ import numpy as np
 import picture_cases
 import place_cases
 import plugin_cases
+import prepare_cases
 import program_cases
 import pytest
 import recipe_cases
@@ -25,7 +26,7 @@ from ppgan_zoo.recipe.load import load_recipe
 
 MODULES = (
     recipe_cases, command_cases, data_cases, picture_cases, checkpoint_cases, export_cases,
-    program_cases, storage_cases, weight_cases, plugin_cases, place_cases,
+    program_cases, storage_cases, weight_cases, plugin_cases, place_cases, prepare_cases,
 )  # fmt: skip
 CASES = [
     pytest.param(case, id=f"{module.__name__.removesuffix('_cases')}-{case.name}")

@@ -1,0 +1,154 @@
+"""A zip archive of pictures, as StyleGAN's dataset tool writes; nothing is unpacked to disk."""
+
+from __future__ import annotations
+
+import lzma
+import struct
+import zipfile
+import zlib
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+from ppgan_zoo.data.prepare.labelling import LABELS_FILE, MOST_BYTES, labels_by_name, no_label
+from ppgan_zoo.data.prepare.source import (
+    LARGEST_SOURCE,
+    Entry,
+    Source,
+    digest_of,
+    file_identity,
+)
+from ppgan_zoo.data.walk import PICTURES
+from ppgan_zoo.errors import DataError
+from ppgan_zoo.storage.files import open_regular
+
+MEMBER_BYTES = 128 << 20
+"""The largest picture that is taken out of an archive."""
+
+ZIP_ERRORS = (
+    zipfile.BadZipFile,
+    zlib.error,
+    lzma.LZMAError,
+    struct.error,
+    EOFError,
+    OSError,
+    ValueError,
+    RuntimeError,  # encrypted; NotImplementedError, another compression, is one as well
+)
+
+
+class ZipArchive(Source):
+    """All pictures of a zip archive, sorted by their names.
+
+    Args:
+        path: The archive.
+        notify: Called with a line of text for whatever the user should know.
+
+    Raises:
+        DataError: It is damaged, or holds no pictures.
+    """
+
+    kind = "zip"
+
+    def __init__(self, path: Path, notify: Callable[[str], None]) -> None:
+        """Read the archive's directory; see the class."""
+        self.where = str(path)
+        self._zip = open_zip(path)
+        infos = [info for info in self._zip.infolist() if not info.is_dir()]
+        chosen = chosen_names([info.filename for info in infos], self.where, notify)
+        self._infos = sorted((infos[number] for number in chosen), key=_parts)
+        self.count = len(self._infos)
+        written = self._written(infos)
+        self.classes, self._labels = labels_by_name(
+            [info.filename for info in self._infos], written, self.where, notify
+        )
+        self.labelled = self._labels is not None
+        self.identity = digest_of(self.kind, file_identity(path))
+
+    def entries(self, start: int = 0) -> Iterator[Entry]:
+        """Yield the entries from number `start` on."""
+        for number in range(start, self.count):
+            info = self._infos[number]
+            label = None if self._labels is None else self._labels[number]
+            if self.labelled and label is None:
+                yield Entry(info.filename, no_label(info.filename))
+                continue
+            content: bytes | DataError
+            try:
+                content = self._read(info, MEMBER_BYTES)
+            except DataError as error:
+                content = error
+            yield Entry(info.filename, content, label)
+
+    def _written(self, infos: Sequence[zipfile.ZipInfo]) -> bytes | None:
+        for info in infos:
+            if info.filename == LABELS_FILE:
+                return self._read(info, MOST_BYTES)
+        return None
+
+    def _read(self, info: zipfile.ZipInfo, most: int) -> bytes:
+        return read_member(self._zip, info, self.where, most)
+
+
+def open_zip(path: Path) -> zipfile.ZipFile:
+    """Open a zip archive.
+
+    Raises:
+        DataError: It is none that can be read.
+    """
+    try:
+        return zipfile.ZipFile(open_regular(path, LARGEST_SOURCE))
+    except ZIP_ERRORS as error:
+        raise DataError(
+            f"{path}: not a zip archive that can be read ({error}); pack it again"
+        ) from error
+
+
+def read_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, where: str, most: int) -> bytes:
+    """Return what a member of a zip archive holds.
+
+    Raises:
+        DataError: It is damaged, or larger than `most` bytes.
+    """
+    try:
+        if info.file_size > most:
+            raise DataError(f"{where}: {info.filename}: larger than {most} bytes")
+        with archive.open(info) as stream:
+            content = stream.read(most + 1)
+    except ZIP_ERRORS as error:
+        raise DataError(f"{where}: {info.filename}: cannot be unpacked ({error})") from error
+    if len(content) > most:
+        raise DataError(f"{where}: {info.filename}: larger than {most} bytes")
+    return content
+
+
+def chosen_names(names: Sequence[str], where: str, notify: Callable[[str], None]) -> list[int]:
+    """Return which of an archive's files are pictures, and say how many are passed over.
+
+    Raises:
+        DataError: There are none.
+    """
+    passed: Counter[str] = Counter()
+    chosen = []
+    for number, name in enumerate(names):
+        if any(part.startswith(".") and part != "." for part in name.split("/")) or (
+            name.startswith("__MACOSX/")
+        ):
+            passed["hidden names"] += 1
+        elif name.lower().endswith(PICTURES):
+            chosen.append(number)
+        elif name != LABELS_FILE:
+            passed["other files"] += 1
+    said = ", ".join(f"{count} {what}" for what, count in sorted(passed.items()))
+    if not chosen:
+        raise DataError(
+            f"{where}: no pictures found{f' (passed over: {said})' if said else ''}; pack files "
+            f"ending in {', '.join(PICTURES)}"
+        )
+    if said:
+        notify(f"{where}: passed over {said}")
+    return chosen
+
+
+def _parts(info: zipfile.ZipInfo) -> list[str]:
+    return info.filename.split("/")

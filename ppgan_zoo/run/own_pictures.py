@@ -1,0 +1,101 @@
+"""Pictures of one's own in the place of a recipe's data: what ``train --data`` means."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from ppgan_zoo.data.pictures import WHITE, Colour
+from ppgan_zoo.data.prepare.cache import prepared_in_cache
+from ppgan_zoo.data.prepare.layout import is_prepared
+from ppgan_zoo.data.prepare.manifest import read_manifest
+from ppgan_zoo.data.prepare.settings import Settings
+from ppgan_zoo.data.walk import holds_pictures
+from ppgan_zoo.errors import ConfigError
+from ppgan_zoo.recipe.recipe import Recipe
+from ppgan_zoo.registry import DATA
+from ppgan_zoo.storage.files import as_argument
+
+DEFAULT_SIDE = 32
+
+
+def own_pictures(recipe: Recipe, path: Path, notify: Callable[[str], None]) -> list[str]:
+    """Return the overrides that put a prepared set in the place of a recipe's data.
+
+    Args:
+        recipe: It says at which size, and in how many channels, pictures are prepared.
+        path: A prepared set, which is taken as it is; or any source of pictures, which is
+            prepared into the cache, and said so.
+        notify: Called with a line of text for whatever the user should know.
+
+    Raises:
+        DataError: There are no pictures, or they cannot be read.
+    """
+    path = Path(os.path.abspath(os.path.expanduser(path)))
+    if is_prepared(path):
+        _say_size(recipe, path, notify)
+    else:
+        path = prepared_in_cache(path, _settings(recipe), notify)
+    return [
+        "data.name=prepared",
+        f"data.directory={json.dumps(str(path))}",
+        "data.image_size=null",
+        "data.channels=null",
+        "data.options={}",
+    ]
+
+
+def with_the_line_that_works(error: Exception, recipe: Recipe, config: str) -> str:
+    """Return what an error of the data says, and how to train on pictures if they are such.
+
+    Args:
+        error: Of loading the recipe's data.
+        recipe: The recipe.
+        config: What ``-c`` was given.
+    """
+    directory = recipe.data.directory
+    if directory is None or DATA.get(recipe.data.name).needs_directory:
+        return str(error)
+    if not is_prepared(Path(directory)) and not holds_pictures(Path(directory)):
+        return str(error)
+    return (
+        f"{error}. These are pictures of your own: ppgan-zoo train -c "
+        f"{as_argument(Path(config))} --data {as_argument(Path(directory))}"
+    )
+
+
+def _settings(recipe: Recipe) -> Settings:
+    """Return how pictures are prepared for a recipe: at its size, or that of its data."""
+    data = recipe.data
+    default = DATA.get(data.name, where="data.name").default_shape
+    side = data.image_size or (default[1] if default else DEFAULT_SIDE)
+    channels = data.channels or (default[0] if default else None)
+    ground = _colour(data.options.get("background", WHITE))
+    return Settings((side, side), channels=channels, ground=ground)
+
+
+def _colour(ground: object) -> Colour:
+    if (
+        isinstance(ground, tuple)
+        and len(ground) == 3
+        and all(type(part) is int and 0 <= part <= 255 for part in ground)
+    ):
+        return ground
+    raise ConfigError(
+        f"data.options.background: found {ground!r}; give red, green and blue, 0 to 255"
+    )
+
+
+def _say_size(recipe: Recipe, path: Path, notify: Callable[[str], None]) -> None:
+    """Say where a set has another size than the recipe asks for."""
+    channels, height, width = read_manifest(path).image_shape
+    asked = recipe.data.image_size
+    if asked is not None and (height, width) != (asked, asked):
+        notify(
+            f"{as_argument(path)}: is {height}x{width}, and the recipe says {asked}x{asked}; the "
+            "set is taken as it is"
+        )
+    if recipe.data.channels not in (None, channels):
+        notify(f"{as_argument(path)}: has {channels} channels, and is taken as it is")

@@ -1,0 +1,116 @@
+"""Training on pictures of one's own, in the place of a recipe's data."""
+
+import json
+import shlex
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from ppgan_zoo.cli import main
+from ppgan_zoo.data.prepare.prepare import prepare
+from ppgan_zoo.data.prepare.settings import Settings
+from ppgan_zoo.errors import ConfigError, DataError
+from ppgan_zoo.recipe.load import recipe_from
+from ppgan_zoo.run.own_pictures import own_pictures
+from ppgan_zoo.storage.run_directory import RunDirectory
+
+RECIPE = {
+    "model": {"name": "gan_mlp", "generator": {"hidden_units": [8]},
+              "discriminator": {"hidden_units": [8]}},
+    "latent": {"dim": 4}, "data": {"name": "mnist", "batch_size": 8},
+    "training": {"iterations": 4}, "checkpoint": {"every_steps": 2},
+}  # fmt: skip
+
+
+@pytest.fixture
+def pictures(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    rng = np.random.default_rng(0)
+    for n in range(24):
+        folder = tmp_path / "my pictures" / "xy"[n % 2]
+        folder.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(rng.integers(0, 256, (20, 20, 3), np.uint8)).save(folder / f"{n}.png")
+    return tmp_path / "my pictures"
+
+
+@pytest.fixture
+def recipe(tmp_path):
+    (tmp_path / "r.yml").write_text(json.dumps(RECIPE))
+    return tmp_path / "r.yml"
+
+
+def test_a_folder_is_prepared_into_the_cache_once_and_trained_on(
+    pictures, recipe, tmp_path, capsys
+):
+    command = ["train", "-c", str(recipe), "--data", str(pictures), "--offline"]
+    assert main([*command, "--output", str(tmp_path / "run")]) == 0
+    said = capsys.readouterr().err
+    assert "preparing 24 pictures at 28x28 into" in said
+    trained_on = RunDirectory(tmp_path / "run").trained_on()
+    assert trained_on["image_shape"] == [1, 28, 28]
+    assert (trained_on["name"], trained_on["count"]) == ("prepared", 24)
+    assert main([*command, "--output", str(tmp_path / "again")]) == 0
+    assert "was prepared before, in" in capsys.readouterr().err
+    assert main(["train", "--resume", str(tmp_path / "run"), "-o", "training.iterations=6"]) == 0
+    assert RunDirectory(tmp_path / "run").trained_on() == trained_on
+
+
+def test_a_prepared_set_is_taken_as_it_is(pictures, recipe, tmp_path, capsys):
+    prepare(pictures, tmp_path / "set", Settings((16, 16)), jobs=1)
+    command = ["train", "-c", str(recipe), "--data", str(tmp_path / "set"), "--dry-run"]
+    assert main([*command, "-o", "data.image_size=32"]) == 0
+    said = capsys.readouterr()
+    assert "24 images (3, 16, 16) of prepared" in said.out
+    assert "is 16x16, and the recipe says 32x32; the set is taken as it is" in said.err
+
+
+def test_size_channels_and_ground_are_the_recipes(pictures):
+    given = {**RECIPE, "data": {"name": "folder", "directory": "x", "batch_size": 8, "image_size": 12,
+             "channels": 1, "options": {"background": [0, 0, 0]}}}  # fmt: skip
+    said = []
+    lines = own_pictures(recipe_from(given), pictures, said.append)
+    found = recipe_from(given, overrides=lines).data
+    assert (found.name, found.image_size, found.channels, found.options) == (
+        "prepared",
+        None,
+        None,
+        {},
+    )
+    manifest = json.loads((Path(found.directory) / "manifest.json").read_text())
+    assert manifest["image_shape"] == [1, 12, 12]
+    assert manifest["settings"]["ground"] == [0, 0, 0]
+    assert manifest["classes"] == ["x", "y"]
+
+
+def test_a_ground_that_is_no_colour_is_refused(pictures):
+    given = {**RECIPE, "data": {"name": "folder", "directory": "x", "batch_size": 8,
+             "options": {"background": "white"}}}  # fmt: skip
+    with pytest.raises(ConfigError, match=r"data\.options\.background: found 'white'"):
+        own_pictures(recipe_from(given), pictures, print)
+
+
+def test_what_is_no_source_is_refused(tmp_path):
+    with pytest.raises(DataError, match="no such file or folder"):
+        own_pictures(recipe_from(RECIPE), tmp_path / "none", print)
+
+
+def test_a_recipe_for_another_set_answers_with_the_line_that_works(
+    pictures, recipe, tmp_path, capsys
+):
+    command = ["train", "-c", str(recipe), "--data-dir", str(pictures), "--offline"]
+    assert main([*command, "--output", str(tmp_path / "run")]) == 2
+    said = capsys.readouterr().err
+    assert "does not hold mnist" in said
+    line = said.split("pictures of your own: ppgan-zoo ")[1].strip()
+    assert main([*shlex.split(line), "--output", str(tmp_path / "run")]) == 0
+    (tmp_path / "empty").mkdir()
+    assert main([*command[:4], str(tmp_path / "empty"), "--output", str(tmp_path / "r2")]) == 2
+    assert "pictures of your own" not in capsys.readouterr().err
+
+
+def test_data_and_a_data_directory_exclude_each_other(pictures, recipe, capsys):
+    command = ["train", "-c", str(recipe), "--data", str(pictures), "--data-dir", "x"]
+    assert main(command) == 2
+    assert "leave out --data-dir" in capsys.readouterr().err
