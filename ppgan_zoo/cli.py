@@ -38,6 +38,7 @@ COMMANDS = (
     "search",
     "stability",
     "export",
+    "playground",
     "publish",
     "invert",
     "walk",

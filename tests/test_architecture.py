@@ -35,7 +35,7 @@ ORDER = (
     ("evaluation",),
     ("latents",),
     ("run",),
-    ("bench", "search", "collapse", "stability"),
+    ("bench", "search", "collapse", "stability", "playground"),
     ("commands",),
     ("cli", "__main__", "testing"),
 )

@@ -29,7 +29,7 @@ depends on an input is the batch or a multiple of it. An axis counts from 0.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -112,26 +112,37 @@ class Builder:
         return output
 
     def graph(self, output: str) -> Graph:
-        """Return the graph of what `output` depends on."""
+        """Return the graph of what `output` depends on, its weights numbered as they are used."""
         needed, nodes = {output}, []
         for node in reversed(self._nodes):
             if node.output in needed:
                 needed.update(node.inputs)
                 nodes.append(node)
+        nodes.reverse()
+        used = [name for node in nodes for name in node.inputs if name in self._weights]
+        names = {name: f"w{place}" for place, name in enumerate(dict.fromkeys(used))}
         weights = {
-            name: np.ascontiguousarray(value, np.float32)
-            for name, value in self._weights.items()
-            if name in needed
+            new: np.ascontiguousarray(self._weights[old], np.float32) for old, new in names.items()
         }
-        return Graph(self.inputs, output, tuple(reversed(nodes)), weights)
+        renamed = tuple(
+            replace(node, inputs=tuple(names.get(name, name) for name in node.inputs))
+            for node in nodes
+        )
+        return Graph(self.inputs, output, renamed, weights)
+
+
+def python_slice(side: int, start: int, end: int, step: int) -> slice:
+    """Return a node's slice of an axis of so many rows as Python's.
+
+    Backwards, an end before the first row takes that too.
+    """
+    return slice(start, None if step < 0 and end < -side else end, step)
 
 
 def _sliced(x: Array, axes: Any, starts: Any, ends: Any, steps: Any) -> Array:
     where = [slice(None)] * x.ndim
     for axis, *bounds in zip(axes, starts, ends, steps, strict=True):
-        # An end that lies before the first row: the whole axis, backwards.
-        start, end, step = bounds
-        where[axis] = slice(start, None if step < 0 and end < -x.shape[axis] else end, step)
+        where[axis] = python_slice(x.shape[axis], *bounds)
     return x[tuple(where)]
 
 

@@ -12,10 +12,10 @@ import numpy as np
 import paddle
 import pytest
 import yaml
-from conftest import ROOT
+from conftest import ROOT, checkpoint_of
 from paddle import nn
 from paddle.nn import functional as F
-from test_export import Flat, checkpoint_of
+from test_export import Flat
 
 import ppgan_zoo
 from ppgan_zoo import runtime
@@ -279,7 +279,7 @@ def test_the_javascript_program_of_the_page_runs(exported, tmp_path):
     found = subprocess.run([node, "-p", "require.resolve('onnxruntime-node')"], capture_output=True)
     if found.returncode:
         pytest.skip("the npm package onnxruntime-node is not installed")
-    program = tmp_path / "program.mjs"
+    program = tmp_path / "program.cjs"
     program.write_text(snippet("js"))
     done = subprocess.run(
         [node, program, exported / "generator.onnx"], capture_output=True, text=True, cwd=tmp_path
