@@ -57,6 +57,12 @@ def sealed_json(data: dict[str, Any]) -> str:
     return (before + seal_of(before) + after).decode()
 
 
+def sealed_markup(text: str) -> bytes:
+    """Return HTML or SVG with the seal in a comment at its end."""
+    before = f"{text}<!-- ".encode()
+    return before + seal_of(before) + b" -->\n"
+
+
 def is_sealed(path: Path) -> bool:
     """Tell whether a file is as the zoo wrote it; False for what is none, or cannot be read."""
     try:
@@ -72,12 +78,13 @@ def is_sealed(path: Path) -> bool:
         return False
 
 
-def refuse_foreign(path: Path, *, overwrite: bool = False) -> None:
+def refuse_foreign(path: Path, *, overwrite: bool = False, option: str = "--output") -> None:
     """Refuse to write where something is that the zoo did not make, or that was changed since.
 
     Args:
         path: The file to be written.
         overwrite: Whether the user said that any file there may be replaced.
+        option: What names the file on the command line, for the message.
 
     Raises:
         ConfigError: Something is there that stays.
@@ -88,10 +95,12 @@ def refuse_foreign(path: Path, *, overwrite: bool = False) -> None:
         return
     if is_sealed(path):
         return
-    advice = "give another name" if overwrite else "give another name, or --overwrite to replace it"
+    advice = "give another name"
+    if not overwrite and option == "--output":
+        advice += ", or --overwrite to replace it"
     kind = "file" if os.path.isfile(path) and not os.path.islink(path) else "thing"
     raise ConfigError(
-        f"--output {path}: a {kind} is there already that is not as ppgan_zoo wrote it; {advice}"
+        f"{option} {path}: a {kind} is there already that is not as ppgan_zoo wrote it; {advice}"
     )
 
 
