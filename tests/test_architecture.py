@@ -35,7 +35,9 @@ ORDER = (
     ("evaluation",),
     ("latents",),
     ("run",),
-    ("bench", "search", "collapse", "stability", "playground"),
+    ("bench", "search", "collapse", "stability"),
+    ("leaderboard",),
+    ("playground",),
     ("commands",),
     ("cli", "__main__", "testing"),
 )
