@@ -14,7 +14,9 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from ppgan_zoo.errors import ZooError
-    from ppgan_zoo.models.gan import Gan, create, list_models, register
+    from ppgan_zoo.evaluation.sampler import Sampler, open_sampler
+    from ppgan_zoo.models.create import create
+    from ppgan_zoo.models.gan import Gan, list_models, register
     from ppgan_zoo.models.spec import GanSpec
     from ppgan_zoo.run import train
     from ppgan_zoo.training.assemble import make_trainer
@@ -23,11 +25,13 @@ if TYPE_CHECKING:
 _HOMES = {
     "Gan": "ppgan_zoo.models.gan",
     "GanSpec": "ppgan_zoo.models.spec",
+    "Sampler": "ppgan_zoo.evaluation.sampler",
     "Trainer": "ppgan_zoo.training.trainer",
     "ZooError": "ppgan_zoo.errors",
-    "create": "ppgan_zoo.models.gan",
+    "create": "ppgan_zoo.models.create",
     "make_trainer": "ppgan_zoo.training.assemble",
     "list_models": "ppgan_zoo.models.gan",
+    "open_sampler": "ppgan_zoo.evaluation.sampler",
     "register": "ppgan_zoo.models.gan",
 }
 
@@ -36,11 +40,13 @@ _MODULES = {"train": "ppgan_zoo.run.train"}
 __all__ = [
     "Gan",
     "GanSpec",
+    "Sampler",
     "Trainer",
     "ZooError",
     "create",
     "list_models",
     "make_trainer",
+    "open_sampler",
     "register",
     "train",
 ]

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from ppgan_zoo.metrics.features import FeatureKind
     from ppgan_zoo.metrics.metric import Metric
     from ppgan_zoo.models.spec import GanSpec
+    from ppgan_zoo.weights.pretrained import Pretrained
 
 T = TypeVar("T")
 REGISTERED = "register()"  # the owner of a name that was registered in this process
@@ -329,6 +330,7 @@ DATA: Registry[DataKind] = Registry(
         "fashion_mnist": "ppgan_zoo.data.mnist:FASHION_MNIST",
         "folder": "ppgan_zoo.data.folder:FOLDER",
         "prepared": "ppgan_zoo.data.prepared:PREPARED",
+        "avatars": "ppgan_zoo.data.avatars:AVATARS",
     },
 )
 
@@ -341,4 +343,11 @@ FEATURES: Registry[FeatureKind] = Registry(
         "fashion-v1": "ppgan_zoo.metrics.features:FASHION_V1",
         "inception-v3": "ppgan_zoo.metrics.features:INCEPTION_V3",
     },
+)
+
+WEIGHTS: Registry[Pretrained] = Registry(
+    "pretrained model",
+    "ppgan_zoo.weights",
+    "ppgan_zoo.weights.pretrained:Pretrained",
+    {},
 )

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import importlib.util
 import os
 import platform
 import re
@@ -20,7 +21,7 @@ import signal
 import tempfile
 import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import FrameType
@@ -72,7 +73,7 @@ class Runtime:
 
     def describe(self) -> dict[str, Any]:
         """Return plain data for a manifest, with the processor's name."""
-        processor = _cpu_field("model name")
+        processor = cpu_field("model name")
         return {**asdict(self), "processor": processor, "machine": platform.machine()}
 
 
@@ -128,12 +129,26 @@ def import_paddle() -> None:
             ) from error
 
 
-def how_to_install(module: str) -> str:
+def check_installed(modules: Sequence[str], extra: str, what: str) -> None:
+    """Make sure that packages are there which an extra of the zoo brings.
+
+    Raises:
+        ConfigError: One is not; it says what to install for `what`.
+    """
+    missing = [name for name in modules if importlib.util.find_spec(name) is None]
+    if missing:
+        raise ConfigError(
+            f"{what}: needs {' and '.join(modules)}, and {missing[0]} is not installed; run: "
+            f"{how_to_install(' '.join(modules), extra)}"
+        )
+
+
+def how_to_install(module: str, extra: str = "cpu") -> str:
     """Return the command that installs a missing module: with all else that a checkout needs."""
     root = Path(__file__).resolve().parent.parent
     if (root / "pyproject.toml").is_file():
         here = "." if root == Path.cwd() else str(root)
-        return f"pip install -e {shlex.quote(f'{here}[cpu]')}"
+        return f"pip install -e {shlex.quote(f'{here}[{extra}]')}"
     return f"pip install {DISTRIBUTIONS.get(module, module)}"
 
 
@@ -267,10 +282,11 @@ def _choose_device(device: str) -> str:
 
 
 def _is_amd() -> bool:
-    return _cpu_field("vendor_id") == "AuthenticAMD"
+    return cpu_field("vendor_id") == "AuthenticAMD"
 
 
-def _cpu_field(name: str) -> str:
+def cpu_field(name: str) -> str:
+    """Return a field of the first processor in ``/proc/cpuinfo``, or its name where that is not."""
     try:
         for line in Path("/proc/cpuinfo").read_text().splitlines():
             if line.startswith(name):

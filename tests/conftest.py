@@ -135,3 +135,37 @@ def tree_bytes(folder):
         for path in sorted(Path(folder).rglob("*"))
         if path.is_file()
     }
+
+
+def checkpoint_of(name, folder, ema=None, **arguments):
+    """A checkpoint after two iterations on noise."""
+    import paddle
+
+    import ppgan_zoo
+    from ppgan_zoo.data.batches import Batch
+    from ppgan_zoo.models.facts import ModelFacts
+    from ppgan_zoo.models.spec import constructor_arguments
+    from ppgan_zoo.registry import MODELS
+    from ppgan_zoo.storage.checkpoint import save_checkpoint
+    from ppgan_zoo.training.assemble import make_trainer
+
+    spec = MODELS.get(name)
+    paddle.seed(7)
+    gan = ppgan_zoo.create(name, **arguments)
+    trainer = make_trainer(gan, ema_decay=ema)
+    noise = np.random.default_rng(0).uniform(-1, 1, (8, *gan.image_shape)).astype(np.float32)
+    labels = np.arange(8) % gan.num_classes if gan.num_classes else None
+    for _ in range(2):
+        trainer.step(Batch(noise, labels))
+    resolved = {
+        role: {
+            key: arguments.get(role, {}).get(key, arguments.get(key, parameter.default))
+            for key, parameter in constructor_arguments(spec.nets[role]).items()
+        }
+        for role in ("generator", "discriminator")
+    }
+    facts = ModelFacts(
+        name=name, image_shape=gan.image_shape, image_range=spec.image_range,
+        latent=gan.latent(), num_classes=gan.num_classes, **resolved,
+    )  # fmt: skip
+    return save_checkpoint(folder, trainer.state(), 2, facts.to_json()), trainer

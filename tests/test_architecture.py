@@ -24,6 +24,7 @@ ORDER = (
     ("recipe",),
     ("ops",),
     ("data",),
+    ("weights",),
     ("models",),
     ("game",),
     ("metrics",),
@@ -32,8 +33,9 @@ ORDER = (
     ("training",),
     ("callbacks",),
     ("evaluation",),
+    ("latents",),
     ("run",),
-    ("bench", "search", "collapse", "stability"),
+    ("bench", "search", "collapse", "stability", "playground"),
     ("commands",),
     ("cli", "__main__", "testing"),
 )

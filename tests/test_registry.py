@@ -8,7 +8,8 @@ import pytest
 from paddle import nn
 
 from ppgan_zoo.errors import ConfigError, PluginError, UnknownNameError, ZooError
-from ppgan_zoo.models.gan import Gan, build_gan, create, list_models
+from ppgan_zoo.models.create import create
+from ppgan_zoo.models.gan import Gan, build_gan, list_models
 from ppgan_zoo.models.spec import GanSpec, constructor_arguments
 from ppgan_zoo.registry import MODELS, Registry
 
@@ -73,7 +74,7 @@ def test_the_built_in_names():
 
 
 def test_create_hands_shared_arguments_to_whoever_takes_them(registry, monkeypatch):
-    monkeypatch.setattr("ppgan_zoo.models.gan.MODELS", registry)
+    monkeypatch.setattr("ppgan_zoo.models.create.MODELS", registry)
     registry.register(spec())
     gan = create("tiny", latent_dim=7, image_shape=(3, 8, 8), slope=0.5)
     assert isinstance(gan, Gan)
@@ -85,7 +86,7 @@ def test_create_hands_shared_arguments_to_whoever_takes_them(registry, monkeypat
 
 
 def test_a_nets_own_arguments_win_over_shared_ones(registry, monkeypatch):
-    monkeypatch.setattr("ppgan_zoo.models.gan.MODELS", registry)
+    monkeypatch.setattr("ppgan_zoo.models.create.MODELS", registry)
     registry.register(spec())
     gan = create("tiny", image_shape=(3, 8, 8), discriminator={"image_shape": (1, 9, 9)})
     assert gan.generator.image_shape == (3, 8, 8)

@@ -8,7 +8,9 @@ from pathlib import Path
 import _checkout  # noqa: F401
 
 from ppgan_zoo import runtime
-from ppgan_zoo.models.gan import create
+from ppgan_zoo.models.create import create
+from ppgan_zoo.models.outline import read_outline
+from ppgan_zoo.models.spec import FAMILIES
 from ppgan_zoo.recipe.load import load_recipe, shipped_recipes
 from ppgan_zoo.registry import MODELS
 
@@ -31,7 +33,7 @@ def table(header: str) -> str:
     for recipe, path in shipped_recipes().items():
         recipes[load_recipe(path).model.name].append(f"`{recipe}`")
     rows = [header, "| --- | --- | --- | --- | --- |"]
-    for name in sorted(MODELS.built_in):
+    for name in sorted(MODELS.built_in, key=lambda name: _place(name)):
         gan = create(name)
         sizes = [count_parameters(net) for net in (gan.generator, gan.discriminator)]
         work = multiply_adds(gan)
@@ -40,6 +42,12 @@ def table(header: str) -> str:
             f"{work[0]:,} / {work[1]:,} | {', '.join(recipes[name])} |"
         )
     return "\n".join(rows) + "\n"
+
+
+def _place(name: str) -> tuple[int, str, str]:
+    """Return where a model stands: by family, then by year, then by name."""
+    outline = read_outline(MODELS.built_in[name])
+    return list(FAMILIES).index(outline.family), outline.year, name
 
 
 def with_table(page: Path, header: str) -> str:

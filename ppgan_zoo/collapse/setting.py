@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import statistics
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -28,7 +28,7 @@ from ppgan_zoo.collapse.stacked_mnist import (
 )
 from ppgan_zoo.data import ImageSet
 from ppgan_zoo.run.build import build_model_and_trainer, facts_of, total_iterations
-from ppgan_zoo.training.loop import BatchSource
+from ppgan_zoo.training.loop import BatchSource, Callback
 
 if TYPE_CHECKING:
     from ppgan_zoo.metrics.features import FeatureNetwork
@@ -202,6 +202,7 @@ def run_setting(
     recipe: CollapseRecipe,
     seeds: Iterable[int],
     done: Callable[[SeedResult], None] = lambda result: None,
+    callbacks: Callable[[int], Sequence[Callback]] = lambda iterations: (),
 ) -> SettingResult:
     """Train a setting once for each seed and count the modes of its samples.
 
@@ -210,18 +211,24 @@ def run_setting(
         recipe: The setting; its own seed is not used.
         seeds: Of the initial weights, the data and everything else.
         done: Called after each seed.
+        callbacks: Called with the iterations of a run; returns what watches the first seed's.
 
     Raises:
         ConfigError: The recipe cannot be built.
     """
-    results = []
+    results: list[SeedResult] = []
     for seed in seeds:
-        results.append(run_seed(test, recipe.model_copy(update={"seed": seed})))
+        watchers = (lambda iterations: ()) if results else callbacks
+        results.append(run_seed(test, recipe.model_copy(update={"seed": seed}), watchers))
         done(results[-1])
     return SettingResult(test, recipe, tuple(results), test.floor())
 
 
-def run_seed(test: KnownModes, recipe: CollapseRecipe) -> SeedResult:
+def run_seed(
+    test: KnownModes,
+    recipe: CollapseRecipe,
+    callbacks: Callable[[int], Sequence[Callback]] = lambda iterations: (),
+) -> SeedResult:
     """Train a recipe and count the modes of its samples (of the EMA, where there is one)."""
     facts = facts_of(recipe, test.image_shape)
     size = recipe.images_per_step
@@ -229,7 +236,8 @@ def run_seed(test: KnownModes, recipe: CollapseRecipe) -> SeedResult:
     iterations = total_iterations(recipe, batches.steps_per_epoch)
     trainer = build_model_and_trainer(recipe, facts, iterations)
     started = time.monotonic()
-    trainer.fit(batches, iterations=iterations, callbacks=[ProgressBar(iterations, size, 20)])
+    watchers = [ProgressBar(iterations, size, 20), *callbacks(iterations)]
+    trainer.fit(batches, iterations=iterations, callbacks=watchers)
     seconds = time.monotonic() - started
     images = trainer.samples(test.samples)
     return SeedResult(recipe.seed, test.score(images, facts.image_range), seconds, images)

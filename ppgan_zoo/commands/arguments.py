@@ -9,6 +9,7 @@ from pathlib import Path
 
 from ppgan_zoo.errors import ConfigError
 from ppgan_zoo.storage.pickles import refuse_pickle
+from ppgan_zoo.weights.pretrained import is_name, locate, suggestion
 
 
 def add_overrides(parser: argparse.ArgumentParser, what: str) -> None:
@@ -40,12 +41,26 @@ def data_override(directory: str) -> str:
     return f"data.directory={json.dumps(os.path.realpath(os.path.expanduser(directory)))}"
 
 
-def check_model(path: Path) -> None:
-    """Refuse what can be neither a run nor a checkpoint nor an exported model.
+def add_model(parser: argparse.ArgumentParser) -> None:
+    """Add the positional argument ``model``, which :func:`find_model` looks up."""
+    parser.add_argument(
+        "model", metavar="MODEL",
+        help="a run, a checkpoint, an exported model, or the name of a pretrained one",
+    )  # fmt: skip
+
+
+def find_model(model: str) -> Path:
+    """Return the directory that MODEL means; refuse what can be no model.
 
     Raises:
-        ZooError: It is a pickle, or no directory.
+        ZooError: It is a pickle, no directory, or a pretrained model that is damaged.
     """
-    refuse_pickle(path)
-    if not os.path.isdir(path):  # unlike Path.is_dir, never an error of its own
-        raise ConfigError(f"{path}: no such directory; give a run or an exported model")
+    refuse_pickle(Path(model))
+    if is_name(model):
+        return locate(model)
+    if not os.path.isdir(model):  # unlike Path.is_dir, never an error of its own
+        raise ConfigError(
+            f"{model}: no such directory; give a run, an exported model or a pretrained one"
+            f"{suggestion(model)}"
+        )
+    return Path(model)

@@ -40,6 +40,9 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser.add_argument("--seed", type=int, default=0, help="the first of them (default: 0)")
     parser.add_argument("--output", type=Path, metavar="DIR",
                         help="where result.json and samples.png go (default: nowhere)")  # fmt: skip
+    parser.add_argument("--film", type=int, metavar="FRAMES",
+                        help="of ring and grid, with --output: film.gif of the first run, "
+                        "with G's points and what D thinks of every place")  # fmt: skip
     parser.add_argument("--format", choices=("table", "json"), default="table")
     parser.add_argument("--samples", type=int, metavar="N",
                         help="of stacked_mnist (default: 26,000, as published)")  # fmt: skip
@@ -57,6 +60,7 @@ def _run(options: argparse.Namespace) -> int:
         raise ConfigError(f"--samples: {options.test} takes 2,500, as published; leave it out")
     if options.samples is not None and not 1 <= options.samples <= 1_000_000:
         raise ConfigError(f"--samples {options.samples}: give 1 to 1000000")
+    _check_film(options)
     from ppgan_zoo.collapse.recipes import collapse_recipe
 
     recipe = collapse_recipe(options.test, _overrides(options))
@@ -65,7 +69,8 @@ def _run(options: argparse.Namespace) -> int:
         raise CheckpointError(f"--output {folder}: is not an empty directory; give another")
     runtime.start(options.device)
     from ppgan_zoo.collapse import report
-    from ppgan_zoo.collapse.setting import run_setting
+    from ppgan_zoo.collapse.film import Film, to_gif
+    from ppgan_zoo.collapse.setting import MixtureModes, run_setting
     from ppgan_zoo.storage.files import atomic_folder
 
     test = _open_test(recipe, options)
@@ -76,11 +81,20 @@ def _run(options: argparse.Namespace) -> int:
     table = options.format == "table"
     if table:
         say(*report.table_head(test.name, recipe, test.modes).split("\n"))
+    films: list[Film] = []
+
+    def film(iterations: int) -> list[Film]:
+        if options.film is not None and isinstance(test, MixtureModes):
+            packing = recipe.constraints.packing
+            films.append(Film(test.mixture, iterations, options.film, packing=packing))
+        return films
+
     result = run_setting(
         test,
         recipe,
         range(options.seed, options.seed + options.seeds),
         lambda seed: say(report.seed_row(seed)) if table else None,
+        film,
     )
     document = json.dumps(result.to_json(), indent=2, allow_nan=False)
     say(*(report.table_foot(result) if table else document).split("\n"))
@@ -88,9 +102,22 @@ def _run(options: argparse.Namespace) -> int:
         with atomic_folder(folder) as made:
             (made / "result.json").write_text(document + "\n", encoding="utf-8")
             (made / "samples.png").write_bytes(report.picture(result))
+            for one in films:
+                (made / "film.gif").write_bytes(to_gif(one))
         if table:
-            say(str(folder / "result.json"), str(folder / "samples.png"))
+            say(*(str(path) for path in sorted(folder.iterdir())))
     return 0
+
+
+def _check_film(options: argparse.Namespace) -> None:
+    if options.film is None:
+        return
+    if options.test == "stacked_mnist":
+        raise ConfigError("--film: stacked_mnist is of images, not of points; leave it out")
+    if options.output is None:
+        raise ConfigError("--film: give --output DIR, where film.gif is to go")
+    if not 2 <= options.film <= 500:
+        raise ConfigError(f"--film {options.film}: give 2 to 500 frames")
 
 
 def _overrides(options: argparse.Namespace) -> list[str]:

@@ -6,18 +6,18 @@ import argparse
 from pathlib import Path
 
 from ppgan_zoo import runtime
-from ppgan_zoo.commands.arguments import add_device, check_model
+from ppgan_zoo.commands.arguments import add_device, add_model, find_model
 from ppgan_zoo.errors import ConfigError
 from ppgan_zoo.registry import DATA
-from ppgan_zoo.storage.files import to_json, write_atomically
+from ppgan_zoo.storage.files import to_json
+from ppgan_zoo.storage.ownership import own_file, refuse_foreign, sealed_json
 from ppgan_zoo.storage.terminal import say, tell
 
 
 def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the command to the parser."""
     parser = commands.add_parser("evaluate", help="measure a model: FID, KID, precision, ...")
-    parser.add_argument("model", type=Path, metavar="MODEL_OR_RUN",
-                        help="a run, a checkpoint or an exported model")  # fmt: skip
+    add_model(parser)
     parser.add_argument("--best", action="store_true", help="a run's best checkpoint")
     parser.add_argument(
         "--ema", action=argparse.BooleanOptionalAction,
@@ -43,6 +43,8 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser.add_argument("--no-floor", action="store_true",
                         help="leave out the figures of real images")  # fmt: skip
     parser.add_argument("--output", type=Path, metavar="FILE", help="write the result as JSON")
+    parser.add_argument("--overwrite", action="store_true",
+                        help="let --output replace a file that ppgan-zoo did not make")  # fmt: skip
     parser.add_argument("--format", choices=("text", "json"), default="text")
     add_device(parser)
     parser.set_defaults(run=_run)
@@ -61,7 +63,9 @@ def _run(options: argparse.Namespace) -> int:
     output: Path | None = options.output
     if output is not None and (output.suffix != ".json" or not output.parent.is_dir()):
         raise ConfigError(f"--output {output}: give a name that ends in .json, in a folder")
-    check_model(options.model)
+    if output is not None:
+        refuse_foreign(output, overwrite=options.overwrite)
+    model = find_model(options.model)
     runtime.start(options.device)
     from ppgan_zoo.evaluation.protocol import Protocol
     from ppgan_zoo.metrics.table import format_result
@@ -79,11 +83,12 @@ def _run(options: argparse.Namespace) -> int:
         floor=not options.no_floor,
     )
     result = evaluate(
-        options.model, protocol, best=options.best, data=options.data,
+        model, protocol, best=options.best, data=options.data,
         directory=options.data_dir, offline=options.offline,
     )  # fmt: skip
     if output is not None:
-        write_atomically(output, to_json(result))
+        with own_file(output, overwrite=options.overwrite) as file:
+            file.write(sealed_json(result).encode())
         tell(f"result in {output}")
     text = to_json(result).rstrip() if options.format == "json" else format_result(result)
     say(*text.split("\n"))

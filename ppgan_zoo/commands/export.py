@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ppgan_zoo import runtime
+from ppgan_zoo.commands.arguments import find_model
 from ppgan_zoo.storage.terminal import say
 
 if TYPE_CHECKING:
@@ -17,8 +18,9 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the command to the parser."""
     parser = commands.add_parser("export", help="make a model for Paddle Inference")
     parser.add_argument(
-        "--checkpoint", type=Path, required=True, metavar="RUN", help="a run or one checkpoint"
-    )
+        "--checkpoint", required=True, metavar="RUN",
+        help="a run, one checkpoint, or the name of a pretrained model",
+    )  # fmt: skip
     parser.add_argument("--output", type=Path, required=True, metavar="DIR")
     parser.add_argument("--best", action="store_true", help="a run's best checkpoint")
     parser.add_argument(
@@ -31,14 +33,22 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         help="of a model with styles: how far they go from their average, from 0 (one image) to "
         "1 (the default); less is better images and fewer kinds",
     )  # fmt: skip
+    parser.add_argument(
+        "--onnx", action="store_true",
+        help="also write generator.onnx, for ONNX Runtime in any language (needs the packages "
+        "onnx and onnxruntime: the extra [onnx])",
+    )  # fmt: skip
     parser.set_defaults(run=_run)
 
 
 def _run(options: argparse.Namespace) -> int:
+    if options.onnx:
+        runtime.check_installed(("onnx", "onnxruntime"), "onnx", "--onnx")
+    model = find_model(options.checkpoint)
     runtime.import_paddle()
     from ppgan_zoo.models.restore import find_checkpoint
 
-    checkpoint = find_checkpoint(options.checkpoint, best=options.best)
+    checkpoint = find_checkpoint(model, best=options.best)
     runtime.start("cpu")  # the same graph serves a GPU
     from ppgan_zoo.export.exporter import export
 
@@ -48,6 +58,7 @@ def _run(options: argparse.Namespace) -> int:
         options.output,
         timed=options.inference == "auto",
         truncation=options.truncation,
+        onnx=options.onnx,
         notify=trials.append,
     )
     worst = description.largest_difference
@@ -55,13 +66,17 @@ def _run(options: argparse.Namespace) -> int:
         f"exported {description.name} (iteration {description.origin.iteration}, "
         f"{description.origin.weights} weights) to {options.output}",
         f"  largest difference from the trained generator over {worst.samples} samples: "
-        f"static graph {worst.static_graph:.1e}, Paddle Inference {worst.paddle_inference:.1e} "
-        f"(allowed {worst.tolerance:.0e})",
+        f"static graph {worst.static_graph:.1e}, Paddle Inference {worst.paddle_inference:.1e}"
+        f"{_of_onnx(worst.onnx)} (allowed {worst.tolerance:.0e})",
     )
     for trial in trials:
         chosen = ", chosen" if trial.settings == description.inference else ""
         say(f"  {trial.settings}: {_speed(trial, worst.tolerance)}{chosen}")
     return 0
+
+
+def _of_onnx(difference: float | None) -> str:
+    return "" if difference is None else f", ONNX Runtime {difference:.1e}"
 
 
 def _speed(trial: Trial, tolerance: float) -> str:

@@ -1,22 +1,24 @@
-"""``ppgan-zoo list``: the models and the shipped recipes."""
+"""``ppgan-zoo list``: the models by family, the shipped recipes and the pretrained models."""
 
 from __future__ import annotations
 
 import argparse
-import ast
-import sys
-from collections.abc import Sequence
-from importlib.machinery import ModuleSpec
-from pathlib import Path
+import shutil
+import textwrap
+from collections.abc import Mapping
 
-from ppgan_zoo.registry import MODELS, Source
-from ppgan_zoo.storage.files import read_regular, to_json
+from ppgan_zoo.models.outline import OTHER_FAMILY, Outline, read_outline
+from ppgan_zoo.models.spec import FAMILIES
+from ppgan_zoo.registry import MODELS, WEIGHTS, Source
+from ppgan_zoo.storage.files import to_json
 from ppgan_zoo.storage.terminal import say
+
+LABELS = {"ignores": "no", "takes": "if wanted", "needs": "yes"}
 
 
 def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the command to the parser."""
-    parser = commands.add_parser("list", help="list the models and the shipped recipes")
+    parser = commands.add_parser("list", help="list models, recipes and pretrained models")
     parser.add_argument("--format", choices=("text", "json"), default="text")
     parser.set_defaults(run=_run)
 
@@ -24,41 +26,48 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
 def _run(options: argparse.Namespace) -> int:
     from ppgan_zoo.recipe.load import shipped_recipes
 
-    models = [
-        {"name": name, "summary": _summary(source), "from": source.owner, "spec": source.target}
-        for name, source in sorted(MODELS.sources().items())
-    ]
-    recipes = list(shipped_recipes())
+    sources = dict(sorted(MODELS.sources().items()))
+    outlines = {name: read_outline(source.target) for name, source in sources.items()}
+    recipes, pretrained = list(shipped_recipes()), WEIGHTS.names()
     if options.format == "json":
-        say(*to_json({"models": models, "recipes": recipes}).splitlines())
+        models = [
+            {
+                "name": name,
+                "summary": outline.summary,
+                "family": outline.family,
+                "paper": outline.paper,
+                "year": outline.year,
+                "labels": outline.labels,
+                "terms": list(outline.terms),
+                "from": sources[name].owner,
+                "spec": sources[name].target,
+            }
+            for name, outline in outlines.items()
+        ]
+        say(*to_json({"models": models, "recipes": recipes, "pretrained": pretrained}).splitlines())
         return 0
-    width = max(len(model["name"]) for model in models)
-    for model in models:
-        owner = "" if model["from"] == "ppgan_zoo" else f"  [{model['from']}]"
-        say(f"{model['name']:{width}}  {model['summary']}{owner}")
-    say("", f"recipes: {', '.join(recipes)}")
+    _say_models(sources, outlines)
+    columns = shutil.get_terminal_size((100, 24)).columns
+    for title, names in (("recipes", recipes), ("pretrained", pretrained)):
+        say("", *textwrap.wrap(f"{title}: {', '.join(names) or 'none'}", max(columns, 40)))
     return 0
 
 
-def _summary(source: Source) -> str:
-    """Return the first line of the module's docstring; nothing of its package is run."""
-    try:
-        path = _file_of(source.target.partition(":")[0])
-        text = None if path is None else ast.get_docstring(ast.parse(read_regular(path)))
-    except (ImportError, OSError, SyntaxError, ValueError, RecursionError, MemoryError):
-        return "(cannot be read)"
-    return (text or "").partition("\n")[0].rstrip(".")
-
-
-def _file_of(module: str) -> Path | None:
-    """Return a module's source, unlike :func:`importlib.util.find_spec` without any import."""
-    places: Sequence[str] | None = None
-    found: ModuleSpec | None = None
-    name = ""
-    for part in module.split("."):
-        name = f"{name}.{part}" if name else part
-        found = next(filter(None, (f.find_spec(name, places) for f in sys.meta_path)), None)
-        if found is None:
-            return None
-        places = found.submodule_search_locations
-    return Path(found.origin) if found and found.has_location and found.origin else None
+def _say_models(sources: Mapping[str, Source], outlines: Mapping[str, Outline]) -> None:
+    """Print a table for each family: oldest paper first."""
+    width = max(map(len, outlines))
+    families: dict[str, list[str]] = {family: [] for family in [*FAMILIES, OTHER_FAMILY]}
+    for name, outline in sorted(outlines.items(), key=lambda item: (item[1].year, item[0])):
+        families.setdefault(outline.family, []).append(name)
+    say(f"{'model':{width}}  year  labels     what it is, and the terms of its loss")
+    for family, names in families.items():
+        if names:
+            say("", FAMILIES.get(family, family))
+        for name in names:
+            outline = outlines[name]
+            terms = f" ({', '.join(outline.terms)})" if outline.terms else ""
+            owner = "" if sources[name].owner == "ppgan_zoo" else f"  [{sources[name].owner}]"
+            say(
+                f"{name:{width}}  {outline.year:4}  {LABELS.get(outline.labels, '?'):9}  "
+                f"{outline.summary}{terms}{owner}"
+            )

@@ -6,16 +6,17 @@ import argparse
 from pathlib import Path
 
 from ppgan_zoo import runtime
-from ppgan_zoo.commands.arguments import add_device, check_model, check_seed
+from ppgan_zoo.commands.arguments import add_device, add_model, check_seed, find_model
 from ppgan_zoo.errors import ConfigError
+from ppgan_zoo.evaluation.orders import parse_seeds
+from ppgan_zoo.evaluation.written import Output
 from ppgan_zoo.storage.terminal import say
 
 
 def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the command to the parser."""
     parser = commands.add_parser("sample", help="make images")
-    parser.add_argument("model", type=Path, metavar="MODEL_OR_RUN",
-                        help="a run, a checkpoint or an exported model")  # fmt: skip
+    add_model(parser)
     parser.add_argument("-n", dest="count", type=int, default=64, help="how many (default: 64)")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--class", dest="class_name", metavar="CLASS",
@@ -29,8 +30,15 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
                         help="better images, more alike. Of a model with styles: how far they go "
                         "from their average, 0 (one image) to 1 (the default). Of others: no "
                         "number of z further from 0 than T, 0.1 or more")  # fmt: skip
-    parser.add_argument("--output", type=Path, default=Path("samples.png"), metavar="FILE",
-                        help=".png for a grid, .npy for uint8 [N, C, H, W]")  # fmt: skip
+    parser.add_argument("--seeds", metavar="LIST",
+                        help="one picture of each seed instead, such as 3,17,40-60")  # fmt: skip
+    parser.add_argument("--output", type=Path, default=Path("samples.png"), metavar="PATH",
+                        help="a folder (a PNG each, below its class), .npy, .npz, .tar, or .png "
+                        "for a grid (default: samples.png)")  # fmt: skip
+    parser.add_argument("--shard", type=int, metavar="N",
+                        help="of a folder: tars of N pictures each in it")  # fmt: skip
+    parser.add_argument("--overwrite", action="store_true",
+                        help="replace a file that ppgan-zoo did not make")  # fmt: skip
     parser.add_argument("--best", action="store_true", help="a run's best checkpoint")
     add_device(parser)
     parser.set_defaults(run=_run)
@@ -42,22 +50,27 @@ def _run(options: argparse.Namespace) -> int:
     check_seed(options.seed)
     if options.sweep is not None and options.class_name is not None:
         raise ConfigError("--sweep: rows of all classes are swept; leave out --class")
-    if options.output.suffix not in {".png", ".npy"}:
-        raise ConfigError(f"--output {options.output}: the name must end in .png or .npy")
-    check_model(options.model)
+    if options.seeds is not None and options.sweep is not None:
+        raise ConfigError("--seeds: is for pictures one by one; leave out --sweep")
+    output = Output(options.output, options.shard, options.overwrite)
+    seeds = None if options.seeds is None else parse_seeds(options.seeds)
+    output.check()
+    model = find_model(options.model)
     runtime.start(options.device)
-    from ppgan_zoo.evaluation.sampler import open_sampler, write_images
+    from ppgan_zoo.evaluation.sampler import open_sampler
 
-    sampler = open_sampler(options.model, best=options.best, truncation=options.truncation)
-    columns: int | None = None
+    sampler = open_sampler(model, best=options.best, truncation=options.truncation)
     if options.sweep is not None:
-        images, columns = sampler.sweep(options.sweep, options.count, options.seed)
-    elif options.class_name is None:
-        labels, columns = sampler.labels_in_rows(options.count)
-        images = sampler.sample(options.count, options.seed, labels)
-    else:
-        labels = sampler.labels_of(options.class_name, options.count)
-        images = sampler.sample(options.count, options.seed, labels)
-    write_images(images, options.output, columns)
-    say(f"{len(images)} images in {options.output}")
+        images, in_a_row = sampler.sweep(options.sweep, options.count, options.seed)
+        output.write_images(images, in_a_row)
+        say(f"{len(images)} images in {output.path}")
+        return 0
+    order = sampler.order(
+        options.count, options.seed, seeds=seeds, class_name=options.class_name,
+        in_rows=output.has_rows,
+    )  # fmt: skip
+    of_each_class = options.class_name is None and seeds is None
+    columns = sampler.labels_in_rows(len(order))[1] if of_each_class else None
+    output.write(sampler, order, columns)
+    say(f"{len(order)} images in {output.path}")
     return 0

@@ -8,8 +8,8 @@ from pathlib import Path
 from ppgan_zoo.convert.porting import read_weights
 from ppgan_zoo.convert.trusted_pickle import read_trusted_pickle
 from ppgan_zoo.errors import CheckpointError, ConfigError, os_errors
+from ppgan_zoo.models.create import create
 from ppgan_zoo.models.facts import ModelFacts, build_model, model_facts
-from ppgan_zoo.models.gan import create
 from ppgan_zoo.models.weights import layer_arrays, load_arrays
 from ppgan_zoo.storage.checkpoint import Arrays, Checkpoint, save_checkpoint
 from ppgan_zoo.storage.files import sha256_file

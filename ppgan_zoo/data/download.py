@@ -1,4 +1,4 @@
-"""Downloads of official files: several mirrors, bounded in time and size, verified."""
+"""Downloads of known files: several mirrors, bounded in time and size, verified."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 from urllib.parse import urlsplit
@@ -40,12 +41,41 @@ class _MirrorError(Exception):
     """A mirror that cannot serve a file; the text says why."""
 
 
-def download(mirrors: Iterable[str], files: Iterable[OfficialFile], folder: Path) -> str:
-    """Download files that `folder` lacks; each is verified before it gets its name.
+@dataclass(frozen=True)
+class RemoteFile:
+    """A file to download, and how to know that it is the right one.
+
+    Attributes:
+        name: What it is called, below a mirror's address and in the folder.
+        most_bytes: The most that may be sent.
+        verify: Called with what was sent; raises DataError, with the path at its beginning, for
+            anything but the right file.
+    """
+
+    name: str
+    most_bytes: int
+    verify: Callable[[Path], object]
+
+
+def gzipped(file: OfficialFile) -> RemoteFile:
+    """Return how to get an official file, which mirrors serve as ``<name>.gz``."""
+
+    def verify(part: Path) -> None:
+        found = idx_sha256(read_idx(part, max_bytes=file.size_bytes))
+        if found != file.sha256:
+            raise DataError(
+                f"content has SHA-256 {found[:12]}..., {file.sha256[:12]}... is expected"
+            )
+
+    return RemoteFile(f"{file.name}.gz", file.size_bytes + _GZIP_OVERHEAD_BYTES, verify)
+
+
+def download(mirrors: Iterable[str], files: Iterable[RemoteFile], folder: Path) -> str:
+    """Download files into `folder`; each is verified before it gets its name.
 
     Args:
         mirrors: Addresses, ending in a slash, in the order in which to try them.
-        files: The files to get, each as ``<name>.gz``.
+        files: The files to get.
         folder: Where to put them; made if it is missing.
 
     Returns:
@@ -62,13 +92,13 @@ def download(mirrors: Iterable[str], files: Iterable[OfficialFile], folder: Path
             share_seconds = patience_seconds / (len(queue_of_mirrors) - position)
             started = time.monotonic()
             try:
-                response = _open(f"{mirror}{file.name}.gz", share_seconds)
+                response = _open(f"{mirror}{file.name}", share_seconds)
             except _MirrorError as error:
                 patience_seconds -= time.monotonic() - started
                 failures.append(f"{urlsplit(mirror).hostname}: {error}")
                 continue
             try:
-                _save(response, file, folder / f"{file.name}.gz")
+                _save(response, file, folder / file.name)
             except _MirrorError as error:
                 failures.append(f"{urlsplit(mirror).hostname}: {error}")
                 continue
@@ -76,7 +106,7 @@ def download(mirrors: Iterable[str], files: Iterable[OfficialFile], folder: Path
             queue_of_mirrors.insert(0, queue_of_mirrors.pop(position))
             break
         else:
-            raise DataError(f"{file.name}.gz: {'; '.join(failures) or 'no mirror is known'}")
+            raise DataError(f"{file.name}: {'; '.join(failures) or 'no mirror is known'}")
     return queue_of_mirrors[0]
 
 
@@ -115,7 +145,7 @@ def _open(url: str, wait_seconds: float) -> http.client.HTTPResponse:
     return answer
 
 
-def _save(response: http.client.HTTPResponse, file: OfficialFile, target: Path) -> None:
+def _save(response: http.client.HTTPResponse, file: RemoteFile, target: Path) -> None:
     """Save a response beside `target`, verify it and give it its name."""
     try:
         with response:
@@ -133,9 +163,9 @@ def _save(response: http.client.HTTPResponse, file: OfficialFile, target: Path) 
         ) from error
 
 
-def _copy(response: http.client.HTTPResponse, sink: BinaryIO, file: OfficialFile) -> None:
+def _copy(response: http.client.HTTPResponse, sink: BinaryIO, file: RemoteFile) -> None:
     """Copy a response to `sink`, within the bounds of size and time."""
-    limit = file.size_bytes + _GZIP_OVERHEAD_BYTES
+    limit = file.most_bytes
     expected = response.length
     if expected is not None and expected > limit:
         raise _MirrorError(f"{expected} bytes offered; at most {limit} are expected")
@@ -164,18 +194,13 @@ def _copy(response: http.client.HTTPResponse, sink: BinaryIO, file: OfficialFile
         raise _MirrorError(f"connection closed after {received} of {expected} bytes")
 
 
-def _verify(part: Path, file: OfficialFile) -> None:
-    """Raise unless `part` holds the official content of `file`."""
+def _verify(part: Path, file: RemoteFile) -> None:
+    """Raise unless `part` holds what `file` should be."""
     try:
-        found = idx_sha256(read_idx(part, max_bytes=file.size_bytes))
+        file.verify(part)
     except DataError as error:
         reason = str(error).removeprefix(f"{part}: ")
         raise _MirrorError(f"not the official file: {reason}") from error
-    if found != file.sha256:
-        raise _MirrorError(
-            f"not the official file: content has SHA-256 {found[:12]}..., "
-            f"{file.sha256[:12]}... is expected"
-        )
 
 
 def _reason(error: BaseException) -> str:

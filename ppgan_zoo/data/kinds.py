@@ -46,6 +46,7 @@ class DataKind:
         default_shape: Channels, height and width of its images where nothing is asked for;
             None where that depends on the images.
         has_splits: Whether it has a split ``"test"`` besides ``"train"``.
+        licence: Of the images, for the card of a model; empty where that depends on the images.
     """
 
     name: str
@@ -54,6 +55,7 @@ class DataKind:
     needs_directory: bool = False
     default_shape: tuple[int, int, int] | None = None
     has_splits: bool = True
+    licence: str = ""
 
     @property
     def takes_limit_seed(self) -> bool:

@@ -17,7 +17,7 @@ from typing import BinaryIO, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from ppgan_zoo.data.download import download
+from ppgan_zoo.data.download import download, gzipped
 from ppgan_zoo.data.idx import idx_sha256, read_idx, read_idx_stream
 from ppgan_zoo.data.images import ImageSet
 from ppgan_zoo.data.kinds import DataKind
@@ -132,7 +132,7 @@ def _from_download(name: str, split: str, notify: Callable[[str], None]) -> Imag
     if folder is None:
         raise DataError("no home folder to keep it in; set XDG_CACHE_HOME")
     files = official.splits[split]
-    mirror = download(official.mirrors, (files.images, files.labels), folder)
+    mirror = download(official.mirrors, map(gzipped, (files.images, files.labels)), folder)
     notify(f"{name}: downloaded the {split} split from {mirror} to {folder}")
     images = _read_verified(folder / f"{files.images.name}.gz", files.images)
     labels = _read_verified(folder / f"{files.labels.name}.gz", files.labels).astype(np.int64)
@@ -268,7 +268,11 @@ def _image_set(
 
 
 MNIST = DataKind(
-    "mnist", partial(_load, "mnist"), features="digits-v1", default_shape=(1, *IMAGE_SHAPE)
+    "mnist",
+    partial(_load, "mnist"),
+    features="digits-v1",
+    default_shape=(1, *IMAGE_SHAPE),
+    licence="CC BY-SA 3.0",
 )
 
 FASHION_MNIST = DataKind(
@@ -276,4 +280,5 @@ FASHION_MNIST = DataKind(
     partial(_load, "fashion_mnist"),
     features="fashion-v1",
     default_shape=(1, *IMAGE_SHAPE),
+    licence="MIT",
 )

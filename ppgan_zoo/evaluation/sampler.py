@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from paddle import nn
 
 from ppgan_zoo.data import to_uint8
-from ppgan_zoo.errors import ConfigError, os_errors
+from ppgan_zoo.errors import ConfigError
+from ppgan_zoo.evaluation.orders import Order
 from ppgan_zoo.export.exported import MODEL_FILE, open_exported
 from ppgan_zoo.models.facts import find_class
 from ppgan_zoo.models.latent import Code, Latent, labels_in_turn
@@ -26,8 +27,8 @@ from ppgan_zoo.models.restore import (
     truncate,
     weights_name,
 )
-from ppgan_zoo.storage.files import absolute, atomic_file, sha256_file
-from ppgan_zoo.storage.pictures import image_grid, save_png
+from ppgan_zoo.storage.files import absolute, sha256_file
+from ppgan_zoo.weights.pretrained import locate
 
 SWEEP_STEPS = 10
 """Values of a continuous code along a row."""
@@ -73,6 +74,47 @@ class Sampler:
         if labels is None:
             labels = self.labels_in_turn(count)
         return self._images(Code(self.latent.sample(count, seed), labels))
+
+    def order(
+        self,
+        count: int,
+        seed: int,
+        *,
+        seeds: NDArray[np.int64] | None = None,
+        class_name: str | None = None,
+        in_rows: bool = False,
+    ) -> Order:
+        """Return which pictures are to be made, for :meth:`parts`.
+
+        Args:
+            count: How many pictures of `seed`.
+            seed: Of z.
+            seeds: One picture of each of these instead, int64 ``[N]``. Its class, if none is
+                named, is the seed modulo the number of classes.
+            class_name: The class of all, by name or number; None for each class in its turn.
+            in_rows: Let the classes follow each other in rows of a grid instead.
+
+        Raises:
+            ConfigError: It takes no labels, or has no such class.
+        """
+        labels: NDArray[np.int64] | None = None
+        if class_name is not None:
+            labels = self.labels_of(class_name, count if seeds is None else len(seeds))
+        elif self.num_classes and seeds is not None:
+            labels = seeds % self.num_classes
+        elif in_rows:
+            labels, _ = self.labels_in_rows(count)
+        else:
+            labels = self.labels_in_turn(count)
+        names = self.classes or tuple(str(label) for label in range(self.num_classes))
+        if seeds is not None:
+            return Order.of_seeds(self.latent, seeds, labels, names)
+        return Order.of_one_seed(self.latent, count, seed, labels, names)
+
+    def parts(self, order: Order) -> Iterator[tuple[Code, NDArray[np.uint8]]]:
+        """Yield the pictures of an order, ``uint8 [n, C, H, W]``, with their code."""
+        for code in order.codes(BATCH_SIZE):
+            yield code, to_uint8(self.generate(code), self.image_range)
 
     def categories(self, count: int, seed: int) -> NDArray[np.int64] | None:
         """Return the value of c1 in each of :meth:`sample`'s images; None without one."""
@@ -135,16 +177,17 @@ class Sampler:
 
 
 def open_sampler(
-    path: Path,
+    path: str | os.PathLike[str],
     *,
     best: bool = False,
     ema: bool | None = None,
     truncation: float | None = None,
 ) -> Sampler:
-    """Return the sampler for an exported model, a checkpoint or a run.
+    """Return the sampler for an exported model, a checkpoint, a run or a pretrained model.
 
     Args:
-        path: The directory. A run stands for its newest valid checkpoint.
+        path: The directory, or the name of a pretrained model. A run stands for its newest valid
+            checkpoint.
         best: Take a run's best checkpoint.
         ema: Whether to take the EMA's weights; None for them where there are any.
         truncation: Fewer kinds of images, each better. Of a model with styles, how far these go
@@ -158,7 +201,7 @@ def open_sampler(
         ConfigError: `best` or `truncation` asked of an exported model, or weights that it was
             not made from; a truncation that the model cannot have.
     """
-    path = absolute(path)
+    path = absolute(locate(path))
     if os.path.isfile(path / MODEL_FILE):
         if best:
             raise ConfigError(f"{path}: --best is for runs; an exported model is one checkpoint's")
@@ -234,25 +277,3 @@ def _exported_sampler(path: Path, ema: bool | None) -> Sampler:
         description.num_classes,
         description.classes,
     )
-
-
-def write_images(images: NDArray[np.uint8], path: Path, columns: int | None = None) -> None:
-    """Write ``uint8 [N, C, H, W]`` as a PNG grid or, to a ``.npy`` file, as they are.
-
-    Args:
-        images: The images.
-        path: Where to.
-        columns: Images in a row of the grid; None for a square.
-
-    Raises:
-        ConfigError: Another suffix, or the file cannot be written.
-    """
-    with os_errors(ConfigError, f"--output {path}: cannot be written"):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        if path.suffix == ".npy":
-            with atomic_file(path) as file:
-                np.save(file, images, allow_pickle=False)
-        elif path.suffix == ".png":
-            save_png(path, image_grid(images, columns=columns or max(1, round(len(images) ** 0.5))))
-        else:
-            raise ConfigError(f"--output {path}: the name must end in .png (a grid) or .npy")

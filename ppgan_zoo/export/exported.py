@@ -93,6 +93,7 @@ class Differences(_Strict):
     paddle_inference: float
     tolerance: float
     samples: int
+    onnx: float | None = None
 
 
 class Description(_Strict):
@@ -112,6 +113,7 @@ class Description(_Strict):
     sha256: dict[str, str]
     num_classes: Annotated[int, Field(ge=0, le=2**20)] = 0
     classes: tuple[str, ...] = ()
+    onnx: str | None = None
     sha256_of_the_lines_above: str | None = None
 
 
@@ -225,7 +227,7 @@ def _check_version(path: Path, description: Description) -> None:
 
 def write_description(folder: Path, description: Description) -> None:
     """Write ``model.yml``, whose last line is the hash of what stands above it."""
-    data = description.model_dump(mode="json", exclude={MARK})
+    data = description.model_dump(mode="json", exclude={MARK}, exclude_none=True)
     text = yaml.safe_dump(data, sort_keys=False)
     digest = hashlib.sha256(text.encode()).hexdigest()
     (folder / MODEL_FILE).write_text(f"{text}{MARK}: {digest}\n", encoding="utf-8")
@@ -273,10 +275,11 @@ def read_description(path: Path) -> Description:
         key = ".".join(str(part) for part in first["loc"])
         found = repr(first["input"])[:60]
         raise ExportError(f"{file}: {key}: found {found}; {first['msg']}; export again") from None
-    for name in (*description.sha256, description.program, description.parameters):
+    onnx = () if description.onnx is None else (description.onnx,)
+    for name in (*description.sha256, description.program, description.parameters, *onnx):
         if Path(name).name != name:
             raise ExportError(f"{file}: file name {name!r} leaves the folder; export again")
-    for name in (description.program, description.parameters):
+    for name in (description.program, description.parameters, *onnx):
         if name not in description.sha256:
             raise ExportError(f"{file}: sha256 has no entry for {name!r}; export again")
     return description

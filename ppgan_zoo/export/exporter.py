@@ -51,6 +51,7 @@ def export(
     tolerance: float = TOLERANCE,
     timed: bool = True,
     truncation: float | None = None,
+    onnx: bool = False,
     notify: Callable[[Trial], None] | None = None,
 ) -> Description:
     """Write the checkpoint's generator as an inference model, whole or not at all.
@@ -67,13 +68,15 @@ def export(
             differ from one export to the next; otherwise take the first that is right.
         truncation: Of a model with styles, how far these go from their average, 0 to 1; see
             :func:`ppgan_zoo.models.restore.truncate`.
+        onnx: Also write ``generator.onnx``, which needs the packages of the extra ``onnx``.
         notify: Called with every trial of such settings.
 
     Returns:
         What ``model.yml`` says.
 
     Raises:
-        ExportError: `output` holds something else, or a difference is above `tolerance`.
+        ExportError: `output` holds something else, a difference is above `tolerance`, or the
+            generator uses an operator that no rule translates to ONNX.
         CheckpointError: The checkpoint is damaged.
         ConfigError: `truncation` of a model without styles.
     """
@@ -141,6 +144,11 @@ def export(
             num_classes=facts.num_classes,
             classes=facts.classes,
         )
+        if onnx:
+            from ppgan_zoo.export.onnx_export import add_onnx
+
+            with _blaming_what_is_to_blame(saved, folder, output):
+                description = add_onnx(folder, description, inputs, wanted)
         write_description(folder, description)
         open_exported(folder)  # what a user will do first must work
     return description

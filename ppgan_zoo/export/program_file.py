@@ -13,12 +13,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from ppgan_zoo.storage.files import read_regular
 
 MAX_PROGRAM_BYTES = 1 << 25
 
 FLOAT32, INT64 = 5, 3
 _ITEM_BYTES = {0: 1, 1: 2, 2: 4, INT64: 8, 4: 2, FLOAT32: 4, 6: 8, 20: 1, 21: 1, 22: 2}
+_NUMPY = {FLOAT32: "<f4", INT64: "<i8", 2: "<i4"}
 _KIND_OF_JSON = {
     "0.t_bool": 0, "0.t_i16": 1, "0.t_i32": 2, "0.t_i64": INT64, "0.t_f16": 4, "0.t_f32": FLOAT32,
     "0.t_f64": 6, "0.t_ui8": 20, "0.t_i8": 21, "0.t_bf16": 22,
@@ -117,9 +121,10 @@ def _tensor_of_json(described: dict[str, Any]) -> Tensor | None:
 
 
 def _sides(shape: Any) -> tuple[int, ...]:
-    if not all(type(side) is int and -1 <= side < 1 << 40 for side in shape):
+    if not all(type(side) is int and abs(side) < 1 << 40 for side in shape):
         raise ValueError("a shape has a side that cannot be")
-    return tuple(shape)
+    # Below -1: an open side times a number, as of what an instance norm keeps of each map.
+    return tuple(max(side, -1) for side in shape)
 
 
 def _tensor(found: Tensor | None) -> Tensor:
@@ -202,8 +207,30 @@ def read_tensors(path: Path) -> list[Tensor]:
         raise ValueError(str(error)) from None
 
 
+def read_weights(path: Path, program: Program) -> dict[str, NDArray[Any]]:
+    """Return the weights of a program by name, of files that belong together.
+
+    Raises:
+        OSError: It cannot be read.
+        ValueError: A weight is of another type than float32, int64 and int32.
+    """
+    raw = read_regular(path)
+    found: dict[str, NDArray[Any]] = {}
+    for name, ((kind, shape), start) in zip(sorted(program.weights), _placed(raw), strict=True):
+        if kind not in _NUMPY:
+            raise ValueError(f"weight {name!r} is neither float32 nor an integer")
+        values = np.frombuffer(raw, _NUMPY[kind], math.prod(shape), start)
+        found[name] = values.reshape(shape)
+    return found
+
+
 def _tensors(raw: bytes) -> Iterator[Tensor]:
-    """Yield every tensor's type and shape; the file must end with the last.
+    """Yield every tensor's type and shape; the file must end with the last."""
+    return (tensor for tensor, _ in _placed(raw))
+
+
+def _placed(raw: bytes) -> Iterator[tuple[Tensor, int]]:
+    """Yield every tensor's type and shape, and where its values begin.
 
     Each is a version, a count of LoD levels, another version, the length of a protobuf
     message with type and shape, that message, and the values.
@@ -215,10 +242,11 @@ def _tensors(raw: bytes) -> Iterator[Tensor]:
         if version or levels or version_of_tensor or not 2 <= length <= 256:
             raise ValueError(f"no tensor begins at byte {at - 20}")
         kind, shape = _type_and_shape(raw[at : at + length])
-        at += length + math.prod(shape) * _ITEM_BYTES[kind]
+        at += length
+        start, at = at, at + math.prod(shape) * _ITEM_BYTES[kind]
         if at > len(raw):
             raise ValueError(f"a tensor of shape {list(shape)} goes beyond the end")
-        yield kind, shape
+        yield (kind, shape), start
 
 
 def _type_and_shape(message: bytes) -> Tensor:

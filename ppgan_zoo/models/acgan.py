@@ -131,6 +131,7 @@ class ACDiscriminator(nn.Layer):
 
 SPEC = GanSpec(
     name="acgan",
+    family="labels",
     generator=ACGenerator,
     discriminator=ACDiscriminator,
     paper="Odena et al. 2017, Conditional Image Synthesis with Auxiliary Classifier GANs",

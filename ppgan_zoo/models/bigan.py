@@ -119,6 +119,7 @@ class _Stack(nn.Layer):
 
 SPEC = GanSpec(
     name="bigan",
+    family="autoencoders",
     generator=BiGenerator,
     discriminator=BiDiscriminator,
     other_nets={"encoder": BiEncoder},

@@ -182,6 +182,7 @@ def _check(
 
 SPEC = GanSpec(
     name="biggan",
+    family="attention",
     generator=BigGANGenerator,
     discriminator=BigGANDiscriminator,
     paper="Brock et al. 2019, Large Scale GAN Training for High Fidelity Natural Image Synthesis",

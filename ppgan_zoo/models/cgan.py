@@ -132,6 +132,7 @@ class Maxout(nn.Layer):
 
 SPEC = GanSpec(
     name="cgan",
+    family="labels",
     generator=ConditionalGenerator,
     discriminator=ConditionalDiscriminator,
     paper="Mirza and Osindero 2014, Conditional Generative Adversarial Nets",

@@ -158,6 +158,7 @@ class _MaxPool(PyLayer):
 
 SPEC = GanSpec(
     name="dcgan",
+    family="classic",
     generator=DCGANGenerator,
     discriminator=DCGANDiscriminator,
     paper="Radford et al. 2016, Unsupervised Representation Learning with DCGANs, "

@@ -126,6 +126,7 @@ def _glorot() -> nn.initializer.Initializer:
 
 SPEC = GanSpec(
     name="dcgan_dropout",
+    family="classic",
     generator=DropoutGenerator,
     discriminator=DropoutDiscriminator,
     paper="Radford et al. 2016, Unsupervised Representation Learning with DCGANs, "

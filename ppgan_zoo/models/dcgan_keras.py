@@ -111,6 +111,7 @@ def _glorot() -> nn.initializer.Initializer:
 
 SPEC = GanSpec(
     name="dcgan_keras",
+    family="classic",
     generator=SigmoidGenerator,
     discriminator=PreactivatedDiscriminator,
     paper="Radford et al. 2016, Unsupervised Representation Learning with DCGANs, "

@@ -305,14 +305,14 @@ def check_type(cls: Callable[..., Any], key: str, value: Any, place: str) -> Any
         ConfigError: It is of another type.
     """
     try:
-        adapter = TypeAdapter(_annotation(cls, key))
+        adapter = TypeAdapter(annotation_of(cls, key))
         return adapter.validate_python(value, strict=True)
     except ValidationError as error:
         message = error.errors()[0]["msg"]
         raise ConfigError(f"{place}: found {value!r}; {message[0].lower()}{message[1:]}") from None
 
 
-def _annotation(cls: Callable[..., Any], key: str) -> Any:
+def annotation_of(cls: Callable[..., Any], key: str) -> Any:
     """Return the type of an argument, or Any for one that cannot be looked up.
 
     Such as one that its module imports for type checkers alone.

@@ -206,53 +206,8 @@ def check_bits(role: str, key: str, value: Any) -> None:
             raise ConfigError(f"model.{role}: {key}={value!r} does not fit into 32 bits; give less")
 
 
-def create(
-    name: str,
-    *,
-    generator: Mapping[str, Any] | None = None,
-    discriminator: Mapping[str, Any] | None = None,
-    **shared: Any,
-) -> Gan:
-    """Build the architecture called `name`.
-
-    Args:
-        name: A name of :func:`list_models`.
-        generator: Constructor arguments of the generator alone.
-        discriminator: Constructor arguments of the discriminator alone.
-        **shared: Arguments handed to whichever of the nets takes them, such as
-            ``latent_dim=64`` or ``image_shape=(3, 32, 32)``.
-
-    Returns:
-        The nets in train mode, with their spec.
-
-    Raises:
-        UnknownNameError: No such model.
-        ConfigError: An argument that no net takes, or a value that one refuses.
-    """
-    spec = MODELS.get(name)
-    allowed = {role: constructor_arguments(cls) for role, cls in spec.nets.items()}
-    for key in shared:
-        if not any(key in arguments for arguments in allowed.values()):
-            known = sorted({key for arguments in allowed.values() for key in arguments})
-            raise ConfigError(
-                f"{name}: no net has an argument {key!r}{did_you_mean(key, known)}; "
-                f"allowed: {', '.join(known)}"
-            )
-    own: dict[str, Mapping[str, Any]] = {
-        "generator": generator or {},
-        "discriminator": discriminator or {},
-    }
-    return build_gan(
-        spec,
-        **{
-            role: {**{k: v for k, v in shared.items() if k in arguments}, **own.get(role, {})}
-            for role, arguments in allowed.items()
-        },
-    )
-
-
 def list_models() -> list[str]:
-    """Return the names that :func:`create` accepts, sorted; imports no Paddle."""
+    """Return the names that :func:`ppgan_zoo.create` accepts, sorted; imports no Paddle."""
     return MODELS.names()
 
 

@@ -134,6 +134,7 @@ class InfoDiscriminator(nn.Layer):
 
 SPEC = GanSpec(
     name="infogan",
+    family="labels",
     generator=InfoGenerator,
     discriminator=InfoDiscriminator,
     paper="Chen et al. 2016, InfoGAN: Interpretable Representation Learning by Information "

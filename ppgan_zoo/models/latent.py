@@ -9,7 +9,7 @@ would have drawn.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
@@ -23,6 +23,7 @@ PRIORS: tuple[str, ...] = get_args(Prior)
 
 # Added to a key, so that labels and codes share no random numbers with the z beside them.
 _LABELS, _CODES, _AGAIN = 0x1ABE1, 0xC0DE5, 0xA6A15
+_ROWS_SKIPPED = 4096  # at once
 
 LEAST_TRUNCATION = 0.1
 """Below it nearly every number would be drawn again, and again."""
@@ -157,32 +158,19 @@ class Latent:
                 others, such as the iteration); equal keys give equal bytes. Zeros at the
                 end do not count: numpy pads a key with them.
         """
-        generator, shape = np.random.default_rng(key), (count, self.noise_dim)
-        if self.prior == "uniform":
-            noise = _uniform(generator, shape)
-        else:
-            noise = self._truncated(generator.standard_normal(shape, dtype=np.float32), key)
-        if not self.codes():
-            return noise
-        parts = [noise]
-        for place, values in enumerate(self.categorical):
-            drawn = np.random.default_rng((*key, _CODES, place)).integers(0, values, count)
-            parts.append(np.eye(values, dtype=np.float32)[drawn])
-        generator = np.random.default_rng((*key, _CODES, len(self.categorical)))
-        parts.append(_uniform(generator, (count, self.continuous)))
-        return np.concatenate(parts, axis=1)
+        return _Draw(self, key)(count)
 
-    def _truncated(self, noise: NDArray[np.float32], key: tuple[int, ...]) -> NDArray[np.float32]:
-        """Draw again what is too far from 0, all at once, until nothing is."""
-        if self.truncation is None:
-            return noise
-        round_number = 0
-        while (far := np.abs(noise) > self.truncation).any():
-            # A whole array each time: the first rows do not depend on how many there are.
-            generator = np.random.default_rng((*key, _AGAIN, round_number))
-            noise = np.where(far, generator.standard_normal(noise.shape, dtype=np.float32), noise)
-            round_number += 1
-        return noise
+    def blocks(self, count: int, size: int, *key: int) -> Iterator[NDArray[np.float32]]:
+        """Yield the rows of :meth:`sample` in blocks, so that they never are in memory together.
+
+        Args:
+            count: How many rows in all.
+            size: Rows of a block; the last one may have fewer.
+            *key: As for :meth:`sample`.
+        """
+        draw = _Draw(self, key)
+        for start in range(0, count, size):
+            yield draw(min(size, count - start))
 
     def sweep(self, name: str, steps: int, z: NDArray[np.float32]) -> NDArray[np.float32]:
         """Let one code go through its values, all else of each z staying as it is.
@@ -208,6 +196,58 @@ class Latent:
         swept = np.repeat(z[:, None, :], len(values), axis=1)
         swept[:, :, codes[name]] = values
         return swept
+
+
+class _Draw:
+    """Draws z block by block: together they are the rows that one block would have."""
+
+    def __init__(self, latent: Latent, key: tuple[int, ...]) -> None:
+        self._latent, self._key, self._drawn = latent, key, 0
+        self._noise = np.random.default_rng(key)
+        self._again: list[np.random.Generator] = []
+        kinds = len(latent.categorical) + 1  # the last one is of all continuous codes
+        self._codes = [np.random.default_rng((*key, _CODES, place)) for place in range(kinds)]
+
+    def __call__(self, count: int) -> NDArray[np.float32]:
+        """Return the next z, ``[count, dim]``."""
+        latent, shape = self._latent, (count, self._latent.noise_dim)
+        if latent.prior == "uniform":
+            parts = [_uniform(self._noise, shape)]
+        else:
+            parts = [self._truncated(self._noise.standard_normal(shape, dtype=np.float32))]
+        if latent.codes():
+            *categorical, continuous = self._codes
+            for generator, values in zip(categorical, latent.categorical, strict=True):
+                drawn = generator.integers(0, values, count)
+                parts.append(np.eye(values, dtype=np.float32)[drawn])
+            parts.append(_uniform(continuous, (count, latent.continuous)))
+        self._drawn += count
+        return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1)
+
+    def _truncated(self, noise: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Draw again what is too far from 0, all at once, until nothing is."""
+        if self._latent.truncation is None:
+            return noise
+        round_number = 0
+        # A whole array each time: the first rows do not depend on how many there are. Every
+        # stream is drawn from in each block, so that all stand at the same row.
+        while (far := np.abs(noise) > self._latent.truncation).any() or (
+            round_number < len(self._again)
+        ):
+            if round_number == len(self._again):
+                self._again.append(self._late_stream(round_number, noise.shape[1]))
+            drawn = self._again[round_number].standard_normal(noise.shape, dtype=np.float32)
+            noise = np.where(far, drawn, noise)
+            round_number += 1
+        return noise
+
+    def _late_stream(self, round_number: int, width: int) -> np.random.Generator:
+        """Return the stream of one more round, brought to the row that is drawn next."""
+        generator = np.random.default_rng((*self._key, _AGAIN, round_number))
+        for start in range(0, self._drawn, _ROWS_SKIPPED):
+            rows = min(_ROWS_SKIPPED, self._drawn - start)
+            generator.standard_normal((rows, width), dtype=np.float32)
+        return generator
 
 
 def _uniform(generator: np.random.Generator, shape: tuple[int, int]) -> NDArray[np.float32]:

@@ -13,6 +13,7 @@ from paddle import nn
 from ppgan_zoo.data.sources import print_to_stderr
 from ppgan_zoo.errors import CheckpointError, ConfigError
 from ppgan_zoo.models.facts import ModelFacts, build_model
+from ppgan_zoo.models.gan import Gan
 from ppgan_zoo.models.weights import load_arrays
 from ppgan_zoo.storage.checkpoint import (
     MANIFEST,
@@ -25,19 +26,25 @@ from ppgan_zoo.storage.files import absolute
 from ppgan_zoo.storage.pickles import refuse_pickle
 from ppgan_zoo.storage.retention import LOOKS, load_newest, read_best
 from ppgan_zoo.storage.run_directory import RunDirectory
+from ppgan_zoo.weights.pretrained import locate
 
 
-def find_checkpoint(path: Path, *, best: bool = False) -> Checkpoint:
-    """Return the checkpoint that a path means: itself, or one of a run.
+def find_checkpoint(path: str | os.PathLike[str], *, best: bool = False) -> Checkpoint:
+    """Return the checkpoint that a path means, itself or one of a run, or a pretrained model.
 
     Its generator has been read, so that a run which is being trained may delete it.
+
+    Args:
+        path: A run, a checkpoint, or the name of a pretrained model
+            (:func:`ppgan_zoo.weights.pretrained.locate`).
+        best: Take a run's best checkpoint.
 
     Raises:
         CheckpointError: There is none.
         ConfigError: The best of one checkpoint is asked for.
     """
-    refuse_pickle(path)
-    path = absolute(path)
+    refuse_pickle(Path(path))
+    path = absolute(locate(path))
     if os.path.isfile(path / MANIFEST):
         if best:
             raise ConfigError(f"{path}: --best is for runs; this is one checkpoint: leave it out")
@@ -85,22 +92,36 @@ def load_generator(
         CheckpointError: Damaged, written by another version of the model, or without EMA.
         ConfigError: See :func:`truncate`.
     """
+    gan, facts = restore(checkpoint, ema=ema)
+    gan.generator.eval()
+    if truncation is not None:
+        truncate(gan.generator, truncation, facts.name)
+    return gan.generator, facts
+
+
+def restore(checkpoint: Checkpoint, *, ema: bool | None = None) -> tuple[Gan, ModelFacts]:
+    """Build a checkpoint's nets in train mode; G has its weights, and the others are new.
+
+    Args:
+        checkpoint: Where the weights are.
+        ema: Whether to take the EMA's weights; None for them where there are any.
+
+    Raises:
+        CheckpointError: Damaged, written by another version of the model, or without EMA.
+    """
     manifest = checkpoint.path / MANIFEST
     facts = ModelFacts.from_json(checkpoint.model, str(manifest))
     weights = weights_name(checkpoint, ema)
     arrays = checkpoint.arrays(weights)
     try:
-        generator = build_model(facts).generator
+        gan = build_model(facts)
     except ConfigError as error:
         raise CheckpointError(f"{manifest}: key 'model': {error}") from error
     try:
-        load_arrays(generator, arrays)
+        load_arrays(gan.generator, arrays)
     except CheckpointError as error:
         raise CheckpointError(f"{checkpoint.path / weights}.safetensors: {error}") from error
-    generator.eval()
-    if truncation is not None:
-        truncate(generator, truncation, facts.name)
-    return generator, facts
+    return gan, facts
 
 
 def has_styles(generator: nn.Layer) -> bool:

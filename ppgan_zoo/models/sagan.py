@@ -113,6 +113,7 @@ class SAGANDiscriminator(ResidualDiscriminator):
 
 SPEC = GanSpec(
     name="sagan",
+    family="attention",
     generator=SAGANGenerator,
     discriminator=SAGANDiscriminator,
     paper="Zhang et al. 2019, Self-Attention Generative Adversarial Networks",

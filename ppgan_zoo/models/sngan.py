@@ -104,6 +104,7 @@ class SNGANDiscriminator(ResidualDiscriminator):
 
 SPEC = GanSpec(
     name="sngan",
+    family="resnets",
     generator=SNGANGenerator,
     discriminator=SNGANDiscriminator,
     paper="Miyato et al. 2018, Spectral Normalization for Generative Adversarial Networks",

@@ -17,6 +17,18 @@ Labels = Literal["ignores", "takes", "needs"]
 PRIORS = ("normal", "uniform")
 """The priors of z that there are."""
 
+FAMILIES = {
+    "classic": "Dense and small convolutional nets",
+    "labels": "Labels and codes",
+    "autoencoders": "A D that draws, a G with an inverse",
+    "resnets": "Residual nets",
+    "attention": "Self-attention",
+    "stylegan2": "Styles",
+    "fastgan": "For few pictures",
+    "r3gan": "A modern baseline",
+}
+"""The families of the zoo's models, with their titles; ``docs/models`` has a page of each."""
+
 CLASSES_ARGUMENT = "num_classes"
 """The constructor argument of nets that take labels; 0 builds them without."""
 
@@ -38,6 +50,7 @@ class GanSpec:
             ``[N, P]`` of P patches, or to a
             :class:`ppgan_zoo.models.gan.Judgement`.
         paper: Where it was published: authors, year, title.
+        family: The models that it is listed with: a name of :data:`FAMILIES`, or any other.
         other_nets: Further nets by name, such as an encoder: classes like the two above,
             trained together with G unless :attr:`trained_with` says otherwise.
         trained_with: For each further net, ``"generator"`` or ``"discriminator"``: in whose
@@ -63,6 +76,7 @@ class GanSpec:
     generator: type
     discriminator: type
     paper: str
+    family: str = "other"
     other_nets: Mapping[str, type] = field(default_factory=lambda: MappingProxyType({}))
     trained_with: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     encoder: str | None = None
@@ -128,6 +142,7 @@ class GanSpec:
             "name": (isinstance(self.name, str) and re.fullmatch("[a-z0-9_]+", self.name),
                      "lower case, digits and underscores"),
             "paper": (isinstance(self.paper, str), "text"),
+            "family": (isinstance(self.family, str), "text"),
             "objective": (isinstance(self.objective, str), "the name of an objective"),
             "labels": (self.labels in get_args(Labels), " or ".join(get_args(Labels))),
             "latent_prior": (self.latent_prior in PRIORS, " or ".join(PRIORS)),

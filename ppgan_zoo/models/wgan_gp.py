@@ -111,6 +111,7 @@ def _initial(of_fine: int, of_coarse: int) -> nn.initializer.Initializer:
 
 SPEC = GanSpec(
     name="wgan_gp",
+    family="resnets",
     generator=WGANGPGenerator,
     discriminator=WGANGPDiscriminator,
     paper="Gulrajani et al. 2017, Improved Training of Wasserstein GANs, the net for MNIST",

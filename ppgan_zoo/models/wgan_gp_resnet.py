@@ -182,6 +182,7 @@ class LayerNorm(nn.Layer):
 
 SPEC = GanSpec(
     name="wgan_gp_resnet",
+    family="resnets",
     generator=WGANGPGenerator,
     discriminator=WGANGPDiscriminator,
     paper="Gulrajani et al. 2017, Improved Training of Wasserstein GANs, the residual nets",

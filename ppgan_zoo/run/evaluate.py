@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,12 +14,15 @@ from ppgan_zoo.evaluation.real_images import DataSource
 from ppgan_zoo.evaluation.sampler import open_sampler
 from ppgan_zoo.recipe.load import load_recipe
 from ppgan_zoo.registry import DATA
+from ppgan_zoo.storage.checkpoint import MANIFEST, open_checkpoint
 from ppgan_zoo.storage.files import absolute
 from ppgan_zoo.storage.run_directory import RunDirectory
+from ppgan_zoo.weights.card import Card, read_card
+from ppgan_zoo.weights.pretrained import locate
 
 
 def evaluate(
-    path: Path,
+    path: str | os.PathLike[str],
     protocol: Protocol,
     *,
     best: bool = False,
@@ -30,7 +34,8 @@ def evaluate(
     """Evaluate a run, a checkpoint or an exported model.
 
     Args:
-        path: Its directory; a run stands for its newest valid checkpoint.
+        path: Its directory, or the name of a pretrained model; a run stands for its newest valid
+            checkpoint.
         protocol: How.
         best: Take a run's best checkpoint.
         data: Name of the image set; None for the run's own.
@@ -46,17 +51,18 @@ def evaluate(
         CheckpointError: No such model, or a damaged one.
         DataError: The real images are not there.
     """
+    path = locate(path)
     sampler = open_sampler(path, best=best, ema=protocol.ema)
     source = find_data(path, data, directory)
     return evaluate_sampler(sampler, source, protocol, offline=offline, notify=notify)
 
 
 def find_data(path: Path, name: str | None = None, directory: str | None = None) -> DataSource:
-    """Return the image set for a model: that of its run, unless another is named.
+    """Return the image set for a model: that of its run or card, unless another is named.
 
     Args:
         path: The run, checkpoint or exported model.
-        name: Of the image set; None for the run's.
+        name: Of the image set; None for the one that it was trained on.
         directory: A data directory with both splits; of a kind of data without splits, such as
             ``"folder"``, the images that are held out.
 
@@ -70,11 +76,21 @@ def find_data(path: Path, name: str | None = None, directory: str | None = None)
         None,
     )
     recipe = load_recipe(run.recipe) if run else None
+    card = None if run else _card(path)
+    if card is not None and name in (None, card.data.name):
+        split = DATA.get(card.data.name).has_splits
+        return DataSource(
+            card.data.name,
+            train_directory=directory if split else None,
+            test_directory=directory,
+            options=card.recipe.get("data", {}).get("options", {}),
+            trained_on=card.data.model_dump(),
+        )
     if run is None or recipe is None or name not in (None, recipe.data.name):
         if name is None:
             raise ConfigError(
-                f"{path}: is not in a run, whose recipe would name the data; give --data mnist or "
-                "another set"
+                f"{path}: is not in a run, whose recipe would name the data, and has no card; give "
+                "--data mnist or another set"
             )
         split = DATA.get(name, where="--data").has_splits
         return DataSource(name, directory if split else None, directory)
@@ -89,3 +105,11 @@ def find_data(path: Path, name: str | None = None, directory: str | None = None)
         trained_on=run.trained_on(),
         best_on_test=recipe.checkpoint.best_by == "fid" and recipe.evaluation.split == "test",
     )
+
+
+def _card(path: Path) -> Card | None:
+    """Return the card of a published folder, or of the one that an export stands in."""
+    for folder in (path, path.parent):
+        if (folder / MANIFEST).is_file():
+            return read_card(open_checkpoint(folder))
+    return None

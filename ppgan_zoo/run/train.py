@@ -14,6 +14,7 @@ from typing import Any
 from ppgan_zoo import ops
 from ppgan_zoo.callbacks.finite import NonFiniteError
 from ppgan_zoo.callbacks.first_phase import EarlyCollapseError
+from ppgan_zoo.callbacks.pace import in_short, in_time, seconds_of_an_iteration
 from ppgan_zoo.callbacks.stop import StopOnSignal
 from ppgan_zoo.errors import ConfigError, TrainingError
 from ppgan_zoo.recipe.load import load_recipe
@@ -144,7 +145,9 @@ def resume(
 
 
 def dry_run(recipe: Recipe, *, offline: bool = False, source: Path | None = None) -> list[str]:
-    """Return the lines of the resolved recipe, parameter counts and memory; train nothing.
+    """Return the lines of the resolved recipe, parameter counts, memory and time.
+
+    A few iterations are trained to time them, and thrown away; nothing is written.
 
     Arguments are those of :func:`train`.
     """
@@ -156,6 +159,11 @@ def dry_run(recipe: Recipe, *, offline: bool = False, source: Path | None = None
         "nets": job.facts.other_nets,
     }
     resolved = recipe.model_copy(update={"model": recipe.model.model_copy(update=arguments)})
+    warnings = list(job.trainer.warnings)
+    parameters = job.parameters()
+    memory = job.memory_bytes()
+    with alone_in_process():
+        seconds, timed = seconds_of_an_iteration(job.trainer, job.batches)
     return [
         *resolved.to_yaml().rstrip().split("\n"),
         "---",
@@ -163,10 +171,12 @@ def dry_run(recipe: Recipe, *, offline: bool = False, source: Path | None = None
         f"({images.location})",
         f"device: {machine.device}, {machine.threads} threads, Paddle {machine.paddle}; "
         f"memory {machine.memory}, convolutions by {ops.describe()}",
-        *(f"{net}: {count:,} parameters" for net, count in job.parameters().items()),
-        f"memory: about {job.memory_bytes() / 2**20:,.0f} MiB beside Paddle itself",
+        *(f"{net}: {count:,} parameters" for net, count in parameters.items()),
+        f"memory: about {memory / 2**20:,.0f} MiB beside Paddle itself",
         f"length: {job.iterations:,} iterations, {job.batches.steps_per_epoch:,} an epoch",
-        *(f"warning: {line}" for line in job.trainer.warnings),
+        f"time: about {in_time(job.iterations * seconds)}, at {in_short(seconds)} an iteration "
+        f"(timed here: {timed})",
+        *(f"warning: {line}" for line in warnings),
     ]
 
 

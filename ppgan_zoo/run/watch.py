@@ -12,6 +12,7 @@ from ppgan_zoo.callbacks.evaluation import Evaluation
 from ppgan_zoo.callbacks.finite import FiniteCheck
 from ppgan_zoo.callbacks.first_phase import FirstPhaseWatch
 from ppgan_zoo.callbacks.health import Health
+from ppgan_zoo.callbacks.pace import Pace
 from ppgan_zoo.callbacks.progress import EpochLog, ProgressBar
 from ppgan_zoo.callbacks.progress_file import ProgressFile
 from ppgan_zoo.callbacks.samples import SampleGrid
@@ -75,6 +76,7 @@ def build_callbacks(
             recipe.log.every_steps,
             (lambda: health.tags) if health else (lambda: ""),
         ),
+        Pace(job.iterations, logger),
         EpochLog(logger, job.batches.steps_per_epoch, job.images_per_step),
         _sample_grid(job, run, records, guard),
         *metrics,

@@ -16,26 +16,26 @@ import json
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
 from ppgan_zoo import __version__
 from ppgan_zoo.errors import CheckpointError
 from ppgan_zoo.storage.files import atomic_folder, read_regular, to_json
+from ppgan_zoo.storage.half_precision import HALF, widened
+from ppgan_zoo.storage.half_precision import Arrays as Arrays
 from ppgan_zoo.storage.scratch import scratch_folder
 
 FORMAT = 1
 MANIFEST = "checkpoint.json"
 MAX_MANIFEST_BYTES = 1 << 20
-
-Arrays = dict[str, NDArray[Any]]
-"""The tensors of one net or optimizer, by structured name."""
+STORED_AS = "stored_as"
+"""Key of a manifest whose large tensors are of another type on disk: ``"float16"``."""
 
 _ANOTHER = "the file is damaged: use another checkpoint of the run"
 
@@ -124,7 +124,7 @@ class Checkpoint:
                 f"{path}: tensor {bad!r} holds NaN or infinity, which no weight or moment may; "
                 "use an earlier checkpoint of the run"
             )
-        return arrays
+        return widened(arrays) if self.manifest.get(STORED_AS) == HALF else arrays
 
     def all_arrays(self) -> dict[str, Arrays]:
         """Return every file's arrays, by name without suffix."""
@@ -195,24 +195,44 @@ def save_checkpoint(
         except DamagedError:
             remove_checkpoint(target)
     with atomic_folder(target) as scratch:
-        files: dict[str, Any] = {}
-        for name, tensors in arrays.items():
-            # safetensors writes a view's memory as it lies: only contiguous arrays are right.
-            content = save({key: np.ascontiguousarray(value) for key, value in tensors.items()})
-            file = f"{name}.safetensors"
-            (scratch / file).write_bytes(content)
-            files[file] = {"sha256": hashlib.sha256(content).hexdigest(), "bytes": len(content)}
-        manifest = {
-            "format": FORMAT,
-            "ppgan_zoo": __version__,
-            "iteration": iteration,
-            "model": dict(model),
-            **facts,
-            "files": files,
-        }
-        text = to_json({**manifest, "sha256": _digest(manifest)}).encode()
-        (scratch / MANIFEST).write_bytes(text)
-    return Checkpoint(target, manifest, hashlib.sha256(text).hexdigest())
+        written = fill_checkpoint(scratch, arrays, iteration, model, **facts)
+    return replace(written, path=target)
+
+
+def fill_checkpoint(
+    folder: Path, arrays: Mapping[str, Arrays], iteration: int, model: Mapping[str, Any],
+    **facts: Any,
+) -> Checkpoint:  # fmt: skip
+    """Write the files of a checkpoint into a folder that the caller has made for it.
+
+    Args:
+        folder: The folder.
+        arrays: As for :func:`save_checkpoint`.
+        iteration: Iterations done.
+        model: What rebuilds the model.
+        **facts: More plain data for the manifest.
+
+    Raises:
+        OSError: It cannot be written.
+    """
+    files: dict[str, Any] = {}
+    for name, tensors in arrays.items():
+        # safetensors writes a view's memory as it lies: only contiguous arrays are right.
+        content = save({key: np.ascontiguousarray(value) for key, value in tensors.items()})
+        file = f"{name}.safetensors"
+        (folder / file).write_bytes(content)
+        files[file] = {"sha256": hashlib.sha256(content).hexdigest(), "bytes": len(content)}
+    manifest = {
+        "format": FORMAT,
+        "ppgan_zoo": __version__,
+        "iteration": iteration,
+        "model": dict(model),
+        **facts,
+        "files": files,
+    }
+    text = to_json({**manifest, "sha256": _digest(manifest)}).encode()
+    (folder / MANIFEST).write_bytes(text)
+    return Checkpoint(folder, manifest, hashlib.sha256(text).hexdigest())
 
 
 def _same_or_refused(

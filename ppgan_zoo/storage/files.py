@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import hashlib
+import itertools
 import json
 import os
 import shlex
@@ -16,6 +17,9 @@ from typing import Any, BinaryIO
 from ppgan_zoo.runtime import available_memory
 from ppgan_zoo.storage.scratch import scratch_folder
 from ppgan_zoo.storage.terminal import can_show
+
+MANY_FILES = 1000
+"""From so many files on, a folder is brought to disk by one call."""
 
 APPENDING = os.O_WRONLY | os.O_APPEND | os.O_CREAT
 
@@ -47,10 +51,7 @@ def atomic_folder(
         new, old = scratch / "new", scratch / "old"
         new.mkdir()
         yield new
-        for path in sorted(new.rglob("*")):
-            if path.is_file():
-                _sync(path)
-        _sync(new)
+        _sync_below(new)
         if _is_empty(target):
             new.rename(target)
         else:
@@ -67,14 +68,14 @@ def atomic_folder(
 
 @contextlib.contextmanager
 def atomic_file(target: Path) -> Iterator[BinaryIO]:
-    """Yield a file to write; when the block ends well it becomes `target`, synced to disk.
+    """Yield a file to write and read; when the block ends well it becomes `target`, on disk.
 
     Raises:
         OSError: It cannot be written, as on a full disk; nothing is left behind.
     """
     with _naming(target), scratch_folder(target.parent) as scratch:
         new = scratch / "new"
-        with new.open("xb") as file:
+        with new.open("x+b") as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
@@ -253,6 +254,16 @@ def _naming(path: Path) -> Iterator[None]:
         if error.filename is None and error.errno is not None:
             error.filename = str(path)
         raise
+
+
+def _sync_below(folder: Path) -> None:
+    """Bring a folder to disk; if it holds much, with all that the machine has not written yet."""
+    few = sorted(itertools.islice(folder.rglob("*"), MANY_FILES))
+    if len(few) == MANY_FILES:
+        os.sync()  # a wait for each of a million pictures would take hours
+        return
+    for path in (*few, folder):
+        _sync(path)
 
 
 def _sync(path: Path) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import struct
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -10,8 +12,10 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from ppgan_zoo.storage.files import write_atomically
+from ppgan_zoo.storage.ownership import BLANK, seal_of
 
 MIN_CELL = 56  # pixels: a 28x28 digit is enlarged twice, so that a person can read it
+PNG_END = 12  # bytes of the chunk that ends a PNG
 GAP, CAPTION_HEIGHT, BACKGROUND = 2, 16, 96
 
 
@@ -42,10 +46,29 @@ def image_grid(
 
 
 def save_png(path: Path, pixels: NDArray[np.uint8]) -> None:
-    """Write ``uint8 [H, W]`` or ``[H, W, 3]`` as PNG, whole or not at all."""
+    """Write ``uint8 [H, W]`` or ``[H, W, 3]`` as a sealed PNG, whole or not at all."""
+    write_atomically(path, sealed_png(pixels))
+
+
+def encode_png(pixels: NDArray[np.uint8]) -> bytes:
+    """Return ``uint8 [H, W]`` or ``[H, W, 3]`` as PNG."""
     encoded = io.BytesIO()
     Image.fromarray(pixels).save(encoded, format="PNG")
-    write_atomically(path, encoded.getvalue())
+    return encoded.getvalue()
+
+
+def sealed_png(pixels: NDArray[np.uint8]) -> bytes:
+    """Return a PNG whose text ``Software`` is the seal of :mod:`ppgan_zoo.storage.ownership`."""
+    encoded, keyword = encode_png(pixels), b"tEXtSoftware\0"
+    length = struct.pack(">I", len(keyword) - 4 + len(BLANK))
+    before = encoded[:-PNG_END] + length + keyword
+    text = seal_of(before)
+    return before + text + struct.pack(">I", zlib.crc32(keyword + text)) + encoded[-PNG_END:]
+
+
+def to_pixels(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Return ``uint8 [C, H, W]`` as a picture has it: ``[H, W]``, or ``[H, W, 3]`` for RGB."""
+    return np.ascontiguousarray(image[0] if len(image) == 1 else image.transpose(1, 2, 0))
 
 
 def _block(images: NDArray[np.uint8], columns: int) -> NDArray[np.uint8]:

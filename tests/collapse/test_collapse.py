@@ -9,9 +9,12 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from paddle import nn
 from PIL import Image
 
+from ppgan_zoo import GanSpec
 from ppgan_zoo.cli import main
+from ppgan_zoo.collapse.film import Film, to_gif
 from ppgan_zoo.collapse.mixtures import MIXTURES, MixtureBatches
 from ppgan_zoo.collapse.modes import count_modes, reverse_kl
 from ppgan_zoo.collapse.recipes import BASES, collapse_recipe
@@ -21,6 +24,7 @@ from ppgan_zoo.collapse.setting import (
     SeedResult,
     SettingResult,
     StackedMnistModes,
+    run_seed,
     run_setting,
 )
 from ppgan_zoo.collapse.stacked_mnist import (
@@ -32,6 +36,7 @@ from ppgan_zoo.collapse.stacked_mnist import (
 )
 from ppgan_zoo.data import ImageSet
 from ppgan_zoo.errors import ConfigError, UnknownNameError
+from ppgan_zoo.models.gan import Gan
 
 SHORT = ["training.iterations=3", "data.batch_size=8"]
 
@@ -221,9 +226,66 @@ def test_the_command_writes_table_json_and_picture(tmp_path, capsys):
     assert json.loads(capsys.readouterr().out)["test"] == "grid"
 
 
+def test_the_film_is_of_the_first_run_and_changes_none(tmp_path, capsys):
+    flags = ["ring", "--iterations", "9", "--seeds", "2", "-o", "data.batch_size=8"]
+    films = []
+    for name, more in (("plain", []), ("film", ["--film", "4"]), ("again", ["--film", "4"])):
+        assert main(["collapse", *flags, *more, "--output", str(tmp_path / name)]) == 0
+        assert ("film.gif" in capsys.readouterr().out) is bool(more)
+    with Image.open(tmp_path / "film" / "film.gif") as film:
+        assert (film.n_frames, film.size) == (4, (320, 320))
+    seeds = [
+        [
+            {**seed, "seconds": 0}
+            for seed in json.loads((tmp_path / name / "result.json").read_text())["seeds"]
+        ]
+        for name in ("plain", "film")
+    ]
+    assert seeds[0] == seeds[1]
+    films = [(tmp_path / name / "film.gif").read_bytes() for name in ("film", "again")]
+    assert films[0] == films[1]
+
+
+def test_a_frame_holds_the_points_of_g_and_the_belief_of_d():
+    recipe = collapse_recipe("ring", ["training.iterations=4", "data.batch_size=8"])
+    test = MixtureModes("ring")
+    film = Film(test.mixture, 4, 3)
+    run_seed(test, recipe, lambda iterations: [film])
+    assert [frame.iteration for frame in film.frames] == [0, 1, 4]
+    last = film.frames[-1]
+    assert last.points.shape == (600, 2) and last.belief.shape == (61, 61)
+    assert (last.belief > 0).all() and (last.belief < 1).all()
+    assert (film.frames[0].belief != last.belief).any()
+    packed = collapse_recipe(
+        "ring", ["training.iterations=1", "data.batch_size=8", "constraints.packing=2"]
+    )
+    film = Film(test.mixture, 1, 2, packing=2)
+    run_seed(test, packed, lambda iterations: [film])
+    assert [frame.belief for frame in film.frames] == [None, None] and to_gif(film)[:3] == b"GIF"
+
+
+def test_belief_is_the_sigmoid_of_ds_logit_at_the_place():
+    mixture = MIXTURES["ring"]
+    spec = GanSpec(name="slope", generator=nn.Layer, discriminator=nn.Layer, paper="")
+
+    class Slope(nn.Layer):
+        def forward(self, images):  # the second coordinate, in points of the plane
+            return images.reshape([-1, 2])[:, 1:] * mixture.extent
+
+    trainer = type("Trainer", (), {"gan": Gan(spec, nn.Layer(), Slope())})
+    belief = Film(mixture, 1, 2)._belief(trainer)
+    heights = np.linspace(-1.45, 1.45, 61)
+    np.testing.assert_allclose(
+        belief, (1 / (1 + np.exp(-heights)))[:, None] * np.ones(61), atol=1e-6
+    )
+
+
 @pytest.mark.parametrize(
     ("options", "line"),
     [
+        (["ring", "--film", "4"], "--film: give --output"),
+        (["ring", "--film", "1", "--output", "x"], "--film 1: give 2 to 500"),
+        (["stacked_mnist", "--film", "4", "--output", "x"], "--film: stacked_mnist is of images"),
         (["ring", "--seeds", "0"], "--seeds 0: give 1 to 1000"),
         (["ring", "--samples", "9"], "ring takes 2,500"),
         (["ring", "--packing", "3"], "constraints.packing"),

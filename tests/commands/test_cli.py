@@ -145,6 +145,9 @@ def test_dry_run_shows_everything_and_trains_nothing(tmp_path, cli):
     assert "generator: 13,487,745 parameters" in cost
     # D: 25*64+64 + 64*25*128+128 + 2*128 + 2048*1024+1024 + 2*1024 + 1024+1
     assert "discriminator: 2,308,097 parameters" in cost
+    assert re.search(
+        r"^time: about \d+ (s|min|h).*, at [\d.]+ m?s an iteration \(timed here: \d+\)$", cost, re.M
+    )
     assert "memory: about" in cost
     assert re.search(r"convolutions by (oneDNN 3|Paddle \()", cost)
     assert list(tmp_path.iterdir()) == []
@@ -204,11 +207,11 @@ def test_info_tells_what_a_model_takes(cli):
         (["train", "--resume", "/no/such"], "not a run"),
         (["train", "--resume"], "no run to resume"),
         (["train", "-c", "demo", "--resume"], "leave out -c"),
-        (["export", "--checkpoint", "/no/such", "--output", "x"], "neither a run"),
+        (["export", "--checkpoint", "/no/such", "--output", "x"], "no such directory"),
         (["sample", "/no/such"], "no such directory"),
         (["sample", ".", "-n", "0"], "give 1 to"),
         (["sample", ".", "--seed", "-3"], "give 0 or more"),
-        (["sample", ".", "--output", "x.jpg"], ".png or .npy"),
+        (["sample", ".", "--output", "x.jpg"], ".npz or .tar"),
         (["info", "nothing"], "unknown model 'nothing'"),
     ],
 )  # fmt: skip

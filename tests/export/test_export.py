@@ -11,46 +11,18 @@ import numpy as np
 import paddle
 import pytest
 import yaml
-from conftest import tree_bytes
+from conftest import checkpoint_of, tree_bytes
 from paddle import nn
 
 import ppgan_zoo
-from ppgan_zoo.data.batches import Batch
 from ppgan_zoo.errors import ExportError
 from ppgan_zoo.evaluation.sampler import open_sampler
 from ppgan_zoo.export.exported import open_exported
 from ppgan_zoo.export.exporter import export
-from ppgan_zoo.models.facts import ModelFacts
 from ppgan_zoo.models.latent import Latent
 from ppgan_zoo.models.nets import generate
-from ppgan_zoo.models.spec import GanSpec, constructor_arguments
+from ppgan_zoo.models.spec import GanSpec
 from ppgan_zoo.registry import MODELS
-from ppgan_zoo.storage.checkpoint import save_checkpoint
-from ppgan_zoo.training.assemble import make_trainer
-
-
-def checkpoint_of(name, folder, ema=None, **arguments):
-    """A checkpoint after two iterations on noise."""
-    spec = MODELS.get(name)
-    paddle.seed(7)
-    gan = ppgan_zoo.create(name, **arguments)
-    trainer = make_trainer(gan, ema_decay=ema)
-    noise = np.random.default_rng(0).uniform(-1, 1, (8, *gan.image_shape)).astype(np.float32)
-    labels = np.arange(8) % gan.num_classes if gan.num_classes else None
-    for _ in range(2):
-        trainer.step(Batch(noise, labels))
-    resolved = {
-        role: {
-            key: arguments.get(role, {}).get(key, arguments.get(key, parameter.default))
-            for key, parameter in constructor_arguments(spec.nets[role]).items()
-        }
-        for role in ("generator", "discriminator")
-    }
-    facts = ModelFacts(
-        name=name, image_shape=gan.image_shape, image_range=spec.image_range,
-        latent=gan.latent(), num_classes=gan.num_classes, **resolved,
-    )  # fmt: skip
-    return save_checkpoint(folder, trainer.state(), 2, facts.to_json()), trainer
 
 
 @pytest.fixture(scope="module")
@@ -64,9 +36,10 @@ def exported(tmp_path_factory):
 @pytest.mark.parametrize("name", ppgan_zoo.list_models())
 def test_every_model_exports_what_it_trained(name, tmp_path):
     checkpoint, trainer = checkpoint_of(name, tmp_path, ema=0.5)
-    description = export(checkpoint, tmp_path / "out")
+    description = export(checkpoint, tmp_path / "out", onnx=True)
     assert description.origin.weights == "ema"
     assert 0 <= description.largest_difference.paddle_inference <= 1e-5
+    assert 0 <= description.largest_difference.onnx <= 1e-5
     z = Latent(trainer.gan.latent_dim).sample(5, 1)
     model = open_exported(tmp_path / "out")
     labels = np.arange(5) if trainer.gan.num_classes else None

@@ -21,7 +21,7 @@ CASES = [
     _case("flag without value", "train", "-c", says=("-c", "expected one argument", "--help")),
     _case("too many arguments", "list", "x", says=("unrecognized arguments: x", "--help")),
     _case("required flag", "export", says=("--checkpoint", "--output", "export --help")),
-    _case("required argument", "sample", says=("MODEL_OR_RUN", "sample --help")),
+    _case("required argument", "sample", says=("MODEL", "sample --help")),
     _case("unknown choice", "list", "--format", "xml", says=("'xml'", "json", "list --help")),
     _case("count in words", "sample", ".", "-n", "many", says=("-n", "'many'", "sample --help")),
     _case("count of 5000 digits", "sample", ".", "-n", "9" * 5000, says=("-n", "sample --help")),
@@ -32,9 +32,21 @@ CASES = [
     _case("negative seed", "sample", ".", "--seed", "-1", says=("--seed -1", "give 0")),
     _case("huge seed", "train", "-c", "demo", "--seed", "9" * 30, says=("seed", "9999")),
     _case("suffix of another kind", "sample", ".", "--output", "x.jpg", says=("x.jpg", ".npy")),
-    _case("no suffix", "sample", ".", "--output", "x", says=("--output x", ".png or .npy")),
+    _case("a shard of a file", "sample", ".", "--shard", "9", says=("--shard 9", "a folder")),
+    _case("a shard of nothing", "sample", ".", "--output", "x", "--shard", "0", says=("--shard 0",)),
+    _case("a list of no seeds", "sample", ".", "--seeds", "3,x", says=("--seeds 3,x", "3,17,40-60")),
+    _case("a range that ends first", "sample", ".", "--seeds", "9-3", says=("'9-3'", "low to high")),
+    _case("a seed twice", "sample", ".", "--seeds", "3,1-5", says=("--seeds 3,1-5", "twice")),
+    _case("too many seeds", "sample", ".", "--seeds", "0-1000000", says=("1000000", "fewer")),
+    _case("seeds of 5000 digits", "sample", ".", "--seeds", "9" * 5000, says=("--seeds", "no seed")),
+    Case("samples over a file", ("sample", "run", "-n", "2", "--output", "file.png"),
+         ("file.png", "--overwrite"), lambda folder, stock: _run_and_picture(folder, stock)),
+    Case("samples over a folder", ("sample", "run", "-n", "2", "--output", "full"),
+         ("full", "another name"), lambda folder, stock: (_run_and_file(folder, stock), _full(folder))),
+    Case("a result over a file", ("evaluate", "run", "--output", "mine.json"),
+         ("mine.json", "--overwrite"), lambda folder, stock: _run_and_picture(folder, stock)),
     _case("no such model", "sample", "nowhere", says=("nowhere", "no such directory")),
-    _case("an empty model", "sample", "", says=("neither a run", "exported model")),
+    _case("an empty model", "sample", "", says=("no such directory", "exported model")),
     _case("neither run nor model", "sample", ".", says=("neither a run", "checkpoints/")),
     Case("a file for a model", ("sample", "file"), ("file", "no such directory"), _file),
     _case("an escape in a flag", "--\x1b[31mred", says=("ppgan-zoo --help",)),
@@ -65,13 +77,19 @@ CASES = [
          ("full", "is not empty", "another --output"), lambda folder, stock: _full(folder)),
     Case("export over other files", ("export", "--checkpoint", "run", "--output", "full"),
          ("full",), lambda folder, stock: (_run_and_file(folder, stock), _full(folder))),
-    _case("no such checkpoint", "export", "--checkpoint", "x", "--output", "y", says=("neither",)),
+    _case("no such checkpoint", "export", "--checkpoint", "x", "--output", "y", says=("no such directory",)),
 ]  # fmt: skip
 
 
 def _run_and_file(folder: Path, stock: Stock) -> None:
     (folder / "run").symlink_to(stock.run)
     _file(folder, stock)
+
+
+def _run_and_picture(folder: Path, stock: Stock) -> None:
+    _run_and_file(folder, stock)
+    (folder / "file.png").write_bytes(b"mine")
+    (folder / "mine.json").write_text("{}")
 
 
 def _full(folder: Path) -> None:

@@ -1,0 +1,113 @@
+"""What the source of a model says of it, read without importing it.
+
+Importing a model brings Paddle with it, which takes seconds, and runs a plugin's code.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.machinery import ModuleSpec
+from pathlib import Path
+from typing import Any
+
+from ppgan_zoo.storage.files import read_regular
+
+OTHER_FAMILY = "other"
+"""The family of a model whose spec names none."""
+
+_YEAR = re.compile(r"\b(?:19|20)\d\d\b")
+
+
+@dataclass(frozen=True)
+class Outline:
+    """What a model's source says of it.
+
+    Attributes:
+        summary: First line of the module's docstring.
+        family: As in :class:`ppgan_zoo.GanSpec`.
+        paper: Where it was published, or "".
+        labels: ``ignores``, ``takes`` or ``needs``.
+        terms: Names of the terms of the loss that a recipe without ``terms`` gets.
+    """
+
+    summary: str
+    family: str = OTHER_FAMILY
+    paper: str = ""
+    labels: str = "ignores"
+    terms: tuple[str, ...] = ()
+
+    @property
+    def year(self) -> str:
+        """The year of the paper, or "" where none is named."""
+        found = _YEAR.search(self.paper)
+        return found[0] if found else ""
+
+
+def read_outline(target: str) -> Outline:
+    """Read the source of a spec; nothing of it, nor of its package, is run.
+
+    Args:
+        target: Where the spec is: ``"module:ATTRIBUTE"``.
+
+    Returns:
+        What the source says. Fields that are not plain constants there keep their defaults;
+        a source that cannot be read has the summary ``"(cannot be read)"``.
+    """
+    module, _, attribute = target.partition(":")
+    try:
+        path = _file_of(module)
+        tree = ast.parse("" if path is None else read_regular(path))
+    except (ImportError, OSError, SyntaxError, ValueError, RecursionError, MemoryError):
+        return Outline("(cannot be read)")
+    said = _constants(tree, attribute)
+    return Outline(
+        summary=(ast.get_docstring(tree) or "").partition("\n")[0].rstrip("."),
+        family=_text(said.get("family")) or OTHER_FAMILY,
+        paper=_text(said.get("paper")),
+        labels=_text(said.get("labels")) or "ignores",
+        terms=_texts(said.get("terms")),
+    )
+
+
+def _constants(tree: ast.Module, attribute: str) -> dict[str, Any]:
+    """Return the constant keyword arguments of the call that `attribute` is assigned."""
+    found: dict[str, Any] = {}
+    for node in tree.body:
+        if not (isinstance(node, ast.Assign) and isinstance(node.value, ast.Call)):
+            continue
+        if attribute not in [name.id for name in node.targets if isinstance(name, ast.Name)]:
+            continue
+        for keyword in node.value.keywords:
+            try:
+                found[str(keyword.arg)] = ast.literal_eval(keyword.value)
+            except (ValueError, TypeError, SyntaxError, RecursionError, MemoryError):
+                continue
+    return found
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else ""
+
+
+def _texts(value: object) -> tuple[str, ...]:
+    if not isinstance(value, tuple | list):
+        return ()
+    return tuple(item for item in value if isinstance(item, str))
+
+
+def _file_of(module: str) -> Path | None:
+    """Return a module's source, unlike :func:`importlib.util.find_spec` without any import."""
+    places: Sequence[str] | None = None
+    found: ModuleSpec | None = None
+    name = ""
+    for part in module.split("."):
+        name = f"{name}.{part}" if name else part
+        found = next(filter(None, (f.find_spec(name, places) for f in sys.meta_path)), None)
+        if found is None:
+            return None
+        places = found.submodule_search_locations
+    return Path(found.origin) if found and found.has_location and found.origin else None
