@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from ppgan_zoo import runtime
-from ppgan_zoo.commands.arguments import check_model
+from ppgan_zoo.commands.arguments import find_model
 from ppgan_zoo.errors import ConfigError, os_errors
 from ppgan_zoo.storage.terminal import say
 
@@ -14,8 +14,9 @@ from ppgan_zoo.storage.terminal import say
 def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the command to the parser."""
     parser = commands.add_parser("playground", help="make a page to play with a generator in")
-    parser.add_argument("models", type=Path, nargs="+", metavar="MODEL_OR_RUN",
-                        help="runs, checkpoints or exported models, all in one page")  # fmt: skip
+    parser.add_argument("models", nargs="+", metavar="MODEL",
+                        help="runs, checkpoints, exported models or names of pretrained ones, "
+                        "all in one page")  # fmt: skip
     parser.add_argument("--output", type=Path, metavar="FILE",
                         help="write the page, one .html file that needs no network, instead of "
                         "serving it on this machine")  # fmt: skip
@@ -32,17 +33,17 @@ def _run(options: argparse.Namespace) -> int:
         raise ConfigError(f"--output {options.output}: the name must end in .html")
     if not 0 <= options.port < 1 << 16:
         raise ConfigError(f"--port {options.port}: give 0 to 65535")
-    for path in options.models:
-        check_model(path)
+    paths = [find_model(model) for model in options.models]
     runtime.start("cpu")
     from ppgan_zoo.playground.model import read_model
     from ppgan_zoo.playground.page import page
 
     models = []
-    for path in options.models:
-        model = read_model(path, precision=options.precision, best=options.best)
+    for path, given in zip(paths, options.models, strict=True):
+        name = Path(given).resolve().name
+        model = read_model(path, name=name, precision=options.precision, best=options.best)
         say(
-            f"{model.name} of {path}: {model.weights_bytes / 1e6:.1f} MB of weights as "
+            f"{given}: {model.weights_bytes / 1e6:.1f} MB of weights as "
             f"{options.precision}, images within {model.difference:.1g} grey levels of Paddle's"
         )
         models.append(model)

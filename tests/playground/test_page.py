@@ -12,6 +12,7 @@ import urllib.request
 from html.parser import HTMLParser
 
 import numpy as np
+import paddle
 import pytest
 from conftest import checkpoint_of
 from PIL import Image
@@ -20,6 +21,8 @@ from ppgan_zoo.data import to_uint8
 from ppgan_zoo.errors import ConfigError, ExportError
 from ppgan_zoo.export.exported import open_exported
 from ppgan_zoo.export.exporter import export
+from ppgan_zoo.latents.directions import pca, sefa
+from ppgan_zoo.latents.space import open_space
 from ppgan_zoo.playground import model as module
 from ppgan_zoo.playground.model import PageModel, read_model
 from ppgan_zoo.playground.page import page
@@ -118,14 +121,14 @@ def assert_shows(flat, folder, z, label=None):
 
 @needs_chromium
 def test_the_pictures_are_paddles(written, exported):
-    said, dom = seen(written, "#seed=7&label=2&moved=z1:2.5,z5:-1")
+    said, dom = seen(written, "#seed=7&label=2&moved=z2:2.5,z6:-1")
     moved = np.array([[0, 2.5, 0, 0, 0, -1]], np.float32)
     assert_shows(said["picture"], exported / "labelled", z_of(7, 6) + moved, 2)
     for place in (0, 1, 15):
         z = z_of(7 + place, 6) + moved
         assert_shows(said["cells"][place], exported / "labelled", z, 2)
     assert "seed 7, class 2" in dom
-    assert said["hash"] == "#seed=7&label=2&moved=z1%3A2.5%2Cz5%3A-1"
+    assert said["hash"] == "#seed=7&label=2&moved=z2%3A2.5%2Cz6%3A-1"
     assert (said["lang"], said["title"]) == ("en", "GAN playground: gan_mlp")
 
 
@@ -147,6 +150,46 @@ def test_a_second_model_and_the_way_between_two_pictures(written, exported):
     assert_shows(said["cells"][15], folder, b)
     assert_shows(said["cells"][5], folder, between(5 / 15).astype(np.float32))
     assert said["lang"] == "zh-CN" and "从 A 到 B 的 25%" in dom
+
+
+@pytest.fixture(scope="module")
+def styled(tmp_path_factory):
+    """A checkpoint of a G with styles, small, and its page."""
+    folder = tmp_path_factory.mktemp("styled")
+    checkpoint, _ = checkpoint_of(
+        "stylegan2", folder, latent_dim=5, image_shape=(1, 8, 8),
+        generator={"channels": (8, 4), "w_dim": 6}, discriminator={"channels": (8, 4)},
+    )  # fmt: skip
+    path = folder / "page.html"
+    path.write_text(page([read_model(checkpoint.path, precision="float32")]), encoding="utf-8")
+    return checkpoint, path
+
+
+@needs_chromium
+def test_styles_are_truncated_and_moved_along_directions(styled):
+    checkpoint, path = styled
+    said, dom = seen(path, "#seed=3&truncation=0.5&moved=pca2:-2")
+    space = open_space(checkpoint.path)
+    generator, direction = space.generator, pca(space)["pca2"]
+    average = generator.average.numpy()
+    z = np.concatenate([z_of(seed, 5) for seed in (3, 4)])
+    w = generator.mapping(paddle.to_tensor(z)).numpy()
+    wanted = space.images(average + 0.5 * (w - average) - 2.0 * direction)
+    assert wanted[0].std() > 0.5 and np.abs(wanted - space.images(w).astype(int)).max() > 3
+    for flat, image in zip((said["picture"], said["cells"][1]), wanted.astype(int), strict=True):
+        assert np.abs(pixels(flat) - image).max() <= 1
+    assert "sefa" in dom
+
+
+@needs_chromium
+def test_directions_found_in_z_move_the_picture(exported):
+    (checkpoint,) = (exported / "a").iterdir()
+    path = exported / "found.html"
+    path.write_text(page([read_model(checkpoint, precision="float32")]), encoding="utf-8")
+    said, _ = seen(path, "#seed=3&label=1&moved=sefa1:3,pca1:-1")
+    space = open_space(checkpoint)
+    z = z_of(3, 6) + 3.0 * sefa(space)["sefa1"] - pca(space)["pca1"]
+    assert_shows(said["picture"], exported / "labelled", z.astype(np.float32), 1)
 
 
 @needs_chromium
