@@ -23,7 +23,11 @@ TORCH_VENV ?= .venv-torch
 TORCH := torch==2.13.0
 TORCH_READY := $(TORCH_VENV)/.ready
 
-.PHONY: demo test slow lint fuzz env bench bench-peer clean help faults load
+# The documentation's tools, pinned, in an environment of their own.
+DOCS_VENV ?= .venv-docs
+DOCS_READY := $(DOCS_VENV)/.ready
+
+.PHONY: demo test slow lint fuzz env bench bench-peer clean help faults load docs
 
 help:
 	@echo "make demo   train a small DCGAN on MNIST, sample it and export it (about five minutes)"
@@ -34,8 +38,9 @@ help:
 	@echo "make bench-peer  compare with the same nets in PyTorch (installed into $(TORCH_VENV))"
 	@echo "make faults kill training 100 times at random, resume it, compare the bytes (half an hour)"
 	@echo "make load   train 10,000 iterations and watch memory, files and threads"
+	@echo "make docs   build the documentation as a site: site/index.html"
 	@echo "make fuzz   fuzz the readers of IDX files and recipes, FUZZ_SECONDS each"
-	@echo "make clean  remove $(VENV) and the demo's output"
+	@echo "make clean  remove $(VENV), the demo's output and the site"
 
 env: $(READY)
 
@@ -81,6 +86,19 @@ faults: env
 load: env
 	$(BIN)/python tools/load.py
 
+$(DOCS_READY): docs/site/requirements.txt
+	@test -n "$(PYTHON)" || { echo "make: needs Python 3.10, 3.11 or 3.12; name one by PYTHON=..." >&2; exit 2; }
+	@echo "installing into $(DOCS_VENV) ..."
+	@$(PYTHON) -m venv $(DOCS_VENV)
+	@PYTHONWARNINGS=ignore $(DOCS_VENV)/bin/python -m pip --quiet --disable-pip-version-check \
+		install -r docs/site/requirements.txt
+	@touch $@
+
+# A link that leads nowhere is an error.
+docs: $(DOCS_READY)
+	@NO_MKDOCS_2_WARNING=1 $(DOCS_VENV)/bin/mkdocs build --quiet --strict
+	@echo "site/index.html, and in Chinese site/zh/index.html"
+
 # atheris has wheels for some versions of Python only (3.11 is one), and is no part of the tests.
 FUZZ_SECONDS ?= 180
 FUZZ_OPTIONS = -max_total_time=$(FUZZ_SECONDS) -max_len=4096 -rss_limit_mb=2048
@@ -93,4 +111,4 @@ fuzz:
 	cd output/fuzz && ../../.venv-fuzz/bin/python ../../tests/fuzz/fuzz.py recipe recipe $(FUZZ_OPTIONS)
 
 clean:
-	rm -rf $(VENV) $(TORCH_VENV) $(DEMO)
+	rm -rf $(VENV) $(TORCH_VENV) $(DOCS_VENV) $(DEMO) site

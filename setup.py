@@ -20,13 +20,18 @@ REQUIREMENTS = [
     "tqdm>=4.66",
 ]
 
+# What draws avatars: other versions draw otherwise.
+DRAWING = ["dicebear-core==10.7.0", "dicebear-styles==10.6.0", "resvg-py==0.5.0"]
+
 EXTRAS = {
     # setuptools: Paddle imports it at run time and Python 3.12 no longer brings it.
     "cpu": ["paddlepaddle>=3.0,<4", "setuptools"],
     "gpu": ["paddlepaddle-gpu>=2.6.2", "setuptools"],
+    "data": DRAWING,
     "onnx": ["onnx>=1.16", "onnxruntime>=1.17"],
     "fuzz": ["atheris>=2.3"],
     "dev": [
+        *DRAWING,
         "pytest>=9",
         "pytest-xdist>=3.5",
         "hypothesis>=6.100",

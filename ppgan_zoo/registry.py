@@ -330,6 +330,7 @@ DATA: Registry[DataKind] = Registry(
         "fashion_mnist": "ppgan_zoo.data.mnist:FASHION_MNIST",
         "folder": "ppgan_zoo.data.folder:FOLDER",
         "prepared": "ppgan_zoo.data.prepared:PREPARED",
+        "avatars": "ppgan_zoo.data.avatars:AVATARS",
     },
 )
 

@@ -22,4 +22,5 @@ def test_a_built_package_has_its_recipes_its_data_and_its_weights(tmp_path):
     assert {f"configs/{path.name}" for path in (ROOT / "configs").glob("*.yml")} <= found
     assert "py.typed" in found and "cli.py" in found
     embedded = {name for name in found if name.startswith("data/embedded/")}
-    assert len([name for name in embedded if name.endswith(".gz")]) == 2 * len(OFFICIAL_SETS)
+    assert len([name for name in embedded if name.endswith(".gz")]) == 2 * len(OFFICIAL_SETS) + 6
+    assert "data/embedded/avatars/avatars.json" in found

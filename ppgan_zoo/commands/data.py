@@ -9,11 +9,11 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable
 
-from ppgan_zoo.commands import data_prepare
+from ppgan_zoo.commands import data_make, data_prepare
 
 Add = Callable[["argparse._SubParsersAction[argparse.ArgumentParser]"], None]
 
-SUBCOMMANDS: tuple[Add, ...] = (data_prepare.add,)
+SUBCOMMANDS: tuple[Add, ...] = (data_prepare.add, data_make.add)
 """The functions that add them, in the order of ``--help``."""
 
 

@@ -12,7 +12,8 @@ from ppgan_zoo.errors import CheckpointError, ConfigError, UnknownNameError, os_
 from ppgan_zoo.models.docstrings import argument_meanings
 from ppgan_zoo.models.spec import constructor_arguments
 from ppgan_zoo.registry import MODELS, WEIGHTS
-from ppgan_zoo.storage.files import read_regular, to_json, write_atomically
+from ppgan_zoo.storage.files import to_json, write_atomically
+from ppgan_zoo.storage.ownership import refuse_foreign, sealed_markup
 from ppgan_zoo.storage.terminal import say
 from ppgan_zoo.weights.pretrained import is_name, locate
 
@@ -114,11 +115,8 @@ def _annotation(parameter: inspect.Parameter) -> str:
 
 
 def _save(path: Path, picture: str) -> None:
-    """Write a picture, over nothing but a picture of nets."""
+    """Write a picture, over nothing but one of the zoo's."""
+    refuse_foreign(path, option="--picture")
     with os_errors(ConfigError, f"--picture {path}: cannot be written"):
         path.parent.mkdir(parents=True, exist_ok=True)
-        if path.exists() and b"<title>The nets of " not in read_regular(path, 2**20):
-            raise ConfigError(
-                f"--picture {path}: is there already, and is no picture of nets; give another name"
-            )
-        write_atomically(path, picture)
+        write_atomically(path, sealed_markup(picture))

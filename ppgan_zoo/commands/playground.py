@@ -8,6 +8,7 @@ from pathlib import Path
 from ppgan_zoo import runtime
 from ppgan_zoo.commands.arguments import find_model
 from ppgan_zoo.errors import ConfigError, os_errors
+from ppgan_zoo.storage.ownership import refuse_foreign, sealed_markup
 from ppgan_zoo.storage.terminal import say
 
 
@@ -15,11 +16,13 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the command to the parser."""
     parser = commands.add_parser("playground", help="make a page to play with a generator in")
     parser.add_argument("models", nargs="+", metavar="MODEL",
-                        help="runs, checkpoints, exported models or names of pretrained ones, "
-                        "all in one page")  # fmt: skip
+                        help="runs, checkpoints, exported models or names of pretrained ones, all "
+                        "in one page")  # fmt: skip
     parser.add_argument("--output", type=Path, metavar="FILE",
                         help="write the page, one .html file that needs no network, instead of "
                         "serving it on this machine")  # fmt: skip
+    parser.add_argument("--overwrite", action="store_true",
+                        help="replace a file that the zoo did not make")  # fmt: skip
     parser.add_argument("--port", type=int, default=0, help="to serve on (default: any free one)")
     parser.add_argument("--precision", choices=("float16", "float32"), default="float16",
                         help="of the weights: float16 halves the page and rounds them, by how "
@@ -34,6 +37,8 @@ def _run(options: argparse.Namespace) -> int:
     if not 0 <= options.port < 1 << 16:
         raise ConfigError(f"--port {options.port}: give 0 to 65535")
     paths = [find_model(model) for model in options.models]
+    if options.output is not None:
+        refuse_foreign(options.output, overwrite=options.overwrite)
     runtime.start("cpu")
     from ppgan_zoo.playground.model import read_model
     from ppgan_zoo.playground.page import page
@@ -54,7 +59,7 @@ def _run(options: argparse.Namespace) -> int:
 
     with os_errors(ConfigError, f"--output {options.output}: cannot be written"):
         options.output.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(options.output, content)
+        write_atomically(options.output, sealed_markup(content))
     say(f"the page is {options.output} ({len(content) / 1e6:.1f} MB); open it in a browser")
     return 0
 

@@ -22,17 +22,15 @@ from typing import Any
 
 import numpy as np
 
-from ppgan_zoo.errors import ConfigError
 from ppgan_zoo.evaluation.orders import Order
 from ppgan_zoo.evaluation.sample_files import Made, write_array_header, write_tar
-from ppgan_zoo.storage.files import atomic_folder, open_regular, read_regular, sha256_file
-from ppgan_zoo.storage.ownership import is_sealed, sealed_json
+from ppgan_zoo.storage.files import atomic_folder, open_regular, sha256_file
+from ppgan_zoo.storage.ownership import is_sealed_folder, refuse_foreign_folder, sealed_json
 from ppgan_zoo.storage.pictures import encode_png, to_pixels
 
 FACTS, METADATA, Z = "samples.json", "metadata.jsonl", "z.npy"
 FORMAT = 1
 
-_MOST_FACTS = 1 << 20
 _PLAIN = set(" -_.,+()'")  # in a folder's name, besides letters and digits
 _LONGEST_NAME = 60
 
@@ -53,7 +51,7 @@ def write_folder(
         ConfigError: Another folder is there.
         OSError: It cannot be written; nothing is left behind.
     """
-    refuse_foreign_folder(path)
+    refuse_foreign_folder(path, is_own_folder)
     with atomic_folder(path, is_own_folder) as folder:
         write = _write_pictures if shard is None else _write_shards
         files = write(folder, made, order, shard or 0)
@@ -64,41 +62,18 @@ def write_folder(
         (folder / FACTS).write_text(sealed_json(told), encoding="utf-8")
 
 
-def refuse_foreign_folder(path: Path) -> None:
-    """Refuse to write where something is that is not as :func:`write_folder` left it.
-
-    Raises:
-        ConfigError: It is so.
-    """
-    if not os.path.lexists(path) or _is_empty(path) or is_own_folder(path):
-        return
-    raise ConfigError(
-        f"--output {path}: is there already and not as ppgan_zoo wrote it; give another name, or "
-        "remove it"
-    )
-
-
 def is_own_folder(path: Path) -> bool:
     """Tell whether a folder is as :func:`write_folder` left it: every file, and no other."""
-    try:
-        facts = path / FACTS
-        if path.is_symlink() or not is_sealed(facts):
-            return False
-        named: dict[str, str] = json.loads(read_regular(facts, _MOST_FACTS))["sha256"]
-        if any(sha256_file(path / name) != digest for name, digest in named.items()):
-            return False
-        count, below = 1 + len(named), set()
-        if METADATA in named:
-            with open_regular(path / METADATA) as lines:
-                for line in lines:
-                    told = json.loads(line)
-                    if sha256_file(path / told["file"]) != told["sha256"]:
-                        return False
-                    count += 1
-                    below.add(os.path.dirname(told["file"]))
-        return count + len(below - {""}) == _count_entries(path)
-    except (OSError, ValueError, KeyError, TypeError):
-        return False
+    return is_sealed_folder(path, FACTS, _listed)
+
+
+def _listed(folder: Path) -> dict[str, str]:
+    """Return the hashes of the pictures by their names, as the metadata have them."""
+    if not os.path.exists(folder / METADATA):
+        return {}
+    with open_regular(folder / METADATA) as lines:
+        told = map(json.loads, lines)
+        return {line["file"]: line["sha256"] for line in told}
 
 
 def class_folders(classes: tuple[str, ...]) -> list[str]:
@@ -146,12 +121,3 @@ def _write_shards(folder: Path, made: Iterator[Made], order: Order, size: int) -
             write_tar(file, itertools.islice(made, size), order)
         digests[name] = sha256_file(folder / name)
     return digests
-
-
-def _is_empty(path: Path) -> bool:
-    return path.is_dir() and not path.is_symlink() and not any(path.iterdir())
-
-
-def _count_entries(path: Path) -> int:
-    """Return how many files, folders and whatever else lie below a folder."""
-    return sum(len(folders) + len(names) for _, folders, names in os.walk(path))

@@ -16,9 +16,9 @@ from tqdm import tqdm  # type: ignore[import-untyped]
 from ppgan_zoo.errors import ConfigError, os_errors
 from ppgan_zoo.evaluation import sample_files
 from ppgan_zoo.evaluation.orders import Order
-from ppgan_zoo.evaluation.sample_folder import refuse_foreign_folder, write_folder
+from ppgan_zoo.evaluation.sample_folder import is_own_folder, write_folder
 from ppgan_zoo.models.latent import Code
-from ppgan_zoo.storage.ownership import own_file, refuse_foreign
+from ppgan_zoo.storage.ownership import own_file, refuse_foreign, refuse_foreign_folder
 
 if TYPE_CHECKING:  # it imports Paddle
     from ppgan_zoo.evaluation.sampler import Sampler
@@ -71,7 +71,7 @@ class Output:
             ConfigError: Something is there that stays.
         """
         if self.is_folder:
-            refuse_foreign_folder(self.path)
+            refuse_foreign_folder(self.path, is_own_folder)
         else:
             refuse_foreign(self.path, overwrite=self.overwrite)
 

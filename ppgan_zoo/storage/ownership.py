@@ -10,14 +10,21 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import json
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from ppgan_zoo.errors import ConfigError
-from ppgan_zoo.storage.files import atomic_file, open_inside, to_json
+from ppgan_zoo.storage.files import (
+    atomic_file,
+    open_inside,
+    read_regular,
+    sha256_file,
+    to_json,
+)
 
 SEAL = b"ppgan_zoo; SHA-256 of all before this: "
 """What stands before the hash."""
@@ -26,6 +33,7 @@ BLANK = SEAL + b"0" * 64
 """What a file ends with before :func:`seal` fills it in."""
 
 _LONGEST_TAIL = 32  # bytes after the hash: the end of a PNG, the bracket of JSON
+_LARGEST_MANIFEST = 16 << 20
 _CHUNK = 1 << 20
 
 
@@ -49,6 +57,12 @@ def sealed_json(data: dict[str, Any]) -> str:
     return (before + seal_of(before) + after).decode()
 
 
+def sealed_markup(text: str) -> bytes:
+    """Return HTML or SVG with the seal in a comment at its end."""
+    before = f"{text}<!-- ".encode()
+    return before + seal_of(before) + b" -->\n"
+
+
 def is_sealed(path: Path) -> bool:
     """Tell whether a file is as the zoo wrote it; False for what is none, or cannot be read."""
     try:
@@ -64,12 +78,13 @@ def is_sealed(path: Path) -> bool:
         return False
 
 
-def refuse_foreign(path: Path, *, overwrite: bool = False) -> None:
+def refuse_foreign(path: Path, *, overwrite: bool = False, option: str = "--output") -> None:
     """Refuse to write where something is that the zoo did not make, or that was changed since.
 
     Args:
         path: The file to be written.
         overwrite: Whether the user said that any file there may be replaced.
+        option: What names the file on the command line, for the message.
 
     Raises:
         ConfigError: Something is there that stays.
@@ -80,11 +95,60 @@ def refuse_foreign(path: Path, *, overwrite: bool = False) -> None:
         return
     if is_sealed(path):
         return
-    advice = "give another name" if overwrite else "give another name, or --overwrite to replace it"
+    advice = "give another name"
+    if not overwrite and option == "--output":
+        advice += ", or --overwrite to replace it"
     kind = "file" if os.path.isfile(path) and not os.path.islink(path) else "thing"
     raise ConfigError(
-        f"--output {path}: a {kind} is there already that is not as ppgan_zoo wrote it; {advice}"
+        f"{option} {path}: a {kind} is there already that is not as ppgan_zoo wrote it; {advice}"
     )
+
+
+def refuse_foreign_folder(path: Path, is_own: Callable[[Path], bool]) -> None:
+    """Refuse to write a folder where something is that the zoo did not make.
+
+    Args:
+        path: The folder to be written.
+        is_own: Tells whether what is there is the zoo's, as it wrote it.
+
+    Raises:
+        ConfigError: Something is there that stays.
+    """
+    is_folder = os.path.isdir(path) and not os.path.islink(path)
+    if not os.path.lexists(path) or (is_folder and not os.listdir(path)) or is_own(path):
+        return
+    raise ConfigError(
+        f"--output {path}: is there already and not as ppgan_zoo wrote it; give another name, or "
+        "remove it"
+    )
+
+
+def is_sealed_folder(
+    path: Path, manifest: str, further: Callable[[Path], dict[str, str]] = lambda folder: {}
+) -> bool:
+    """Tell whether a folder is as the zoo wrote it: every file, and no other.
+
+    Args:
+        path: The folder.
+        manifest: A sealed JSON file in it, whose key ``sha256`` has the hashes of other files.
+        further: Returns more hashes by name; it is called when those of the manifest are right.
+    """
+    try:
+        if os.path.islink(path) or not is_sealed(path / manifest):
+            return False
+        named = json.loads(read_regular(path / manifest, _LARGEST_MANIFEST))["sha256"]
+        if not _has(path, named):
+            return False
+        more = further(path)
+        folders = {os.path.dirname(name) for name in more} - {""}
+        entries = sum(len(below) + len(names) for _, below, names in os.walk(path))
+        return entries == 1 + len(named) + len(more) + len(folders) and _has(path, more)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return False
+
+
+def _has(folder: Path, named: dict[str, str]) -> bool:
+    return all(sha256_file(folder / name) == digest for name, digest in named.items())
 
 
 @contextlib.contextmanager

@@ -43,12 +43,14 @@ def registered():
 
 def test_the_kinds_of_the_zoo():
     kinds = {kind.name: kind for kind in DATA.all()}
-    assert list(kinds) == ["mnist", "fashion_mnist", "folder", "prepared"]
-    assert [kind.features for kind in kinds.values()] == ["digits-v1", "fashion-v1", None, None]
-    assert [kind.needs_directory for kind in kinds.values()] == [False, False, True, True]
-    assert [kind.has_splits for kind in kinds.values()] == [True, True, False, True]
+    assert list(kinds) == ["mnist", "fashion_mnist", "folder", "prepared", "avatars"]
+    networks = ["digits-v1", "fashion-v1", None, None, None]
+    assert [kind.features for kind in kinds.values()] == networks
+    assert [kind.needs_directory for kind in kinds.values()] == [False, False, True, True, False]
+    assert [kind.has_splits for kind in kinds.values()] == [True, True, False, True, True]
     assert kinds["mnist"].default_shape == load_image_set("mnist", offline=True).image_shape
-    assert [list(kind.options) for kind in kinds.values()] == [[], [], ["background"], ["verify"]]
+    options = [[], [], ["background"], ["verify"], []]
+    assert [list(kind.options) for kind in kinds.values()] == options
 
 
 def test_a_registered_kind_is_loaded_by_name():
@@ -97,7 +99,8 @@ def test_a_kind_of_an_installed_package_is_loaded_by_name(monkeypatch):
     module = types.ModuleType("noise_module")
     module.KIND = NOISE
     monkeypatch.setitem(sys.modules, "noise_module", module)
-    assert DATA.names() == ["fashion_mnist", "folder", "mnist", "noise", "prepared"]
+    names = ["avatars", "fashion_mnist", "folder", "mnist", "noise", "prepared"]
+    assert DATA.names() == names
     assert len(load_image_set("noise", notify=lambda line: None)) == 10
 
 
