@@ -76,9 +76,15 @@ function imageOf({ z, label, offset }) {
   return generator()(z, labels, hasStyles() ? { psi, offset } : {});
 }
 
-// Draw an image [1, C, H, W] of one map (grey) or three (RGB) on a canvas of its size.
-function paint(canvas, { shape: [, maps, height, width], data }) {
+// An image [1, C, H, W] of one map (grey) or three (RGB), in the model's range, as bytes [C, H, W].
+function bytesOf({ data }) {
   const [low, high] = model().range;
+  return Uint8ClampedArray.from(data, (value) => ((value - low) * 255) / (high - low));
+}
+
+// Draw bytes [C, H, W] on a canvas of their size; return its pixels.
+function paintBytes(canvas, bytes) {
+  const [maps, height, width] = model().shape;
   canvas.width = width;
   canvas.height = height;
   const context = canvas.getContext("2d");
@@ -86,12 +92,35 @@ function paint(canvas, { shape: [, maps, height, width], data }) {
   const plane = height * width;
   for (let i = 0; i < plane; i++) {
     for (let colour = 0; colour < 3; colour++) {
-      const value = data[(maps === 3 ? colour * plane : 0) + i];
-      pixels.data[4 * i + colour] = Math.round(((value - low) * 255) / (high - low));
+      pixels.data[4 * i + colour] = bytes[(maps === 3 ? colour * plane : 0) + i];
     }
     pixels.data[4 * i + 3] = 255;
   }
   context.putImageData(pixels, 0, 0);
+  return pixels.data;
+}
+
+const paint = (canvas, image) => paintBytes(canvas, bytesOf(image));
+
+// Show the training picture that is nearest to an image, of those that the page holds.
+function showNearest(image) {
+  const { pictures, shape } = model();
+  at("nearest-row").hidden = !pictures;
+  if (!pictures) return;
+  model().known ??= Uint8Array.from(atob(pictures), (letter) => letter.charCodeAt(0));
+  const { known } = model();
+  const bytes = bytesOf(image);
+  const length = size(shape);
+  let best = 0, least = Infinity;
+  for (let start = 0; start < known.length; start += length) {
+    let squares = 0;
+    for (let i = 0; i < length && squares < least; i++) squares += (known[start + i] - bytes[i]) ** 2;
+    if (squares < least) [best, least] = [start, squares];
+  }
+  paintBytes(at("nearest"), known.subarray(best, best + length));
+  at("nearest").setAttribute("aria-label", words.nearestLabel);
+  const levels = Math.round(Math.sqrt(least / length));
+  at("nearest-what").textContent = fill(words.nearest, { count: known.length / length, levels });
 }
 
 function described() {
@@ -132,7 +161,9 @@ function drawPicture() {
   try {
     generator(); // reads its weights, the first time
     start = performance.now();
-    paint(at("picture"), imageOf(codeOf(state.seed)));
+    const image = imageOf(codeOf(state.seed));
+    paint(at("picture"), image);
+    showNearest(image);
   } catch (error) {
     at("what").textContent = fill(words.failed, { reason: String(error) });
     return;
@@ -183,6 +214,43 @@ function writeHash() {
   }
   const hash = said.toString();
   if (hash !== location.hash.slice(1)) history.replaceState(null, "", hash ? `#${hash}` : "#");
+}
+
+// A film: from A to B and back, in that mode; otherwise through four seeds back to the first. A frame at a time, so that the page stays alive.
+const FRAMES = 48;
+
+function codeOfFrame(place) {
+  if (isOnTheWay()) {
+    return codeOf(state.seed, (1 - Math.cos((2 * Math.PI * place) / FRAMES)) / 2);
+  }
+  const way = (4 * place) / FRAMES;
+  const stops = [0, 1, 2, 3, 0].map((step) => codeOf(state.seed + step));
+  const start = Math.floor(way);
+  const z = between(model().latent, stops[start].z, stops[start + 1].z, way - start);
+  return { ...stops[start], z };
+}
+
+function film(place = 0, frames = [], canvas = element("canvas")) {
+  if (place < FRAMES) {
+    frames.push(paint(canvas, imageOf(codeOfFrame(place))));
+    say(fill(words.filming, { percent: Math.round((100 * place) / FRAMES) }));
+    setTimeout(() => film(place + 1, frames, canvas), 0);
+    return;
+  }
+  const factor = Math.max(1, Math.ceil(224 / Math.max(canvas.width, canvas.height)));
+  const large = frames.map((pixels) => enlarged(pixels, canvas.width, canvas.height, factor));
+  const bytes = gif(large, canvas.width * factor, canvas.height * factor, 6);
+  hand(new Blob([bytes], { type: "image/gif" }), `${model().name}.gif`);
+}
+
+function enlarged(pixels, width, height, factor) {
+  const from = new Uint32Array(pixels.buffer);
+  const result = new Uint32Array(from.length * factor * factor);
+  for (let i = 0; i < result.length; i++) {
+    const row = Math.floor(i / (width * factor * factor));
+    result[i] = from[row * width + Math.floor((i % (width * factor)) / factor)];
+  }
+  return new Uint8Array(result.buffer);
 }
 
 const within = (text, low, high, otherwise) => {
@@ -356,12 +424,14 @@ function save(canvases, columns, name) {
   canvases.forEach((canvas, place) => {
     context.drawImage(canvas, (place % columns) * wide, Math.floor(place / columns) * tall, wide, tall);
   });
-  whole.toBlob((blob) => {
-    const link = element("a", { href: URL.createObjectURL(blob), download: name });
-    link.click();
-    setTimeout(() => URL.revokeObjectURL(link.href), 1000);
-    say(fill(words.saved, { name }));
-  });
+  whole.toBlob((blob) => hand(blob, name));
+}
+
+function hand(blob, name) {
+  const link = element("a", { href: URL.createObjectURL(blob), download: name });
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 1000);
+  say(fill(words.saved, { name }));
 }
 
 async function copyLink() {
@@ -423,6 +493,7 @@ press("save", () => save([at("picture")], 1, `${model().name}-${state.seed}.png`
 press("save-grid", () => {
   save([...at("grid").children].map((cell) => cell.firstChild), 4, `${model().name}-grid.png`);
 });
+press("film", () => film());
 press("link", copyLink);
 press("language", () => setLanguage(words === WORDS.en ? "zh" : "en"));
 

@@ -24,6 +24,7 @@ from ppgan_zoo.latents.space import open_space
 from ppgan_zoo.models.latent import Latent, labels_in_turn
 from ppgan_zoo.models.restore import find_checkpoint
 from ppgan_zoo.playground.directions import axes, codes, found_directions
+from ppgan_zoo.playground.pictures import training_pictures
 from ppgan_zoo.playground.styles import with_styles
 
 Precision = Literal["float16", "float32"]
@@ -51,7 +52,12 @@ class PageModel:
 
 
 def read_model(
-    path: Path, *, name: str | None = None, precision: Precision = "float16", best: bool = False
+    path: Path,
+    *,
+    name: str | None = None,
+    precision: Precision = "float16",
+    best: bool = False,
+    nearest: int = 0,
 ) -> PageModel:
     """Read a run, a checkpoint or an exported model.
 
@@ -60,8 +66,11 @@ def read_model(
         name: What the page calls it; None for the architecture's name.
         precision: How weights are stored: in half the bytes, rounded, or as they are.
         best: Take a run's best checkpoint.
+        nearest: How many training pictures the page holds, to show the nearest of; of a run or a
+            pretrained model.
 
     Raises:
+        DataError: The training pictures are not on this machine.
         CheckpointError: It is none of the three, or damaged.
         ExportError: A damaged exported model, or one that cannot be computed elsewhere than in
             Paddle, by name of the operator.
@@ -100,12 +109,14 @@ def read_model(
         "model": description.name,
         "iteration": description.origin.iteration,
         "range": [low, high],
+        "shape": description.image_shape,
         "classes": _class_names(description.num_classes, description.classes),
         "latent": _latent(model.latent),
         "styles": styles,
         "directions": directions,
         "precision": precision,
         "error": f"{levels:.1g}",
+        "pictures": training_pictures(path, description.image_shape, nearest) if nearest else "",
         "graph": _graph(graph, model.latent.dim, precision, raw),
     }
     return PageModel(name or description.name, data, levels, len(raw))
