@@ -43,6 +43,7 @@ COMMANDS = (
     "invert",
     "walk",
     "film",
+    "report",
     "bench",
     "convert",
     "collapse",

@@ -35,7 +35,7 @@ ORDER = (
     ("evaluation",),
     ("latents",),
     ("run",),
-    ("bench", "search", "collapse", "stability", "playground"),
+    ("bench", "search", "collapse", "stability", "playground", "report"),
     ("commands",),
     ("cli", "__main__", "testing"),
 )
