@@ -53,7 +53,8 @@ CHARTS = (
     ),
     Chart(
         "Scores of D", {"score/real": "real images", "score/fake": "samples"},
-        "What D says of both, as probabilities. Far apart, D wins; close together, it cannot tell.",
+        "What D says of both, on average: probabilities or, of hinge and Wasserstein, scores. Far "
+        "apart, D wins; close together, it cannot tell.",
     ),
     Chart(
         "D's ranking", {"health/ranking": "pairs ranked right"},

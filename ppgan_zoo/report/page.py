@@ -15,7 +15,7 @@ from ppgan_zoo import __version__
 from ppgan_zoo.metrics.table import figure_text, in_order, row_of
 from ppgan_zoo.report.charts import charts_of, common_limits, draw
 from ppgan_zoo.report.facts import RunFacts, differing_settings
-from ppgan_zoo.storage.pictures import encode_png
+from ppgan_zoo.storage.pictures import as_data_url
 from ppgan_zoo.storage.terminal import printable
 
 _STYLE = """
@@ -142,7 +142,7 @@ def _summary(run: RunFacts) -> str:
 def _film(run: RunFacts) -> str:
     if not run.grids:
         return '<p class="note">No sample grid is drawn yet.</p>'
-    frames = [[grid.iteration, _png(encode_png(grid.pixels))] for grid in run.grids]
+    frames = [[grid.iteration, as_data_url(grid.pixels)] for grid in run.grids]
     last = len(frames) - 1
     # A script of type application/json runs nothing; "</" could end it.
     data = json.dumps(frames).replace("</", "<\\/")
@@ -286,10 +286,6 @@ def _mapping(start: Mapping[str, Any], key: str) -> Mapping[str, Any]:
 def _duration(seconds: float) -> str:
     minutes = seconds / 60.0
     return f"{minutes / 60:.1f} hours" if minutes >= 90 else f"{minutes:.1f} minutes"
-
-
-def _png(content: bytes) -> str:
-    return f"data:image/png;base64,{base64.b64encode(content).decode()}"
 
 
 def _text(value: Any) -> str:

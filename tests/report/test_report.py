@@ -5,6 +5,8 @@ import html.parser
 import io
 import json
 import re
+import shutil
+import subprocess
 
 import numpy as np
 import pytest
@@ -17,6 +19,10 @@ from ppgan_zoo.report.facts import Event, differing_settings, read_events, read_
 from ppgan_zoo.report.page import page
 from ppgan_zoo.storage.checkpoint import open_checkpoint
 from ppgan_zoo.storage.ownership import is_sealed
+
+CHROMIUM = next(
+    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
+)
 
 
 @pytest.fixture(scope="module")
@@ -91,6 +97,28 @@ def test_the_film_holds_the_grids(runs):
         with Image.open(io.BytesIO(content)) as shown, Image.open(path) as drawn:
             np.testing.assert_array_equal(np.asarray(shown), np.asarray(drawn))
     assert len(read_run(runs[1], frames=2).grids) == 2
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed")
+def test_a_browser_runs_the_film(runs, tmp_path):
+    text = made(runs[1])
+    end = text.rindex("</body>")
+    probe = """<script>
+      document.querySelector('input').value = 1;
+      document.querySelector('input').dispatchEvent(new Event('input'));
+    </script>"""
+    (tmp_path / "page.html").write_text(text[:end] + probe + text[end:])
+    done = subprocess.run(
+        [CHROMIUM, "--headless=new", "--no-sandbox", "--disable-gpu",
+         f"--user-data-dir={tmp_path / 'profile'}", "--dump-dom", tmp_path / "page.html"],
+        capture_output=True, text=True, timeout=100, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "iteration 8</output>" in done.stdout  # the second of 4, 8 and 12
+    assert '<div class="controls">' in done.stdout  # no longer hidden
+    shown = re.search(r'<figure class="film"><img src="([^"]*)"', done.stdout)[1]
+    (data,) = re.findall(r'<script type="application/json">(.*?)</script>', text)
+    assert shown == json.loads(data)[1][1]
 
 
 def test_the_page_says_what_the_run_was_and_what_to_type(runs):
