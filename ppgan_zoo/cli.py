@@ -44,6 +44,7 @@ COMMANDS = (
     "invert",
     "walk",
     "film",
+    "report",
     "bench",
     "convert",
     "collapse",

@@ -35,9 +35,8 @@ ORDER = (
     ("evaluation",),
     ("latents",),
     ("run",),
-    ("bench", "search", "collapse", "stability"),
+    ("bench", "search", "collapse", "stability", "playground", "report"),
     ("leaderboard",),
-    ("playground",),
     ("commands",),
     ("cli", "__main__", "testing"),
 )
