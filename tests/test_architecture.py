@@ -35,7 +35,8 @@ ORDER = (
     ("evaluation",),
     ("latents",),
     ("run",),
-    ("bench", "search", "collapse", "stability", "playground"),
+    ("bench", "search", "collapse", "stability", "playground", "report"),
+    ("leaderboard",),
     ("commands",),
     ("cli", "__main__", "testing"),
 )

@@ -148,7 +148,7 @@ def test_figures_of_several_draws_become_one_interval(run, tmp_path):
     fid = table.values["fid"]
     assert (fid.mean, fid.lowest, fid.highest) == (pytest.approx(1.2), 1.0, 1.5)
     text = (tmp_path / "out" / "README.md").read_text()
-    assert "| fid | 1.2 | 1 | 1.5 | 0.5 |" in text and "3 draws of z" in text
+    assert "| fid | 1.2 | 1 | 1.5 | 3 | 0.5 |" in text and "3 draws of z" in text
 
 
 @pytest.mark.parametrize(
