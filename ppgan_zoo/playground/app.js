@@ -79,7 +79,9 @@ function imageOf({ z, label, offset }) {
 // An image [1, C, H, W] of one map (grey) or three (RGB), in the model's range, as bytes [C, H, W].
 function bytesOf({ data }) {
   const [low, high] = model().range;
-  return Uint8ClampedArray.from(data, (value) => ((value - low) * 255) / (high - low));
+  const bytes = new Uint8ClampedArray(data.length); // which rounds
+  for (let i = 0; i < data.length; i++) bytes[i] = ((data[i] - low) * 255) / (high - low);
+  return bytes;
 }
 
 // Draw bytes [C, H, W] on a canvas of their size; return its pixels.
@@ -149,11 +151,11 @@ function redraw() {
   turn += 1;
   if (waiting) return;
   waiting = true;
-  requestAnimationFrame(() => {
+  setTimeout(() => { // once for all that one event changes
     waiting = false;
     drawPicture();
     drawCells(turn, CELLS);
-  });
+  }, 0);
 }
 
 function drawPicture() {
@@ -175,6 +177,11 @@ function drawPicture() {
   for (const name of ["a", "b"]) {
     if (state[name]) paint(at(`kept-${name}`), imageOf(state[name]));
   }
+  nameCells();
+  writeHash();
+}
+
+function nameCells() {
   const heading = isOnTheWay() ? words.wholeWay : words.neighbours;
   if (at("grid-heading").textContent !== heading) at("grid-heading").textContent = heading;
   [...at("grid").children].forEach((cell, place) => {
@@ -182,7 +189,6 @@ function drawPicture() {
     const text = isOnTheWay() ? fill(words.ofMix, { percent }) : fill(words.cell, cell.dataset);
     cell.setAttribute("aria-label", text);
   });
-  writeHash();
 }
 
 // Each turn begins where the last one stopped, so that all cells move while a slider is dragged.
@@ -231,6 +237,7 @@ function codeOfFrame(place) {
 }
 
 function film(place = 0, frames = [], canvas = element("canvas")) {
+  at("film").disabled = place < FRAMES; // one at a time
   if (place < FRAMES) {
     frames.push(paint(canvas, imageOf(codeOfFrame(place))));
     say(fill(words.filming, { percent: Math.round((100 * place) / FRAMES) }));
@@ -347,7 +354,8 @@ function buildDirections() {
 function buildGrid() {
   at("grid").replaceChildren(...Array.from({ length: CELLS }, (_, place) => {
     const seed = state.seed + place;
-    const button = element("button", { type: "button" }, element("canvas"));
+    const [, height, width] = model().shape;
+    const button = element("button", { type: "button" }, element("canvas", { width, height }));
     button.dataset.seed = seed;
     button.addEventListener("click", () => {
       if (isOnTheWay()) state.way = wayOf(place);
@@ -392,6 +400,7 @@ function show() {
   buildCodes();
   buildDirections();
   buildGrid();
+  nameCells();
   showNumbers();
   redraw();
 }

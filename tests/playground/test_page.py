@@ -11,6 +11,7 @@ import sys
 import urllib.error
 import urllib.request
 from html.parser import HTMLParser
+from urllib.parse import parse_qs
 
 import numpy as np
 import paddle
@@ -74,7 +75,8 @@ def chromium(url, *flags):
 
 READ = """<script>const poll = setInterval(() => {
   if (document.querySelectorAll("#grid canvas").length < 16) return;
-  if ([...document.querySelectorAll("#grid canvas")].some((canvas) => canvas.width !== 8)) return;
+  const isDrawn = (canvas) => canvas.getContext("2d").getImageData(0, 0, 1, 1).data[3] === 255;
+  if (![...document.querySelectorAll("#grid canvas")].every(isDrawn)) return;
   clearInterval(poll);
   const read = (canvas) => Array.from(canvas.getContext("2d")
     .getImageData(0, 0, canvas.width, canvas.height).data);
@@ -91,11 +93,11 @@ READ = """<script>const poll = setInterval(() => {
 }, 50);</script></body>"""
 
 
-def seen(written, fragment, *flags):
-    """Open the page at a link; return its pixels and the DOM."""
-    probe = written.with_name("probe.html")
-    probe.write_text(written.read_text().replace("</body>", READ), encoding="utf-8")
-    dom = chromium(f"file://{probe}{fragment}", "--dump-dom", *flags)
+def seen(written, fragment, *flags, probe=READ):
+    """Open the page at a link with a script that says what it finds; return that and the DOM."""
+    path = written.with_name("probe.html")
+    path.write_text(written.read_text().replace("</body>", probe), encoding="utf-8")
+    dom = chromium(f"file://{path}{fragment}", "--dump-dom", *flags)
     return json.loads(re.search(r'<pre id="read">(.*?)</pre>', dom)[1].replace("&amp;", "&")), dom
 
 
@@ -112,6 +114,12 @@ def z_of(seed, dim):
 
 def pixels(flat, side=8):
     return np.array(flat).reshape(side, side, 4)[:, :, :3].transpose(2, 0, 1)
+
+
+def text_of(z):
+    """z as a link holds it."""
+    steps = np.rint(z[0] * 2048).astype("<i2").tobytes()
+    return base64.urlsafe_b64encode(steps).decode().rstrip("=")
 
 
 def assert_shows(flat, folder, z, label=None):
@@ -138,12 +146,8 @@ def test_the_pictures_are_paddles(written, exported):
 
 @needs_chromium
 def test_a_second_model_and_the_way_between_two_pictures(written, exported):
-    def text(z):
-        steps = np.rint(z[0] * 2048).astype("<i2").tobytes()
-        return base64.urlsafe_b64encode(steps).decode().rstrip("=")
-
     a, b = z_of(1, 5), z_of(2, 5)
-    link = f"#model=1&mode=between&way=0.25&a={text(a)}.0&b={text(b)}.0"
+    link = f"#model=1&mode=between&way=0.25&a={text_of(a)}.0&b={text_of(b)}.0"
     said, dom = seen(written, link, "--accept-lang=zh-CN", "--lang=zh-CN")
     angle = np.arccos((a @ b.T).item() / np.linalg.norm(a) / np.linalg.norm(b))
     between = lambda t: (np.sin((1 - t) * angle) * a + np.sin(t * angle) * b) / np.sin(angle)  # noqa: E731
@@ -232,6 +236,47 @@ def test_a_screenshot_shows_the_picture(written, tmp_path):
     assert (np.diff(part, axis=1) == 0).mean() > 0.9
 
 
+PLAY = """<script>
+const errors = [];
+addEventListener("error", (event) => errors.push(event.message));
+addEventListener("unhandledrejection", (event) => errors.push(String(event.reason)));
+const at = (id) => document.getElementById(id);
+const move = (id, value) => { at(id).value = value; at(id).dispatchEvent(new Event("input")); };
+const steps = [
+  () => at("keep-a").click(), () => at("next").click(), () => move("direction-z1", 2),
+  () => at("keep-b").click(), () => move("way", 0.4), () => at("film").click(), null,
+  () => at("save").click(), () => at("save-grid").click(), () => at("language").click(),
+];
+let waited = 0;
+const play = setInterval(() => {
+  if (at("film").disabled || (steps[0] === null && waited++ < 5)) return;
+  const step = steps.shift();
+  if (step) return step();
+  if (steps.length) return;
+  if (!at("said").textContent.includes("grid") && waited++ < 100) return; // it is encoded meanwhile
+  clearInterval(play);
+  const said = { errors, hash: location.hash, said: at("said").textContent,
+                 moved: at("direction-z1").value, lang: document.documentElement.lang };
+  document.body.append(Object.assign(document.createElement("pre"),
+    { id: "read", textContent: JSON.stringify(said) }));
+}, 100);
+</script></body>"""
+
+
+@needs_chromium
+def test_the_controls_do_what_they_say(written, exported):
+    said, dom = seen(written, "#seed=1&label=1", probe=PLAY)
+    assert said["errors"] == []
+    link = {key: values[0] for key, values in parse_qs(said["hash"][1:]).items()}
+    assert link["a"] == f"{text_of(z_of(1, 6))}.1"
+    moved = z_of(2, 6) + np.array([[2.0, 0, 0, 0, 0, 0]], np.float32)
+    assert link["b"] == f"{text_of(moved)}.1"
+    assert (link["mode"], link["way"]) == ("between", "0.4")
+    assert "moved" not in link and said["moved"] == "0"  # the sliders begin again
+    assert said["lang"] == "zh-CN" and "从 A 到 B 的 40%" in dom
+    assert "gan_mlp-grid.png" in said["said"]
+
+
 class Controls(HTMLParser):
     """What a screen reader would find: controls, what names them, ids."""
 
@@ -259,7 +304,7 @@ class Controls(HTMLParser):
 
 @needs_chromium
 def test_every_control_has_a_name_and_changes_are_announced(written):
-    dom = chromium(f"file://{written}", "--dump-dom")
+    _, dom = seen(written, "")
     parser = Controls()
     parser.feed(re.sub(r"<script.*?</script>", "", dom, flags=re.DOTALL))
     assert parser.seen > 30
@@ -292,7 +337,7 @@ def nasty(written):
 def test_names_are_text_and_nothing_else(written, tmp_path):
     path = tmp_path / "page.html"
     path.write_text(page([nasty(written)]), encoding="utf-8")
-    dom = chromium(f"file://{path}#seed=%3Cb%20id=bad%3E&a=%3Cb%20id=bad%3E", "--dump-dom")
+    _, dom = seen(path, "#seed=%3Cb%20id=bad%3E&a=%3Cb%20id=bad%3E")
     body = re.sub(r"<script.*?</script>", "", dom, flags=re.DOTALL)
     assert "<b id" not in body
     assert f"class {NASTY}".replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;") in body
