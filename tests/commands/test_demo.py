@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 from conftest import ROOT
 from PIL import Image
@@ -25,6 +26,10 @@ def test_the_demo_trains_exports_samples_and_says_what_is_next(tmp_path):
     run = tmp_path / "output" / "demo"
     assert (run / "export" / "model.yml").is_file()
     assert Image.open(run / "grid.png").size == (10 * 58 + 2, 10 * 58 + 2)
+    assert Image.open(tmp_path / "output" / "pretrained.png").size == (10 * 58 + 2, 10 * 58 + 2)
+    for name in ("page.html", "report.html"):
+        assert "<html" in (run / name).read_text()
+        assert str(Path("output", "demo", name)) in done.stdout
     assert "largest difference from the trained generator" in done.stdout
     assert len([line for line in done.stdout.splitlines() if line.startswith("  ")][-3:]) == 3
     for noise in ("Traceback", "Warning", "W0", "I0", "ccache", "OMP_NUM_THREADS"):
