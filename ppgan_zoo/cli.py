@@ -37,6 +37,7 @@ COMMANDS = (
     "evaluate",
     "search",
     "stability",
+    "leaderboard",
     "export",
     "playground",
     "publish",

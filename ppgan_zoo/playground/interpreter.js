@@ -139,8 +139,8 @@ function decoded(text, precision) {
   return Float32Array.from(new Uint16Array(bytes.buffer), half);
 }
 
-// Return a function of z (Float32Array [N * dim]) and labels (an array [N], or nothing) to the
-// images, {shape: [N, C, H, W], data}.
+// Return a function of z (Float32Array [N * dim]), labels (an array [N], or nothing) and further
+// inputs by name (Float32Arrays), to the images, {shape: [N, C, H, W], data}.
 function makeGenerator(graph) {
   const values = decoded(graph.values, graph.precision);
   const weights = new Map();
@@ -150,10 +150,11 @@ function makeGenerator(graph) {
   }
   const lastUse = new Map();
   graph.nodes.forEach(({ inputs }, place) => inputs.forEach((name) => lastUse.set(name, place)));
-  return (z, labels) => {
+  return (z, labels, more = {}) => {
     const count = z.length / graph.dim;
     const found = new Map([["z", tensor([count, graph.dim], z)]]);
     if (labels) found.set("labels", { shape: [count], data: labels });
+    for (const [name, data] of Object.entries(more)) found.set(name, tensor([data.length], data));
     graph.nodes.forEach((node, place) => {
       const inputs = node.inputs.map((name) => found.get(name) ?? weights.get(name));
       found.set(node.output, KINDS[node.kind](inputs, node.attributes));

@@ -1,5 +1,6 @@
 """The page, in a real Chromium: its pictures are Paddle's, and it asks no network for anything."""
 
+import base64
 import json
 import re
 import shutil
@@ -12,15 +13,20 @@ import urllib.request
 from html.parser import HTMLParser
 
 import numpy as np
+import paddle
 import pytest
 from conftest import checkpoint_of
 from PIL import Image
 
-from ppgan_zoo.data import to_uint8
+from ppgan_zoo.data import load_image_set, to_uint8
 from ppgan_zoo.errors import ConfigError, ExportError
+from ppgan_zoo.evaluation.real_images import DataSource
 from ppgan_zoo.export.exported import open_exported
 from ppgan_zoo.export.exporter import export
+from ppgan_zoo.latents.directions import pca, sefa
+from ppgan_zoo.latents.space import open_space
 from ppgan_zoo.playground import model as module
+from ppgan_zoo.playground import pictures
 from ppgan_zoo.playground.model import PageModel, read_model
 from ppgan_zoo.playground.page import page
 
@@ -74,6 +80,7 @@ READ = """<script>const poll = setInterval(() => {
     .getImageData(0, 0, canvas.width, canvas.height).data);
   const said = {
     picture: read(document.getElementById("picture")),
+    nearest: read(document.getElementById("nearest")),
     cells: [...document.querySelectorAll("#grid canvas")].map(read),
     hash: location.hash, lang: document.documentElement.lang, title: document.title,
   };
@@ -118,22 +125,20 @@ def assert_shows(flat, folder, z, label=None):
 
 @needs_chromium
 def test_the_pictures_are_paddles(written, exported):
-    said, dom = seen(written, "#seed=7&label=2&moved=z1:2.5,z5:-1")
+    said, dom = seen(written, "#seed=7&label=2&moved=z2:2.5,z6:-1")
     moved = np.array([[0, 2.5, 0, 0, 0, -1]], np.float32)
     assert_shows(said["picture"], exported / "labelled", z_of(7, 6) + moved, 2)
     for place in (0, 1, 15):
         z = z_of(7 + place, 6) + moved
         assert_shows(said["cells"][place], exported / "labelled", z, 2)
     assert "seed 7, class 2" in dom
-    assert said["hash"] == "#seed=7&label=2&moved=z1%3A2.5%2Cz5%3A-1"
+    assert said["hash"] == "#seed=7&label=2&moved=z2%3A2.5%2Cz6%3A-1"
     assert (said["lang"], said["title"]) == ("en", "GAN playground: gan_mlp")
 
 
 @needs_chromium
 def test_a_second_model_and_the_way_between_two_pictures(written, exported):
     def text(z):
-        import base64
-
         steps = np.rint(z[0] * 2048).astype("<i2").tobytes()
         return base64.urlsafe_b64encode(steps).decode().rstrip("=")
 
@@ -147,6 +152,73 @@ def test_a_second_model_and_the_way_between_two_pictures(written, exported):
     assert_shows(said["cells"][15], folder, b)
     assert_shows(said["cells"][5], folder, between(5 / 15).astype(np.float32))
     assert said["lang"] == "zh-CN" and "从 A 到 B 的 25%" in dom
+
+
+@pytest.fixture(scope="module")
+def styled(tmp_path_factory):
+    """A checkpoint of a G with styles, small, and its page."""
+    folder = tmp_path_factory.mktemp("styled")
+    checkpoint, _ = checkpoint_of(
+        "stylegan2", folder, latent_dim=5, image_shape=(1, 8, 8),
+        generator={"channels": (8, 4), "w_dim": 6}, discriminator={"channels": (8, 4)},
+    )  # fmt: skip
+    path = folder / "page.html"
+    path.write_text(page([read_model(checkpoint.path, precision="float32")]), encoding="utf-8")
+    return checkpoint, path
+
+
+@needs_chromium
+def test_styles_are_truncated_and_moved_along_directions(styled):
+    checkpoint, path = styled
+    said, dom = seen(path, "#seed=3&truncation=0.5&moved=pca2:-2")
+    space = open_space(checkpoint.path)
+    generator, direction = space.generator, pca(space)["pca2"]
+    average = generator.average.numpy()
+    z = np.concatenate([z_of(seed, 5) for seed in (3, 4)])
+    w = generator.mapping(paddle.to_tensor(z)).numpy()
+    wanted = space.images(average + 0.5 * (w - average) - 2.0 * direction)
+    assert wanted[0].std() > 0.5 and np.abs(wanted - space.images(w).astype(int)).max() > 3
+    for flat, image in zip((said["picture"], said["cells"][1]), wanted.astype(int), strict=True):
+        assert np.abs(pixels(flat) - image).max() <= 1
+    assert "sefa" in dom
+
+
+@needs_chromium
+def test_directions_found_in_z_move_the_picture(exported):
+    (checkpoint,) = (exported / "a").iterdir()
+    path = exported / "found.html"
+    path.write_text(page([read_model(checkpoint, precision="float32")]), encoding="utf-8")
+    said, _ = seen(path, "#seed=3&label=1&moved=sefa1:3,pca1:-1")
+    space = open_space(checkpoint)
+    z = z_of(3, 6) + 3.0 * sefa(space)["sefa1"] - pca(space)["pca1"]
+    assert_shows(said["picture"], exported / "labelled", z.astype(np.float32), 1)
+
+
+@needs_chromium
+def test_the_nearest_training_picture_stands_beside_the_sample(written, exported, tmp_path):
+    model = open_exported(exported / "labelled")
+    sample = to_uint8(model.generate(z_of(7, 6), np.array([2])), model.image_range)[0]
+    known = np.random.default_rng(0).integers(0, 256, (9, 1, 8, 8), dtype=np.uint8)
+    known[4] = np.clip(sample + 6.0, 0, 255)
+    distance = np.sqrt(np.square(known[4] - sample.astype(float)).mean())
+    (data, _) = json.loads(re.search(r'id="models">(.*?)</script>', written.read_text())[1])
+    data["pictures"] = base64.b64encode(known.tobytes()).decode()
+    path = tmp_path / "page.html"
+    path.write_text(page([PageModel("near", data, 0.0, 0)]), encoding="utf-8")
+    said, dom = seen(path, "#seed=7&label=2")
+    np.testing.assert_array_equal(pixels(said["nearest"])[0], known[4][0])
+    assert f"The nearest of 9 training pictures: {distance:.0f} grey levels away." in dom
+
+
+def test_training_pictures_are_of_the_training_set(monkeypatch, tmp_path):
+    everything = load_image_set("mnist", offline=True, notify=lambda line: None)
+    source = DataSource("mnist", None, None, trained_on={"count": 50})
+    monkeypatch.setattr(pictures, "find_data", lambda path: source)
+    text = pictures.training_pictures(tmp_path, (1, 28, 28), 8)
+    found = np.frombuffer(base64.b64decode(text), np.uint8).reshape(8, 1, 28, 28)
+    first = {picture.tobytes() for picture in everything.images[:50]}
+    assert {picture.tobytes() for picture in found} <= first
+    assert len({picture.tobytes() for picture in found}) == 8
 
 
 @needs_chromium
