@@ -41,6 +41,8 @@ def demo() -> int:
         code = main(command)
         if code:
             return code
+        if first in command:
+            say(f"look at {first}: what a longer training gives; now one of your own", "")
     here, environment = Path.cwd(), Path(sys.prefix)
     folder = f"{environment.relative_to(here)}/bin/" if environment.is_relative_to(here) else ""
     exported, run_directory = as_argument(run / "export"), as_argument(run)
