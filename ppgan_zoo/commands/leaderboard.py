@@ -9,6 +9,7 @@ from pathlib import Path
 
 from ppgan_zoo.commands.arguments import add_device
 from ppgan_zoo.errors import ConfigError
+from ppgan_zoo.storage.files import read_regular
 from ppgan_zoo.storage.terminal import say, tell
 
 
@@ -94,5 +95,5 @@ def _merge(options: argparse.Namespace) -> int:
 
 
 def _say_pages(output: Path) -> None:
-    say(*(output / "leaderboard.md").read_text(encoding="utf-8").splitlines())
+    say(*read_regular(output / "leaderboard.md").decode().splitlines())
     tell(f"leaderboard.html, .md and .json in {output}")
