@@ -14,7 +14,7 @@ SHIPPED = sorted(WEIGHTS.built_in)
 
 @pytest.mark.parametrize("name", SHIPPED)
 def test_its_card_is_its_page_and_says_what_a_user_must_know(name):
-    checkpoint = WEIGHTS.get(name).open()
+    checkpoint = WEIGHTS.get(name).checkpoint()
     card = read_card(checkpoint)
     page = (checkpoint.path / "README.md").read_text(encoding="utf-8")
     assert page == card_text(card, checkpoint.iteration, checkpoint.model)
@@ -41,7 +41,7 @@ def test_the_package_holds_the_pinned_bytes_and_no_more(name):
 def test_its_samples_are_of_every_class(name, monkeypatch):
     monkeypatch.setattr("socket.socket", None)  # no network
     images = open_sampler(name).sample(256, 0)
-    data = read_card(WEIGHTS.get(name).open()).data.name
+    data = read_card(WEIGHTS.get(name).checkpoint()).data.name
     found = open_features(DATA.get(data).features)(images).probabilities
     counts = np.bincount(found.argmax(axis=1), minlength=10)
     assert (counts > 256 / 10 / 4).all(), counts
@@ -51,6 +51,6 @@ def test_its_samples_are_of_every_class(name, monkeypatch):
 def test_each_is_on_the_page():
     text = (ROOT / "docs" / "pretrained.md").read_text(encoding="utf-8")
     for name in SHIPPED:
-        fid = read_card(WEIGHTS.get(name).open()).figures[0].values["fid"]
+        fid = read_card(WEIGHTS.get(name).checkpoint()).figures[0].values["fid"]
         row = next(line for line in text.splitlines() if line.startswith(f"| `{name}` |"))
         assert f"{fid.mean:.2f} ({fid.lowest:.2f} to {fid.highest:.2f})" in row
