@@ -220,7 +220,7 @@ def test_training_pictures_are_of_the_training_set(monkeypatch, tmp_path):
     monkeypatch.setattr(pictures, "find_data", lambda path: source)
     text = pictures.training_pictures(tmp_path, (1, 28, 28), 8)
     found = np.frombuffer(base64.b64decode(text), np.uint8).reshape(8, 1, 28, 28)
-    first = {picture.tobytes() for picture in everything.images[:50]}
+    first = {picture.tobytes() for picture in everything.limit(50).images}
     assert {picture.tobytes() for picture in found} <= first
     assert len({picture.tobytes() for picture in found}) == 8
 
