@@ -42,10 +42,10 @@ def format_result(result: Mapping[str, Any]) -> str:
         "",
     ]
     table = [("", "samples", "floor" if floor else "", "wanted")]
-    for name in _in_order(result["metrics"]):
-        label, _, wanted = _row(name)
-        own = _text(name, result["metrics"])
-        table.append((label, own, _text(name, floor["metrics"]) if floor else "", wanted))
+    for name in in_order(result["metrics"]):
+        label, _, wanted = row_of(name)
+        own = figure_text(name, result["metrics"])
+        table.append((label, own, figure_text(name, floor["metrics"]) if floor else "", wanted))
     widths = [max(len(row[column]) for row in table) for column in range(3)]
     for label, own, least, wanted in table:
         cells = f"{label:{widths[0]}}  {own:>{widths[1]}}  {least:>{widths[2]}}  {wanted}"
@@ -56,22 +56,23 @@ def format_result(result: Mapping[str, Any]) -> str:
     return "\n".join(map(printable, lines))
 
 
-def _in_order(figures: Iterable[str]) -> list[str]:
+def in_order(figures: Iterable[str]) -> list[str]:
     """Return the figures that have a row: the zoo's own in the order of `ROWS`, then others."""
     found = [name for name in figures if name not in ERRORS.values()]
     return [name for name in ROWS if name in found] + [name for name in found if name not in ROWS]
 
 
-def _row(name: str) -> tuple[str, int, str]:
+def row_of(name: str) -> tuple[str, int, str]:
     """Return label, digits and wish of a figure; of a plugin's figure nothing but the name."""
     return ROWS.get(name, (name.replace("_", " "), 4, ""))
 
 
-def _text(name: str, figures: Mapping[str, float | None]) -> str:
+def figure_text(name: str, figures: Mapping[str, float | None]) -> str:
+    """Return a figure with its standard error, where it has one, as the table shows them."""
     value = figures.get(name)
     if value is None:
         return "-"
-    digits, scale = _row(name)[1], SCALES.get(name, 1.0)
+    digits, scale = row_of(name)[1], SCALES.get(name, 1.0)
     text = f"{value * scale:.{digits}f}"
     error = figures.get(ERRORS.get(name, ""))
     return text if error is None else f"{text} +- {error * scale:.{digits}f}"
