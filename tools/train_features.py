@@ -1,11 +1,14 @@
 """Train a feature network of the zoo and write its weights, with how they came about."""
 
+from __future__ import annotations
+
 import argparse
 import platform
 import sys
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import _checkout  # noqa: F401
 
@@ -14,11 +17,14 @@ from ppgan_zoo.data import ImageSet, load_image_set
 from ppgan_zoo.errors import ConfigError, ZooError
 from ppgan_zoo.storage.files import sha256_file, write_atomically
 
+if TYPE_CHECKING:
+    from ppgan_zoo.metrics.factor_training import Factors
+
 
 def main() -> int:
     """Run the command line; returns the exit code."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("name", choices=("digits-v1", "fashion-v1"))
+    parser.add_argument("name", choices=("digits-v1", "fashion-v1", "avatars-v1"))
     parser.add_argument("--data-dir", type=Path, help="folder with the full sets")
     parser.add_argument("--output", type=Path, required=True, help="the .safetensors to write")
     parser.add_argument("--epochs", type=int, help="instead of the schedule's")
@@ -71,7 +77,8 @@ def _train(options: argparse.Namespace) -> None:
     def report(line: str) -> None:
         print(f"{time.monotonic() - started:6.0f} s  {line}", file=sys.stderr, flush=True)
 
-    network = training.train(schedule, sets["train"], report)
+    factors = _factors(sets, options.data_dir) if schedule.image_set == "avatars" else None
+    network = training.train(schedule, sets["train"], report, factors)
     found = training.accuracy(network, sets["test"])
     header = training.facts(
         options.name, schedule, accuracy=found, held_out=options.hold_out,
@@ -83,6 +90,17 @@ def _train(options: argparse.Namespace) -> None:
     write_atomically(options.output, save(arrays, header))
     report(f"accuracy {found:.4f} on {len(sets['test'])} images")
     print(f"{options.output}: SHA-256 {sha256_file(options.output)}")
+
+
+def _factors(sets: dict[str, ImageSet], directory: Path | None) -> Factors:
+    """Return the factors of avatars; the images that are held out are the end of a split."""
+    from ppgan_zoo.data.avatars import load_factors
+    from ppgan_zoo.metrics.factor_training import Factors
+
+    train, held_out = load_factors("train", directory), sets["test"]
+    of_train = len(train) > len(sets["train"])  # by --hold-out
+    rest = train[len(sets["train"]) :] if of_train else load_factors("test", directory)
+    return Factors(train[: len(sets["train"])], held_out, rest)
 
 
 def _split(images: ImageSet, held_out: int) -> tuple[ImageSet, ImageSet]:

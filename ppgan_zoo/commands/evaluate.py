@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import Any
 
 from ppgan_zoo import runtime
 from ppgan_zoo.commands.arguments import add_device, add_model, find_model
@@ -18,6 +19,9 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the command to the parser."""
     parser = commands.add_parser("evaluate", help="measure a model: FID, KID, precision, ...")
     add_model(parser)
+    parser.add_argument("--against", type=Path, metavar="PICTURES",
+                        help="compare two sets of pictures instead: MODEL is one too (a folder, "
+                        "an archive, arrays or a prepared set)")  # fmt: skip
     parser.add_argument("--best", action="store_true", help="a run's best checkpoint")
     parser.add_argument(
         "--ema", action=argparse.BooleanOptionalAction,
@@ -26,7 +30,8 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser.add_argument("--metrics", metavar="NAME,NAME", help="fid, kid, ... (default: all)")
     parser.add_argument(
         "--features", metavar="NETWORK",
-        help="digits-v1, fashion-v1 or inception-v3 (default: the data set's own)",
+        help="digits-v1, fashion-v1, avatars-v1 or inception-v3 (default: the data set's own; "
+        "with --against: avatars-v1)",
     )  # fmt: skip
     parser.add_argument("--weights", type=Path, metavar="FILE", help="of inception-v3")
     parser.add_argument("--num-samples", type=int, default=10_000, metavar="N")
@@ -65,10 +70,11 @@ def _run(options: argparse.Namespace) -> int:
         raise ConfigError(f"--output {output}: give a name that ends in .json, in a folder")
     if output is not None:
         refuse_foreign(output, overwrite=options.overwrite)
+    if options.against is not None:
+        return _report(_compare(options, metrics), options)
     model = find_model(options.model)
     runtime.start(options.device)
     from ppgan_zoo.evaluation.protocol import Protocol
-    from ppgan_zoo.metrics.table import format_result
     from ppgan_zoo.run.evaluate import evaluate
 
     protocol = Protocol(
@@ -86,10 +92,43 @@ def _run(options: argparse.Namespace) -> int:
         model, protocol, best=options.best, data=options.data,
         directory=options.data_dir, offline=options.offline,
     )  # fmt: skip
-    if output is not None:
-        with own_file(output, overwrite=options.overwrite) as file:
+    return _report(result, options)
+
+
+def _compare(options: argparse.Namespace, metrics: tuple[str, ...] | None) -> dict[str, Any]:
+    """Compare two sets of pictures."""
+    of_models = {
+        "--best": options.best, "--ema": options.ema is not None, "--data": options.data,
+        "--data-dir": options.data_dir, "--split train": options.split != "test",
+    }  # fmt: skip
+    for option, given in of_models.items():
+        if given:
+            raise ConfigError(f"{option}: is for a model; leave it out, or leave out --against")
+    runtime.start(options.device)
+    from ppgan_zoo.evaluation.comparison import DEFAULT_FEATURES, Comparison, compare
+
+    how = Comparison(
+        features=options.features or DEFAULT_FEATURES,
+        weights=options.weights,
+        most=options.num_samples,
+        resize=options.resize,
+        metrics=metrics,
+        floor=not options.no_floor,
+    )
+    return compare(Path(options.model), options.against, how)
+
+
+def _report(result: dict[str, Any], options: argparse.Namespace) -> int:
+    """Write and print a result."""
+    from ppgan_zoo.metrics.table import format_comparison, format_result
+
+    if options.output is not None:
+        with own_file(options.output, overwrite=options.overwrite) as file:
             file.write(sealed_json(result).encode())
-        tell(f"result in {output}")
-    text = to_json(result).rstrip() if options.format == "json" else format_result(result)
+        tell(f"result in {options.output}")
+    if options.format == "json":
+        text = to_json(result).rstrip()
+    else:
+        text = (format_result if options.against is None else format_comparison)(result)
     say(*text.split("\n"))
     return 0

@@ -141,4 +141,4 @@ def _image_set(
     )  # fmt: skip
 
 
-AVATARS = DataKind("avatars", _load, default_shape=(3, SIZE, SIZE))
+AVATARS = DataKind("avatars", _load, features="avatars-v1", default_shape=(3, SIZE, SIZE))

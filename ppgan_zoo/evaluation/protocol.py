@@ -134,10 +134,10 @@ def evaluate_sampler(
             "seen_in_training": protocol.split == "train",
         },
         "settings": _settings(protocol, metrics, sampler),
-        "metrics": _plain(figures),
+        "metrics": plain(figures),
         "floor": floor,
         "notes": _notes(images, protocol, metrics),
-        **_facts(started),
+        **run_facts(started),
     }  # fmt: skip
 
 
@@ -195,7 +195,7 @@ def _floor(
     ]
     figures = take_metrics(cached_features(others, network), real, names, others.labels)
     split = "train" if protocol.split == "test" else "test"
-    return {"real": {**others.describe(), "split": split}, "metrics": _plain(figures)}
+    return {"real": {**others.describe(), "split": split}, "metrics": plain(figures)}
 
 
 def _notes(images: RealImages, protocol: Protocol, metrics: list[str]) -> list[str]:
@@ -236,7 +236,8 @@ def _settings(protocol: Protocol, metrics: list[str], sampler: Sampler) -> dict[
     }
 
 
-def _facts(started: float) -> dict[str, Any]:
+def run_facts(started: float) -> dict[str, Any]:
+    """Return how a result came about: command, versions, device and seconds."""
     import paddle
 
     return start_facts(
@@ -247,6 +248,6 @@ def _facts(started: float) -> dict[str, Any]:
     )
 
 
-def _plain(figures: Mapping[str, float]) -> dict[str, float | None]:
+def plain(figures: Mapping[str, float]) -> dict[str, float | None]:
     """Return the figures as JSON has them: null for one that is not defined."""
     return {name: value if math.isfinite(value) else None for name, value in figures.items()}

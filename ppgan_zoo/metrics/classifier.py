@@ -1,4 +1,4 @@
-"""The small classifier of grey 28 x 28 images whose features FID and its kin compare.
+"""The small classifier whose features FID and its kin compare: of digits, clothes or avatars.
 
 Seven 3 x 3 convolutions. The features are what the last, linear layer reads: the means
 over all positions of the activations of two depths, half of them where a position sees
@@ -16,7 +16,7 @@ from typing import Any
 import paddle
 from paddle import nn
 
-IMAGE_SIZE = 28
+IMAGE_SHAPE = (1, 28, 28)
 FEATURES = 128
 CLASSES = 10
 
@@ -49,21 +49,22 @@ class Standardise(nn.Layer):
 
 
 class Classifier(nn.Layer):
-    """Grey images to features and logits.
+    """Images to features and logits.
 
     Args:
+        channels: Of an image: 1 for grey, 3 for RGB.
         trainable: Whether to have the batch norms that training needs; without them it is
             the network that :func:`without_batch_norms` makes, convolutions with biases.
     """
 
-    def __init__(self, *, trainable: bool = False) -> None:
+    def __init__(self, channels: int = 1, *, trainable: bool = False) -> None:
         super().__init__()
-        channels = (1, *(channels for channels, _ in _CONVOLUTIONS))
+        widths = (channels, *(width for width, _ in _CONVOLUTIONS))
         self.convolutions = nn.LayerList(
             nn.Conv2D(
                 before, after, 3, stride=stride, padding=1, bias_attr=False if trainable else None
             )
-            for before, (after, stride) in zip(channels, _CONVOLUTIONS, strict=False)
+            for before, (after, stride) in zip(widths, _CONVOLUTIONS, strict=False)
         )
         # Momentum 0.99: the statistics of some 100 batches, as nothing recomputes them later.
         self.norms = nn.LayerList(
@@ -95,7 +96,7 @@ class Classifier(nn.Layer):
         """Return features ``[N, FEATURES]`` and logits ``[N, CLASSES]``.
 
         Args:
-            images: float32 ``[N, 1, 28, 28]``, 0 (black) to 1.
+            images: float32 ``[N, C, H, W]``, 0 (black) to 1.
         """
         features = self.standardise(self.pooled(images))
         return features, self.classify(features)
@@ -106,11 +107,11 @@ def without_batch_norms(trained: Classifier, batches: Iterable[Any]) -> Classifi
 
     Args:
         trained: A network made with ``trainable=True``.
-        batches: Images ``[N, 1, 28, 28]`` over which the features are to have mean 0 and
+        batches: Images ``[N, C, H, W]`` over which the features are to have mean 0 and
             variance 1. The logits do not depend on it.
     """
     trained.eval()
-    folded = Classifier()
+    folded = Classifier(trained.convolutions[0].weight.shape[1])
     folded.eval()
     with paddle.no_grad():
         for before, norm, after in zip(

@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 from paddle.nn import functional as F
 
 from ppgan_zoo.data import Batches, ImageSet
-from ppgan_zoo.metrics.classifier import IMAGE_SIZE, Classifier, without_batch_norms
+from ppgan_zoo.metrics.classifier import IMAGE_SHAPE, Classifier, without_batch_norms
+from ppgan_zoo.metrics.factor_training import FactorHead, Factors
 
 # Keeps this stream apart from any other that is seeded with the same number.
 _AUGMENTATION = 0xA06
@@ -41,8 +42,8 @@ class Augmentation:
     scale: float = 0.0
     flip: bool = False
 
-    def transforms(self, count: int, seed: int, step: int) -> NDArray[np.float32]:
-        """Return the matrices of batch `step`, float32 ``[count, 2, 3]``.
+    def transforms(self, count: int, seed: int, step: int, side: int) -> NDArray[np.float32]:
+        """Return the matrices of batch `step` of images of `side` pixels, ``[count, 2, 3]``.
 
         They map positions in the new image to the old one, both -1 to 1 between the
         centres of the outermost pixels.
@@ -51,21 +52,26 @@ class Augmentation:
         random = np.random.Generator(np.random.PCG64(sequence))
         angle = np.radians(self.rotation_degrees) * random.uniform(-1, 1, count)
         zoom = 1 / (1 + self.scale * random.uniform(-1, 1, count))
-        side = np.where(random.random(count) < 0.5 * self.flip, -1.0, 1.0)
+        turned = np.where(random.random(count) < 0.5 * self.flip, -1.0, 1.0)
         matrices = np.empty((count, 2, 3), np.float32)
-        matrices[:, 0, 0] = side * zoom * np.cos(angle)
+        matrices[:, 0, 0] = turned * zoom * np.cos(angle)
         matrices[:, 0, 1] = -zoom * np.sin(angle)
-        matrices[:, 1, 0] = side * zoom * np.sin(angle)
+        matrices[:, 1, 0] = turned * zoom * np.sin(angle)
         matrices[:, 1, 1] = zoom * np.cos(angle)
         shifts = random.integers(-self.shift_pixels, self.shift_pixels, (count, 2), endpoint=True)
-        matrices[:, :, 2] = shifts * (2 / (IMAGE_SIZE - 1))
+        matrices[:, :, 2] = shifts * (2 / (side - 1))
         return matrices
 
     def __call__(self, images: Any, seed: int, step: int) -> Any:
-        """Return `images`, ``[N, 1, 28, 28]``, each changed in its own way."""
-        matrices = paddle.to_tensor(self.transforms(len(images), seed, step))
+        """Return `images`, ``[N, C, S, S]``, each changed in its own way."""
+        if self == NO_CHANGE:
+            return images
+        matrices = paddle.to_tensor(self.transforms(len(images), seed, step, images.shape[2]))
         grid = F.affine_grid(matrices, list(images.shape), align_corners=True)
         return F.grid_sample(images, grid, align_corners=True)
+
+
+NO_CHANGE = Augmentation(shift_pixels=0)
 
 
 @dataclass(frozen=True)
@@ -76,6 +82,7 @@ class Schedule:
         image_set: Name of the official set.
         augmentation: Random changes of the training images.
         epochs: Passes over the training images.
+        image_shape: Channels, height and width of an image.
         batch_size: Images per step.
         peak_learning_rate: Reached after `warmup` of all steps, by a line from 0; from
             there it falls by a line to 0.
@@ -88,6 +95,7 @@ class Schedule:
     image_set: str
     augmentation: Augmentation
     epochs: int
+    image_shape: tuple[int, int, int] = IMAGE_SHAPE
     batch_size: int = 128
     peak_learning_rate: float = 0.1
     warmup: float = 0.2
@@ -108,28 +116,37 @@ SCHEDULES = {
         "mnist", Augmentation(shift_pixels=2, rotation_degrees=10, scale=0.1), epochs=10
     ),
     "fashion-v1": Schedule("fashion_mnist", Augmentation(shift_pixels=2, flip=True), epochs=14),
+    "avatars-v1": Schedule("avatars", NO_CHANGE, epochs=8, image_shape=(3, 32, 32)),
 }
 """The schedule of each shipped network, by its name."""
 
 
 def train(
-    schedule: Schedule, training: ImageSet, report: Callable[[str], None] = lambda _line: None
+    schedule: Schedule,
+    training: ImageSet,
+    report: Callable[[str], None] = lambda _line: None,
+    factors: Factors | None = None,
 ) -> Classifier:
     """Train a classifier and return it folded.
 
     Args:
         schedule: What to do.
-        training: Grey 28 x 28 images with labels 0 to 9.
+        training: Images of the schedule's shape with labels 0 to 9.
         report: Called with a line of text after every epoch.
+        factors: What else of each image the features are to tell; the network that is returned
+            does not say it any more.
     """
-    if training.labels is None or training.image_shape != (1, IMAGE_SIZE, IMAGE_SIZE):
-        raise ValueError(f"{training.name}: needs labels and images of [1, 28, 28]")
+    if training.labels is None or training.image_shape != schedule.image_shape:
+        wanted = list(schedule.image_shape)
+        raise ValueError(f"{training.name}: needs labels and images of {wanted}")
     paddle.seed(schedule.seed)
-    network = Classifier(trainable=True)
+    network = Classifier(schedule.image_shape[0], trainable=True)
+    head = None if factors is None else FactorHead(factors)
+    heads = [] if head is None else head.parameters()
     optimizer = paddle.optimizer.Momentum(
         schedule.peak_learning_rate,
         schedule.momentum,
-        parameters=network.parameters(),
+        parameters=[*network.parameters(), *heads],
         use_nesterov=True,
         weight_decay=schedule.weight_decay,
     )
@@ -139,9 +156,12 @@ def train(
     for step in range(steps):
         optimizer.set_lr(schedule.learning_rate(step, steps))
         images = paddle.to_tensor(batches[step])
-        labels = paddle.to_tensor(training.labels[batches.indices(step)])
-        _, logits = network(schedule.augmentation(images, schedule.seed, step))
+        chosen = batches.indices(step)
+        labels = paddle.to_tensor(training.labels[chosen])
+        features, logits = network(schedule.augmentation(images, schedule.seed, step))
         loss = F.cross_entropy(logits, labels)
+        if head is not None:
+            loss = loss + head.loss(features, labels, chosen)
         loss.backward()
         optimizer.step()
         optimizer.clear_grad(set_to_zero=False)
@@ -152,6 +172,8 @@ def train(
             epoch = (step + 1) // batches.steps_per_epoch
             report(f"epoch {epoch} of {schedule.epochs}: loss {sum(losses) / len(losses):.4f}")
             losses.clear()
+    if head is not None:
+        report(f"factors of held-out images: {head.accuracy(network):.4f} right")
     return without_batch_norms(network, _in_order(training.images))
 
 

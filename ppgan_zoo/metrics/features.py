@@ -2,7 +2,8 @@
 
 A figure means something only together with the network it was taken with, so each network
 has a name with a version, and the SHA-256 of its weights goes with every result.
-``digits-v1`` and ``fashion-v1`` are shipped, trained by ``tools/train_features.py``;
+``digits-v1``, ``fashion-v1`` and ``avatars-v1`` are shipped, trained by
+``tools/train_features.py``;
 the weights of ``inception-v3`` the user supplies; packages may bring networks of their own.
 Importing this module imports no Paddle.
 """
@@ -30,8 +31,16 @@ from ppgan_zoo.storage.files import read_regular
 SHIPPED = {
     "digits-v1": "27bde3a29a4c9dad90276c490f79689858cb3a3b3dfa09f7b9bd81e9e37e9bdb",
     "fashion-v1": "4286400dfffcf969ff6b924c824be5206ef0d4377e4ea680d38ae2861aec5acf",
+    "avatars-v1": "d078927db11f20188abc4d931b878e97b48ed8074758c9098958c12502fdcbba",
 }
 """SHA-256 of the weights of each network that comes with the package, by its name."""
+
+SHAPES = {
+    "digits-v1": (1, 28, 28),
+    "fashion-v1": (1, 28, 28),
+    "avatars-v1": (3, 32, 32),
+}
+"""Channels, height and width of the images that each of them takes."""
 
 # Activations of Inception at 299 x 299 take some 15 MB an image.
 _INCEPTION_BATCH = 32
@@ -91,7 +100,7 @@ class FeatureNetwork:
         """Return the features and class probabilities of `images`.
 
         Args:
-            images: uint8 ``[N, C, H, W]``, 0 to 255, at least one; grey 28 x 28 for the
+            images: uint8 ``[N, C, H, W]``, 0 to 255, at least one; of :data:`SHAPES` for the
                 shipped networks, grey or RGB of any size for ``inception-v3``.
             batch_size: The most images that go through the network at once.
 
@@ -152,7 +161,7 @@ def open_features(name: str, weights: Path | None = None) -> FeatureNetwork:
     """Open a feature network.
 
     Args:
-        name: ``"digits-v1"``, ``"fashion-v1"``, ``"inception-v3"`` or one of a plugin.
+        name: A name of :data:`SHIPPED`, ``"inception-v3"`` or one of a plugin.
         weights: The ``.safetensors`` file of ``inception-v3``; the shipped ones bring their
             own.
 
@@ -208,15 +217,15 @@ def _open_shipped(name: str, weights: Path | None) -> FeatureNetwork:
             "the file was changed: install ppgan_zoo again"
         )
 
-    from ppgan_zoo.metrics.classifier import CLASSES, FEATURES, IMAGE_SIZE, Classifier
+    from ppgan_zoo.metrics.classifier import CLASSES, FEATURES, Classifier
     from ppgan_zoo.models.weights import load_arrays
 
-    network = Classifier()
+    network = Classifier(SHAPES[name][0])
     load_arrays(network, _arrays(content, str(file)))
     network.eval()
     return FeatureNetwork(
         name, sha256, FEATURES, CLASSES, _record(content)["accuracy"],
-        lambda images: network(images / 255), (1, IMAGE_SIZE, IMAGE_SIZE),
+        lambda images: network(images / 255), SHAPES[name],
     )  # fmt: skip
 
 
@@ -253,5 +262,7 @@ def _open_inception(name: str, weights: Path | None) -> FeatureNetwork:
 DIGITS_V1 = FeatureKind("digits-v1", partial(_open_shipped, "digits-v1"))
 
 FASHION_V1 = FeatureKind("fashion-v1", partial(_open_shipped, "fashion-v1"))
+
+AVATARS_V1 = FeatureKind("avatars-v1", partial(_open_shipped, "avatars-v1"))
 
 INCEPTION_V3 = FeatureKind("inception-v3", partial(_open_inception, "inception-v3"))

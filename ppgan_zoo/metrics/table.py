@@ -41,19 +41,43 @@ def format_result(result: Mapping[str, Any]) -> str:
         f"features {features['name']} ({features['sha256'][:12]})",
         "",
     ]
+    lines += _table(result["metrics"], floor)
+    if floor:
+        lines += ["", f"floor: {floor['real']['count']:,} {floor['real']['split']} images of "
+                  f"{floor['real']['name']} in the place of samples"]  # fmt: skip
+    return "\n".join(map(printable, lines))
+
+
+def format_comparison(result: Mapping[str, Any]) -> str:
+    """Return a result of :func:`ppgan_zoo.evaluation.comparison.compare` as text, notes first."""
+    pictures, real, features = result["pictures"], result["real"], result["features"]
+    floor = result["floor"]
+    lines = [
+        *(f"note: {note}" for note in result["notes"]),
+        f"{pictures['count']:,} pictures of {pictures['path']} against {real['count']:,} of "
+        f"{real['path']}, features {features['name']} ({features['sha256'][:12]})",
+        "",
+        *_table(result["metrics"], floor),
+    ]
+    if floor:
+        count = floor["real"]["count"]
+        lines += ["", f"floor: one half of the second set against the other, {count:,} pictures "
+                  "each; FID of fewer pictures is higher"]  # fmt: skip
+    return "\n".join(map(printable, lines))
+
+
+def _table(metrics: Mapping[str, float | None], floor: Mapping[str, Any] | None) -> list[str]:
+    lines = []
     table = [("", "samples", "floor" if floor else "", "wanted")]
-    for name in in_order(result["metrics"]):
+    for name in in_order(metrics):
         label, _, wanted = row_of(name)
-        own = figure_text(name, result["metrics"])
+        own = figure_text(name, metrics)
         table.append((label, own, figure_text(name, floor["metrics"]) if floor else "", wanted))
     widths = [max(len(row[column]) for row in table) for column in range(3)]
     for label, own, least, wanted in table:
         cells = f"{label:{widths[0]}}  {own:>{widths[1]}}  {least:>{widths[2]}}  {wanted}"
         lines.append(cells.rstrip())
-    if floor:
-        lines += ["", f"floor: {floor['real']['count']:,} {floor['real']['split']} images of "
-                  f"{floor['real']['name']} in the place of samples"]  # fmt: skip
-    return "\n".join(map(printable, lines))
+    return lines
 
 
 def in_order(figures: Iterable[str]) -> list[str]:

@@ -15,6 +15,7 @@ from ppgan_zoo.data import ImageSet, load_image_set
 from ppgan_zoo.data.idx import write_idx
 from ppgan_zoo.metrics.classifier import FEATURES, Classifier, without_batch_norms
 from ppgan_zoo.metrics.classifier_training import (
+    NO_CHANGE,
     SCHEDULES,
     Augmentation,
     Schedule,
@@ -22,6 +23,7 @@ from ppgan_zoo.metrics.classifier_training import (
     facts,
     train,
 )
+from ppgan_zoo.metrics.factor_training import NO_VALUE, FactorHead, Factors
 from ppgan_zoo.models.weights import layer_arrays
 
 
@@ -116,10 +118,10 @@ def test_rotation_keeps_the_distance_from_the_centre():
 
 def test_augmentation_depends_on_seed_and_step_alone():
     augmentation = SCHEDULES["digits-v1"].augmentation
-    first = augmentation.transforms(8, 0, 5)
-    np.testing.assert_array_equal(first, augmentation.transforms(8, 0, 5))
+    first = augmentation.transforms(8, 0, 5, 28)
+    np.testing.assert_array_equal(first, augmentation.transforms(8, 0, 5, 28))
     for seed, step in ((0, 6), (1, 5)):
-        assert not np.array_equal(first, augmentation.transforms(8, seed, step))
+        assert not np.array_equal(first, augmentation.transforms(8, seed, step, 28))
 
 
 def test_the_learning_rate_rises_by_a_line_and_falls_by_a_line():
@@ -128,6 +130,47 @@ def test_the_learning_rate_rises_by_a_line_and_falls_by_a_line():
     np.testing.assert_allclose(
         rates, [1 / 4, 3 / 4, 11 / 12, 9 / 12, 7 / 12, 5 / 12, 3 / 12, 1 / 12]
     )
+
+
+def factors_of(images):
+    """Two factors: how red a picture is, in four steps; and, of every other class, none."""
+    red = (images.images[:, 0].mean(axis=(1, 2)) // 64).astype(np.uint8)
+    return np.stack([red, np.where(images.labels % 2, red, NO_VALUE)], axis=1)
+
+
+@pytest.fixture(scope="module")
+def colours():
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 256, (96, 3, 1, 1), np.uint8) * np.ones((1, 1, 32, 32), np.uint8)
+    return ImageSet.of("colours", images, np.arange(96) % 10, source="test", location="here")
+
+
+def test_the_loss_of_factors_is_that_of_those_that_images_have(colours):
+    values = factors_of(colours)
+    head = FactorHead(Factors(values, colours, values))
+    features = np.random.default_rng(1).standard_normal((6, FEATURES)).astype(np.float32)
+    chosen = np.array([3, 0, 8, 41, 95, 2])
+    labels = colours.labels[chosen]
+    found = head.loss(paddle.to_tensor(features), paddle.to_tensor(labels), chosen).item()
+    weight, bias = (parameter.numpy().astype(np.float64) for parameter in head.linear.parameters())
+    logits = (features @ weight + bias).reshape(6, 10, 2, 4)
+    losses = []
+    for row, (place, label) in enumerate(zip(chosen, labels)):
+        for factor in range(2):
+            if values[place, factor] != NO_VALUE:
+                own = logits[row, label, factor]
+                losses.append(np.log(np.exp(own).sum()) - own[values[place, factor]])
+    assert 6 < len(losses) < 12
+    assert found == pytest.approx(np.mean(losses), rel=1e-5)
+
+
+def test_factors_are_learnt_beside_the_class_and_then_forgotten(colours):
+    values, lines = factors_of(colours), []
+    schedule = Schedule("avatars", NO_CHANGE, epochs=6, batch_size=24, image_shape=(3, 32, 32))
+    network = train(schedule, colours, lines.append, Factors(values, colours, values))
+    losses = [float(line.split()[-1]) for line in lines if "loss" in line]
+    assert losses[-1] < losses[0] and "factors of held-out images: 0." in lines[-1]
+    assert set(layer_arrays(network)) == set(layer_arrays(Classifier(3)))
 
 
 def tool(*arguments):
