@@ -37,12 +37,14 @@ COMMANDS = (
     "evaluate",
     "search",
     "stability",
+    "leaderboard",
     "export",
     "playground",
     "publish",
     "invert",
     "walk",
     "film",
+    "report",
     "bench",
     "convert",
     "collapse",
@@ -138,8 +140,14 @@ class _Parser(argparse.ArgumentParser):
 
 
 def _parser() -> argparse.ArgumentParser:
+    import shtab  # here, where one that is missing is told of in one line
+
     parser = _Parser(prog="ppgan-zoo", description="A plugin-style zoo of GANs for PaddlePaddle.")
     parser.add_argument("--version", action="version", version=f"ppgan_zoo {__version__}")
+    shtab.add_argument_to(
+        parser, "--print-completion",
+        help="print a script by which a shell completes commands and options",
+    )  # fmt: skip
     commands = parser.add_subparsers(required=True, metavar="command")
     for command in COMMANDS:
         import_module(f"ppgan_zoo.commands.{command}").add(commands)

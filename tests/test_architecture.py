@@ -35,7 +35,10 @@ ORDER = (
     ("evaluation",),
     ("latents",),
     ("run",),
-    ("bench", "search", "collapse", "stability", "playground"),
+    ("bench", "search", "collapse", "stability"),
+    ("leaderboard",),
+    ("playground",),
+    ("report",),
     ("commands",),
     ("cli", "__main__", "testing"),
 )

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import argparse
+import os
 from pathlib import Path
 
 from ppgan_zoo import runtime
 from ppgan_zoo.commands.arguments import find_model
 from ppgan_zoo.errors import ConfigError, os_errors
 from ppgan_zoo.storage.ownership import refuse_foreign, sealed_markup
-from ppgan_zoo.storage.terminal import say
+from ppgan_zoo.storage.terminal import printable, say
+
+MOST_PICTURES = 20_000
+"""Of the training set in one page: 28x28 pixels each, 21 MB of text."""
 
 
 def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -27,6 +31,9 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser.add_argument("--precision", choices=("float16", "float32"), default="float16",
                         help="of the weights: float16 halves the page and rounds them, by how "
                         "much is printed (the default); float32 leaves them")  # fmt: skip
+    parser.add_argument("--nearest", type=int, default=0, metavar="N",
+                        help="put N training pictures into the page, and show the nearest of them "
+                        "beside each sample (default: none)")  # fmt: skip
     parser.add_argument("--best", action="store_true", help="of runs, the best checkpoint")
     parser.set_defaults(run=_run)
 
@@ -36,6 +43,8 @@ def _run(options: argparse.Namespace) -> int:
         raise ConfigError(f"--output {options.output}: the name must end in .html")
     if not 0 <= options.port < 1 << 16:
         raise ConfigError(f"--port {options.port}: give 0 to 65535")
+    if not 0 <= options.nearest <= MOST_PICTURES:
+        raise ConfigError(f"--nearest {options.nearest}: give 0 to {MOST_PICTURES}")
     paths = [find_model(model) for model in options.models]
     if options.output is not None:
         refuse_foreign(options.output, overwrite=options.overwrite)
@@ -44,10 +53,16 @@ def _run(options: argparse.Namespace) -> int:
     from ppgan_zoo.playground.page import page
 
     models = []
-    for path in paths:
-        model = read_model(path, precision=options.precision, best=options.best)
+    for path, given in zip(paths, options.models, strict=True):
+        model = read_model(
+            path,
+            name=printable(os.path.basename(os.path.realpath(given))),
+            precision=options.precision,
+            best=options.best,
+            nearest=options.nearest,
+        )
         say(
-            f"{model.name} of {path}: {model.weights_bytes / 1e6:.1f} MB of weights as "
+            f"{given}: {model.weights_bytes / 1e6:.1f} MB of weights as "
             f"{options.precision}, images within {model.difference:.1g} grey levels of Paddle's"
         )
         models.append(model)

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ppgan_zoo.data.images import ImageSet, scale_to_range
-from ppgan_zoo.data.mapped import forget
+from ppgan_zoo.data.mapped import fetch, forget, is_mapped
 from ppgan_zoo.errors import ConfigError
 
 # Keep these streams apart from any other that is seeded with the same number.
@@ -118,6 +118,7 @@ class Batches:
             )
         scale_to_range(images.images[:1], image_range)  # a bad range fails here, not at step 0
         self._pixels = images.images
+        self._is_mapped = is_mapped(images.images)
         self._labels = images.labels if labels else None
         self._batch_size = batch_size
         self._seed = seed
@@ -159,7 +160,9 @@ class Batches:
         """
         chosen = self.indices(step)
         pixels = self._pixels[chosen]
-        forget(self._pixels)
+        if self._is_mapped:
+            forget(self._pixels)
+            fetch(self._pixels, self.indices(step + 1))  # is read while this step computes
         if self._flip:
             mirrored = self._flips(step)
             pixels[mirrored] = pixels[mirrored, :, :, ::-1]

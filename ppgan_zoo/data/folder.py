@@ -15,6 +15,7 @@ from tqdm import tqdm  # type: ignore[import-untyped]
 
 from ppgan_zoo.data.images import ImageSet, check_form, check_limit, check_memory
 from ppgan_zoo.data.kinds import DataKind
+from ppgan_zoo.data.part import choose_part
 from ppgan_zoo.data.pictures import (
     WHITE,
     first_line,
@@ -42,6 +43,7 @@ def load_folder(
     limit: int | None = None,
     notify: Callable[[str], None] = print_to_stderr,
     background: tuple[int, int, int] = WHITE,
+    limit_seed: int = 0,
 ) -> ImageSet:
     """Load all pictures below a folder, in the order of their paths.
 
@@ -55,9 +57,10 @@ def load_folder(
         path: The folder.
         image_size: Height and width of the images; None for `DEFAULT_IMAGE_SIZE`.
         channels: 1 (grey) or 3 (RGB); None for 1 if all pictures are grey, else 3.
-        limit: Load the first so many pictures; None for all.
+        limit: Load so many pictures, shuffled and even over the classes; None for all.
         notify: Called with a line of text for whatever the user should know.
         background: Red, green and blue, 0 to 255: the colour of what is transparent.
+        limit_seed: Which pictures `limit` takes.
 
     Returns:
         The set; its classes are in the order of their names.
@@ -80,8 +83,10 @@ def load_folder(
     if found.passed_over():
         notify(f"{folder}: passed over {found.passed_over()}")
     classes, labels = classes_of(found.names, str(folder), notify)
-    pictures = [folder / name for name in found.names]
-    pictures, labels = pictures[:limit], None if labels is None else labels[:limit]
+    count = len(found.names)
+    chosen = choose_part(count, count if limit is None else limit, limit_seed, labels)
+    pictures = [folder / found.names[number] for number in chosen]
+    labels = None if labels is None else labels[chosen]
     if channels is None:
         with warnings.catch_warnings(record=True):  # they come again below
             channels = 1 if all(_is_grey(picture) for picture in pictures) else 3
@@ -137,9 +142,10 @@ def _load(
     channels: int | None,
     limit: int | None,
     notify: Callable[[str], None],
+    limit_seed: int,
     background: tuple[int, int, int] = WHITE,
 ) -> ImageSet:
-    return load_folder(directory, image_size, channels, limit, notify, background)
+    return load_folder(directory, image_size, channels, limit, notify, background, limit_seed)
 
 
 FOLDER = DataKind("folder", _load, needs_directory=True, has_splits=False)

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from ppgan_zoo.data.part import choose_part
 from ppgan_zoo.data.pictures import picture_to_pixels
 from ppgan_zoo.errors import ConfigError, DataError
 from ppgan_zoo.recipe.bounds import LEAST_COUNT
@@ -143,18 +144,24 @@ class ImageSet:
             described["classes"] = self.num_classes
         return described
 
-    def limit(self, n: int) -> ImageSet:
-        """Return the set of the first `n` images, or this one if it has no more than `n`.
+    def limit(self, n: int, seed: int = 0) -> ImageSet:
+        """Return a part of `n` images in memory, or this set if it has no more than `n`.
+
+        Which ones is told by :func:`ppgan_zoo.data.part.choose_part`.
 
         Raises:
             ConfigError: `n` is less than 1.
+            DataError: The part would not fit in memory.
         """
         check_limit(n)
         if n >= len(self):
             return self
+        check_memory(self.location, n, self.image_shape[0], self.image_shape[1:])
+        chosen = choose_part(len(self), n, seed, self.labels)
         # Copies, so that the full set can be freed.
-        labels = None if self.labels is None else self.labels[:n].copy()
-        return self.replaced(self.images[:n].copy(), labels)
+        return self.replaced(
+            self.images[chosen], None if self.labels is None else self.labels[chosen]
+        )
 
     def resized(self, image_size: int | tuple[int, int], channels: int) -> ImageSet:
         """Return the set at another size (cropped, Lanczos) and number of channels.

@@ -22,6 +22,12 @@ SHARED_ARGUMENTS = (
 """What every :attr:`DataKind.load` is called with."""
 
 
+LIMIT_SEED = "limit_seed"
+"""What a :attr:`DataKind.load` is called with as well if its signature has it: the seed of the part
+that `limit` takes, for one that takes that part itself, with
+:func:`ppgan_zoo.data.part.choose_part`."""
+
+
 @dataclass(frozen=True)
 class DataKind:
     """Everything the zoo knows of one kind of data.
@@ -52,10 +58,16 @@ class DataKind:
     licence: str = ""
 
     @property
+    def takes_limit_seed(self) -> bool:
+        """Whether :attr:`load` is called with the seed of the part that `limit` takes."""
+        return LIMIT_SEED in inspect.signature(self.load).parameters
+
+    @property
     def options(self) -> MappingProxyType[str, inspect.Parameter]:
         """The kind's own options by name, read from the signature of :attr:`load`."""
         parameters = inspect.signature(self.load).parameters
-        own = {name: p for name, p in parameters.items() if name not in SHARED_ARGUMENTS}
+        shared = (*SHARED_ARGUMENTS, LIMIT_SEED)
+        own = {name: p for name, p in parameters.items() if name not in shared}
         return MappingProxyType(own)
 
     def check(self, where: str) -> None:

@@ -48,15 +48,44 @@ def map_npy(path: Path) -> NDArray[Any]:
     return np.frombuffer(mapped, dtype, math.prod(shape), start).reshape(shape)
 
 
+def is_mapped(array: NDArray[Any]) -> bool:
+    """Tell whether an array's memory is a file."""
+    return _map_of(array) is not None
+
+
 def forget(array: NDArray[Any]) -> None:
     """Let the system take back the memory of a mapped array; of any other do nothing.
 
     The values stay in the file and in the system's cache of it. Without this a process that has
     gone through a large file counts as one that holds all of it.
     """
-    base: Any = array
-    while base is not None and not isinstance(base, mmap.mmap):
-        base = base.obj if isinstance(base, memoryview) else getattr(base, "base", None)
+    base = _map_of(array)
     if base is not None:
         with contextlib.suppress(OSError, ValueError):
             base.madvise(mmap.MADV_DONTNEED)
+
+
+def fetch(array: NDArray[Any], rows: NDArray[np.int64]) -> None:
+    """Let the system read rows of a mapped array, without waiting for it; else do nothing.
+
+    Args:
+        array: ``[N, ...]``, C-contiguous.
+        rows: Which ones, 0 to N - 1.
+    """
+    base = _map_of(array)
+    if base is None or not len(array):
+        return
+    start = array.ctypes.data - np.frombuffer(base, np.uint8).ctypes.data
+    size = array[0].nbytes
+    with contextlib.suppress(OSError, ValueError):
+        for row in rows.tolist():
+            first = start + row * size
+            page = first // mmap.PAGESIZE * mmap.PAGESIZE
+            base.madvise(mmap.MADV_WILLNEED, page, first + size - page)
+
+
+def _map_of(array: Any) -> mmap.mmap | None:
+    """Return the map that an array's memory is; None for one in memory of its own."""
+    while array is not None and not isinstance(array, mmap.mmap):
+        array = array.obj if isinstance(array, memoryview) else getattr(array, "base", None)
+    return array

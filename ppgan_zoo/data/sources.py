@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ppgan_zoo.data.images import ImageSet, check_form, check_limit
-from ppgan_zoo.data.kinds import DataKind
+from ppgan_zoo.data.kinds import LIMIT_SEED, DataKind
 from ppgan_zoo.errors import ConfigError, PluginError, did_you_mean
 from ppgan_zoo.registry import DATA
 from ppgan_zoo.storage.terminal import tell
@@ -27,6 +27,7 @@ def load_image_set(
     image_size: int | tuple[int, int] | None = None,
     channels: int | None = None,
     limit: int | None = None,
+    limit_seed: int = 0,
     notify: Callable[[str], None] = print_to_stderr,
     options: Mapping[str, Any] | None = None,
 ) -> ImageSet:
@@ -41,7 +42,8 @@ def load_image_set(
         image_size: Height and width in pixels, one number for a square; None leaves the set as it
             is (a folder: 32).
         channels: 1 or 3; None leaves the set as it is.
-        limit: Keep the first so many images; None keeps all.
+        limit: Keep so many images, shuffled and even over the classes; None keeps all.
+        limit_seed: Which ones.
         notify: Called with a line of text for whatever the user should know.
         options: Of the kind itself, see :attr:`ppgan_zoo.data.kinds.DataKind.options`.
 
@@ -57,6 +59,8 @@ def load_image_set(
     options = dict(options or {})
     _check_arguments(kind, directory, split, limit, options)
     check_form(image_size, channels)
+    if kind.takes_limit_seed:
+        options[LIMIT_SEED] = limit_seed
     images = kind.load(
         directory=directory,
         split=split,
@@ -73,7 +77,7 @@ def load_image_set(
             "ppgan_zoo.data.ImageSet"
         )
     if limit is not None:
-        images = images.limit(limit)
+        images = images.limit(limit, limit_seed)
     return images.resized(image_size or images.image_shape[1:], channels or images.image_shape[0])
 
 

@@ -30,6 +30,7 @@ class DataSource:
         options: Of the kind itself.
         trained_on: What the run's manifest says of its images; None if there is no run.
         best_on_test: Whether the run chose its best checkpoint by the test images.
+        limit_seed: Of the part that the run was trained on.
     """
 
     name: str
@@ -38,6 +39,7 @@ class DataSource:
     options: Mapping[str, Any] = field(default_factory=dict)
     trained_on: Mapping[str, Any] | None = None
     best_on_test: bool = False
+    limit_seed: int = 0
 
 
 @dataclass(eq=False)
@@ -77,13 +79,13 @@ class RealImages:
             ) from None
 
     def _load(self, split: str, directory: str | None) -> ImageSet:
-        channels, height, _ = self.image_shape
+        channels, height, width = self.image_shape
         return load_image_set(
             self.source.name,
             directory=directory,
             split=split,
             offline=self.offline,
-            image_size=height,
+            image_size=height if height == width else (height, width),
             channels=channels,
             notify=self.notify,
             options=self.source.options,
@@ -109,9 +111,13 @@ class RealImages:
 
     @cached_property
     def trained_on(self) -> ImageSet:
-        """What the run was trained on: the training split, or the start of it."""
+        """What the run was trained on: the training split, or a part of it."""
         known = self.source.trained_on
-        return self.train if known is None else self.train.limit(int(known["count"]))
+        return (
+            self.train
+            if known is None
+            else self.train.limit(int(known["count"]), self.source.limit_seed)
+        )
 
     def is_known_to_be_trained_on(self) -> bool:
         """Tell whether :attr:`trained_on` has the SHA-256 that the run's manifest states."""

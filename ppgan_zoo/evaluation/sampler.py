@@ -28,10 +28,14 @@ from ppgan_zoo.models.restore import (
     weights_name,
 )
 from ppgan_zoo.storage.files import absolute, sha256_file
+from ppgan_zoo.storage.pictures import grid_html
 from ppgan_zoo.weights.pretrained import locate
 
 SWEEP_STEPS = 10
 """Values of a continuous code along a row."""
+
+SHOWN = 36
+"""Samples in a notebook."""
 
 
 STATISTICS_BATCHES, STATISTICS_SEED = 16, 0x57A7
@@ -167,6 +171,13 @@ class Sampler:
         """
         label = find_class(name, self.num_classes, self.classes, "--class")
         return np.full(count, label, np.int64)
+
+    def _repr_html_(self) -> str:
+        """Show a few samples in a notebook."""
+        labels, columns = self.labels_in_rows(SHOWN)
+        weights = "moving average" if self.origin["weights"] == "ema" else "weights as they are"
+        caption = f"{self.origin['model']}, iteration {self.origin['iteration']:,} ({weights})"
+        return grid_html(self.sample(SHOWN, 0, labels), columns, caption)
 
     def _images(self, code: Code) -> NDArray[np.uint8]:
         parts = [

@@ -24,6 +24,14 @@ def run_graph(
         inputs: z ``[N, latent_dim]`` and, if it takes them, labels ``[N]``.
         weights: Other weights of the same names, such as rounded ones.
     """
+    images: Array = compute(graph, inputs, weights)[graph.output].numpy()
+    return images
+
+
+def compute(
+    graph: Graph, inputs: tuple[NDArray[Any], ...], weights: Mapping[str, Array] | None = None
+) -> dict[str, Tensor]:
+    """Return all that a graph computes, by name; arguments as of :func:`run_graph`."""
     found = {
         name: paddle.to_tensor(value)
         for name, value in (
@@ -35,8 +43,7 @@ def run_graph(
         for node in graph.nodes:
             taken = [found[name] for name in node.inputs]
             found[node.output] = _RUNS[node.kind](*taken, **node.attributes)
-    images: Array = found[graph.output].numpy()
-    return images
+    return found
 
 
 def _concat(*parts: Tensor, axis: int) -> Tensor:

@@ -69,10 +69,10 @@ def format_comparison(result: Mapping[str, Any]) -> str:
 def _table(metrics: Mapping[str, float | None], floor: Mapping[str, Any] | None) -> list[str]:
     lines = []
     table = [("", "samples", "floor" if floor else "", "wanted")]
-    for name in _in_order(metrics):
-        label, _, wanted = _row(name)
-        own = _text(name, metrics)
-        table.append((label, own, _text(name, floor["metrics"]) if floor else "", wanted))
+    for name in in_order(metrics):
+        label, _, wanted = row_of(name)
+        own = figure_text(name, metrics)
+        table.append((label, own, figure_text(name, floor["metrics"]) if floor else "", wanted))
     widths = [max(len(row[column]) for row in table) for column in range(3)]
     for label, own, least, wanted in table:
         cells = f"{label:{widths[0]}}  {own:>{widths[1]}}  {least:>{widths[2]}}  {wanted}"
@@ -80,22 +80,23 @@ def _table(metrics: Mapping[str, float | None], floor: Mapping[str, Any] | None)
     return lines
 
 
-def _in_order(figures: Iterable[str]) -> list[str]:
+def in_order(figures: Iterable[str]) -> list[str]:
     """Return the figures that have a row: the zoo's own in the order of `ROWS`, then others."""
     found = [name for name in figures if name not in ERRORS.values()]
     return [name for name in ROWS if name in found] + [name for name in found if name not in ROWS]
 
 
-def _row(name: str) -> tuple[str, int, str]:
+def row_of(name: str) -> tuple[str, int, str]:
     """Return label, digits and wish of a figure; of a plugin's figure nothing but the name."""
     return ROWS.get(name, (name.replace("_", " "), 4, ""))
 
 
-def _text(name: str, figures: Mapping[str, float | None]) -> str:
+def figure_text(name: str, figures: Mapping[str, float | None]) -> str:
+    """Return a figure with its standard error, where it has one, as the table shows them."""
     value = figures.get(name)
     if value is None:
         return "-"
-    digits, scale = _row(name)[1], SCALES.get(name, 1.0)
+    digits, scale = row_of(name)[1], SCALES.get(name, 1.0)
     text = f"{value * scale:.{digits}f}"
     error = figures.get(ERRORS.get(name, ""))
     return text if error is None else f"{text} +- {error * scale:.{digits}f}"

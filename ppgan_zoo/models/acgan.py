@@ -17,7 +17,7 @@ from paddle.nn import functional as F
 
 from ppgan_zoo.models.gan import Judgement
 from ppgan_zoo.models.labels import with_one_hot
-from ppgan_zoo.models.layers import Dropout, normal_weights, same_size
+from ppgan_zoo.models.layers import Dropout, check_grid, normal_weights, same_size
 from ppgan_zoo.models.spec import GanSpec
 
 
@@ -30,6 +30,9 @@ class ACGenerator(nn.Layer):
         channels: Feature maps of each size, smallest size first; a size more than there are
             numbers is the image's own.
         num_classes: Classes that it takes labels of.
+
+    Raises:
+        ConfigError: The image is too large for so few sizes.
     """
 
     def __init__(
@@ -47,6 +50,7 @@ class ACGenerator(nn.Layer):
         image_channels, *image_sides = image_shape
         halvings = range(len(channels), -1, -1)
         sizes = [[same_size(side, (2,) * n) for side in image_sides] for n in halvings]
+        check_grid("acgan: generator", image_shape, (sizes[0][0], sizes[0][1]))
         self.grid_shape = (channels[0], *sizes[0])
         units = math.prod(self.grid_shape)
         self.dense = nn.Linear(latent_dim + num_classes, units, weight_attr=normal_weights())
@@ -81,6 +85,9 @@ class ACDiscriminator(nn.Layer):
         channels: Feature maps of each convolution; all but the first are normalised.
         dropout: Share of each convolution's values that dropout zeroes in training.
         num_classes: Classes that it tells apart.
+
+    Raises:
+        ConfigError: The image is too large for so few convolutions.
     """
 
     def __init__(
@@ -103,7 +110,9 @@ class ACDiscriminator(nn.Layer):
         )
         self.norms = nn.LayerList(nn.BatchNorm2D(width) for width in channels[1:])
         self.dropout = Dropout(dropout)
-        features = channels[-1] * same_size(height, strides) * same_size(width, strides)
+        grid = same_size(height, strides), same_size(width, strides)
+        check_grid("acgan: discriminator", image_shape, grid)
+        features = channels[-1] * math.prod(grid)
         self.logit = nn.Linear(features, 1, weight_attr=normal_weights())
         self.classes = nn.Linear(features, num_classes, weight_attr=normal_weights())
 

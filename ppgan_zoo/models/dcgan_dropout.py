@@ -12,7 +12,13 @@ from paddle import Tensor, nn
 from paddle.nn import functional as F
 
 from ppgan_zoo.errors import ConfigError
-from ppgan_zoo.models.layers import Dropout, same_crop, same_size, tensorflow_batch_norm
+from ppgan_zoo.models.layers import (
+    Dropout,
+    check_quarters,
+    same_crop,
+    same_size,
+    tensorflow_batch_norm,
+)
 from ppgan_zoo.models.spec import GanSpec
 
 LEAKY_SLOPE = 0.01
@@ -41,8 +47,8 @@ class DropoutGenerator(nn.Layer):
         dropout: float = 0.2,
     ) -> None:
         super().__init__()
-        image_channels, height, width = image_shape
-        if height % 4 or width % 4 or min(height, width) < 16:
+        image_channels, height, width = check_quarters("dcgan_dropout", image_shape)
+        if min(height, width) < 16:
             raise ConfigError(
                 f"dcgan_dropout: image_shape {tuple(image_shape)}: height and width must be "
                 "multiples of 4 and at least 16; set data.image_size to such a number"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -58,13 +59,45 @@ def tensorflow_batch_norm(channels: int) -> nn.BatchNorm2D:
     return nn.BatchNorm2D(channels, momentum=0.99, epsilon=1e-3)
 
 
-def check_quarters(model: str, image_shape: tuple[int, int, int]) -> tuple[int, int, int]:
-    """Return channels, height and width of an image whose sides can be halved twice.
+LARGEST_GRID = 16
+"""The longest side of a net's smallest maps: a larger one is for layers that see little of it."""
+
+
+def check_grid(where: str, image_shape: tuple[int, int, int], grid: tuple[int, int]) -> None:
+    """Refuse a net whose smallest maps are too large, since it halves the image too rarely.
+
+    Args:
+        where: Whose they are, for the message.
+        image_shape: Channels, height and width of an image.
+        grid: Height and width of the smallest maps.
 
     Raises:
-        ConfigError: A side is not a multiple of 4.
+        ConfigError: A side is longer than `LARGEST_GRID`.
+    """
+    if max(grid) > LARGEST_GRID:
+        more = math.ceil(math.log2(max(grid) / LARGEST_GRID))
+        raise ConfigError(
+            f"{where}: image_shape {tuple(image_shape)} is large for this net: its smallest maps "
+            f"would be {grid[0]}x{grid[1]}, and at most {LARGEST_GRID}x{LARGEST_GRID} are allowed; "
+            f"give both nets widths of {more} size{'s' if more > 1 else ''} more (info shows the "
+            "arguments), or a smaller data.image_size"
+        )
+
+
+def check_quarters(model: str, image_shape: tuple[int, int, int]) -> tuple[int, int, int]:
+    """Return channels, height and width of an image for a net that halves it twice, always.
+
+    Raises:
+        ConfigError: A side is not a multiple of 4, or above four times `LARGEST_GRID`.
     """
     channels, height, width = image_shape
+    if max(height, width) > 4 * LARGEST_GRID:
+        raise ConfigError(
+            f"{model}: image_shape {tuple(image_shape)}: its nets are those of 28x28 images and "
+            f"halve them twice, which suits sides of at most {4 * LARGEST_GRID}; take a model that "
+            "is built for the size, such as dcgan_fashion, sngan, r3gan, stylegan2 or fastgan, or "
+            "a smaller data.image_size"
+        )
     if height % 4 or width % 4:
         raise ConfigError(
             f"{model}: image_shape {tuple(image_shape)}: height and width must be multiples of 4; "

@@ -19,6 +19,7 @@ from paddle.nn import functional as F
 
 from ppgan_zoo.errors import ConfigError
 from ppgan_zoo.models.fir import downsample, upsample
+from ppgan_zoo.models.layers import check_grid
 from ppgan_zoo.models.spec import GanSpec
 
 LEAKY_SLOPE = 0.2
@@ -228,7 +229,9 @@ def _lowest_resolution(
                 f"r3gan: a width of {maps} makes {EXPANSION * maps} channels, which groups of "
                 f"{group_channels} do not divide; change widths or group_channels"
             )
-    return height // factor, width // factor
+    grid = height // factor, width // factor
+    check_grid("r3gan", image_shape, grid)
+    return grid
 
 
 SPEC = GanSpec(

@@ -15,6 +15,7 @@ from paddle import Tensor, nn
 from paddle.nn import functional as F
 
 from ppgan_zoo.errors import ConfigError
+from ppgan_zoo.models.layers import check_grid
 
 Norm = Callable[[int], nn.Layer]
 """Makes the norm of so many feature maps."""
@@ -172,7 +173,7 @@ def grid_of(where: str, image_shape: tuple[int, int, int], halvings: int) -> tup
     """Return height and width of an image after so many halvings.
 
     Raises:
-        ConfigError: A side is not a multiple of ``2 ** halvings``.
+        ConfigError: A side is not a multiple of ``2 ** halvings``, or is too long for so few.
     """
     _, height, width = image_shape
     multiple = 2**halvings
@@ -182,7 +183,9 @@ def grid_of(where: str, image_shape: tuple[int, int, int], halvings: int) -> tup
             f"{multiple}, as they are halved {halvings} times; change data.image_size, or give "
             "channels and halvings for images of this size"
         )
-    return height // multiple, width // multiple
+    grid = height // multiple, width // multiple
+    check_grid(where, image_shape, grid)
+    return grid
 
 
 def _conv(inputs: int, outputs: int, side: int, gain: float, bias: bool) -> nn.Conv2D:

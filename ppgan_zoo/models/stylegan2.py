@@ -23,6 +23,7 @@ from paddle import Tensor, nn
 from ppgan_zoo.errors import ConfigError
 from ppgan_zoo.models.equalised import EqualisedConv2D, EqualisedLinear, normal
 from ppgan_zoo.models.fir import downsample, fir, upsample
+from ppgan_zoo.models.layers import check_grid
 from ppgan_zoo.models.modulation import Mapping, StyledConv2D, ToImage
 from ppgan_zoo.models.spec import GanSpec
 
@@ -289,7 +290,9 @@ def smallest_sides(image_shape: tuple[int, int, int], channels: tuple[int, ...])
             f"height and width must be multiples of {factor or 1}; give a width for the image's "
             "own size and one each time that it is halved"
         )
-    return height // factor, width // factor
+    grid = height // factor, width // factor
+    check_grid("stylegan2", image_shape, grid)
+    return grid
 
 
 def _repeated(w: Tensor, count: int) -> Tensor:

@@ -3,7 +3,7 @@
 
 const SHOWN = 8; // sliders at first, and by how many there are more
 const CELLS = 16;
-const NO_TRUNCATION = 3; // the slider's end: no limit
+const NO_TRUNCATION = 3; // the slider's end: no limit to z; of a model with styles it ends at 1
 
 const MODELS = JSON.parse(document.getElementById("models").textContent);
 const at = (id) => document.getElementById(id);
@@ -26,11 +26,13 @@ function generator() {
 
 // ---- From the state to pictures
 
-const truncation = () => (state.truncation >= NO_TRUNCATION ? Infinity : state.truncation);
+const hasStyles = () => model().styles > 0;
+const limit = () => (hasStyles() ? 1 : NO_TRUNCATION);
+const isTruncated = () => state.truncation < limit();
 
 function zOfSeed(seed) {
   const { latent } = model();
-  const z = drawn(latent, seed, truncation());
+  const z = drawn(latent, seed, isTruncated() && !hasStyles() ? state.truncation : Infinity);
   let start = latent.noise;
   latent.categorical.forEach((values, place) => {
     const chosen = state.codes[`c${place + 1}`];
@@ -43,36 +45,48 @@ function zOfSeed(seed) {
   return z;
 }
 
-function moves() {
-  const steps = [];
-  for (const direction of model().directions) {
-    const amount = state.amounts[direction.id];
-    if (amount) steps.push([direction.vector, amount]);
-  }
-  return steps;
-}
-
-// What a seed shows in the present mode, or what stands on the way from A to B: z and a class.
+// What a seed shows in the present mode, or what stands on the way from A to B: z, a class and,
+// of a model with styles, what is added to w.
 function codeOf(seed, way = state.way) {
-  const { latent } = model();
+  const { latent, styles, directions } = model();
+  const { a, b } = state;
   let z = zOfSeed(seed);
+  let offset = new Float32Array(styles);
   let label = state.label;
   if (isOnTheWay()) {
-    z = between(latent, state.a.z, state.b.z, way);
-    label = (way < 0.5 ? state.a : state.b).label;
-  } else if (state.a && state.b && state.mode === "difference") {
-    const difference = state.b.z.map((value, i) => value - state.a.z[i]);
-    z = moved(latent, z, difference, state.amount);
+    z = between(latent, a.z, b.z, way);
+    offset = offset.map((_, i) => (1 - way) * a.offset[i] + way * b.offset[i]);
+    label = (way < 0.5 ? a : b).label;
+  } else if (a && b && state.mode === "difference") {
+    z = moved(latent, z, b.z.map((value, i) => value - a.z[i]), state.amount);
+    offset = offset.map((_, i) => state.amount * (b.offset[i] - a.offset[i]));
   }
-  for (const [direction, amount] of moves()) z = moved(latent, z, direction, amount);
-  return { z, label };
+  for (const { id, space, vector } of directions) {
+    const amount = state.amounts[id];
+    if (!amount) continue;
+    if (space === "w") offset = offset.map((value, i) => value + amount * vector[i]);
+    else z = moved(latent, z, vector, amount);
+  }
+  return { z, label, offset };
 }
 
-const imageOf = ({ z, label }) => generator()(z, model().classes.length ? [label] : undefined);
+function imageOf({ z, label, offset }) {
+  const labels = model().classes.length ? [label] : undefined;
+  const psi = Float32Array.of(isTruncated() ? state.truncation : 1);
+  return generator()(z, labels, hasStyles() ? { psi, offset } : {});
+}
 
-// Draw an image [1, C, H, W] of one map (grey) or three (RGB) on a canvas of its size.
-function paint(canvas, { shape: [, maps, height, width], data }) {
+// An image [1, C, H, W] of one map (grey) or three (RGB), in the model's range, as bytes [C, H, W].
+function bytesOf({ data }) {
   const [low, high] = model().range;
+  const bytes = new Uint8ClampedArray(data.length); // which rounds
+  for (let i = 0; i < data.length; i++) bytes[i] = ((data[i] - low) * 255) / (high - low);
+  return bytes;
+}
+
+// Draw bytes [C, H, W] on a canvas of their size; return its pixels.
+function paintBytes(canvas, bytes) {
+  const [maps, height, width] = model().shape;
   canvas.width = width;
   canvas.height = height;
   const context = canvas.getContext("2d");
@@ -80,12 +94,35 @@ function paint(canvas, { shape: [, maps, height, width], data }) {
   const plane = height * width;
   for (let i = 0; i < plane; i++) {
     for (let colour = 0; colour < 3; colour++) {
-      const value = data[(maps === 3 ? colour * plane : 0) + i];
-      pixels.data[4 * i + colour] = Math.round(((value - low) * 255) / (high - low));
+      pixels.data[4 * i + colour] = bytes[(maps === 3 ? colour * plane : 0) + i];
     }
     pixels.data[4 * i + 3] = 255;
   }
   context.putImageData(pixels, 0, 0);
+  return pixels.data;
+}
+
+const paint = (canvas, image) => paintBytes(canvas, bytesOf(image));
+
+// Show the training picture that is nearest to an image, of those that the page holds.
+function showNearest(image) {
+  const { pictures, shape } = model();
+  at("nearest-row").hidden = !pictures;
+  if (!pictures) return;
+  model().known ??= Uint8Array.from(atob(pictures), (letter) => letter.charCodeAt(0));
+  const { known } = model();
+  const bytes = bytesOf(image);
+  const length = size(shape);
+  let best = 0, least = Infinity;
+  for (let start = 0; start < known.length; start += length) {
+    let squares = 0;
+    for (let i = 0; i < length && squares < least; i++) squares += (known[start + i] - bytes[i]) ** 2;
+    if (squares < least) [best, least] = [start, squares];
+  }
+  paintBytes(at("nearest"), known.subarray(best, best + length));
+  at("nearest").setAttribute("aria-label", words.nearestLabel);
+  const levels = Math.round(Math.sqrt(least / length));
+  at("nearest-what").textContent = fill(words.nearest, { count: known.length / length, levels });
 }
 
 function described() {
@@ -114,11 +151,11 @@ function redraw() {
   turn += 1;
   if (waiting) return;
   waiting = true;
-  requestAnimationFrame(() => {
+  setTimeout(() => { // once for all that one event changes
     waiting = false;
     drawPicture();
     drawCells(turn, CELLS);
-  });
+  }, 0);
 }
 
 function drawPicture() {
@@ -126,7 +163,9 @@ function drawPicture() {
   try {
     generator(); // reads its weights, the first time
     start = performance.now();
-    paint(at("picture"), imageOf(codeOf(state.seed)));
+    const image = imageOf(codeOf(state.seed));
+    paint(at("picture"), image);
+    showNearest(image);
   } catch (error) {
     at("what").textContent = fill(words.failed, { reason: String(error) });
     return;
@@ -138,6 +177,11 @@ function drawPicture() {
   for (const name of ["a", "b"]) {
     if (state[name]) paint(at(`kept-${name}`), imageOf(state[name]));
   }
+  nameCells();
+  writeHash();
+}
+
+function nameCells() {
   const heading = isOnTheWay() ? words.wholeWay : words.neighbours;
   if (at("grid-heading").textContent !== heading) at("grid-heading").textContent = heading;
   [...at("grid").children].forEach((cell, place) => {
@@ -145,7 +189,6 @@ function drawPicture() {
     const text = isOnTheWay() ? fill(words.ofMix, { percent }) : fill(words.cell, cell.dataset);
     cell.setAttribute("aria-label", text);
   });
-  writeHash();
 }
 
 // Each turn begins where the last one stopped, so that all cells move while a slider is dragged.
@@ -162,18 +205,59 @@ function drawCells(mine, left) {
 function writeHash() {
   const said = new URLSearchParams();
   const usual = fresh();
-  for (const key of ["model", "seed", "label", "truncation", "mode", "way", "amount"]) {
+  for (const key of ["model", "seed", "label", "mode", "way", "amount"]) {
     if (state[key] !== usual[key]) said.set(key, state[key]);
   }
+  if (isTruncated()) said.set("truncation", state.truncation);
   const moved = Object.entries(state.amounts).filter(([, amount]) => amount);
   if (moved.length) said.set("moved", moved.map(([id, amount]) => `${id}:${amount}`).join(","));
   const chosen = Object.entries(state.codes);
   if (chosen.length) said.set("codes", chosen.map(([name, value]) => `${name}:${value}`).join(","));
   for (const name of ["a", "b"]) {
-    if (state[name]) said.set(name, `${toText(state[name].z)}.${state[name].label}`);
+    if (!state[name]) continue;
+    const { z, label, offset } = state[name];
+    said.set(name, [toText(z), label, ...(offset.some(Boolean) ? [toText(offset)] : [])].join("."));
   }
   const hash = said.toString();
   if (hash !== location.hash.slice(1)) history.replaceState(null, "", hash ? `#${hash}` : "#");
+}
+
+// A film: from A to B and back, in that mode; otherwise through four seeds back to the first. A frame at a time, so that the page stays alive.
+const FRAMES = 48;
+
+function codeOfFrame(place) {
+  if (isOnTheWay()) {
+    return codeOf(state.seed, (1 - Math.cos((2 * Math.PI * place) / FRAMES)) / 2);
+  }
+  const way = (4 * place) / FRAMES;
+  const stops = [0, 1, 2, 3, 0].map((step) => codeOf(state.seed + step));
+  const start = Math.floor(way);
+  const z = between(model().latent, stops[start].z, stops[start + 1].z, way - start);
+  return { ...stops[start], z };
+}
+
+function film(place = 0, frames = [], canvas = element("canvas")) {
+  at("film").disabled = place < FRAMES; // one at a time
+  if (place < FRAMES) {
+    frames.push(paint(canvas, imageOf(codeOfFrame(place))));
+    say(fill(words.filming, { percent: Math.round((100 * place) / FRAMES) }));
+    setTimeout(() => film(place + 1, frames, canvas), 0);
+    return;
+  }
+  const factor = Math.max(1, Math.ceil(224 / Math.max(canvas.width, canvas.height)));
+  const large = frames.map((pixels) => enlarged(pixels, canvas.width, canvas.height, factor));
+  const bytes = gif(large, canvas.width * factor, canvas.height * factor, 6);
+  hand(new Blob([bytes], { type: "image/gif" }), `${model().name}.gif`);
+}
+
+function enlarged(pixels, width, height, factor) {
+  const from = new Uint32Array(pixels.buffer);
+  const result = new Uint32Array(from.length * factor * factor);
+  for (let i = 0; i < result.length; i++) {
+    const row = Math.floor(i / (width * factor * factor));
+    result[i] = from[row * width + Math.floor((i % (width * factor)) / factor)];
+  }
+  return new Uint8Array(result.buffer);
 }
 
 const within = (text, low, high, otherwise) => {
@@ -186,10 +270,10 @@ function readHash() {
   const said = new URLSearchParams(location.hash.slice(1));
   const read = fresh();
   read.model = Math.floor(within(said.get("model"), 0, MODELS.length - 1, 0));
-  const { classes, directions, latent } = MODELS[read.model];
+  const { classes, directions, latent, styles } = MODELS[read.model];
   read.seed = Math.floor(within(said.get("seed"), 0, 2 ** 32 - 1, 0));
   read.label = Math.floor(within(said.get("label"), 0, Math.max(classes.length - 1, 0), 0));
-  read.truncation = within(said.get("truncation"), 0.1, NO_TRUNCATION, NO_TRUNCATION);
+  read.truncation = within(said.get("truncation"), styles ? 0 : 0.1, NO_TRUNCATION, NO_TRUNCATION);
   if (["between", "difference"].includes(said.get("mode"))) read.mode = said.get("mode");
   read.way = within(said.get("way"), 0, 1, read.way);
   read.amount = within(said.get("amount"), -2, 2, read.amount);
@@ -204,9 +288,11 @@ function readHash() {
     if (chosen >= 0) read.codes[name] = Math.floor(chosen);
   }
   for (const name of ["a", "b"]) {
-    const [text, label] = (said.get(name) ?? "").split(".");
+    const [text, number, added] = (said.get(name) ?? "").split(".");
     const z = text ? fromText(text, latent.dim) : null;
-    if (z) read[name] = { z, label: Math.floor(within(label, 0, Math.max(classes.length - 1, 0), 0)) };
+    const label = Math.floor(within(number, 0, Math.max(classes.length - 1, 0), 0));
+    const offset = (added && fromText(added, styles)) || new Float32Array(styles);
+    if (z) read[name] = { z, label, offset };
   }
   state = read;
 }
@@ -268,7 +354,8 @@ function buildDirections() {
 function buildGrid() {
   at("grid").replaceChildren(...Array.from({ length: CELLS }, (_, place) => {
     const seed = state.seed + place;
-    const button = element("button", { type: "button" }, element("canvas"));
+    const [, height, width] = model().shape;
+    const button = element("button", { type: "button" }, element("canvas", { width, height }));
     button.dataset.seed = seed;
     button.addEventListener("click", () => {
       if (isOnTheWay()) state.way = wayOf(place);
@@ -285,7 +372,7 @@ function show() {
   for (const labelled of document.querySelectorAll("[data-word]")) {
     labelled.textContent = words[labelled.dataset.word];
   }
-  const { name, classes, latent, iteration, precision, error } = model();
+  const { name, classes, latent, styles, iteration, precision, error } = model();
   document.title = `${words.title}: ${name}`;
   at("name").textContent = name;
   at("language").textContent = words.other;
@@ -295,7 +382,9 @@ function show() {
   at("seed").value = state.seed;
   options(at("class"), classes.map((text, label) => [label, text]), state.label);
   at("class-row").hidden = !classes.length;
-  at("truncation-row").hidden = latent.prior !== "normal";
+  at("truncation-row").hidden = latent.prior !== "normal" && !styles;
+  Object.assign(at("truncation"), styles ? { min: 0, max: 1, step: 0.02 } : { min: 0.1, max: 3, step: 0.1 });
+  state.truncation = Math.min(state.truncation, limit());
   for (const [id, value] of [["truncation", state.truncation], ["way", state.way], ["amount", state.amount]]) {
     at(id).value = value;
   }
@@ -311,24 +400,24 @@ function show() {
   buildCodes();
   buildDirections();
   buildGrid();
+  nameCells();
   showNumbers();
   redraw();
 }
 
 function showNumbers() {
-  const limit = truncation() === Infinity ? words.off : state.truncation;
-  const texts = { truncation: limit, way: `${Math.round(state.way * 100)} %`, amount: state.amount };
+  const truncation = isTruncated() ? state.truncation : words.off;
+  const texts = { truncation, way: `${Math.round(state.way * 100)} %`, amount: state.amount };
   for (const [id, text] of Object.entries(texts)) {
     document.querySelector(`output[for="${id}"]`).textContent = text;
   }
-  at("truncation").setAttribute("aria-valuetext", limit);
+  at("truncation").setAttribute("aria-valuetext", truncation);
 }
 
 const say = (text) => { at("said").textContent = text; };
 
 function keep(name) {
-  const { z, label } = codeOf(state.seed);
-  state[name] = { z, label };
+  state[name] = codeOf(state.seed);
   say(fill(words.kept, { name: name.toUpperCase() }));
   show();
 }
@@ -344,12 +433,14 @@ function save(canvases, columns, name) {
   canvases.forEach((canvas, place) => {
     context.drawImage(canvas, (place % columns) * wide, Math.floor(place / columns) * tall, wide, tall);
   });
-  whole.toBlob((blob) => {
-    const link = element("a", { href: URL.createObjectURL(blob), download: name });
-    link.click();
-    setTimeout(() => URL.revokeObjectURL(link.href), 1000);
-    say(fill(words.saved, { name }));
-  });
+  whole.toBlob((blob) => hand(blob, name));
+}
+
+function hand(blob, name) {
+  const link = element("a", { href: URL.createObjectURL(blob), download: name });
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 1000);
+  say(fill(words.saved, { name }));
 }
 
 async function copyLink() {
@@ -379,17 +470,25 @@ function changeSeed(seed) {
 change("seed", "change", changeSeed, true);
 change("class", "change", (value) => { state.label = Number(value); });
 change("truncation", "input", (value) => { state.truncation = Number(value); });
-change("way", "input", (value) => { state.way = Number(value); state.mode = "between"; checkMode(); });
-change("amount", "input", (value) => { state.amount = Number(value); state.mode = "difference"; checkMode(); });
+change("way", "input", (value) => { state.way = Number(value); changeMode("between"); });
+change("amount", "input", (value) => { state.amount = Number(value); changeMode("difference"); });
 change("kind", "change", (value) => { state.kind = value; state.shown = SHOWN; }, true);
 change("model", "change", (value) => {
   state = { ...fresh(), model: Number(value), seed: state.seed };
 }, true);
 for (const radio of document.getElementsByName("mode")) {
-  radio.addEventListener("change", () => { state.mode = radio.value; redraw(); });
+  radio.addEventListener("change", () => { changeMode(radio.value); redraw(); });
 }
-function checkMode() {
-  for (const radio of document.getElementsByName("mode")) radio.checked = radio.value === state.mode;
+
+// A and B hold what the sliders did to them: on the way between them sliders begin at 0 again.
+function changeMode(mode) {
+  if (mode === state.mode) return;
+  state.mode = mode;
+  if (mode === "between") {
+    state.amounts = {};
+    buildDirections();
+  }
+  for (const radio of document.getElementsByName("mode")) radio.checked = radio.value === mode;
 }
 const press = (id, act) => at(id).addEventListener("click", act);
 press("random", () => { changeSeed(Math.random() * 1e6); show(); });
@@ -403,6 +502,7 @@ press("save", () => save([at("picture")], 1, `${model().name}-${state.seed}.png`
 press("save-grid", () => {
   save([...at("grid").children].map((cell) => cell.firstChild), 4, `${model().name}-grid.png`);
 });
+press("film", () => film());
 press("link", copyLink);
 press("language", () => setLanguage(words === WORDS.en ? "zh" : "en"));
 

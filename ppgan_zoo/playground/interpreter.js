@@ -131,16 +131,23 @@ function half(bits) {
   return sign * (1 + fraction / 1024) * 2 ** (exponent - 15);
 }
 
+let HALVES; // what each of the 65536 patterns stands for
+
+// The weights that a text (base64) holds.
 function decoded(text, precision) {
   const raw = atob(text);
   const bytes = new Uint8Array(raw.length);
   for (let i = 0; i < raw.length; i++) bytes[i] = raw.charCodeAt(i);
   if (precision === "float32") return new Float32Array(bytes.buffer);
-  return Float32Array.from(new Uint16Array(bytes.buffer), half);
+  HALVES ??= Float32Array.from({ length: 65536 }, (_, bits) => half(bits));
+  const halves = new Uint16Array(bytes.buffer);
+  const values = new Float32Array(halves.length);
+  for (let i = 0; i < halves.length; i++) values[i] = HALVES[halves[i]];
+  return values;
 }
 
-// Return a function of z (Float32Array [N * dim]) and labels (an array [N], or nothing) to the
-// images, {shape: [N, C, H, W], data}.
+// Return a function of z (Float32Array [N * dim]), labels (an array [N], or nothing) and further
+// inputs by name (Float32Arrays), to the images, {shape: [N, C, H, W], data}.
 function makeGenerator(graph) {
   const values = decoded(graph.values, graph.precision);
   const weights = new Map();
@@ -150,10 +157,11 @@ function makeGenerator(graph) {
   }
   const lastUse = new Map();
   graph.nodes.forEach(({ inputs }, place) => inputs.forEach((name) => lastUse.set(name, place)));
-  return (z, labels) => {
+  return (z, labels, more = {}) => {
     const count = z.length / graph.dim;
     const found = new Map([["z", tensor([count, graph.dim], z)]]);
     if (labels) found.set("labels", { shape: [count], data: labels });
+    for (const [name, data] of Object.entries(more)) found.set(name, tensor([data.length], data));
     graph.nodes.forEach((node, place) => {
       const inputs = node.inputs.map((name) => found.get(name) ?? weights.get(name));
       found.set(node.output, KINDS[node.kind](inputs, node.attributes));

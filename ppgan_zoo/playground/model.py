@@ -20,16 +20,17 @@ from ppgan_zoo.export.exporter import CHECKED_SAMPLES, export
 from ppgan_zoo.export.graph import Array, Graph
 from ppgan_zoo.export.run_graph import run_graph
 from ppgan_zoo.export.translation import read_graph
+from ppgan_zoo.latents.space import open_space
 from ppgan_zoo.models.latent import Latent, labels_in_turn
 from ppgan_zoo.models.restore import find_checkpoint
+from ppgan_zoo.playground.directions import axes, codes, found_directions
+from ppgan_zoo.playground.pictures import training_pictures
+from ppgan_zoo.playground.styles import with_styles
 
 Precision = Literal["float16", "float32"]
 
 TOLERANCE = 1e-4
 """How far the graph's images may be from Paddle Inference's."""
-
-REACH = 3.0
-"""How far a slider goes, both ways, in standard deviations of the prior."""
 
 
 @dataclass(frozen=True)
@@ -50,15 +51,26 @@ class PageModel:
     weights_bytes: int
 
 
-def read_model(path: Path, *, precision: Precision = "float16", best: bool = False) -> PageModel:
+def read_model(
+    path: Path,
+    *,
+    name: str | None = None,
+    precision: Precision = "float16",
+    best: bool = False,
+    nearest: int = 0,
+) -> PageModel:
     """Read a run, a checkpoint or an exported model.
 
     Args:
         path: The directory. Of a run, its newest valid checkpoint.
+        name: What the page calls it; None for the architecture's name.
         precision: How weights are stored: in half the bytes, rounded, or as they are.
         best: Take a run's best checkpoint.
+        nearest: How many training pictures the page holds, to show the nearest of; of a run or a
+            pretrained model.
 
     Raises:
+        DataError: The training pictures are not on this machine.
         CheckpointError: It is none of the three, or damaged.
         ExportError: A damaged exported model, or one that cannot be computed elsewhere than in
             Paddle, by name of the operator.
@@ -67,35 +79,47 @@ def read_model(path: Path, *, precision: Precision = "float16", best: bool = Fal
     with _exported(path, best) as model:
         description = model.description
         graph = read_graph(model.path / description.program, model.path / description.parameters)
-        images = _wanted(model)
+        inputs, wanted = _wanted(model)
     if description.image_shape[0] not in (1, 3):
         raise ConfigError(
             f"{path}: images of {description.image_shape[0]} channels; a page shows 1 (grey) or 3"
         )
-    exact = _difference(run_graph(graph, images[0]), images[1])
+    directions = [*axes(model.latent), *codes(model.latent)]
+    styles = 0
+    if not os.path.isfile(path / MODEL_FILE):  # an exported model has no layers to look at
+        space = open_space(path, best=best)
+        directions = [*found_directions(space), *directions]
+        if space.name == "w":
+            graph, styles = with_styles(graph, space, inputs), space.dim
+            inputs = (*inputs, np.ones(1, np.float32), np.zeros(styles, np.float32))
+    exact = _difference(run_graph(graph, inputs), wanted)
     if not exact <= TOLERANCE:
         raise ExportError(
             f"{path}: computed step by step, its images differ by {exact:.1e} from those of "
             f"Paddle Inference, above {TOLERANCE:.0e}"
         )
     stored = _stored(graph, precision)
-    rounded = {name: value.astype(np.float32) for name, value in stored.items()}
-    difference = _difference(run_graph(graph, images[0], rounded), images[1])
+    rounded = {key: value.astype(np.float32) for key, value in stored.items()}
+    difference = _difference(run_graph(graph, inputs, rounded), wanted)
     low, high = description.image_range
     levels = difference * 255.0 / (high - low)
     raw = b"".join(value.tobytes() for value in stored.values())
     data = {
-        "name": description.name,
+        "name": name or description.name,
+        "model": description.name,
         "iteration": description.origin.iteration,
         "range": [low, high],
+        "shape": description.image_shape,
         "classes": _class_names(description.num_classes, description.classes),
         "latent": _latent(model.latent),
-        "directions": [*_axes(model.latent), *_codes(model.latent)],
+        "styles": styles,
+        "directions": directions,
         "precision": precision,
         "error": f"{levels:.1g}",
+        "pictures": training_pictures(path, description.image_shape, nearest) if nearest else "",
         "graph": _graph(graph, model.latent.dim, precision, raw),
     }
-    return PageModel(description.name, data, levels, len(raw))
+    return PageModel(name or description.name, data, levels, len(raw))
 
 
 @contextlib.contextmanager
@@ -165,24 +189,3 @@ def _latent(latent: Latent) -> dict[str, Any]:
         "noise": latent.noise_dim,
         "categorical": latent.categorical,
     }
-
-
-def _axes(latent: Latent) -> list[dict[str, Any]]:
-    reach = REACH if latent.prior == "normal" else 2.0
-    return [
-        _direction("z", f"z{place}", place, latent.dim, reach) for place in range(latent.noise_dim)
-    ]
-
-
-def _codes(latent: Latent) -> list[dict[str, Any]]:
-    return [
-        _direction("codes", name, place.start, latent.dim, 2.0)
-        for name, place in latent.codes().items()
-        if place.stop - place.start == 1
-    ]
-
-
-def _direction(kind: str, name: str, place: int, dim: int, reach: float) -> dict[str, Any]:
-    vector = np.zeros(dim)
-    vector[place] = 1.0
-    return {"kind": kind, "id": name, "name": name, "reach": reach, "vector": vector.tolist()}

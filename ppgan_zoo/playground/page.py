@@ -11,7 +11,7 @@ from string import Template
 from ppgan_zoo.playground.model import PageModel
 from ppgan_zoo.storage.files import read_regular
 
-SCRIPTS = ("kernels.js", "interpreter.js", "latent.js", "words.js", "app.js")
+SCRIPTS = ("kernels.js", "interpreter.js", "latent.js", "gif.js", "words.js", "app.js")
 """In the order in which they are put together."""
 
 

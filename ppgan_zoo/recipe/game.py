@@ -63,8 +63,8 @@ class LatentSection(Section):
 class Data(Section):
     """What to train on. `image_size` and `channels` None leave a set as it is (folder: 32).
 
-    `flip`: half of the images of a batch, by chance, are mirrored. `options`: arguments of this
-    kind of data.
+    `limit`: so many images, shuffled and even over the classes, by `limit_seed`. `flip`: half of
+    the images of a batch, by chance, are mirrored. `options`: arguments of this kind of data.
     """
 
     name: DataName
@@ -73,6 +73,7 @@ class Data(Section):
     image_size: Annotated[int, Field(ge=4, le=1024)] | None = None
     channels: Literal[1, 3] | None = None
     limit: Positive | None = None
+    limit_seed: Annotated[int, Field(ge=0, le=2**31 - 1)] = 0
     replacement: bool = False
     flip: bool = False
     options: Arguments = Field(default={})

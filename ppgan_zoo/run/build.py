@@ -103,6 +103,7 @@ def load_images(recipe: Recipe, split: str = "train", *, offline: bool) -> Image
         image_size=data.image_size,
         channels=data.channels,
         limit=data.limit if split == "train" else None,
+        limit_seed=data.limit_seed,
         options=data.options,
     )
 

@@ -101,6 +101,7 @@ def find_data(path: Path, name: str | None = None, directory: str | None = None)
         train_directory=(directory or own) if split else own,
         test_directory=(directory or own) if split else directory,
         options=recipe.data.options,
+        limit_seed=recipe.data.limit_seed,
         trained_on=run.trained_on(),
         best_on_test=recipe.checkpoint.best_by == "fid" and recipe.evaluation.split == "test",
     )

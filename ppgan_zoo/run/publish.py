@@ -232,20 +232,24 @@ def _tables(results: Sequence[Mapping[str, Any]]) -> list[Figures]:
             if _protocol(result) == protocol
         }
         first = next(iter(draws.values()))
-        names = [
-            name
-            for name in first["metrics"]
-            if all(draw["metrics"].get(name) is not None for draw in draws.values())
-        ]
+        values = {
+            name: [
+                float(draw["metrics"][name])
+                for draw in draws.values()
+                if draw["metrics"].get(name) is not None
+            ]
+            for name in dict.fromkeys(name for draw in draws.values() for name in draw["metrics"])
+        }
         floors = [draw["floor"]["metrics"] for draw in draws.values() if draw["floor"]]
         tables.append(
             Figures(
                 **protocol,
                 seeds=list(draws),
-                values={name: _interval(name, draws.values()) for name in names},
+                values={name: _interval(found) for name, found in values.items() if found},
                 floor={
-                    name: value for name, value in (floors[0] if floors else {}).items()
-                    if name in names and value is not None
+                    name: value
+                    for name, value in (floors[0] if floors else {}).items()
+                    if value is not None
                 },
                 notes=list(first["notes"]),
             )
@@ -253,6 +257,7 @@ def _tables(results: Sequence[Mapping[str, Any]]) -> list[Figures]:
     return tables
 
 
-def _interval(name: str, draws: Any) -> Interval:
-    values = [float(draw["metrics"][name]) for draw in draws]
-    return Interval(mean=float(np.mean(values)), lowest=min(values), highest=max(values))
+def _interval(values: list[float]) -> Interval:
+    return Interval(
+        mean=float(np.mean(values)), lowest=min(values), highest=max(values), draws=len(values)
+    )

@@ -43,6 +43,7 @@ class Conditions:
         offline: Whether to leave the network alone.
         device: What to train on; None for the recipe's own.
         jobs: Runs at the same time; each gets its part of the threads.
+        threads: Of each run; None for that part.
         environment: Of the processes.
     """
 
@@ -50,6 +51,7 @@ class Conditions:
     offline: bool = False
     device: str | None = None
     jobs: int = 1
+    threads: int | None = None
     environment: Mapping[str, str] = field(default_factory=lambda: dict(os.environ), repr=False)
 
     def apply(self, recipe: Recipe) -> Recipe:
@@ -60,7 +62,7 @@ class Conditions:
 
     def of_a_process(self) -> dict[str, str]:
         """Return the environment with the number of threads for one run."""
-        threads = max(1, cpu_threads() // self.jobs)
+        threads = self.threads or max(1, cpu_threads() // self.jobs)
         return {**self.environment, "PPGAN_ZOO_THREADS": str(threads)}
 
 

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ppgan_zoo.errors import ConfigError, os_errors
+from ppgan_zoo.storage.files import read_regular
 from ppgan_zoo.storage.ownership import BLANK, own_file, refuse_foreign, seal
 from ppgan_zoo.storage.scratch import scratch_folder
 
@@ -125,8 +126,7 @@ class Film:
                     f"--output {self.path}: {ENCODER} failed: {said or done.returncode}; give a "
                     "name that ends in .gif"
                 )
-            with made.open("rb") as source:
-                shutil.copyfileobj(source, file)
+            file.write(read_regular(made))
 
 
 def _check(frames: Frames, path: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import html
 import io
 import struct
 import zlib
@@ -55,6 +57,18 @@ def encode_png(pixels: NDArray[np.uint8]) -> bytes:
     encoded = io.BytesIO()
     Image.fromarray(pixels).save(encoded, format="PNG")
     return encoded.getvalue()
+
+
+def as_data_url(pixels: NDArray[np.uint8]) -> str:
+    """Return ``uint8 [H, W]`` or ``[H, W, 3]`` as a PNG inside an address, for a page."""
+    return f"data:image/png;base64,{base64.b64encode(encode_png(pixels)).decode()}"
+
+
+def grid_html(images: NDArray[np.uint8], columns: int, caption: str) -> str:
+    """Return a grid of ``uint8 [N, C, H, W]`` as HTML, for a notebook; the caption is escaped."""
+    said = html.escape(caption)
+    source = as_data_url(image_grid(images, columns))
+    return f'<figure><img src="{source}" alt="{said}"><figcaption>{said}</figcaption></figure>'
 
 
 def sealed_png(pixels: NDArray[np.uint8]) -> bytes:

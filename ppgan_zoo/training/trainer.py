@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from paddle import Tensor, nn
 
 from ppgan_zoo import ops
+from ppgan_zoo.data import to_uint8
 from ppgan_zoo.data.batches import Batch, as_batch
 from ppgan_zoo.errors import CheckpointError, ConfigError
 from ppgan_zoo.game.ada import AdaptiveProbability
@@ -25,11 +26,15 @@ from ppgan_zoo.models.gan import Gan
 from ppgan_zoo.models.nets import generate
 from ppgan_zoo.models.weights import layer_arrays, load_arrays
 from ppgan_zoo.storage.checkpoint import Arrays
+from ppgan_zoo.storage.pictures import grid_html
 from ppgan_zoo.training import loop
 from ppgan_zoo.training.chance import Chance
 from ppgan_zoo.training.ema import Ema
 from ppgan_zoo.training.loop import BatchSource, Callback
 from ppgan_zoo.training.update import Update
+
+SHOWN = 20
+"""Samples in a notebook."""
 
 
 def own_arguments(trainer_class: type) -> dict[str, inspect.Parameter]:
@@ -197,6 +202,13 @@ class Trainer:
         code = self.chance.display(count, labels)
         images = generate(self.best_generator, code.z, code.labels)
         return np.clip(images, *self.gan.image_range)
+
+    def _repr_html_(self) -> str:
+        """Show a few samples in a notebook; training is not touched by it."""
+        images = to_uint8(np.nan_to_num(self.samples(SHOWN)), self.gan.image_range)
+        what = "moving average" if self.ema is not None else "G as it is"
+        caption = f"{self.gan.spec.name}, iteration {self.iteration:,} ({what})"
+        return grid_html(images, SHOWN // 2, caption)
 
     def state(self) -> dict[str, Arrays]:
         """Return all that a checkpoint must hold, by file, under structured names."""

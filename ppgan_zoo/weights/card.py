@@ -40,11 +40,12 @@ class Data(_Strict):
 
 
 class Interval(_Strict):
-    """A figure over several draws of z: its mean, the lowest and the highest."""
+    """A figure over several draws of z: its mean, the lowest, the highest, and how many."""
 
     mean: float
     lowest: float
     highest: float
+    draws: Count
 
 
 class Figures(_Strict):
@@ -177,18 +178,21 @@ def _figures(figures: Figures) -> str:
         f"{figures.real}, features {figures.features} ({figures.features_sha256[:12]}). "
     )
     said += (
-        f"Mean, lowest and highest of {draws} draws of z (seeds "
+        f"Mean, lowest and highest of up to {draws} draws of z (seeds "
         f"{', '.join(map(str, figures.seeds))}); one training run."
         if draws > 1
         else f"One draw of z (seed {figures.seeds[0]}), one training run."
     )
     if figures.floor:
         said += " The floor is what real images get in the place of samples."
-    rows = ["| figure | mean | lowest | highest | floor |", "| --- | --- | --- | --- | --- |"]
+    rows = [
+        "| figure | mean | lowest | highest | draws | floor |",
+        "| --- | --- | --- | --- | --- | --- |",
+    ]
     for name, value in figures.values.items():
         floor = figures.floor.get(name)
-        cells = [value.mean, value.lowest, value.highest, *([] if floor is None else [floor])]
-        shown = [f"{cell:.4g}" for cell in cells] + ([""] if floor is None else [])
+        shown = [f"{cell:.4g}" for cell in (value.mean, value.lowest, value.highest)]
+        shown += [str(value.draws), "" if floor is None else f"{floor:.4g}"]
         rows.append(f"| {name} | {' | '.join(shown)} |")
     return "\n\n".join([said, "\n".join(rows), *(f"Note: {note}" for note in figures.notes)])
 

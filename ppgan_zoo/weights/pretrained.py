@@ -67,7 +67,7 @@ class Pretrained:
         for mirror in self.mirrors:
             _check_mirror(mirror, where, PluginError)
 
-    def open(self) -> Checkpoint:
+    def checkpoint(self) -> Checkpoint:
         """Return the checkpoint, downloaded first if need be.
 
         Raises:
@@ -147,7 +147,7 @@ def locate(model: str | os.PathLike[str]) -> Path:
     text = os.fspath(model)
     if not is_name(text):
         return Path(text)
-    return WEIGHTS.get(text).open().path
+    return WEIGHTS.get(text).checkpoint().path
 
 
 def is_name(text: str) -> bool:

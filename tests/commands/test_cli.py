@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import subprocess
 import sys
 
@@ -260,3 +261,25 @@ def test_a_folder_of_rgb_images(tmp_path, cli):
     assert done.returncode == 0, done.stderr  # the run knows where its data are
     assert cli("sample", tmp_path / "rgb", "-n", 4, "--output", tmp_path / "s.npy").returncode == 0
     assert np.load(tmp_path / "s.npy").shape == (4, 3, 32, 32)
+
+
+@pytest.mark.skipif(shutil.which("bash") is None, reason="needs bash")
+@pytest.mark.parametrize(
+    ("typed", "offered"),
+    [
+        (["ppgan-zoo", "leader"], "leaderboard"),
+        (["ppgan-zoo", "train", "--dry"], "--dry-run"),
+        (["ppgan-zoo", "data", "pre"], "prepare"),
+        (["ppgan-zoo", "evaluate", "run", "--split", "te"], "test"),
+    ],
+)
+def test_bash_completes_commands_options_and_values(typed, offered, cli, tmp_path):
+    script = tmp_path / "completion.sh"
+    script.write_text(cli("--print-completion", "bash").stdout)
+    words = " ".join(typed)
+    done = subprocess.run(
+        ["bash", "-c", f"source {script}; COMP_WORDS=({words}); COMP_CWORD={len(typed) - 1}; "
+         '_shtab_ppgan_zoo; printf "%s\\n" "${COMPREPLY[@]}"'],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert offered in done.stdout.split(), done.stderr

@@ -81,7 +81,7 @@ def test_classes_are_carried_along():
     named = image_set(shape=(1, 2, 2), classes=tuple("abcde"))
     for other in (named.limit(2), named.resized(4, 3), named.limit(3).resized(8, 1)):
         assert other.classes == named.classes
-        assert other.labels.tolist() == list(range(len(other)))
+        assert set(other.labels.tolist()) <= set(range(5)) and len(other.labels) == len(other)
     assert named.replaced(named.images).classes is None
 
 
@@ -104,8 +104,10 @@ def test_labels_and_classes_that_do_not_fit(labels, classes, words):
 def test_limit():
     limited = image_set().limit(2)
     assert len(limited) == 2
-    assert limited.labels.tolist() == [0, 1]
-    assert limited.sha256 == hashlib.sha256(bytes(range(12))).hexdigest()
+    at = limited.labels.tolist()
+    assert at == sorted(at) and len(set(at)) == 2
+    np.testing.assert_array_equal(limited.images, image_set().images[at])
+    assert limited.sha256 == hashlib.sha256(limited.images.tobytes()).hexdigest()
     assert image_set(labels=False).limit(2).labels is None
     whole = image_set()
     assert whole.limit(5) is whole

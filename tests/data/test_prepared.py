@@ -10,7 +10,7 @@ import pytest
 
 from ppgan_zoo.data import Batches, load_image_set
 from ppgan_zoo.data import prepared as prepared_module
-from ppgan_zoo.data.mapped import forget, map_npy
+from ppgan_zoo.data.mapped import fetch, forget, is_mapped, map_npy
 from ppgan_zoo.data.npy import HEADER_BYTES, header
 from ppgan_zoo.data.prepare.prepare import prepare
 from ppgan_zoo.data.prepare.settings import Settings
@@ -37,7 +37,8 @@ def base_of(array):
 
 def test_images_stay_in_their_file(folder):
     images = load_image_set("prepared", directory=folder)
-    assert base_of(images.images) is not None
+    assert is_mapped(images.images) and is_mapped(images.images[3:7])
+    assert not is_mapped(images.images.copy()) and not is_mapped(images.images[[1, 2]])
     assert not images.images.flags.writeable
     np.testing.assert_array_equal(images.images, PIXELS[:50].transpose(0, 3, 1, 2))
     np.testing.assert_array_equal(images.images, np.load(folder / "train_images.npy"))
@@ -73,6 +74,9 @@ def test_forgetting_changes_no_value_and_other_arrays_not_at_all(folder):
     before = images.copy()
     forget(images[3:])
     forget(before)
+    fetch(images, np.array([0, 49, 3]))
+    fetch(images[3:], np.array([0, 46]))
+    fetch(before, np.array([0]))
     np.testing.assert_array_equal(images, before)
 
 

@@ -22,8 +22,10 @@ LIVE = {"digits-v1": 128, "fashion-v1": 126, "avatars-v1": 128}
 every_network = pytest.mark.parametrize("name", SHIPPED)
 
 
-def embedded(name, limit):
-    return load_image_set(IMAGE_SETS[name], offline=True, limit=limit, notify=lambda _line: None)
+def embedded(name, count):
+    """Return the first images of an embedded set."""
+    whole = load_image_set(IMAGE_SETS[name], offline=True, notify=lambda _line: None)
+    return whole.replaced(whole.images[:count], whole.labels[:count])
 
 
 def share_right(network, images):

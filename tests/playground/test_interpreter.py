@@ -1,5 +1,6 @@
 """The page's arithmetic, in Node: each kind of node against Paddle, and whole generators."""
 
+import io
 import json
 import math
 import shutil
@@ -7,6 +8,7 @@ import subprocess
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from ppgan_zoo.export.graph import BINARY, KINDS, UNARY, Builder
 from ppgan_zoo.export.run_graph import run_graph
@@ -187,3 +189,34 @@ def test_latent_vectors_follow_the_prior_and_mix_along_an_arc():
     np.testing.assert_allclose(said["moved"], [1, 0.75, 0, 0])
     np.testing.assert_allclose(said["text"], a, atol=1 / 4096 + 1e-6)
     assert said["bad"] == [None, None]
+
+
+FILM = """
+const frames = JSON.parse(require("fs").readFileSync(0, "utf8")).map((pixels) => Uint8Array.from(pixels));
+process.stdout.write(Buffer.from(gif(frames, 100, 80, 6)));
+"""
+
+
+@needs_node
+@pytest.mark.parametrize("colours", [1, 3])
+def test_a_film_is_a_gif_that_others_read(colours):
+    frames = DRAWS.integers(0, 256, (3, 80, 100, colours), dtype=np.uint8)
+    frames[1] = 7  # one that is packed well, and two that fill the table of codes
+    whole = np.concatenate(
+        [frames.repeat(4 - colours, -1)[..., :3], np.full((3, 80, 100, 1), 255)], -1
+    )
+    done = subprocess.run(
+        [NODE, "-e", asset("gif.js") + FILM], input=json.dumps(whole.reshape(3, -1).tolist()).encode(),
+        capture_output=True, check=True,
+    )  # fmt: skip
+    film = Image.open(io.BytesIO(done.stdout))
+    assert (film.n_frames, film.size, film.info["duration"], film.info["loop"]) == (
+        3,
+        (100, 80),
+        60,
+        0,
+    )
+    for place, wanted in enumerate(whole[..., :3].astype(int)):
+        film.seek(place)
+        got = np.asarray(film.convert("RGB")).astype(int)
+        assert np.abs(got - wanted).max() <= (0 if colours == 1 else 26)  # half of 255 / 5

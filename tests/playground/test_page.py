@@ -1,5 +1,6 @@
 """The page, in a real Chromium: its pictures are Paddle's, and it asks no network for anything."""
 
+import base64
 import json
 import re
 import shutil
@@ -10,17 +11,23 @@ import sys
 import urllib.error
 import urllib.request
 from html.parser import HTMLParser
+from urllib.parse import parse_qs
 
 import numpy as np
+import paddle
 import pytest
 from conftest import checkpoint_of
 from PIL import Image
 
-from ppgan_zoo.data import to_uint8
+from ppgan_zoo.data import load_image_set, to_uint8
 from ppgan_zoo.errors import ConfigError, ExportError
+from ppgan_zoo.evaluation.real_images import DataSource
 from ppgan_zoo.export.exported import open_exported
 from ppgan_zoo.export.exporter import export
+from ppgan_zoo.latents.directions import pca, sefa
+from ppgan_zoo.latents.space import open_space
 from ppgan_zoo.playground import model as module
+from ppgan_zoo.playground import pictures
 from ppgan_zoo.playground.model import PageModel, read_model
 from ppgan_zoo.playground.page import page
 
@@ -68,12 +75,14 @@ def chromium(url, *flags):
 
 READ = """<script>const poll = setInterval(() => {
   if (document.querySelectorAll("#grid canvas").length < 16) return;
-  if ([...document.querySelectorAll("#grid canvas")].some((canvas) => canvas.width !== 8)) return;
+  const isDrawn = (canvas) => canvas.getContext("2d").getImageData(0, 0, 1, 1).data[3] === 255;
+  if (![...document.querySelectorAll("#grid canvas")].every(isDrawn)) return;
   clearInterval(poll);
   const read = (canvas) => Array.from(canvas.getContext("2d")
     .getImageData(0, 0, canvas.width, canvas.height).data);
   const said = {
     picture: read(document.getElementById("picture")),
+    nearest: read(document.getElementById("nearest")),
     cells: [...document.querySelectorAll("#grid canvas")].map(read),
     hash: location.hash, lang: document.documentElement.lang, title: document.title,
   };
@@ -84,11 +93,11 @@ READ = """<script>const poll = setInterval(() => {
 }, 50);</script></body>"""
 
 
-def seen(written, fragment, *flags):
-    """Open the page at a link; return its pixels and the DOM."""
-    probe = written.with_name("probe.html")
-    probe.write_text(written.read_text().replace("</body>", READ), encoding="utf-8")
-    dom = chromium(f"file://{probe}{fragment}", "--dump-dom", *flags)
+def seen(written, fragment, *flags, probe=READ):
+    """Open the page at a link with a script that says what it finds; return that and the DOM."""
+    path = written.with_name("probe.html")
+    path.write_text(written.read_text().replace("</body>", probe), encoding="utf-8")
+    dom = chromium(f"file://{path}{fragment}", "--dump-dom", *flags)
     return json.loads(re.search(r'<pre id="read">(.*?)</pre>', dom)[1].replace("&amp;", "&")), dom
 
 
@@ -107,6 +116,12 @@ def pixels(flat, side=8):
     return np.array(flat).reshape(side, side, 4)[:, :, :3].transpose(2, 0, 1)
 
 
+def text_of(z):
+    """z as a link holds it."""
+    steps = np.rint(z[0] * 2048).astype("<i2").tobytes()
+    return base64.urlsafe_b64encode(steps).decode().rstrip("=")
+
+
 def assert_shows(flat, folder, z, label=None):
     """The canvas holds Paddle's image of z, to a grey level of rounding."""
     model = open_exported(folder)
@@ -118,27 +133,21 @@ def assert_shows(flat, folder, z, label=None):
 
 @needs_chromium
 def test_the_pictures_are_paddles(written, exported):
-    said, dom = seen(written, "#seed=7&label=2&moved=z1:2.5,z5:-1")
+    said, dom = seen(written, "#seed=7&label=2&moved=z2:2.5,z6:-1")
     moved = np.array([[0, 2.5, 0, 0, 0, -1]], np.float32)
     assert_shows(said["picture"], exported / "labelled", z_of(7, 6) + moved, 2)
     for place in (0, 1, 15):
         z = z_of(7 + place, 6) + moved
         assert_shows(said["cells"][place], exported / "labelled", z, 2)
     assert "seed 7, class 2" in dom
-    assert said["hash"] == "#seed=7&label=2&moved=z1%3A2.5%2Cz5%3A-1"
+    assert said["hash"] == "#seed=7&label=2&moved=z2%3A2.5%2Cz6%3A-1"
     assert (said["lang"], said["title"]) == ("en", "GAN playground: gan_mlp")
 
 
 @needs_chromium
 def test_a_second_model_and_the_way_between_two_pictures(written, exported):
-    def text(z):
-        import base64
-
-        steps = np.rint(z[0] * 2048).astype("<i2").tobytes()
-        return base64.urlsafe_b64encode(steps).decode().rstrip("=")
-
     a, b = z_of(1, 5), z_of(2, 5)
-    link = f"#model=1&mode=between&way=0.25&a={text(a)}.0&b={text(b)}.0"
+    link = f"#model=1&mode=between&way=0.25&a={text_of(a)}.0&b={text_of(b)}.0"
     said, dom = seen(written, link, "--accept-lang=zh-CN", "--lang=zh-CN")
     angle = np.arccos((a @ b.T).item() / np.linalg.norm(a) / np.linalg.norm(b))
     between = lambda t: (np.sin((1 - t) * angle) * a + np.sin(t * angle) * b) / np.sin(angle)  # noqa: E731
@@ -147,6 +156,73 @@ def test_a_second_model_and_the_way_between_two_pictures(written, exported):
     assert_shows(said["cells"][15], folder, b)
     assert_shows(said["cells"][5], folder, between(5 / 15).astype(np.float32))
     assert said["lang"] == "zh-CN" and "从 A 到 B 的 25%" in dom
+
+
+@pytest.fixture(scope="module")
+def styled(tmp_path_factory):
+    """A checkpoint of a G with styles, small, and its page."""
+    folder = tmp_path_factory.mktemp("styled")
+    checkpoint, _ = checkpoint_of(
+        "stylegan2", folder, latent_dim=5, image_shape=(1, 8, 8),
+        generator={"channels": (8, 4), "w_dim": 6}, discriminator={"channels": (8, 4)},
+    )  # fmt: skip
+    path = folder / "page.html"
+    path.write_text(page([read_model(checkpoint.path, precision="float32")]), encoding="utf-8")
+    return checkpoint, path
+
+
+@needs_chromium
+def test_styles_are_truncated_and_moved_along_directions(styled):
+    checkpoint, path = styled
+    said, dom = seen(path, "#seed=3&truncation=0.5&moved=pca2:-2")
+    space = open_space(checkpoint.path)
+    generator, direction = space.generator, pca(space)["pca2"]
+    average = generator.average.numpy()
+    z = np.concatenate([z_of(seed, 5) for seed in (3, 4)])
+    w = generator.mapping(paddle.to_tensor(z)).numpy()
+    wanted = space.images(average + 0.5 * (w - average) - 2.0 * direction)
+    assert wanted[0].std() > 0.5 and np.abs(wanted - space.images(w).astype(int)).max() > 3
+    for flat, image in zip((said["picture"], said["cells"][1]), wanted.astype(int), strict=True):
+        assert np.abs(pixels(flat) - image).max() <= 1
+    assert "sefa" in dom
+
+
+@needs_chromium
+def test_directions_found_in_z_move_the_picture(exported):
+    (checkpoint,) = (exported / "a").iterdir()
+    path = exported / "found.html"
+    path.write_text(page([read_model(checkpoint, precision="float32")]), encoding="utf-8")
+    said, _ = seen(path, "#seed=3&label=1&moved=sefa1:3,pca1:-1")
+    space = open_space(checkpoint)
+    z = z_of(3, 6) + 3.0 * sefa(space)["sefa1"] - pca(space)["pca1"]
+    assert_shows(said["picture"], exported / "labelled", z.astype(np.float32), 1)
+
+
+@needs_chromium
+def test_the_nearest_training_picture_stands_beside_the_sample(written, exported, tmp_path):
+    model = open_exported(exported / "labelled")
+    sample = to_uint8(model.generate(z_of(7, 6), np.array([2])), model.image_range)[0]
+    known = np.random.default_rng(0).integers(0, 256, (9, 1, 8, 8), dtype=np.uint8)
+    known[4] = np.clip(sample + 6.0, 0, 255)
+    distance = np.sqrt(np.square(known[4] - sample.astype(float)).mean())
+    (data, _) = json.loads(re.search(r'id="models">(.*?)</script>', written.read_text())[1])
+    data["pictures"] = base64.b64encode(known.tobytes()).decode()
+    path = tmp_path / "page.html"
+    path.write_text(page([PageModel("near", data, 0.0, 0)]), encoding="utf-8")
+    said, dom = seen(path, "#seed=7&label=2")
+    np.testing.assert_array_equal(pixels(said["nearest"])[0], known[4][0])
+    assert f"The nearest of 9 training pictures: {distance:.0f} grey levels away." in dom
+
+
+def test_training_pictures_are_of_the_training_set(monkeypatch, tmp_path):
+    everything = load_image_set("mnist", offline=True, notify=lambda line: None)
+    source = DataSource("mnist", None, None, trained_on={"count": 50})
+    monkeypatch.setattr(pictures, "find_data", lambda path: source)
+    text = pictures.training_pictures(tmp_path, (1, 28, 28), 8)
+    found = np.frombuffer(base64.b64decode(text), np.uint8).reshape(8, 1, 28, 28)
+    first = {picture.tobytes() for picture in everything.limit(50).images}
+    assert {picture.tobytes() for picture in found} <= first
+    assert len({picture.tobytes() for picture in found}) == 8
 
 
 @needs_chromium
@@ -158,6 +234,47 @@ def test_a_screenshot_shows_the_picture(written, tmp_path):
     part = shot[150:350, 120:320]
     assert len(np.unique(part)) > 10
     assert (np.diff(part, axis=1) == 0).mean() > 0.9
+
+
+PLAY = """<script>
+const errors = [];
+addEventListener("error", (event) => errors.push(event.message));
+addEventListener("unhandledrejection", (event) => errors.push(String(event.reason)));
+const at = (id) => document.getElementById(id);
+const move = (id, value) => { at(id).value = value; at(id).dispatchEvent(new Event("input")); };
+const steps = [
+  () => at("keep-a").click(), () => at("next").click(), () => move("direction-z1", 2),
+  () => at("keep-b").click(), () => move("way", 0.4), () => at("film").click(), null,
+  () => at("save").click(), () => at("save-grid").click(), () => at("language").click(),
+];
+let waited = 0;
+const play = setInterval(() => {
+  if (at("film").disabled || (steps[0] === null && waited++ < 5)) return;
+  const step = steps.shift();
+  if (step) return step();
+  if (steps.length) return;
+  if (!at("said").textContent.includes("grid") && waited++ < 100) return; // it is encoded meanwhile
+  clearInterval(play);
+  const said = { errors, hash: location.hash, said: at("said").textContent,
+                 moved: at("direction-z1").value, lang: document.documentElement.lang };
+  document.body.append(Object.assign(document.createElement("pre"),
+    { id: "read", textContent: JSON.stringify(said) }));
+}, 100);
+</script></body>"""
+
+
+@needs_chromium
+def test_the_controls_do_what_they_say(written, exported):
+    said, dom = seen(written, "#seed=1&label=1", probe=PLAY)
+    assert said["errors"] == []
+    link = {key: values[0] for key, values in parse_qs(said["hash"][1:]).items()}
+    assert link["a"] == f"{text_of(z_of(1, 6))}.1"
+    moved = z_of(2, 6) + np.array([[2.0, 0, 0, 0, 0, 0]], np.float32)
+    assert link["b"] == f"{text_of(moved)}.1"
+    assert (link["mode"], link["way"]) == ("between", "0.4")
+    assert "moved" not in link and said["moved"] == "0"  # the sliders begin again
+    assert said["lang"] == "zh-CN" and "从 A 到 B 的 40%" in dom
+    assert "gan_mlp-grid.png" in said["said"]
 
 
 class Controls(HTMLParser):
@@ -187,7 +304,7 @@ class Controls(HTMLParser):
 
 @needs_chromium
 def test_every_control_has_a_name_and_changes_are_announced(written):
-    dom = chromium(f"file://{written}", "--dump-dom")
+    _, dom = seen(written, "")
     parser = Controls()
     parser.feed(re.sub(r"<script.*?</script>", "", dom, flags=re.DOTALL))
     assert parser.seen > 30
@@ -220,7 +337,7 @@ def nasty(written):
 def test_names_are_text_and_nothing_else(written, tmp_path):
     path = tmp_path / "page.html"
     path.write_text(page([nasty(written)]), encoding="utf-8")
-    dom = chromium(f"file://{path}#seed=%3Cb%20id=bad%3E&a=%3Cb%20id=bad%3E", "--dump-dom")
+    _, dom = seen(path, "#seed=%3Cb%20id=bad%3E&a=%3Cb%20id=bad%3E")
     body = re.sub(r"<script.*?</script>", "", dom, flags=re.DOTALL)
     assert "<b id" not in body
     assert f"class {NASTY}".replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;") in body

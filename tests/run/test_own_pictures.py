@@ -12,8 +12,11 @@ from ppgan_zoo.cli import main
 from ppgan_zoo.data.prepare.prepare import prepare
 from ppgan_zoo.data.prepare.settings import Settings
 from ppgan_zoo.errors import ConfigError, DataError
+from ppgan_zoo.evaluation.protocol import Protocol
 from ppgan_zoo.recipe.load import recipe_from
+from ppgan_zoo.run.evaluate import evaluate
 from ppgan_zoo.run.own_pictures import own_pictures
+from ppgan_zoo.run.train import train
 from ppgan_zoo.storage.run_directory import RunDirectory
 
 RECIPE = {
@@ -114,3 +117,20 @@ def test_data_and_a_data_directory_exclude_each_other(pictures, recipe, capsys):
     command = ["train", "-c", str(recipe), "--data", str(pictures), "--data-dir", "x"]
     assert main(command) == 2
     assert "leave out --data-dir" in capsys.readouterr().err
+
+
+def test_own_pictures_are_evaluated_at_once_on_what_is_held_out(tmp_path, projection):
+    pixels = np.random.default_rng(2).integers(0, 256, (1300, 8, 12, 3), np.uint8)
+    np.save(tmp_path / "in.npy", pixels)
+    made = prepare(tmp_path / "in.npy", tmp_path / "set", Settings((8, 12)), jobs=1).manifest
+    given = {**RECIPE, "data": {"name": "prepared", "directory": str(tmp_path / "set"),
+             "batch_size": 8, "limit": 300, "limit_seed": 4, "flip": True}}  # fmt: skip
+    run = train(recipe_from(given), tmp_path / "run").run
+    wanted = Protocol(
+        features="digits-v1", num_samples=100, metrics=("fid", "memorisation"), floor=False
+    )
+    result = evaluate(run.path, wanted)
+    assert result["real"]["image_shape"] == [3, 8, 12]
+    assert result["real"]["split_sha256"] == made.splits["test"].sha256
+    # What it was trained on is known to be that very part: nothing is to be said of it.
+    assert [note for note in result["notes"] if "trained on" in note] == []

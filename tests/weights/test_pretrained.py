@@ -148,7 +148,7 @@ def test_figures_of_several_draws_become_one_interval(run, tmp_path):
     fid = table.values["fid"]
     assert (fid.mean, fid.lowest, fid.highest) == (pytest.approx(1.2), 1.0, 1.5)
     text = (tmp_path / "out" / "README.md").read_text()
-    assert "| fid | 1.2 | 1 | 1.5 | 0.5 |" in text and "3 draws of z" in text
+    assert "| fid | 1.2 | 1 | 1.5 | 3 | 0.5 |" in text and "3 draws of z" in text
 
 
 @pytest.mark.parametrize(
@@ -353,7 +353,7 @@ def mirror(published, tmp_path, monkeypatch):
 
 def test_a_download_is_verified_kept_and_repaired(mirror, published, tmp_path, capsys):
     model = Pretrained("tiny", published.sha256, mirrors=(mirror.url,))
-    folder = model.open().path
+    folder = model.checkpoint().path
     assert folder.parent == tmp_path / "cache" / "ppgan_zoo" / "weights"
     assert mirror.asked == ["/tiny/checkpoint.json", "/tiny/generator.safetensors"]
     assert sorted(os.listdir(folder)) == ["checkpoint.json", "generator.safetensors"]
@@ -361,10 +361,10 @@ def test_a_download_is_verified_kept_and_repaired(mirror, published, tmp_path, c
     assert open_sampler(folder).sample(4, 0).tobytes() == open_sampler(
         published.path
     ).sample(4, 0).tobytes()  # fmt: skip
-    model.open()
+    model.checkpoint()
     assert len(mirror.asked) == 2
     (folder / "generator.safetensors").write_bytes(b"damaged")
-    model.open()
+    model.checkpoint()
     assert mirror.asked[2:] == ["/tiny/generator.safetensors"]
 
 
@@ -375,17 +375,17 @@ def test_what_is_not_the_pinned_file_gets_no_place(mirror, published, tmp_path, 
     served.write_bytes(content[:-1] + b" ")
     model = Pretrained("tiny", published.sha256, mirrors=(mirror.url,))
     with pytest.raises(CheckpointError, match=f"tiny: cannot be downloaded: {name}.*SHA-256"):
-        model.open()
+        model.checkpoint()
     served.write_bytes(content + bytes(1 << 21))
     with pytest.raises(CheckpointError, match=r"bytes offered; at most"):
-        model.open()
+        model.checkpoint()
     assert not list((tmp_path / "cache").rglob(name))
 
 
 def test_the_users_mirror_is_asked_first(mirror, published, monkeypatch):
     monkeypatch.setenv(pretrained.MIRROR_VARIABLE, mirror.url.rstrip("/"))
     elsewhere = ("http://127.0.0.1:9/",)  # nobody listens there
-    Pretrained("tiny", published.sha256, mirrors=elsewhere).open()
+    Pretrained("tiny", published.sha256, mirrors=elsewhere).checkpoint()
     assert len(mirror.asked) == 2
 
 
@@ -393,10 +393,10 @@ def test_a_mirror_that_is_no_address_or_cannot_be_reached(published, monkeypatch
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     model = Pretrained("tiny", published.sha256, mirrors=("http://127.0.0.1:9/",))
     with pytest.raises(CheckpointError, match="PPGAN_ZOO_WEIGHTS_MIRROR"):
-        model.open()
+        model.checkpoint()
     monkeypatch.setenv(pretrained.MIRROR_VARIABLE, "file:///etc/")
     with pytest.raises(ConfigError, match="is no mirror"):
-        model.open()
+        model.checkpoint()
 
 
 # A package of weights

@@ -1,0 +1,99 @@
+"""``ppgan-zoo leaderboard``: every recipe for 28x28 images with the same budget."""
+
+from __future__ import annotations
+
+import argparse
+import math
+import re
+from pathlib import Path
+
+from ppgan_zoo.commands.arguments import add_device
+from ppgan_zoo.errors import ConfigError
+from ppgan_zoo.storage.files import read_regular
+from ppgan_zoo.storage.terminal import say, tell
+
+
+def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the command, with its two, to the parser."""
+    parser = commands.add_parser(
+        "leaderboard", help="compare all recipes for 28x28 images, each with the same budget"
+    )
+    parts = parser.add_subparsers(required=True, metavar="command", dest="part")
+    run = parts.add_parser("run", help="train and measure what is missing")
+    run.add_argument("--budget", type=float, required=True, metavar="MINUTES",
+                     help="of one thread, for each run")  # fmt: skip
+    run.add_argument("--output", type=Path, required=True, metavar="DIR",
+                     help="for runs and pages; what it holds already is gone on with")  # fmt: skip
+    run.add_argument("--seeds", type=int, default=3, metavar="N", help="runs of each (default: 3)")
+    run.add_argument("--recipes", metavar="A,B", help="only these (default: all)")
+    run.add_argument("--data", choices=("mnist", "fashion_mnist", "both"), default="both")
+    run.add_argument("--data-dir", metavar="DIR", help="where the data sets lie")
+    run.add_argument("--shard", default="1/1", metavar="I/N",
+                     help="do the I-th of N parts, one a machine (default: 1/1)")  # fmt: skip
+    run.add_argument("--jobs", type=int, default=1, metavar="N", help="runs at the same time")
+    run.add_argument("--offline", action="store_true", help="never use the network")
+    add_device(run, default=None)
+    run.set_defaults(run=_run)
+    merge = parts.add_parser("merge", help="put the parts of several machines together")
+    merge.add_argument("inputs", type=Path, nargs="+", metavar="DIR")
+    merge.add_argument("--output", type=Path, required=True, metavar="DIR")
+    merge.set_defaults(run=_merge)
+
+
+def _run(options: argparse.Namespace) -> int:
+    if not (math.isfinite(options.budget) and 0 < options.budget <= 5000):
+        raise ConfigError(f"--budget {options.budget:g}: give minutes, more than 0, at most 5000")
+    if not 1 <= options.seeds <= 100:
+        raise ConfigError(f"--seeds {options.seeds}: give 1 to 100")
+    shard = _shard(options.shard)
+    from ppgan_zoo.runtime import cpu_threads
+
+    if not 1 <= options.jobs <= cpu_threads():
+        raise ConfigError(
+            f"--jobs {options.jobs}: give 1 to {cpu_threads()}, the threads there are"
+        )
+    from ppgan_zoo.leaderboard.contest import SETS
+    from ppgan_zoo.leaderboard.driver import Contest, run_leaderboard
+    from ppgan_zoo.search import Conditions
+
+    data = SETS if options.data == "both" else (options.data,)
+    contest = Contest(
+        minutes=options.budget,
+        seeds=tuple(range(options.seeds)),
+        data=data,
+        recipes=None if options.recipes is None else tuple(options.recipes.split(",")),
+        shard=shard,
+    )
+    # One thread a run, so that minutes are minutes of one core whatever the machine has.
+    conditions = Conditions(
+        offline=options.offline, device=options.device, jobs=options.jobs, threads=1
+    )
+    directories = {} if options.data_dir is None else dict.fromkeys(data, options.data_dir)
+    run_leaderboard(contest, options.output, conditions, directories=directories)
+    _say_pages(options.output)
+    return 0
+
+
+def _shard(text: str) -> tuple[int, int]:
+    found = re.fullmatch(r"([0-9]{1,4})/([0-9]{1,4})", text)
+    part, parts = (int(found[1]), int(found[2])) if found else (0, 0)
+    if not 1 <= part <= parts:
+        raise ConfigError(f"--shard {text}: give I/N with I from 1 to N, such as 2/4")
+    return part - 1, parts
+
+
+def _merge(options: argparse.Namespace) -> int:
+    from ppgan_zoo.leaderboard.board import merge, read_leaderboard
+    from ppgan_zoo.leaderboard.driver import check_folder, write_pages
+
+    check_folder(options.output)
+    whole = merge([(str(path), read_leaderboard(path)) for path in options.inputs])
+    options.output.mkdir(parents=True, exist_ok=True)
+    write_pages(whole, options.output)
+    _say_pages(options.output)
+    return 0
+
+
+def _say_pages(output: Path) -> None:
+    say(*read_regular(output / "leaderboard.md").decode().splitlines())
+    tell(f"leaderboard.html, .md and .json in {output}")

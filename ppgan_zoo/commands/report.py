@@ -1,0 +1,61 @@
+"""``ppgan-zoo report``: a run, or several, as one HTML page."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from ppgan_zoo.errors import ConfigError, os_errors
+from ppgan_zoo.storage.ownership import BLANK, own_file, refuse_foreign, seal
+from ppgan_zoo.storage.terminal import say
+
+MOST_RUNS = 12
+
+
+def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the command to the parser."""
+    parser = commands.add_parser("report", help="make one HTML page of a run, or of several")
+    parser.add_argument("runs", type=Path, nargs="+", metavar="RUN", help="finished or not")
+    parser.add_argument(
+        "--figures", type=Path, action="append", default=[], metavar="FILE",
+        help="what evaluate --output wrote of a checkpoint of these runs; repeatable",
+    )  # fmt: skip
+    parser.add_argument("--frames", type=int, default=40, metavar="N",
+                        help="the most sample grids of a run (40)")  # fmt: skip
+    parser.add_argument("--output", type=Path, default=Path("report.html"), metavar="FILE",
+                        help=".html (default: report.html)")  # fmt: skip
+    parser.add_argument("--overwrite", action="store_true",
+                        help="replace a file that ppgan-zoo did not make")  # fmt: skip
+    parser.set_defaults(run=_run)
+
+
+def _run(options: argparse.Namespace) -> int:
+    output: Path = options.output
+    if output.suffix != ".html":
+        raise ConfigError(f"--output {output}: the name must end in .html")
+    if not 1 <= options.frames <= 1000:
+        raise ConfigError(f"--frames {options.frames}: give 1 to 1000")
+    if len(options.runs) > MOST_RUNS:
+        raise ConfigError(f"report: {len(options.runs)} runs; give {MOST_RUNS} or fewer")
+    refuse_foreign(output, overwrite=options.overwrite)
+    from ppgan_zoo.report.facts import read_result, read_run
+    from ppgan_zoo.report.page import page
+
+    results = [read_result(path) for path in options.figures]
+    runs = [read_run(path, frames=options.frames, results=results) for path in options.runs]
+    used = sum(len(run.evaluations) for run in runs)
+    if used < len(results):
+        raise ConfigError(
+            f"--figures: {len(results) - used} of {len(results)} files are of no checkpoint of "
+            "these runs that is still there; evaluate one of them"
+        )
+    with (
+        os_errors(ConfigError, f"--output {output}: cannot be written"),
+        own_file(output, overwrite=options.overwrite) as file,
+    ):
+        file.write(page(runs).encode() + b"<!-- " + BLANK)
+        seal(file)
+        file.seek(0, 2)
+        file.write(b" -->\n")
+    say(f"report in {output}; open it in a browser")
+    return 0
