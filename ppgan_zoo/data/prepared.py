@@ -100,6 +100,8 @@ def _load(
     verify: bool = True,
 ) -> ImageSet:
     folder = Path(os.path.abspath(os.path.expanduser(directory)))
+    if not os.path.isdir(folder):
+        raise DataError(f"{folder}: no such folder; give a prepared set")
     return load_prepared(folder, split, verify=verify)
 
 

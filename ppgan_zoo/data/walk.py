@@ -110,6 +110,8 @@ MOST_FOLDERS = 100  # that are looked into for a first picture
 
 def holds_pictures(folder: Path) -> bool:
     """Tell whether pictures lie in a folder, or in one of the first folders below it."""
+    if not os.path.isdir(folder):  # os.walk raises where a name holds a NUL
+        return False
     for number, (_, _, names) in enumerate(os.walk(folder)):
         if any(name.lower().endswith(PICTURES) for name in names):
             return True

@@ -55,14 +55,14 @@ def with_the_line_that_works(error: Exception, recipe: Recipe, config: str) -> s
         recipe: The recipe.
         config: What ``-c`` was given.
     """
-    directory = recipe.data.directory
-    if directory is None or DATA.get(recipe.data.name).needs_directory:
+    if recipe.data.directory is None or DATA.get(recipe.data.name).needs_directory:
         return str(error)
-    if not is_prepared(Path(directory)) and not holds_pictures(Path(directory)):
+    directory = Path(os.path.expanduser(recipe.data.directory))
+    if not is_prepared(directory) and not holds_pictures(directory):
         return str(error)
     return (
         f"{error}. These are pictures of your own: ppgan-zoo train -c "
-        f"{as_argument(Path(config))} --data {as_argument(Path(directory))}"
+        f"{as_argument(Path(config))} --data {as_argument(directory)}"
     )
 
 

@@ -297,7 +297,7 @@ def _set(name: str, change: Callable[[Path, dict], object], *says: str) -> Case:
         np.save(folder / "set" / "train_labels.npy", labels)
         written = change(folder / "set", manifest)
         text = written if isinstance(written, str) else json.dumps(manifest)
-        if not (folder / "set" / "manifest.json").exists():
+        if not os.path.lexists(folder / "set" / "manifest.json"):
             (folder / "set" / "manifest.json").write_text(text)
 
     return Case(name, TRAIN, says, build)
@@ -349,10 +349,36 @@ SETS = [
     _set("a manifest of an unknown key", lambda f, m: m.update(more=1), "more"),
     _set("a folder for a set", lambda f, m: shutil.rmtree(f) or f.mkdir() or (
         f / "manifest.json").mkdir(), "manifest.json"),
-    Case("no set", TRAIN, ("not a prepared set", "data prepare"),
+    Case("no set", TRAIN, ("set: no such folder", "prepared set"),
          lambda folder, stock: (folder / "recipe.yml").write_text(TRAINING)),
+    _set("a set whose manifest leads nowhere", lambda f, m: (f / "manifest.json").symlink_to("no"),
+         "not a prepared set", "data prepare"),
+]  # fmt: skip
+
+
+def _given(name: str, make: Callable[[Path], object], *says: str) -> Case:
+    """Return a case of a training on what is no source."""
+
+    def build(folder: Path, stock: Stock) -> None:
+        (folder / "recipe.yml").write_text(SOUND)
+        make(folder / "in")
+
+    return Case(name, ("train", "-c", "recipe.yml", "--dry-run", "--data", "in"), says, build)
+
+
+GIVEN = [
+    _given("a training on nothing", lambda path: None, "no such file or folder"),
+    _given("a training on text", lambda path: path.write_text("no"), "not a source of pictures"),
+    _given("a training on a pipe", os.mkfifo, "not a regular file"),
+    _given("a training on an empty folder", lambda path: path.mkdir(), "no pictures found"),
+    _given("a training on a damaged set", _with(lambda path: (
+        (path / "manifest.json").write_text("no"), (path / "train_images.npy").touch())),
+        "manifest.json: damaged"),
+    Case("a training on two sets", ("train", "-c", "recipe.yml", "--data", "a", "--data-dir", "b"),
+         ("leave out --data-dir",), lambda folder, stock: (folder / "recipe.yml").write_text(SOUND)),
+    Case("a resume on another set", ("train", "--resume", "run", "--data", "a"), ("leave out",)),
 ]  # fmt: skip
 
 CASES = [
-    *PICTURES, *FOLDERS, *LABELS, *ARCHIVES, *ARRAYS, *TABLES, *IDX, *OPTIONS, *SETS,
+    *GIVEN, *PICTURES, *FOLDERS, *LABELS, *ARCHIVES, *ARRAYS, *TABLES, *IDX, *OPTIONS, *SETS,
 ]  # fmt: skip
