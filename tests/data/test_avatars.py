@@ -42,9 +42,8 @@ def test_the_embedded_set():
     assert set(np.bincount(train.labels)) == {500} and set(np.bincount(test.labels)) == {100}
     pictures = [picture.tobytes() for part in (train, test) for picture in part.images]
     assert len(set(pictures)) == 6000
-    assert (train.source, load_image_set("avatars", limit=20).labels.tolist()) == (
-        "embedded", [*range(10), *range(10)],
-    )  # fmt: skip
+    part = load_image_set("avatars", limit=20)
+    assert train.source == "embedded" and set(np.bincount(part.labels)) == {2}
 
 
 def test_the_embedded_set_is_what_the_command_makes(styles):
