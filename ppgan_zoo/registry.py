@@ -350,5 +350,8 @@ WEIGHTS: Registry[Pretrained] = Registry(
     "pretrained model",
     "ppgan_zoo.weights",
     "ppgan_zoo.weights.pretrained:Pretrained",
-    {"mnist_tuned": "ppgan_zoo.weights.shipped:MNIST_TUNED"},
+    {
+        "mnist_tuned": "ppgan_zoo.weights.shipped:MNIST_TUNED",
+        "fashion_tuned": "ppgan_zoo.weights.shipped:FASHION_TUNED",
+    },
 )

@@ -13,3 +13,9 @@ MNIST_TUNED = Pretrained(
     "1256c898838aca821d252bfeb3497c486c59597d2b062fd1da3ff9ca1fe902ff",
     folder=_HERE / "mnist_tuned",
 )
+
+FASHION_TUNED = Pretrained(
+    "fashion_tuned",
+    "21e1e2e1f817798d5b143758e5b5dee1bf25915b9ccc27a009f2f52c1972dbec",
+    folder=_HERE / "fashion_tuned",
+)
