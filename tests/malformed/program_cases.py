@@ -204,7 +204,7 @@ SIGNATURES = [
     _case("a latent of a larger size", lambda program: program.latent(9), "inputs", "[-1, 9]"),
     _case("a latent of size one", lambda program: program.latent(1), "inputs", "[-1, 1]"),
     _case("a latent of any size", lambda program: program.latent(-1), "inputs", "[-1, -1]"),
-    _case("a latent of a size below zero", lambda program: program.latent(-5), "not a program"),
+    _case("a latent of a size below zero", lambda program: program.latent(-5), "inputs", "[-1, -1]"),
     _case("a latent of 2^62", lambda program: program.latent(1 << 62), "not a program"),
     _case("an input of another type", lambda program: program.kind(), "inputs", "type 6"),
     _case("two inputs", lambda program: program.second_input(), "inputs", "y float32"),

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -228,9 +229,15 @@ def test_a_resume_on_other_labels_of_the_same_images_is_refused(change, pictures
 
 
 def test_classes_that_a_limit_empties_are_named(pictures, tmp_path, capsys):
-    limited = (f"data.directory={pictures}", "data.limit=16", "samples.grid=[1, 4]")
+    limited = (
+        f"data.directory={pictures}",
+        "data.limit=1",
+        "data.batch_size=1",
+        "samples.grid=[1, 4]",
+    )
     assert trained(tmp_path, *OF_A_FOLDER, *limited) == 0
-    assert "data: 1 of 2 classes have no image: dog; raise data.limit" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert re.search("data: 1 of 2 classes have no image: (cat|dog); raise data.limit", said)
 
 
 def test_an_unknown_class_of_a_folder_is_told_the_names(pictures, tmp_path, capsys):
