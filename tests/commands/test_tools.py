@@ -46,3 +46,18 @@ def test_open_files_and_threads_stay_constant(tmp_path):
     readings = load.watch(recipe, tmp_path / "run", 50)
     assert [reading.iteration for reading in readings] == [50, 100, 150, 200, 250, 300]
     assert len({(reading.files, reading.threads) for reading in readings[1:]}) == 1
+
+
+@pytest.mark.parametrize(
+    ("memory", "grown"),
+    [
+        ([100, 103, 104, 98, 104, 104, 99, 105], 105 / 103 - 1),  # dips and comes back
+        ([100, 101, 102, 103, 104, 105, 106, 110], 110 / 101 - 1),
+        ([104, 100], 100 / 104 - 1),
+        ([7], 0.0),
+    ],
+)
+def test_the_load_run_compares_peaks(memory, grown):
+    load = load_tool("load.py")
+    readings = [load.Reading(step, size, 8, 2) for step, size in enumerate(memory)]
+    assert load.growth(readings) == pytest.approx(grown)
