@@ -1,11 +1,11 @@
 """Write the table of all built-in models into the READMEs and docs, from the registry."""
 
-import argparse
 import re
 import sys
 from pathlib import Path
 
 import _checkout  # noqa: F401
+from _generated import keep_current
 
 from ppgan_zoo import runtime
 from ppgan_zoo.models.create import create
@@ -59,24 +59,10 @@ def with_table(page: Path, header: str) -> str:
     return updated
 
 
-def main() -> int:
-    """Check the pages, or write them with ``--write``."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--write", action="store_true")
-    write = parser.parse_args().write
-    stale = []
-    for name, header in PAGES.items():
-        page = ROOT / name
-        updated = with_table(page, header)
-        if updated != page.read_text(encoding="utf-8"):
-            stale.append(name)
-            if write:
-                page.write_text(updated, encoding="utf-8")
-    if stale and not write:
-        print(f"out of date: {', '.join(stale)}; run: python tools/model_table.py --write")
-        return 2
-    return 0
+def pages() -> dict[Path, str]:
+    """Return each page as it should be, by its file."""
+    return {ROOT / name: with_table(ROOT / name, header) for name, header in PAGES.items()}
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(keep_current("model_table.py", __doc__, pages))
