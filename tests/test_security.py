@@ -221,8 +221,7 @@ READERS = {  # who may open what is no file of a user, or does so elsewhere
     ("evaluation/two_processes.py", "read_bytes"),
     ("evaluation/two_processes.py", "load"),
     ("metrics/features.py", "read_bytes"),  # of the package
-    ("data/mnist.py", "open"),  # of the package
-    ("data/avatars.py", "open"),  # of the package
+    ("data/embedded_files.py", "open"),  # of the package
     ("data/avatar_drawing.py", "read_text"),  # of the package dicebear-styles
     ("data/avatar_drawing.py", "open"),  # by Pillow, what was drawn
     ("convert/untrusted_pickle.py", "open"),  # a process of its own, with limits

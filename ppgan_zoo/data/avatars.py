@@ -11,12 +11,12 @@ import os
 from collections.abc import Callable
 from importlib import resources
 from pathlib import Path
-from typing import BinaryIO, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ppgan_zoo.data.idx import idx_sha256, read_idx, read_idx_stream
+from ppgan_zoo.data.embedded_files import embedded_folder, read_embedded
+from ppgan_zoo.data.idx import idx_sha256, read_idx
 from ppgan_zoo.data.images import ImageSet
 from ppgan_zoo.data.kinds import DataKind
 from ppgan_zoo.errors import DataError
@@ -111,20 +111,14 @@ def _of_folder(folder: Path, name: str) -> NDArray[np.uint8]:
 
 def _embedded(name: str) -> NDArray[np.uint8]:
     resource = _package_folder() / f"{name}.gz"
-    try:
-        with resource.open("rb") as stream:
-            values = read_idx_stream(cast(BinaryIO, stream), str(resource))
-    except OSError as error:
-        raise DataError(
-            f"{resource}: embedded file cannot be read ({error}); reinstall ppgan_zoo"
-        ) from error
+    values = read_embedded(resource)
     if idx_sha256(values) != EMBEDDED_SHA256[name]:
         raise DataError(f"{resource}: was changed; reinstall ppgan_zoo")
     return values
 
 
 def _package_folder() -> resources.abc.Traversable:
-    return resources.files("ppgan_zoo.data") / "embedded" / "avatars"
+    return embedded_folder("avatars")
 
 
 def _image_set(

@@ -10,15 +10,14 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from functools import partial
-from importlib import resources
 from pathlib import Path
-from typing import BinaryIO, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ppgan_zoo.data.download import download, gzipped
-from ppgan_zoo.data.idx import idx_sha256, read_idx, read_idx_stream
+from ppgan_zoo.data.embedded_files import embedded_folder, read_embedded
+from ppgan_zoo.data.idx import idx_sha256, read_idx
 from ppgan_zoo.data.images import ImageSet
 from ppgan_zoo.data.kinds import DataKind
 from ppgan_zoo.data.official import IMAGE_SHAPE, OFFICIAL_SETS, OfficialFile, OfficialSet, Split
@@ -142,18 +141,11 @@ def _from_download(name: str, split: str, notify: Callable[[str], None]) -> Imag
 def _from_package(name: str) -> ImageSet:
     """Return the embedded part of a set."""
     official = OFFICIAL_SETS[name]
-    folder = resources.files("ppgan_zoo.data") / "embedded" / official.folder
+    folder = embedded_folder(official.folder)
 
     def read(file: OfficialFile) -> _Pixels:
         resource = folder / f"{file.name}.gz"
-        try:
-            with resource.open("rb") as stream:
-                values = read_idx_stream(cast(BinaryIO, stream), str(resource))
-        except OSError as error:
-            raise DataError(
-                f"{resource}: embedded file cannot be read ({error}); reinstall ppgan_zoo"
-            ) from error
-        return _verified(values, str(resource), file)
+        return _verified(read_embedded(resource), str(resource), file)
 
     images = read(official.embedded.images)
     labels = read(official.embedded.labels).astype(np.int64)

@@ -1,0 +1,32 @@
+"""The image sets that travel in the package: where they are, and how one file is read."""
+
+from __future__ import annotations
+
+from importlib import resources
+from typing import BinaryIO, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ppgan_zoo.data.idx import read_idx_stream
+from ppgan_zoo.errors import DataError
+
+
+def embedded_folder(name: str) -> resources.abc.Traversable:
+    """Return the folder of an embedded set."""
+    return resources.files("ppgan_zoo.data") / "embedded" / name
+
+
+def read_embedded(resource: resources.abc.Traversable) -> NDArray[np.uint8]:
+    """Return the values of an embedded IDX file, which the caller compares with its hash.
+
+    Raises:
+        DataError: It is missing or damaged.
+    """
+    try:
+        with resource.open("rb") as stream:
+            return read_idx_stream(cast(BinaryIO, stream), str(resource))
+    except OSError as error:
+        raise DataError(
+            f"{resource}: embedded file cannot be read ({error}); reinstall ppgan_zoo"
+        ) from error
