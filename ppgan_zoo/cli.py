@@ -25,6 +25,9 @@ from ppgan_zoo.storage.terminal import printable, tell, tell_warnings
 LONGEST_LINE = 800
 LONG_WORD = re.compile(r"\S{200,}")
 
+SHELLS = ("bash", "zsh", "tcsh", "fish", "powershell")
+"""Those that can complete commands and options."""
+
 # Modules of ppgan_zoo.commands, in the order of --help.
 COMMANDS = (
     "list",
@@ -139,13 +142,22 @@ class _Parser(argparse.ArgumentParser):
         raise ConfigError(f"{message}; see: {self.prog} --help")
 
 
-def _parser() -> argparse.ArgumentParser:
-    import shtab  # here, where one that is missing is told of in one line
+class _PrintCompletion(argparse.Action):
+    """Prints the script of a shell; what makes it is imported for that alone."""
 
+    def __call__(self, parser: argparse.ArgumentParser, *values: Any) -> None:
+        """Print and end, as ``--help`` does; `values` are the namespace and the shell."""
+        import shtab
+
+        print(shtab.complete(parser, values[1]))
+        parser.exit(0)
+
+
+def _parser() -> argparse.ArgumentParser:
     parser = _Parser(prog="ppgan-zoo", description="A plugin-style zoo of GANs for PaddlePaddle.")
     parser.add_argument("--version", action="version", version=f"ppgan_zoo {__version__}")
-    shtab.add_argument_to(
-        parser, "--print-completion",
+    parser.add_argument(
+        "--print-completion", action=_PrintCompletion, choices=SHELLS,
         help="print a script by which a shell completes commands and options",
     )  # fmt: skip
     commands = parser.add_subparsers(required=True, metavar="command")

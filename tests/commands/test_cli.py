@@ -8,11 +8,13 @@ import sys
 
 import numpy as np
 import pytest
+import shtab
 import yaml
 from conftest import ROOT
 from PIL import Image
 
 import ppgan_zoo
+from ppgan_zoo.cli import SHELLS
 
 
 def one_line(done):
@@ -261,6 +263,10 @@ def test_a_folder_of_rgb_images(tmp_path, cli):
     assert done.returncode == 0, done.stderr  # the run knows where its data are
     assert cli("sample", tmp_path / "rgb", "-n", 4, "--output", tmp_path / "s.npy").returncode == 0
     assert np.load(tmp_path / "s.npy").shape == (4, 3, 32, 32)
+
+
+def test_every_shell_of_the_library_is_offered():
+    assert list(SHELLS) == list(shtab.SUPPORTED_SHELLS)
 
 
 @pytest.mark.skipif(shutil.which("bash") is None, reason="needs bash")
