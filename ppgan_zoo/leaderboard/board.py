@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, ValidationError
 
 from ppgan_zoo.errors import ConfigError, os_errors
-from ppgan_zoo.models.cost import count_parameters
 from ppgan_zoo.recipe.base import Section
 from ppgan_zoo.search.results import Result
 from ppgan_zoo.search.summary import Spread, has_collapsed
@@ -92,17 +91,6 @@ def score(result: Result, floor: Mapping[str, float | None] | None) -> Score:
         iterations=training.iterations if training else None,
         processor=training.processor if training else None,
         figures=dict(result.metrics),
-    )
-
-
-def entry(recipe: str, job: Any, runs: Iterable[Score]) -> Entry:
-    """Return a recipe's entry; `job` is its :class:`ppgan_zoo.run.job.Job`."""
-    return Entry(
-        recipe=recipe,
-        model=job.facts.name,
-        parameters={name: count_parameters(net) for name, net in job.trainer.gan.nets.items()},
-        memory_mib=round(job.memory_bytes() / 2**20),
-        runs=tuple(sorted(runs, key=lambda run: run.seed)),
     )
 
 

@@ -18,7 +18,7 @@ from ppgan_zoo.recipe.load import load_recipe, shipped_recipes
 from ppgan_zoo.recipe.recipe import Recipe
 from ppgan_zoo.recipe.strict_yaml import to_yaml
 from ppgan_zoo.registry import MODELS
-from ppgan_zoo.run.job import build_job
+from ppgan_zoo.run.job import JobBuilder
 from ppgan_zoo.storage.files import read_regular, to_json, write_atomically
 
 SETS = ("mnist", "fashion_mnist")
@@ -64,11 +64,15 @@ class Pace(Section):
         seconds: Of an iteration, timed at the start.
         own: Iterations of the recipe as it is shipped.
         iterations: Those that fit into the budget.
+        parameters: That learn, of each net.
+        memory_mib: That training holds at once, estimated, beside Paddle itself.
     """
 
     seconds: Annotated[float, Field(gt=0.0)]
     own: Annotated[int, Field(ge=1)]
     iterations: Annotated[int, Field(ge=1)]
+    parameters: dict[str, int]
+    memory_mib: int
 
 
 class Paces(Section):
@@ -124,20 +128,27 @@ def find_paces(
     Raises:
         ConfigError: The file is of another budget, or a recipe cannot be built.
     """
-    known = _read(path, minutes)
+    known, builder = _read(path, minutes), JobBuilder(offline=offline)
     for name, recipe in recipes.items():
         if name in known:
             continue
         data = recipe.data.model_copy(update={"directory": directory})
         try:
-            job = build_job(recipe.model_copy(update={"data": data}), offline=offline)
+            job = builder.build(recipe.model_copy(update={"data": data}))
         except ZooError as error:
             raise ConfigError(f"{name}: {error}") from None
+        parameters, memory = job.parameters(), round(job.memory_bytes() / 2**20)
         seconds, _ = seconds_of_an_iteration(
             job.trainer, job.batches, seconds=TIMED_SECONDS, most=TIMED_MOST
         )
         fitting = max(1, int(BUSY_SHARE * 60 * minutes / seconds))
-        known[name] = Pace(seconds=seconds, own=job.iterations, iterations=fitting)
+        known[name] = Pace(
+            seconds=seconds,
+            own=job.iterations,
+            iterations=fitting,
+            parameters=parameters,
+            memory_mib=memory,
+        )
         notify(f"{name}: {1000 * seconds:.0f} ms an iteration, {fitting:,} in {minutes:g} minutes")
         write_atomically(path, to_json(Paces(minutes=minutes, recipes=known).model_dump()))
     return known

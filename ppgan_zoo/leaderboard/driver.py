@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -13,19 +13,18 @@ from ppgan_zoo.leaderboard.board import (
     BoardResult,
     Entry,
     Leaderboard,
-    entry,
     lines_of,
     score,
 )
 from ppgan_zoo.leaderboard.contest import (
     BOARDS,
     Board,
+    Pace,
     competitors,
     find_paces,
     search_file,
 )
 from ppgan_zoo.leaderboard.page import markdown, page, plot, title_of
-from ppgan_zoo.run.job import build_job
 from ppgan_zoo.search import Conditions, load_search, run_search
 from ppgan_zoo.search.plan import Search
 from ppgan_zoo.search.results import Result, SearchDirectory
@@ -146,18 +145,24 @@ def _run_board(
         return None
     notify(f"{title_of(board.name)}: {len(search.runs)} of {len(whole.runs)} runs are of this part")
     run_search(search, output / board.name, conditions, notify=notify)
-    return _result(search, output / board.name, conditions)
+    return _result(search, output / board.name, paces)
 
 
-def _result(search: Search, folder: Path, conditions: Conditions) -> BoardResult:
+def _result(search: Search, folder: Path, paces: Mapping[str, Pace]) -> BoardResult:
     results = SearchDirectory(folder).results(search)
     floor = floor_of(results.values())
     entries: dict[str, Entry] = {}
     for name in dict.fromkeys(run.setting for run in search.runs):
         own = [(run, result) for run, result in results.items() if run.setting == name]
         if own:
-            job = build_job(conditions.apply(own[0][0].recipe), offline=conditions.offline)
-            entries[name] = entry(name, job, [score(result, floor) for _, result in own])
+            scores = [score(result, floor) for _, result in own]
+            entries[name] = Entry(
+                recipe=name,
+                model=own[0][0].recipe.model.name,
+                parameters=paces[name].parameters,
+                memory_mib=paces[name].memory_mib,
+                runs=tuple(sorted(scores, key=lambda run: run.seed)),
+            )
     return BoardResult(
         features=_features(list(results.values())),
         floor=None if floor is None else dict(floor),
@@ -184,8 +189,6 @@ def write_pages(leaderboard: Leaderboard, output: Path) -> None:
             write_atomically(own, read_regular(samples))
             pictures.setdefault(name, []).append(own)
     names = {name: [path.name for path in paths] for name, paths in pictures.items()}
-    write_atomically(
-        output / "leaderboard.json", to_json(leaderboard.model_dump(mode="json")) + "\n"
-    )
+    write_atomically(output / "leaderboard.json", to_json(leaderboard.model_dump(mode="json")))
     write_atomically(output / "leaderboard.md", markdown(leaderboard, names))
     write_atomically(output / "leaderboard.html", page(leaderboard, pictures))

@@ -132,3 +132,23 @@ def build_job(
             trainer.warnings += classes_without_images(images)
         evaluator = build_evaluator(recipe, facts, images, offline=offline)
     return Job(recipe, machine, images, facts, batches, iterations, trainer, evaluator)
+
+
+class JobBuilder:
+    """Builds many jobs, and loads what they have in common of their images once.
+
+    Args:
+        offline: Never to use the network.
+    """
+
+    def __init__(self, *, offline: bool) -> None:
+        self._offline = offline
+        self._loaded: dict[str, ImageSet] = {}
+
+    def build(self, recipe: Recipe) -> Job:
+        """Build a job; arguments and errors are those of :func:`build_job`."""
+        section = recipe.data.model_copy(update={"batch_size": 1, "replacement": False})
+        data = section.model_dump_json()
+        job = build_job(recipe, offline=self._offline, images=self._loaded.get(data))
+        self._loaded[data] = job.images
+        return job

@@ -11,7 +11,7 @@ from types import FrameType
 from typing import Any
 
 from ppgan_zoo import runtime
-from ppgan_zoo.data import ImageSet, load_image_set
+from ppgan_zoo.data import load_image_set
 from ppgan_zoo.data.sources import print_to_stderr
 from ppgan_zoo.errors import INTERRUPTED, ConfigError, Ended, ZooError, os_errors
 from ppgan_zoo.search.plan import Run, Search
@@ -93,7 +93,7 @@ def check(search: Search, runs: list[Run], conditions: Conditions) -> None:
     runtime.import_paddle()
     from ppgan_zoo.metrics.metric import check_metrics
     from ppgan_zoo.metrics.network import open_network
-    from ppgan_zoo.run.job import build_job
+    from ppgan_zoo.run.job import JobBuilder
 
     settings = search.file.evaluate
     weights = None if settings.weights is None else Path(settings.weights)
@@ -121,12 +121,10 @@ def check(search: Search, runs: list[Run], conditions: Conditions) -> None:
                 "proves less: set it to train"
             ) from None
     recipes = {run.setting: conditions.apply(run.recipe) for run in runs}
-    loaded: dict[str, ImageSet] = {}
+    builder = JobBuilder(offline=conditions.offline)
     for setting, recipe in recipes.items():
-        own = recipe.data.model_copy(update={"batch_size": 1, "replacement": False})
-        data = own.model_dump_json()
         try:
-            job = build_job(recipe, offline=conditions.offline, images=loaded.get(data))
+            job = builder.build(recipe)
             check_metrics(
                 settings.names(),
                 classes=network.classes is not None,
@@ -135,7 +133,6 @@ def check(search: Search, runs: list[Run], conditions: Conditions) -> None:
             )
         except ZooError as error:
             raise ConfigError(f"{search.path}: settings.{setting}: {error}") from None
-        loaded[data] = job.images
         if job.evaluator is not None:
             _ = job.evaluator.real  # cached now, so that no run's minutes go by on it
 

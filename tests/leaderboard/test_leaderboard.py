@@ -89,7 +89,8 @@ def test_the_boards_part_all_recipes_for_such_images_between_them():
 @pytest.mark.parametrize("board", BOARDS, ids=lambda board: board.name)
 def test_every_board_is_a_search_that_can_be_begun(board, tmp_path):
     recipes = competitors(board)
-    paces = {name: Pace(seconds=0.1, own=1000, iterations=2000) for name in recipes}
+    pace = Pace(seconds=0.1, own=1000, iterations=2000, parameters={}, memory_mib=1)
+    paces = dict.fromkeys(recipes, pace)
     path = tmp_path / f"{board.name}.yml"
     path.write_text(search_file(board, recipes, paces, 5.0, (0, 1)))
     search = load_search(path)
@@ -110,6 +111,7 @@ def test_paces_are_timed_once_and_are_of_one_budget(tmp_path):
 
     first = find(1.0)
     assert first.own == 12000
+    assert first.parameters == {"generator": 1_506_448, "discriminator": 533_505}
     assert first.iterations == int(0.95 * 60 / first.seconds)
     assert find(1.0) == first and len(said) == 1
     with pytest.raises(ConfigError, match="of a budget of 1 minutes, and --budget is 2"):
