@@ -18,7 +18,7 @@ REQUIREMENTS = [
     "safetensors>=0.4.3",
     "pillow>=10.0",
     "tqdm>=4.66",
-    "shtab>=1.7",  # completion in shells
+    "shtab>=1.13",  # completion in shells
 ]
 
 # What draws avatars: other versions draw otherwise.

@@ -20,7 +20,7 @@ from typing import Any, NoReturn
 from ppgan_zoo import __version__, runtime
 from ppgan_zoo.errors import INTERRUPTED, ConfigError, Ended, PluginError, ZooError
 from ppgan_zoo.runtime import how_to_install
-from ppgan_zoo.storage.terminal import printable, tell, tell_warnings
+from ppgan_zoo.storage.terminal import printable, say, tell, tell_warnings
 
 LONGEST_LINE = 800
 LONG_WORD = re.compile(r"\S{200,}")
@@ -149,7 +149,7 @@ class _PrintCompletion(argparse.Action):
         """Print and end, as ``--help`` does; `values` are the namespace and the shell."""
         import shtab
 
-        print(shtab.complete(parser, values[1]))
+        say(*shtab.complete(parser, values[1]).splitlines())
         parser.exit(0)
 
 
