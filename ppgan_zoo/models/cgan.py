@@ -138,6 +138,7 @@ class Maxout(nn.Layer):
 SPEC = GanSpec(
     name="cgan",
     family="labels",
+    sizes="any",
     generator=ConditionalGenerator,
     discriminator=ConditionalDiscriminator,
     paper="Mirza and Osindero 2014, Conditional Generative Adversarial Nets",
