@@ -16,14 +16,18 @@ def on_page_markdown(markdown: str, *, page: Any, files: Any, **_: Any) -> str:
     """Return a page whose links all lead to pages of the site, or elsewhere on the web.
 
     The pages are also read in the repository, where a link may lead to code or to a recipe. On
-    the site the text of such a link is kept. A paragraph that is one link with the title
-    "tables" is replaced by the tables and pictures of the section that it leads to.
+    the site the text of such a link is kept, and a page is named without its ending. A paragraph
+    that is one link with the title "tables" is replaced by the tables and pictures of the section
+    that it leads to.
     """
     folder = posixpath.dirname(page.file.src_uri)
     source = Path(page.file.src_dir) / folder
 
     def keep(link: re.Match[str]) -> str:
         target = posixpath.normpath(posixpath.join(folder, link[2]))
+        if files.get_file_from_path(target) and link[1].endswith(".md"):
+            name = posixpath.basename(link[1]).removesuffix(".md").replace("_", " ")
+            return f"[{name}]({link[2]}{link[3] or ''})"
         if ":" in link[2] or files.get_file_from_path(target) or target.startswith("docs/"):
             return link[0]
         outside = target.startswith("../") or not target.endswith(".md")
