@@ -1,4 +1,4 @@
-"""Metrics while training goes on, in VisualDL and in the log."""
+"""Metrics while training continues, in VisualDL and in the log."""
 
 from __future__ import annotations
 
