@@ -16,6 +16,7 @@ from ppgan_zoo.models.cost import count_parameters, estimate_memory, iteration_f
 from ppgan_zoo.models.facts import ModelFacts
 from ppgan_zoo.recipe.explain import naming
 from ppgan_zoo.recipe.recipe import Recipe
+from ppgan_zoo.registry import LOGS
 from ppgan_zoo.run.build import (
     build_batches,
     build_evaluator,
@@ -122,6 +123,8 @@ def build_job(
         ZooError: Whatever is wrong with recipe or data.
     """
     with naming(source):
+        for name in recipe.log.to:
+            LOGS.get(name).check_installed()
         machine = runtime.start(recipe.device)
         images = load_images(recipe, offline=offline) if images is None else images
         facts = facts_of(recipe, images.image_shape, images.num_classes, images.classes or ())
