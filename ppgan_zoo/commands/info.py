@@ -110,9 +110,9 @@ def _facts_of_source(name: str, source: Source) -> dict[str, Any] | None:
 
 def _facts_of_nets(name: str, source: Source) -> dict[str, Any]:
     """Return what a model is, with the parameters of its nets, which are built for that."""
+    gan = _build(name)
     from ppgan_zoo.models.cost import count_parameters
 
-    gan = _build(name)
     spec = gan.spec
     facts = {
         "name": spec.name,
@@ -135,9 +135,10 @@ def _facts_of_nets(name: str, source: Source) -> dict[str, Any]:
 
 
 def _draw(name: str, path: Path) -> int:
+    gan = _build(name)
     from ppgan_zoo.models.picture import draw
 
-    _save(path, draw(_build(name)))
+    _save(path, draw(gan))
     say(f"the nets of {name} in {path}")
     return 0
 

@@ -14,7 +14,7 @@ from typing import Any
 from ppgan_zoo import ops
 from ppgan_zoo.callbacks.finite import NonFiniteError
 from ppgan_zoo.callbacks.first_phase import EarlyCollapseError
-from ppgan_zoo.callbacks.pace import in_short, in_time, seconds_of_an_iteration
+from ppgan_zoo.callbacks.pace import seconds_of_an_iteration
 from ppgan_zoo.callbacks.stop import StopOnSignal
 from ppgan_zoo.errors import ConfigError, TrainingError
 from ppgan_zoo.recipe.load import load_recipe
@@ -29,6 +29,7 @@ from ppgan_zoo.run.identity import (
 from ppgan_zoo.run.job import Job, build_job
 from ppgan_zoo.run.recovery import bring_to, error_with_cause, roll_back
 from ppgan_zoo.run.watch import build_callbacks
+from ppgan_zoo.storage.durations import in_short, in_time
 from ppgan_zoo.storage.files import absolute, write_atomically
 from ppgan_zoo.storage.retention import checkpoint_folders, load_newest
 from ppgan_zoo.storage.run_directory import RunDirectory, command_line, start_facts
