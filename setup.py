@@ -30,6 +30,8 @@ EXTRAS = {
     "gpu": ["paddlepaddle-gpu>=2.6.2", "setuptools"],
     "data": DRAWING,
     "onnx": ["onnx>=1.16", "onnxruntime>=1.17"],
+    "tensorboard": ["tensorboardX>=2.6"],
+    "swanlab": ["swanlab>=0.10"],  # brings an older protobuf
     "fuzz": ["atheris>=2.3"],
     "dev": [
         *DRAWING,
@@ -39,6 +41,7 @@ EXTRAS = {
         "jsonschema>=4.20",
         "onnx>=1.16",
         "onnxruntime>=1.17",
+        "tensorboardX>=2.6",
         "ruff>=0.6",
         "mypy>=1.11",
         "types-PyYAML",

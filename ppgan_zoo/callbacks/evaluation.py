@@ -1,4 +1,4 @@
-"""Metrics while training goes on, in VisualDL and in the log."""
+"""Metrics while training goes on, as curves and in the log."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable
 from typing import Any
 
-from ppgan_zoo.storage.visualdl_log import VisualDLLog
+from ppgan_zoo.storage.logs import Log
 from ppgan_zoo.training.loop import Callback
 from ppgan_zoo.training.trainer import Trainer
 
@@ -29,7 +29,7 @@ class Evaluation(Callback):
         evaluator: Callable[[Trainer], dict[str, float]],
         *,
         every_steps: int | None,
-        log: VisualDLLog | None,
+        log: Log | None,
         logger: logging.Logger,
     ) -> None:
         self.evaluator = evaluator

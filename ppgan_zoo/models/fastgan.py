@@ -325,6 +325,7 @@ def _width(name: str, unit: int, share: float) -> int:
 SPEC = GanSpec(
     name="fastgan",
     family="fastgan",
+    sizes="32 to 256",
     generator=FastGANGenerator,
     discriminator=FastGANDiscriminator,
     paper="Liu et al. 2021, Towards Faster and Stabilized GAN Training for High-fidelity "

@@ -306,6 +306,7 @@ def _repeated(w: Tensor, count: int) -> Tensor:
 SPEC = GanSpec(
     name="stylegan2",
     family="stylegan2",
+    sizes="28 to 256",
     generator=StyleGenerator,
     discriminator=StyleDiscriminator,
     paper="Karras et al. 2020, Analyzing and Improving the Image Quality of StyleGAN",

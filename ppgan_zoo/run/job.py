@@ -17,6 +17,7 @@ from ppgan_zoo.models.cost import count_parameters, estimate_memory, iteration_f
 from ppgan_zoo.models.facts import ModelFacts
 from ppgan_zoo.recipe.explain import naming
 from ppgan_zoo.recipe.recipe import Recipe
+from ppgan_zoo.registry import LOGS
 from ppgan_zoo.run.build import (
     build_batches,
     build_evaluator,
@@ -145,6 +146,8 @@ def build_job(
     group = group or Group()
     with naming(source):
         check_shares(recipe, group)
+        for name in recipe.log.to:
+            LOGS.get(name).check_installed()
         machine = runtime.start(recipe.device)
         images = load_images(recipe, offline=offline) if images is None else images
         facts = facts_of(recipe, images.image_shape, images.num_classes, images.classes or ())

@@ -173,6 +173,8 @@ def _plan_run(
         # JSON is YAML, but for characters that JSON would write as two escapes.
         overrides.append(f"{key}={json.dumps(value, ensure_ascii=False)}")
     resolved = load_recipe(find_recipe(recipe), [*overrides, f"seed={seed}"])
+    if resolved.evaluation.every_steps is not None and "visualdl" not in resolved.log.to:
+        raise ConfigError("log.to: a search reads the curve of FID from visualdl; add it")
     words = [word for override in overrides for word in ("-o", override)]
     return Run(name, seed, resolved, ("-c", recipe, *words, "--seed", str(seed)))
 
