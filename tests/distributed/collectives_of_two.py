@@ -79,7 +79,7 @@ def main(output):
         found["received"] = state["net"]["weight"]
         found["count"], found["number"] = state["net"]["count"], numbers[0]
         found["over"] = group.receive(1)[0] is None
-    found["stop"] = group.agree(stop=group.rank == 1, error=None)
+    found["stop"] = group.agree(group.rank == 1)
     np.savez(f"{output}-{group.rank}.npz", **found)
 
 

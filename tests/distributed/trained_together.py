@@ -29,10 +29,13 @@ from ppgan_zoo.models.latent import Latent  # noqa: E402
 from ppgan_zoo.registry import MODELS  # noqa: E402
 from ppgan_zoo.training.assemble import make_trainer  # noqa: E402
 
-BATCH = 16
+BATCH = 8
 
-# Arguments beside the size of z.
-SHARED = {"infogan": {"categorical": (3,), "continuous": 2}}
+# Arguments beside the size of z: images as small as the nets take them.
+SHARED = {
+    "infogan": {"categorical": (3,), "continuous": 2},
+    "fastgan": {"image_shape": (1, 32, 32)},
+}
 
 BGC = ("color", "translation", "cutout", "bgc")
 
@@ -80,7 +83,11 @@ CASES = {
 
 def train(name, group, iterations):
     model, more = CASES.get(name, (name, dict))
-    subject = Subject(MODELS.get(model), {"latent_dim": 16, **SHARED.get(model, {})}, target=model)
+    subject = Subject(
+        MODELS.get(model),
+        {"latent_dim": 16, "image_shape": (1, 16, 16), **SHARED.get(model, {})},
+        target=model,
+    )
     gan = subject.build()
     trainer = make_trainer(gan, ema_decay=0.9, seed=3, group=group, **more())
     for iteration in range(iterations):
