@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from ppgan_zoo.metrics.features import FeatureKind
     from ppgan_zoo.metrics.metric import Metric
     from ppgan_zoo.models.spec import GanSpec
+    from ppgan_zoo.storage.logs import LogKind
     from ppgan_zoo.weights.pretrained import Pretrained
 
 T = TypeVar("T")
@@ -353,5 +354,16 @@ WEIGHTS: Registry[Pretrained] = Registry(
     {
         "mnist_tuned": "ppgan_zoo.weights.shipped:MNIST_TUNED",
         "fashion_tuned": "ppgan_zoo.weights.shipped:FASHION_TUNED",
+    },
+)
+
+LOGS: Registry[LogKind] = Registry(
+    "log",
+    "ppgan_zoo.logs",
+    "ppgan_zoo.storage.logs:LogKind",
+    {
+        "visualdl": "ppgan_zoo.storage.visualdl_log:VISUALDL",
+        "tensorboard": "ppgan_zoo.storage.tensorboard_log:TENSORBOARD",
+        "swanlab": "ppgan_zoo.storage.swanlab_log:SWANLAB",
     },
 )

@@ -1,4 +1,4 @@
-"""Metrics while training continues, in VisualDL and in the log."""
+"""Metrics while training continues, as curves and in the log."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import logging
 from collections.abc import Callable
 from typing import Any
 
-from ppgan_zoo.storage.visualdl_log import VisualDLLog
+from ppgan_zoo.metrics.table import in_order
+from ppgan_zoo.storage.logs import Log
 from ppgan_zoo.training.loop import Callback
 from ppgan_zoo.training.trainer import Trainer
 
@@ -29,7 +30,7 @@ class Evaluation(Callback):
         evaluator: Callable[[Trainer], dict[str, float]],
         *,
         every_steps: int | None,
-        log: VisualDLLog | None,
+        log: Log | None,
         logger: logging.Logger,
     ) -> None:
         self.evaluator = evaluator
@@ -54,7 +55,7 @@ class Evaluation(Callback):
             if self.log is not None:
                 for name, value in figures.items():
                     self.log.scalar(f"metric/{name}", value, trainer.iteration)
-            text = "  ".join(f"{name} {value:.4f}" for name, value in figures.items())
+            text = "  ".join(f"{name} {figures[name]:.4f}" for name in in_order(figures))
             self.logger.info("evaluated at iteration %d: %s", trainer.iteration, text)
             self._latest = (trainer.iteration, figures)
         return self._latest[1]

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ppgan_zoo.data.batches import as_batch
-from ppgan_zoo.storage.visualdl_log import VisualDLLog
+from ppgan_zoo.storage.logs import Log
 from ppgan_zoo.training.loop import BatchSource, Callback
 from ppgan_zoo.training.signals import nearness_to_training, take_signals
 from ppgan_zoo.training.trainer import Trainer
@@ -27,7 +27,7 @@ class Trouble:
 
     Attributes:
         name: As ``health.stop_on`` has it.
-        signal: The figure that shows it; its tag in VisualDL is ``health/`` and this.
+        signal: The figure that shows it; its tag as a curve is ``health/`` and this.
         limit: Trouble is at or beyond it.
         above: Whether beyond is above the limit, or below it.
         checks: How many in a row begin it, and how many without it end it.
@@ -116,7 +116,7 @@ class Health(Callback):
         every_steps: Iterations between two checks.
         stop_on: Names of troubles that end training.
         logger: Gets the lines.
-        log: VisualDL log that gets the figures.
+        log: Gets the figures.
         good_until: Of a resumed run, what was known of it before.
 
     Attributes:
@@ -134,7 +134,7 @@ class Health(Callback):
         every_steps: int,
         stop_on: Collection[str] = (),
         logger: logging.Logger,
-        log: VisualDLLog | None = None,
+        log: Log | None = None,
         good_until: int | None = None,
     ) -> None:
         self.batches = batches

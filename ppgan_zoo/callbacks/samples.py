@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from ppgan_zoo.callbacks.finite import NonFinite, NonFiniteError
 from ppgan_zoo.callbacks.scalars import losses_in_short
 from ppgan_zoo.data import to_uint8
+from ppgan_zoo.storage.logs import Log
 from ppgan_zoo.storage.pictures import image_grid, save_png
 from ppgan_zoo.storage.tolerance import Guard, strict
-from ppgan_zoo.storage.visualdl_log import VisualDLLog
 from ppgan_zoo.training.loop import Callback
 from ppgan_zoo.training.trainer import Trainer
 
@@ -29,7 +29,7 @@ class SampleGrid(Callback):
         every_steps: Iterations between two grids; None for one an epoch.
         grid: Rows and columns; of a model with labels each row shows one class.
         real: Real images ``uint8 [rows * columns, C, H, W]`` to stand above, if any.
-        log: VisualDL log that gets every grid too.
+        log: Gets every grid too.
         guard: Around the writing of a file.
 
     Raises:
@@ -43,7 +43,7 @@ class SampleGrid(Callback):
         every_steps: int | None,
         grid: tuple[int, int],
         real: NDArray[np.uint8] | None = None,
-        log: VisualDLLog | None = None,
+        log: Log | None = None,
         guard: Guard = strict,
     ) -> None:
         self.folder = folder

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from ppgan_zoo import runtime
 from ppgan_zoo.commands.arguments import add_device, add_overrides, check_seed, data_override
 from ppgan_zoo.errors import CheckpointError, ConfigError, os_errors
+from ppgan_zoo.storage.stages import shown
 from ppgan_zoo.storage.terminal import say
 
 if TYPE_CHECKING:
@@ -89,13 +90,14 @@ def _run(options: argparse.Namespace) -> int:
             films.append(Film(test.mixture, iterations, options.film, packing=packing))
         return films
 
-    result = run_setting(
-        test,
-        recipe,
-        range(options.seed, options.seed + options.seeds),
-        lambda seed: say(report.seed_row(seed)) if table else None,
-        film,
-    )
+    with shown():
+        result = run_setting(
+            test,
+            recipe,
+            range(options.seed, options.seed + options.seeds),
+            lambda seed: say(report.seed_row(seed)) if table else None,
+            film,
+        )
     document = json.dumps(result.to_json(), indent=2, allow_nan=False)
     say(*(report.table_foot(result) if table else document).split("\n"))
     if folder is not None:

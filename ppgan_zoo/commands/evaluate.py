@@ -12,6 +12,7 @@ from ppgan_zoo.errors import ConfigError
 from ppgan_zoo.registry import DATA
 from ppgan_zoo.storage.files import to_json
 from ppgan_zoo.storage.ownership import own_file, refuse_foreign, sealed_json
+from ppgan_zoo.storage.stages import shown
 from ppgan_zoo.storage.terminal import say, tell
 
 
@@ -88,10 +89,11 @@ def _run(options: argparse.Namespace) -> int:
         metrics=metrics,
         floor=not options.no_floor,
     )
-    result = evaluate(
-        model, protocol, best=options.best, data=options.data,
-        directory=options.data_dir, offline=options.offline,
-    )  # fmt: skip
+    with shown():
+        result = evaluate(
+            model, protocol, best=options.best, data=options.data,
+            directory=options.data_dir, offline=options.offline,
+        )  # fmt: skip
     return _report(result, options)
 
 
@@ -115,7 +117,8 @@ def _compare(options: argparse.Namespace, metrics: tuple[str, ...] | None) -> di
         metrics=metrics,
         floor=not options.no_floor,
     )
-    return compare(Path(options.model), options.against, how)
+    with shown():
+        return compare(Path(options.model), options.against, how)
 
 
 def _report(result: dict[str, Any], options: argparse.Namespace) -> int:

@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import inspect
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from ppgan_zoo import runtime
 from ppgan_zoo.errors import CheckpointError, ConfigError, UnknownNameError, os_errors
 from ppgan_zoo.models.docstrings import argument_meanings
-from ppgan_zoo.models.spec import constructor_arguments
-from ppgan_zoo.registry import MODELS, WEIGHTS
+from ppgan_zoo.models.net_outline import read_spec
+from ppgan_zoo.models.spec import GanSpec, constructor_arguments
+from ppgan_zoo.registry import MODELS, WEIGHTS, Source
 from ppgan_zoo.storage.files import to_json, write_atomically
 from ppgan_zoo.storage.ownership import refuse_foreign, sealed_markup
 from ppgan_zoo.storage.terminal import say
 from ppgan_zoo.weights.pretrained import is_name, locate
+
+if TYPE_CHECKING:
+    from ppgan_zoo.models.gan import Gan
 
 
 def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -23,6 +29,11 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser = commands.add_parser("info", help="show everything that is known about one model")
     parser.add_argument("name", help="a model, a pretrained model or a published folder")
     parser.add_argument("--format", choices=("text", "json"), default="text")
+    parser.add_argument(
+        "--full",
+        action="store_true",
+        help="build the nets, too, and count their parameters (takes seconds)",
+    )
     parser.add_argument("--picture", type=Path, metavar="FILE.svg",
                         help="draw the nets, layer by layer, into this file")  # fmt: skip
     parser.set_defaults(run=_run)
@@ -37,18 +48,72 @@ def _run(options: argparse.Namespace) -> int:
     if options.name not in known:
         raise UnknownNameError("model", options.name, [*known, *WEIGHTS.names()])
     source = MODELS.check_name(options.name)
-    runtime.start("cpu")
-    spec = MODELS.get(options.name)
-    from ppgan_zoo.models.cost import count_parameters
-    from ppgan_zoo.models.gan import build_gan
-
-    gan = build_gan(spec, {}, {})
     if options.picture is not None:
-        from ppgan_zoo.models.picture import draw
-
-        _save(options.picture, draw(gan))
-        say(f"the nets of {spec.name} in {options.picture}")
+        return _draw(options.name, options.picture)
+    facts = None if options.full else _facts_of_source(options.name, source)
+    is_full = facts is None
+    if facts is None:
+        facts = _facts_of_nets(options.name, source)
+    if options.format == "json":
+        say(*to_json(facts).splitlines())
         return 0
+    import yaml
+
+    text = yaml.safe_dump(facts, sort_keys=False, allow_unicode=True, width=100)
+    say(*text.rstrip("\n").split("\n"))
+    if not is_full:
+        say(f"# how many parameters each net has: ppgan-zoo info {options.name} --full")
+    return 0
+
+
+def _facts_of_source(name: str, source: Source) -> dict[str, Any] | None:
+    """Return what a model of the zoo says of itself, without importing Paddle; None of others."""
+    if source.owner != "ppgan_zoo":
+        return None
+    outline = read_spec(source.target)
+    if outline is None:
+        return None
+    defaults = {field.name: field.default for field in dataclasses.fields(GanSpec)}
+    said = {**defaults, **outline.fields}
+    generator = outline.nets["generator"]
+    latent = {"dim": generator.constant("latent_dim"), "prior": said["latent_prior"]}
+    if generator.constant("categorical") or generator.constant("continuous"):
+        latent.update(
+            categorical=list(generator.constant("categorical") or ()),
+            continuous=generator.constant("continuous") or 0,
+        )
+    facts = {
+        "name": name,
+        "from": source.owner,
+        "paper": said["paper"],
+        "image_shape": list(generator.constant("image_shape")),
+        "image_range": list(said["image_range"]),
+        "latent": latent,
+        "objective": said["objective"],
+        "terms": list(said["terms"]),
+        "labels": said["labels"],
+    }
+    for role, net in outline.nets.items():
+        facts[role] = {
+            "class": net.name,
+            "arguments": {
+                argument: {
+                    "type": found.type,
+                    "default": found.default,
+                    **({"meaning": found.meaning} if found.meaning else {}),
+                }
+                for argument, found in net.arguments.items()
+            },
+        }
+    return facts
+
+
+def _facts_of_nets(name: str, source: Source) -> dict[str, Any]:
+    """Return what a model is, with the parameters of its nets, which are built for that."""
+    gan = _build(name)
+    from ppgan_zoo.models.cost import count_parameters
+
+    spec = gan.spec
     facts = {
         "name": spec.name,
         "from": source.owner,
@@ -66,14 +131,23 @@ def _run(options: argparse.Namespace) -> int:
             "parameters": count_parameters(layer),
             "arguments": _arguments(type(layer)),
         }
-    if options.format == "json":
-        say(*to_json(facts).splitlines())
-    else:
-        import yaml
+    return facts
 
-        text = yaml.safe_dump(facts, sort_keys=False, allow_unicode=True, width=100)
-        say(*text.rstrip("\n").split("\n"))
+
+def _draw(name: str, path: Path) -> int:
+    gan = _build(name)
+    from ppgan_zoo.models.picture import draw
+
+    _save(path, draw(gan))
+    say(f"the nets of {name} in {path}")
     return 0
+
+
+def _build(name: str) -> Gan:
+    runtime.start("cpu")
+    from ppgan_zoo.models.gan import build_gan
+
+    return build_gan(MODELS.get(name), {}, {})
 
 
 def _show_card(folder: Path, form: str) -> int:

@@ -24,7 +24,11 @@ ROWS = {
     "memorisation_z": ("memorisation z", 1, "below 3"),
     "memorisation_ratio": ("distance ratio", 3, "near 1"),
 }
-ERRORS = {"kid": "kid_standard_error", "class_score": "class_score_std"}
+ERRORS = {
+    "fid": "fid_standard_error",
+    "kid": "kid_standard_error",
+    "class_score": "class_score_std",
+}
 SCALES = {"kid": 1000.0}
 
 

@@ -16,9 +16,14 @@ def argument_meanings(documented: type) -> dict[str, str]:
         documented: A class with a docstring in Google's style. One that has none, or no such
             section, gives nothing.
     """
+    return meanings_in(inspect.getdoc(documented) or "")
+
+
+def meanings_in(docstring: str) -> dict[str, str]:
+    """Return what the section "Args:" of a docstring says of each argument, without indents."""
     meanings: dict[str, str] = {}
     inside, name = False, ""
-    for line in (inspect.getdoc(documented) or "").splitlines():
+    for line in docstring.splitlines():
         if _SECTION.match(line):
             inside, name = line == "Args:", ""
         elif inside and (found := _ARGUMENT.match(line)):

@@ -61,11 +61,11 @@ def read_outline(target: str) -> Outline:
     """
     module, _, attribute = target.partition(":")
     try:
-        path = _file_of(module)
-        tree = ast.parse("" if path is None else read_regular(path))
+        tree = parse_source(module)
     except (ImportError, OSError, SyntaxError, ValueError, RecursionError, MemoryError):
         return Outline("(cannot be read)")
-    said = _constants(tree, attribute)
+    call = spec_call(tree, attribute)
+    said = constants_of(call) if call is not None else {}
     return Outline(
         summary=(ast.get_docstring(tree) or "").partition("\n")[0].rstrip("."),
         family=_text(said.get("family")) or OTHER_FAMILY,
@@ -76,19 +76,35 @@ def read_outline(target: str) -> Outline:
     )
 
 
-def _constants(tree: ast.Module, attribute: str) -> dict[str, Any]:
-    """Return the constant keyword arguments of the call that `attribute` is assigned."""
-    found: dict[str, Any] = {}
+def parse_source(module: str) -> ast.Module:
+    """Return the syntax tree of a module; an empty one of a module that has no source.
+
+    Raises:
+        ImportError, OSError, SyntaxError, ValueError, RecursionError, MemoryError: It cannot be
+            found, read or parsed.
+    """
+    path = _file_of(module)
+    return ast.parse("" if path is None else read_regular(path))
+
+
+def spec_call(tree: ast.Module, attribute: str) -> ast.Call | None:
+    """Return the call that `attribute` of a module is assigned, or None."""
+    found = None
     for node in tree.body:
-        if not (isinstance(node, ast.Assign) and isinstance(node.value, ast.Call)):
+        if isinstance(node, ast.Assign) and isinstance(node.value, ast.Call):
+            names = [name.id for name in node.targets if isinstance(name, ast.Name)]
+            found = node.value if attribute in names else found
+    return found
+
+
+def constants_of(call: ast.Call) -> dict[str, Any]:
+    """Return those keyword arguments of a call that are plain constants."""
+    found: dict[str, Any] = {}
+    for keyword in call.keywords:
+        try:
+            found[str(keyword.arg)] = ast.literal_eval(keyword.value)
+        except (ValueError, TypeError, SyntaxError, RecursionError, MemoryError):
             continue
-        if attribute not in [name.id for name in node.targets if isinstance(name, ast.Name)]:
-            continue
-        for keyword in node.value.keywords:
-            try:
-                found[str(keyword.arg)] = ast.literal_eval(keyword.value)
-            except (ValueError, TypeError, SyntaxError, RecursionError, MemoryError):
-                continue
     return found
 
 

@@ -17,6 +17,7 @@ from ppgan_zoo.registry import (
     AUGMENTATIONS,
     DATA,
     FEATURES,
+    LOGS,
     METRICS,
     MODELS,
     OBJECTIVES,
@@ -128,3 +129,4 @@ TermName = Annotated[str, _name_in(TERMS)]
 AugmentationName = Annotated[str, _name_in(AUGMENTATIONS)]
 MetricName = Annotated[str, _name_in(METRICS)]
 FeaturesName = Annotated[str, _name_in(FEATURES)]
+LogName = Annotated[str, _name_in(LOGS)]

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, field_validator, model_validator
 
-from ppgan_zoo.recipe.base import FeaturesName, MetricName, Needs, Positive, Section
+from ppgan_zoo.recipe.base import FeaturesName, LogName, MetricName, Needs, Positive, Section
 from ppgan_zoo.recipe.bounds import FEWEST_IMAGES, MOST_SAMPLES
 
 
@@ -18,11 +18,27 @@ class Samples(Section):
     real_rows: Annotated[int, Field(ge=0, le=64)] = 0
 
 
-class Log(Section):
-    """How often scalars and weight histograms are recorded for VisualDL."""
+def _one_or_several(value: Any) -> Any:
+    return (value,) if isinstance(value, str) else value
 
+
+class Log(Section):
+    """Where curves, grids and weight histograms are recorded, and how often.
+
+    `to`: a name, a list of names, or an empty list for nowhere.
+    """
+
+    to: Annotated[tuple[LogName, ...], BeforeValidator(_one_or_several)] = ("visualdl",)
     every_steps: Positive = 10
     histogram_every_steps: Positive | None = None
+
+    @field_validator("to")
+    @classmethod
+    def _each_once(cls, to: tuple[str, ...]) -> tuple[str, ...]:
+        twice = next((name for place, name in enumerate(to) if name in to[:place]), None)
+        if twice is not None:
+            raise ValueError(f"{twice!r} stands twice; name each log once")
+        return to
 
 
 class Checkpoints(Section):

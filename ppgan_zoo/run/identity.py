@@ -25,7 +25,16 @@ RESUME_KEYS = (
 )  # fmt: skip
 
 # Of what the manifest records of a machine: what the last digits of the numbers depend on.
-ARITHMETIC = ("device", "threads", "paddle", "processor", "machine", "amd_mkl", "convolutions")
+ARITHMETIC = (
+    "device",
+    "threads",
+    "processes",
+    "paddle",
+    "processor",
+    "machine",
+    "amd_mkl",
+    "convolutions",
+)
 
 
 class _Missing:

@@ -18,6 +18,7 @@ from ppgan_zoo.registry import (
     AUGMENTATIONS,
     DATA,
     FEATURES,
+    LOGS,
     METRICS,
     MODELS,
     OBJECTIVES,
@@ -56,6 +57,9 @@ def recipe_schema(*, plugins: bool = True) -> dict[str, Any]:
         _allow(parts[part]["properties"][key], registry, plugins)
     _allow(parts["EvaluationSection"]["properties"]["metrics"]["items"], METRICS, plugins)
     _allow(parts["Constraints"]["properties"]["augment"]["items"], AUGMENTATIONS, plugins)
+    to = parts["Log"]["properties"]["to"]
+    _allow(to["items"], LOGS, plugins)
+    to["anyOf"] = [to["items"], {"type": to.pop("type"), "items": to.pop("items")}]
     models = MODELS.names() if plugins else sorted(MODELS.built_in)
     parts["Model"]["allOf"] = [_of_model(MODELS.get(name)) for name in models]
     return schema

@@ -8,6 +8,7 @@ from typing import Any
 
 from ppgan_zoo.callbacks import first_phase
 from ppgan_zoo.callbacks.checkpoints import CheckpointSaver, Figure
+from ppgan_zoo.callbacks.curves import Curves
 from ppgan_zoo.callbacks.evaluation import Evaluation
 from ppgan_zoo.callbacks.finite import FiniteCheck
 from ppgan_zoo.callbacks.first_phase import FirstPhaseWatch
@@ -16,14 +17,14 @@ from ppgan_zoo.callbacks.pace import Pace
 from ppgan_zoo.callbacks.progress import EpochLog, ProgressBar
 from ppgan_zoo.callbacks.progress_file import ProgressFile
 from ppgan_zoo.callbacks.samples import SampleGrid
-from ppgan_zoo.callbacks.visualdl import VisualDLCurves
+from ppgan_zoo.registry import LOGS
 from ppgan_zoo.run.build import build_sliced_wasserstein
 from ppgan_zoo.run.job import Job
+from ppgan_zoo.storage.logs import Logs
 from ppgan_zoo.storage.retention import read_good
 from ppgan_zoo.storage.run_directory import RunDirectory
 from ppgan_zoo.storage.run_lock import Lock
 from ppgan_zoo.storage.tolerance import Guard, Tolerant
-from ppgan_zoo.storage.visualdl_log import VisualDLLog
 from ppgan_zoo.training.loop import Callback
 from ppgan_zoo.training.trainer import Trainer
 
@@ -55,7 +56,8 @@ def build_callbacks(
     """Return the callbacks for a trainer of this job, which writes into this run."""
     recipe = job.recipe
     guard = Tolerant(logger, lock.check)
-    records = VisualDLLog(run.visualdl, guard=guard, resume_step=trainer.iteration or None)
+    kinds = [LOGS.get(name) for name in recipe.log.to]
+    records = Logs.begin(kinds, run.path, guard, trainer.iteration or None) if kinds else None
     good_until = read_good(run.checkpoints) if trainer.iteration else None
     health = _health(job, records, logger, good_until)
     watch = _first_phase(job, logger)
@@ -76,7 +78,7 @@ def build_callbacks(
             recipe.log.every_steps,
             (lambda: health.tags) if health else (lambda: ""),
         ),
-        Pace(job.iterations, logger),
+        Pace(job.iterations, lambda line: logger.info("%s", line)),
         EpochLog(logger, job.batches.steps_per_epoch, job.images_per_step),
         _sample_grid(job, run, records, guard),
         *metrics,
@@ -96,7 +98,7 @@ def build_callbacks(
         ),
         ProgressFile(run.progress, job.iterations, guard),  # after the last save: it takes time
         # Last, since they close the log that the grids are written to.
-        _curves(job, records),
+        *([_curves(job, records)] if records else []),
     ]
     return RunCallbacks(callbacks, health, watch)
 
@@ -113,7 +115,7 @@ def _first_phase(job: Job, logger: logging.Logger) -> FirstPhaseWatch | None:
     )
 
 
-def _sample_grid(job: Job, run: RunDirectory, records: VisualDLLog, guard: Guard) -> SampleGrid:
+def _sample_grid(job: Job, run: RunDirectory, records: Logs | None, guard: Guard) -> SampleGrid:
     section = job.recipe.samples
     real = section.real_rows * section.grid[1]
     return SampleGrid(
@@ -126,9 +128,9 @@ def _sample_grid(job: Job, run: RunDirectory, records: VisualDLLog, guard: Guard
     )
 
 
-def _curves(job: Job, records: VisualDLLog) -> VisualDLCurves:
+def _curves(job: Job, records: Logs) -> Curves:
     section = job.recipe.log
-    return VisualDLCurves(
+    return Curves(
         records,
         every_steps=section.every_steps,
         histogram_every_steps=section.histogram_every_steps,
@@ -138,7 +140,7 @@ def _curves(job: Job, records: VisualDLLog) -> VisualDLCurves:
 
 
 def _health(
-    job: Job, records: VisualDLLog, logger: logging.Logger, good_until: int | None
+    job: Job, records: Logs | None, logger: logging.Logger, good_until: int | None
 ) -> Health | None:
     section = job.recipe.health
     if section.every_steps is None:
@@ -156,7 +158,7 @@ def _health(
 
 
 def _figures(
-    job: Job, trainer: Trainer, records: VisualDLLog, logger: logging.Logger
+    job: Job, trainer: Trainer, records: Logs | None, logger: logging.Logger
 ) -> tuple[list[Callback], str, Figure | None]:
     """Return the callback of the metrics, if any, and what chooses the best checkpoint."""
     best_by, section = job.recipe.checkpoint.best_by, job.recipe.evaluation

@@ -23,6 +23,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ppgan_zoo import __version__
 from ppgan_zoo.errors import CheckpointError, ConfigError, DataError, os_errors
+from ppgan_zoo.registry import LOGS
 from ppgan_zoo.storage.files import (
     as_argument,
     atomic_folder,
@@ -53,6 +54,7 @@ _BEFORE = {LOCK, CLAIM}  # what a directory may hold before its run begins
 _OWN = re.compile(  # all that a run writes
     r"recipe\.yml|manifest\.json|progress\.json|train\.log|\.lock|\.claim"
     r"|samples(/step-\d{8,}\.png)?|visualdl(/\w+\.\d+\.log)?"
+    r"|tensorboard(/superseded\.\d+\.log|/events\.out\.tfevents\.[\w.]+)?|swanlab(/.+)?"
     r"|checkpoints(/(best|good)\.json|/step-\d{8,}(/checkpoint\.json|/\w+\.safetensors)?)?"
 )
 MAX_MANIFEST_BYTES = 1 << 26
@@ -89,6 +91,11 @@ class RunDirectory:
     def visualdl(self) -> Path:
         """The VisualDL records."""
         return self.path / "visualdl"
+
+    @property
+    def records(self) -> tuple[Path, ...]:
+        """The folders of all kinds of logs, there or not."""
+        return tuple(self.path / name for name in LOGS.names())
 
     @property
     def samples(self) -> Path:
@@ -223,7 +230,7 @@ class RunDirectory:
             CheckpointError: Something is a symbolic link, which may lead anywhere.
         """
         own = (self.recipe, self.manifest, self.log, self.progress, self.path / LOCK)
-        folders = (self.samples, self.checkpoints, self.visualdl)
+        folders = (self.samples, self.checkpoints, *self.records)
         with os_errors(CheckpointError, f"{self.path}: cannot be looked at"):
             inside = (Path(at, name) for folder in folders for at, dirs, files in os.walk(folder)
                       for name in (*dirs, *files))  # fmt: skip
@@ -236,7 +243,7 @@ class RunDirectory:
 
     def clear_scratch(self) -> None:
         """Delete the half-written files that a killed owner left behind."""
-        for folder in (self.path, self.samples, self.checkpoints, self.visualdl):
+        for folder in (self.path, self.samples, self.checkpoints, *self.records):
             clear_abandoned(folder)
 
     def lock(self) -> contextlib.AbstractContextManager[Lock]:

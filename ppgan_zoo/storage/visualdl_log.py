@@ -18,14 +18,16 @@ import logging
 import math
 import os
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from ppgan_zoo.storage.files import APPENDING, atomic_file, open_inside, open_regular
+from ppgan_zoo.storage.files import atomic_file, open_regular
+from ppgan_zoo.storage.logs import LogKind
+from ppgan_zoo.storage.records_file import RecordsFile, set_aside
 from ppgan_zoo.storage.tolerance import Guard, strict
 
 NAME = "VisualDL records"
@@ -71,7 +73,7 @@ class VisualDLLog:
         self._guard = guard
         self._resume_step = resume_step
         self._kinds: dict[str, str] = {}
-        self._file: _RecordsFile | None = None
+        self._file: RecordsFile | None = None
         self._writer: Any = None
         self._tried = -math.inf
         self._waiting_hparams: tuple[dict[str, Any], list[str]] | None = None
@@ -141,10 +143,10 @@ class VisualDLLog:
 
         self._folder.mkdir(parents=True, exist_ok=True)
         if self._resume_step is None:
-            _set_aside(records_files(self._folder))
+            set_aside(records_files(self._folder))
         else:
             self._kinds = _drop_after(self._folder, self._resume_step)
-        file = _RecordsFile(self._folder / RECORDS_NAME)
+        file = RecordsFile(self._folder / RECORDS_NAME, _frame)
         self._writer = _log_writer(file)
         self._file = file
 
@@ -181,44 +183,12 @@ class VisualDLLog:
         return "" if taken == kind else f"tag {tag!r}: taken by records of the kind {taken!r}"
 
 
-class _RecordsFile:
-    """What LogWriter takes for its file: appends records, whole or not at all."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._file = os.fdopen(open_inside(path.parent, path.name, APPENDING), "ab", buffering=0)
-        self._size = os.fstat(self._file.fileno()).st_size
-
-    def add_record(self, record: Any) -> None:
-        frame = _frame(record.SerializeToString())
-        written = 0
-        try:
-            while written < len(frame):
-                written += self._file.write(frame[written:])
-        except OSError:
-            # A part of a record would keep the server from reading all that follow.
-            self._file.truncate(self._size)
-            raise
-        self._size += written
-
-    def get_filename(self) -> str:
-        return str(self._path)
-
-    def flush(self) -> None:
-        os.fsync(self._file.fileno())
-
-    def close(self) -> None:
-        if not self._file.closed:
-            with self._file:
-                self.flush()
-
-
-def _log_writer(file: _RecordsFile) -> Any:
+def _log_writer(file: RecordsFile) -> Any:
     # Here, since `import visualdl` takes 0.3 s and writes to the home folder.
     from visualdl import LogWriter  # type: ignore[import-untyped]
 
     class Writer(LogWriter):  # type: ignore[misc]
-        def _get_file_writer(self) -> _RecordsFile:
+        def _get_file_writer(self) -> RecordsFile:
             self._file_writer = file
             return file
 
@@ -240,12 +210,6 @@ def records_files(folder: Path) -> list[Path]:
     return sorted(path for path in folder.glob("*vdlrecords*") if path.is_file())
 
 
-def _set_aside(files: Iterable[Path]) -> None:
-    for path in files:
-        names = (path.with_name(f"superseded.{number}.log") for number in itertools.count())
-        path.rename(next(name for name in names if not name.exists()))
-
-
 def _drop_after(folder: Path, last_step: int) -> dict[str, str]:
     """Leave one file with the records up to `last_step`; return the kind of each tag."""
     kept: dict[tuple[str, ...], tuple[int, bytes]] = {}
@@ -262,7 +226,7 @@ def _drop_after(folder: Path, last_step: int) -> dict[str, str]:
         with atomic_file(folder / RECORDS_NAME) as file:
             for _, body in sorted(kept.values(), key=lambda record: record[0]):
                 file.write(_frame(body))
-    _set_aside(path for path in files if path.name != RECORDS_NAME)
+    set_aside(path for path in files if path.name != RECORDS_NAME)
     return kinds
 
 
@@ -286,3 +250,6 @@ def _intact_records(path: Path) -> Iterator[tuple[Any, bytes]]:
                 return
             yield values[0], body
             start += _HEADER_BYTES + size
+
+
+VISUALDL = LogKind("visualdl", VisualDLLog)

@@ -179,7 +179,7 @@ def test_a_mistake_is_told_without_importing_paddle(arguments):
 
 
 def test_info_tells_what_a_model_takes(cli):
-    info = json.loads(cli("info", "gan_mlp", "--format", "json").stdout)
+    info = json.loads(cli("info", "gan_mlp", "--full", "--format", "json").stdout)
     # 100*128+128 + 128*256+256 + 256*512+512 + 512*1024+1024 + 1024*784+784
     assert info["generator"]["parameters"] == 12928 + 33024 + 131584 + 525312 + 803600
     assert info["latent"] == {"dim": 100, "prior": "normal"}

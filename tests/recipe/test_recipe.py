@@ -474,7 +474,7 @@ def test_overrides_apply_in_order(path):
         ("sead=1", "sead: unknown key (did you mean 'seed'?)"),
         ("traning.epochs=5", "traning: unknown key (did you mean 'training'?)"),
         ("training.epoch=5", "training.epoch: unknown key (did you mean 'epochs'?)"),
-        ("log=5", "log: found 5; allowed: a section of every_steps"),
+        ("log=5", "log: found 5; allowed: a section of to, every_steps"),
         ("optimizer.generator={name: adm}", "found 'adm' (did you mean 'adam'?)"),
     ],
 )

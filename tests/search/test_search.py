@@ -121,6 +121,7 @@ def test_the_recorded_searches_are_those_of_their_figures(path):
         ("base: {}", "base: {seed: 1}", "settings.base: seed: is set by the key seeds"),
         ("base: {}", "base: {data.directory: x}", "data.directory: is set by --data-dir"),
         ("base: {}", "base: {recipe: 3}", "settings.base: recipe: found int; give a name or"),
+        ("base: {}", "base: {log.to: [], evaluation.every_steps: 2}", "log.to: a search reads the"),
         ("base: {}", "base: {model.name: dcgann}", "unknown model 'dcgann'"),
         ("base: {}", "base: {data.name: fashion_mnist}", "train on fashion_mnist and mnist, whose"),
         (

@@ -190,7 +190,7 @@ def test_curves_go_on_when_a_disk_that_was_full_at_a_resume_has_room_again(
 
 def test_hyperparameters_that_found_no_room_are_written_later(recipe, run, monkeypatch):
     monkeypatch.setattr(visualdl_log, "RETRY_SECONDS", 0.0)
-    set_aside, calls = visualdl_log._set_aside, []
+    set_aside, calls = visualdl_log.set_aside, []
 
     def full_at_first(*arguments):
         calls.append(arguments)
@@ -198,7 +198,7 @@ def test_hyperparameters_that_found_no_room_are_written_later(recipe, run, monke
             raise disk_full()
         return set_aside(*arguments)
 
-    monkeypatch.setattr(visualdl_log, "_set_aside", full_at_first)
+    monkeypatch.setattr(visualdl_log, "set_aside", full_at_first)
     train.train(recipe(), run.path, offline=True)
     assert read_tags(run.visualdl)["hyper_parameters"] == ["hparam"]
     assert [path.name for path in run.visualdl.iterdir()] == [visualdl_log.RECORDS_NAME]

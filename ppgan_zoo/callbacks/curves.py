@@ -1,4 +1,4 @@
-"""Curves, histograms and hyperparameters for VisualDL."""
+"""Curves, histograms and hyperparameters of a run, for whatever logs it has."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from typing import Any
 import numpy as np
 
 from ppgan_zoo.models.weights import trainable_parameters
-from ppgan_zoo.storage.visualdl_log import VisualDLLog
+from ppgan_zoo.storage.logs import Log
 from ppgan_zoo.training.loop import Callback
 from ppgan_zoo.training.trainer import Trainer
 
 METRICS = ("loss/discriminator", "loss/generator")
 
 
-class VisualDLCurves(Callback):
+class Curves(Callback):
     """Records scalars at the true iteration number, and weight histograms now and then.
 
     Args:
@@ -29,7 +29,7 @@ class VisualDLCurves(Callback):
 
     def __init__(
         self,
-        log: VisualDLLog,
+        log: Log,
         *,
         every_steps: int,
         histogram_every_steps: int | None,
