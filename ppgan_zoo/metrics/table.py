@@ -48,7 +48,7 @@ def format_result(result: Mapping[str, Any]) -> str:
     lines += _table(result["metrics"], floor)
     if floor:
         lines += ["", f"floor: {floor['real']['count']:,} {floor['real']['split']} images of "
-                  f"{floor['real']['name']} in the place of samples"]  # fmt: skip
+                  f"{floor['real']['name']} measured as samples"]  # fmt: skip
     return "\n".join(map(printable, lines))
 
 

@@ -191,7 +191,7 @@ def dry_run(recipe: Recipe, *, offline: bool = False, source: Path | None = None
         f"device: {machine.device}, {machine.threads} threads, Paddle {machine.paddle}; "
         f"memory {machine.memory}, convolutions by {ops.describe()}",
         *(f"{net}: {count:,} parameters" for net, count in parameters.items()),
-        f"memory: about {memory / 2**20:,.0f} MiB beside Paddle itself",
+        f"memory: about {memory / 2**20:,.0f} MiB besides Paddle itself",
         f"length: {job.iterations:,} iterations, {job.batches.steps_per_epoch:,} an epoch",
         f"time: about {in_time(job.iterations * seconds)}, at {in_short(seconds)} an iteration "
         f"(timed here: {timed})",
@@ -294,7 +294,7 @@ def _go_on(job: Job, run: RunDirectory, logger: logging.Logger) -> str:
     if changed is not None:
         logger.warning("%s", changed)
     if not checkpoint_folders(run.checkpoints):
-        return "begun again: no checkpoint had been saved"
+        return "started again: no checkpoint had been saved"
     checkpoint, arrays = load_newest(run.checkpoints, logger.warning)
     check_checkpoint(checkpoint, job.recipe, job.facts)
     bring_to(job.trainer, checkpoint, arrays)

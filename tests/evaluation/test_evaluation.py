@@ -381,7 +381,7 @@ def test_the_command_prints_a_table_and_writes_the_result(run, tmp_path, capsys)
         f"{floor['fid']:.3f}", "+-", f"{floor['fid_standard_error']:.3f}", "lower",
     ]  # fmt: skip
     assert f"{1000 * own['kid']:.3f} +- {1000 * own['kid_standard_error']:.3f}" in lines[5]
-    assert lines[-1] == "floor: 150 train images of mnist in the place of samples"
+    assert lines[-1] == "floor: 150 train images of mnist measured as samples"
 
 
 def test_the_command_prints_json_and_loud_notes(run, capsys):

@@ -1,4 +1,4 @@
-"""Metrics while training goes on: when, of which weights, and that nothing is disturbed."""
+"""Metrics while training continues: when, of which weights, and that nothing is disturbed."""
 
 import json
 
