@@ -1,4 +1,4 @@
-"""Metrics while training continues, as curves and in the log."""
+"""Metrics during training, as curves and in the log."""
 
 from __future__ import annotations
 

@@ -18,10 +18,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from safetensors.numpy import load, save
 
 from ppgan_zoo.distributed.streams import RANK, end_with_parent
 from ppgan_zoo.errors import ConfigError, TrainingError
 from ppgan_zoo.storage.checkpoint import Arrays
+from ppgan_zoo.storage.files import read_regular
 
 SIZE = "PADDLE_TRAINERS_NUM"
 """How many processes Paddle's launcher started."""
@@ -188,9 +190,7 @@ class Group:
             for name, part in (arrays or {}).items()
             for key, array in {"": np.zeros(0), **part}.items()  # so that an empty part is told
         }
-        file = io.BytesIO()
-        np.savez(file, **flat)
-        self._broadcast([arrays is not None, *numbers], np.frombuffer(file.getvalue(), np.uint8))
+        self._broadcast([arrays is not None, *numbers], np.frombuffer(save(flat), np.uint8))
 
     def receive(self, numbers: int) -> tuple[dict[str, Arrays] | None, list[int]]:
         """Wait for what the leader sends: a state or None, and so many numbers beside it."""
@@ -198,12 +198,11 @@ class Group:
         if not head[0]:
             return None, head[1:]
         arrays: dict[str, Arrays] = {}
-        with np.load(io.BytesIO(data.tobytes()), allow_pickle=False) as flat:
-            for name in flat.files:
-                part, _, key = name.partition("/")
-                arrays.setdefault(part, {})
-                if key:
-                    arrays[part][key] = flat[name]
+        for name, array in load(data.tobytes()).items():
+            part, _, key = name.partition("/")
+            arrays.setdefault(part, {})
+            if key:
+                arrays[part][key] = array
         return arrays, head[1:]
 
     def _broadcast(self, head: list[Any], data: Any) -> tuple[list[int], Any]:
@@ -253,7 +252,7 @@ def lost() -> str:
     logs = sorted(Path(os.environ.get(LOGS, os.devnull)).glob("workerlog.*"))
     for log in logs:
         with contextlib.suppress(OSError):
-            for said in reversed(log.read_text(encoding="utf-8", errors="replace").splitlines()):
+            for said in reversed(read_regular(log).decode(errors="replace").splitlines()):
                 if said.startswith(SPOKEN) and line not in said:
                     return f"process {log.suffix[1:]} of this machine: {said.removeprefix(SPOKEN)}"
     return line

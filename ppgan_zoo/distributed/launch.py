@@ -17,6 +17,7 @@ from ppgan_zoo.distributed.group import ProcessLostError, started
 from ppgan_zoo.distributed.streams import GRACE, LED, TEMPORARY, give_streams
 from ppgan_zoo.errors import ConfigError
 from ppgan_zoo.runtime import available_cores
+from ppgan_zoo.storage.files import read_regular
 from ppgan_zoo.storage.terminal import tell
 
 MOST_PROCESSES = 1024
@@ -124,7 +125,7 @@ def _told(code: int | None, count: int, leader: Path, launcher: Path) -> int:
 def _last_line(file: Path) -> str:
     """Return the last line of what a process said, after a colon; nothing if it was silent."""
     with contextlib.suppress(OSError):
-        lines = file.read_text(encoding="utf-8", errors="replace").split("\n")
+        lines = read_regular(file).decode(errors="replace").split("\n")
         said = [line.strip() for line in lines if line.strip() and "FLAGS" not in line]
         return f": {said[-1]}" if said else ""
     return ""

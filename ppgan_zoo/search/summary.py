@@ -222,13 +222,17 @@ def report(search: Search, results: Mapping[Run, Result]) -> str:
 
 
 def _drawn(search: Search) -> list[str]:
-    """Return a line for each setting that was drawn, with the values of its ranges."""
+    """Return a line for each setting that was drawn, with the values of its ranges in short."""
     free = {name: space.free for name, space in search.spaces.items()}
     return [
-        f"- {name}: {', '.join(f'`{key}` {setting[key]}' for key in free[space])}"
+        f"- {name}: {', '.join(f'`{key}` {_short(setting[key])}' for key in free[space])}"
         for name, setting in search.file.settings.items()
         if (space := name.rpartition("-")[0]) in free
     ]
+
+
+def _short(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def _protocol(results: Iterable[Result]) -> str:

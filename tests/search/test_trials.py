@@ -230,7 +230,7 @@ def test_a_whole_search_draws_trains_and_goes_on(
     page = (out / "table.md").read_text()
     kept = json.loads((out / FILE).read_text())["drawn"]["tuned"]
     assert len(kept) == 5
-    assert f"- tuned-004: `{RATE}` {kept[4][RATE]}, `training.generator_steps` " in page
+    assert f"- tuned-004: `{RATE}` {kept[4][RATE]:.4g}, `training.generator_steps` " in page
     results = json.loads((out / "results.json").read_text())
     assert [run["setting"] for run in results["runs"]] == names and results["missing"] == []
     assert results["search"]["settings"]["tuned-000"]["ema.decay"] == 0.9
