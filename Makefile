@@ -60,7 +60,7 @@ test: env
 	PPGAN_ZOO_THREADS=1 $(BIN)/python -m pytest --numprocesses logical --dist worksteal -m "not slow"
 
 slow: env
-	PPGAN_ZOO_THREADS=1 $(BIN)/python -m pytest --numprocesses logical -m slow
+	PPGAN_ZOO_THREADS=1 $(BIN)/python -m pytest --numprocesses logical --dist worksteal -m slow
 
 lint: env
 	$(BIN)/ruff check .

@@ -35,6 +35,9 @@ CHECKING_FLAG = "FLAGS_check_nan_inf"
 DISTRIBUTIONS = {"paddle": "paddlepaddle", "PIL": "pillow", "yaml": "pyyaml"}
 """What ``pip install`` calls a module, where it has another name."""
 
+OWN_GPU = "FLAGS_selected_gpus"
+"""By this Paddle's launcher gives each of its processes a GPU of its own."""
+
 MOST_THREADS = 1024
 """Of one process: tens of thousands end it, since the system gives no more."""
 
@@ -252,11 +255,15 @@ def available_memory() -> int:
 
 
 def cpu_threads() -> int:
-    """Return how many threads to use: ``PPGAN_ZOO_THREADS``, or every core to be had."""
+    """Return how many threads to use: ``PPGAN_ZOO_THREADS``, or every core to be had.
+
+    Of several processes that Paddle's launcher started on this machine, each has its share.
+    """
     # Not OMP_NUM_THREADS: Paddle sets that to 1 in the environment of every child process.
     value = os.environ.get("PPGAN_ZOO_THREADS")
     if value is None:
-        return available_cores()
+        together = os.environ.get("PADDLE_LOCAL_SIZE", "1")
+        return max(1, available_cores() // max(1, int(together) if together.isdigit() else 1))
     if not re.fullmatch("[0-9]{1,9}", value) or not 1 <= int(value) <= MOST_THREADS:
         raise ConfigError(
             f"PPGAN_ZOO_THREADS={value!r}: must be a whole number from 1 to {MOST_THREADS}"
@@ -268,10 +275,12 @@ def _choose_device(device: str) -> str:
     import paddle
 
     gpus = paddle.device.cuda.device_count() if paddle.is_compiled_with_cuda() else 0
+    own = os.environ.get(OWN_GPU, "0").partition(",")[0]
+    first = f"gpu:{own}" if own.isdigit() else "gpu:0"
     if device == "auto":
-        device = "gpu:0" if gpus else "cpu"
+        device = first if gpus else "cpu"
     elif device == "gpu":
-        device = "gpu:0"
+        device = first
     if device != "cpu" and int(device.partition(":")[2]) >= gpus:
         build = "sees" if paddle.is_compiled_with_cuda() else "is built for the CPU and sees"
         raise ConfigError(

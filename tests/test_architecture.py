@@ -22,6 +22,7 @@ ORDER = (
     ("errors", "registry", "runtime", "__init__"),
     ("storage",),
     ("recipe",),
+    ("distributed",),
     ("ops",),
     ("data",),
     ("weights",),

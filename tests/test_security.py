@@ -50,6 +50,12 @@ ALLOWED = {
     ("ops/onednn.py", "ctypes"): "the oneDNN of Paddle's own wheel",
     ("ops/onednn_convolution.py", "ctypes"): "types of its arguments",
     ("evaluation/two_processes.py", "subprocess"): "starts Paddle's launcher; a list, no shell",
+    ("distributed/launch.py", "subprocess"): "starts Paddle's launcher; a list, no shell",
+    ("distributed/launch.py", "socket"): "a pair of sockets to the processes that it starts",
+    (
+        "distributed/streams.py",
+        "socket",
+    ): "the other one of that pair; it gives streams and signals",
     ("bench/driver.py", "subprocess"): "starts this package in other processes; a list, no shell",
     ("tools/faults.py", "os.fork"): "kills what it forks; it is there for that",
     ("tools/faults.py", "subprocess"): "starts the zoo's own command; a list, no shell",

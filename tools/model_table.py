@@ -2,6 +2,7 @@
 
 import re
 import sys
+from functools import cache
 from pathlib import Path
 
 import _checkout  # noqa: F401
@@ -16,32 +17,35 @@ from ppgan_zoo.registry import MODELS
 
 ROOT = Path(__file__).resolve().parent.parent
 ENGLISH = "| model | paper | parameters G / D | multiply-adds per image G / D | recipes |"
+CHINESE = "| 模型 | 论文 | 参数量 G / D | 每张图像的乘加次数 G / D | 配方 |"
 PAGES = {
     "README.md": ENGLISH,
     "docs/models.md": ENGLISH,
-    "README_cn.md": "| 模型 | 论文 | 参数量 G / D | 每张图像的乘加次数 G / D | 配方 |",
+    "README_cn.md": CHINESE,
+    "docs/models.zh.md": CHINESE,
 }
 MARKED = re.compile(r"(<!-- models -->\n).*?(<!-- /models -->)", re.DOTALL)
 
 
-def table(header: str) -> str:
-    """Return the table in Markdown, a row per built-in model."""
+@cache
+def rows() -> tuple[str, ...]:
+    """Return the rows of the table in Markdown, one for each built-in model."""
     runtime.start("cpu")
     from ppgan_zoo.models.cost import count_parameters, multiply_adds
 
     recipes: dict[str, list[str]] = {name: [] for name in MODELS.built_in}
     for recipe, path in shipped_recipes().items():
         recipes[load_recipe(path).model.name].append(f"`{recipe}`")
-    rows = [header, "| --- | --- | --- | --- | --- |"]
+    found = []
     for name in sorted(MODELS.built_in, key=lambda name: _place(name)):
         gan = create(name)
         sizes = [count_parameters(net) for net in (gan.generator, gan.discriminator)]
         work = multiply_adds(gan)
-        rows.append(
+        found.append(
             f"| `{name}` | {gan.spec.paper} | {sizes[0]:,} / {sizes[1]:,} | "
             f"{work[0]:,} / {work[1]:,} | {', '.join(recipes[name])} |"
         )
-    return "\n".join(rows) + "\n"
+    return tuple(found)
 
 
 def _place(name: str) -> tuple[int, str, str]:
@@ -53,7 +57,8 @@ def _place(name: str) -> tuple[int, str, str]:
 def with_table(page: Path, header: str) -> str:
     """Return the page's text with the table between its marks brought up to date."""
     text = page.read_text(encoding="utf-8")
-    updated, count = MARKED.subn(lambda marks: marks[1] + table(header) + marks[2], text)
+    table = "\n".join([header, "| --- | --- | --- | --- | --- |", *rows()]) + "\n"
+    updated, count = MARKED.subn(lambda marks: marks[1] + table + marks[2], text)
     if count != 1:
         raise SystemExit(f"{page}: needs one pair of <!-- models --> and <!-- /models -->")
     return updated

@@ -7,6 +7,7 @@ import paddle
 from numpy.typing import NDArray
 from paddle import Tensor
 
+from ppgan_zoo.distributed.collectives import whole
 from ppgan_zoo.errors import ConfigError
 from ppgan_zoo.game.objectives import LabelSmoothing, Objective
 from ppgan_zoo.game.terms import Term, TermInputs
@@ -65,7 +66,8 @@ class Brightness:
 
     def __call__(self, inputs: TermInputs) -> Tensor:
         """Take the real images into the averages, then return the term."""
-        real, fake = inputs.real.images, inputs.fake.images
+        # Means of the whole batch: of several processes that train together, each has a part.
+        real, fake = whole(inputs.real.images), whole(inputs.fake.images)
         with paddle.no_grad():
             found = paddle.stack([real.mean(), real.std(), paddle.ones([])])
             self.sums = self.decay * self.sums + (1.0 - self.decay) * found

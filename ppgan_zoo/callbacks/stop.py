@@ -7,12 +7,17 @@ import os
 import signal
 import sys
 import threading
+import time
 from types import FrameType
 from typing import Any
 
+from ppgan_zoo.distributed.group import started
 from ppgan_zoo.errors import INTERRUPTED, Ended
 from ppgan_zoo.training.loop import Callback
 from ppgan_zoo.training.trainer import Trainer
+
+REPEATED = 2.0
+"""Seconds within which Paddle's launcher says again that its processes are to end."""
 
 STOPPING = "\nstopping: finishing this iteration and saving (a second signal ends at once)\n"
 
@@ -20,7 +25,8 @@ STOPPING = "\nstopping: finishing this iteration and saving (a second signal end
 class StopOnSignal(Callback):
     """Lets the running iteration finish, so that everything after it is saved.
 
-    A second signal ends the process at once; the last checkpoint is kept. It comes last
+    A second signal ends the process at once; the last checkpoint is kept. (Paddle's launcher sends
+    SIGTERM three times in a row, and means it once.) It comes last
     among the callbacks, so that a first signal does not cut off what the others do at the end.
 
     Attributes:
@@ -29,6 +35,7 @@ class StopOnSignal(Callback):
 
     def __init__(self) -> None:
         self.signal: int | None = None
+        self._came = 0.0
         self._previous: dict[int, Any] = {}
         self._trainer: Trainer | None = None
 
@@ -48,6 +55,11 @@ class StopOnSignal(Callback):
         self._previous.clear()
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
+        now = time.monotonic()
+        again = number == self.signal == signal.SIGTERM and now - self._came < REPEATED
+        if again and started().size > 1:
+            return
+        self._came = now
         if self.signal is not None:
             if number == signal.SIGINT:
                 raise KeyboardInterrupt

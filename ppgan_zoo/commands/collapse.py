@@ -48,7 +48,7 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser.add_argument("--samples", type=int, metavar="N",
                         help="of stacked_mnist (default: 26,000, as published)")  # fmt: skip
     add_device(parser)
-    parser.add_argument("--data-dir", metavar="DIR", help="where MNIST lies, for stacked_mnist")
+    parser.add_argument("--data-dir", metavar="DIR", help="where MNIST is, for stacked_mnist")
     parser.add_argument("--offline", action="store_true", help="never use the network")
     parser.set_defaults(run=_run)
 
@@ -115,7 +115,7 @@ def _check_film(options: argparse.Namespace) -> None:
     if options.film is None:
         return
     if options.test == "stacked_mnist":
-        raise ConfigError("--film: stacked_mnist is of images, not of points; leave it out")
+        raise ConfigError("--film: stacked_mnist has images, not points; leave it out")
     if options.output is None:
         raise ConfigError("--film: give --output DIR, where film.gif is to go")
     if not 2 <= options.film <= 500:

@@ -21,12 +21,12 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser = commands.add_parser("evaluate", help="measure a model: FID, KID, precision, ...")
     add_model(parser)
     parser.add_argument("--against", type=Path, metavar="PICTURES",
-                        help="compare two sets of pictures instead: MODEL is one too (a folder, "
-                        "an archive, arrays or a prepared set)")  # fmt: skip
+                        help="compare two sets of pictures instead; MODEL is then one of them "
+                        "(a folder, an archive, arrays or a prepared set)")  # fmt: skip
     parser.add_argument("--best", action="store_true", help="a run's best checkpoint")
     parser.add_argument(
         "--ema", action=argparse.BooleanOptionalAction,
-        help="the moving average of the weights, or not (default: it, where there is one)",
+        help="use the moving average of the weights, or not (default: use it if there is one)",
     )  # fmt: skip
     parser.add_argument("--metrics", metavar="NAME,NAME", help="fid, kid, ... (default: all)")
     parser.add_argument(
@@ -42,10 +42,10 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     )  # fmt: skip
     parser.add_argument("--data", metavar="SET",
                         help="mnist or another kind of data (default: the run's)")  # fmt: skip
-    parser.add_argument("--data-dir", metavar="DIR", help="where the data set lies")
+    parser.add_argument("--data-dir", metavar="DIR", help="where the data set is")
     parser.add_argument("--offline", action="store_true", help="never use the network")
     parser.add_argument("--seed", type=int, default=0, help="of the samples")
-    parser.add_argument("--resize", type=int, metavar="PIXELS", help="bring all images to a size")
+    parser.add_argument("--resize", type=int, metavar="PIXELS", help="resize all images")
     parser.add_argument("--no-floor", action="store_true",
                         help="leave out the figures of real images")  # fmt: skip
     parser.add_argument("--output", type=Path, metavar="FILE", help="write the result as JSON")

@@ -31,8 +31,8 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     )  # fmt: skip
     parser.add_argument(
         "--truncation", type=float, metavar="PSI",
-        help="of a model with styles: how far they go from their average, from 0 (one image) to "
-        "1 (the default); less is better images and fewer kinds",
+        help="for a model with styles: how far they may lie from their average, from 0 (one "
+        "image) to 1 (the default); a low value gives better images of fewer kinds",
     )  # fmt: skip
     parser.add_argument(
         "--onnx", action="store_true",

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the command to the parser."""
-    parser = commands.add_parser("info", help="show all that is known of one model")
+    parser = commands.add_parser("info", help="show everything that is known about one model")
     parser.add_argument("name", help="a model, a pretrained model or a published folder")
     parser.add_argument("--format", choices=("text", "json"), default="text")
     parser.add_argument(
@@ -157,7 +157,7 @@ def _show_card(folder: Path, form: str) -> int:
     checkpoint = open_checkpoint(folder)
     card = read_card(checkpoint)
     if card is None:
-        raise CheckpointError(f"{folder}: has no card; ppgan-zoo publish makes one of a run")
+        raise CheckpointError(f"{folder}: has no card; ppgan-zoo publish makes one for a run")
     try:
         text = (
             to_json(card.model_dump(mode="json"))

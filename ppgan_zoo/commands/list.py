@@ -37,6 +37,7 @@ def _run(options: argparse.Namespace) -> int:
                 "family": outline.family,
                 "paper": outline.paper,
                 "year": outline.year,
+                "sizes": outline.sizes,
                 "labels": outline.labels,
                 "terms": list(outline.terms),
                 "from": sources[name].owner,
@@ -59,7 +60,7 @@ def _say_models(sources: Mapping[str, Source], outlines: Mapping[str, Outline]) 
     families: dict[str, list[str]] = {family: [] for family in [*FAMILIES, OTHER_FAMILY]}
     for name, outline in sorted(outlines.items(), key=lambda item: (item[1].year, item[0])):
         families.setdefault(outline.family, []).append(name)
-    say(f"{'model':{width}}  year  labels     what it is, and the terms of its loss")
+    say(f"{'model':{width}}  year  pixels     labels     what it is, and the terms of its loss")
     for family, names in families.items():
         if names:
             say("", FAMILIES.get(family, family))
@@ -68,6 +69,6 @@ def _say_models(sources: Mapping[str, Source], outlines: Mapping[str, Outline]) 
             terms = f" ({', '.join(outline.terms)})" if outline.terms else ""
             owner = "" if sources[name].owner == "ppgan_zoo" else f"  [{sources[name].owner}]"
             say(
-                f"{name:{width}}  {outline.year:4}  {LABELS.get(outline.labels, '?'):9}  "
-                f"{outline.summary}{terms}{owner}"
+                f"{name:{width}}  {outline.year:4}  {outline.sizes:9}  "
+                f"{LABELS.get(outline.labels, '?'):9}  {outline.summary}{terms}{owner}"
             )

@@ -25,7 +25,7 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser.add_argument("runs", type=Path, nargs="+", metavar="RUN", help="finished or not")
     parser.add_argument(
         "--figures", type=Path, action="append", default=[], metavar="FILE",
-        help="what evaluate --output wrote of a checkpoint of these runs; repeatable",
+        help="what evaluate --output wrote for a checkpoint of these runs; repeatable",
     )  # fmt: skip
     parser.add_argument("--frames", type=int, default=40, metavar="N",
                         help="the most sample grids of a run (40)")  # fmt: skip
@@ -64,8 +64,8 @@ def _run(options: argparse.Namespace) -> int:
     used = sum(len(run.evaluations) for run in runs)
     if used < len(results):
         raise ConfigError(
-            f"--figures: {len(results) - used} of {len(results)} files are of no checkpoint of "
-            "these runs that is still there; evaluate one of them"
+            f"--figures: {len(results) - used} of {len(results)} files belong to no checkpoint "
+            "that these runs still have; evaluate one of them"
         )
     if options.neighbours:
         runs = _with_neighbours(runs, options)

@@ -8,12 +8,15 @@ from typing import TYPE_CHECKING
 
 from ppgan_zoo import runtime
 from ppgan_zoo.commands.arguments import add_device, add_overrides, data_override
+from ppgan_zoo.distributed.group import Group
+from ppgan_zoo.distributed.launch import check_processes, run_in_processes
 from ppgan_zoo.errors import INTERRUPTED, ConfigError, DataError
 from ppgan_zoo.registry import MODELS
 from ppgan_zoo.storage.files import as_argument
 from ppgan_zoo.storage.terminal import say, tell
 
 if TYPE_CHECKING:
+    from ppgan_zoo.recipe.recipe import Recipe
     from ppgan_zoo.run.train import Outcome
 
 STOPPED_BY_HEALTH = 3
@@ -29,11 +32,15 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     )
     parser.add_argument(
         "--resume", nargs="?", const="", metavar="RUN",
-        help="go on with a run (default: the newest one under --output, or under output)",
+        help="continue a run (default: the newest one under --output, or under output)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--processes", type=int, metavar="N", default=1,
+        help="train in N processes of this machine, each with its part of every batch",
     )  # fmt: skip
     add_device(parser, default=None)
-    parser.add_argument("--seed", help="of everything random in the run")
-    parser.add_argument("--data-dir", metavar="DIR", help="where the data set lies")
+    parser.add_argument("--seed", help="seed of everything random in the run")
+    parser.add_argument("--data-dir", metavar="DIR", help="where the data set is")
     parser.add_argument(
         "--data", type=Path, metavar="SOURCE",
         help="train on this instead: a prepared set, or pictures, which are prepared first",
@@ -54,22 +61,33 @@ def _run(options: argparse.Namespace) -> int:
         overrides.append(f"seed={options.seed}")
     if options.data_dir is not None:
         overrides.append(data_override(options.data_dir))
+
+    check_processes(options.processes)
     if options.resume is not None:
         return _resume(options, overrides)
     if options.config is None:
-        raise ConfigError("train needs -c RECIPE, or --resume RUN to go on with a run")
+        raise ConfigError("train needs -c RECIPE, or --resume RUN to continue a run")
     from ppgan_zoo.recipe.load import find_recipe, load_recipe
 
     path = find_recipe(options.config)
     recipe = load_recipe(path, overrides)
     MODELS.check_name(recipe.model.name, where=f"{path}: model.name")
     from ppgan_zoo.run.own_pictures import own_pictures, with_the_line_that_works
+    from ppgan_zoo.storage.run_directory import RunDirectory
 
     if options.data is not None:
         if options.data_dir is not None:
             raise ConfigError("--data takes the place of the recipe's set: leave out --data-dir")
-        recipe = load_recipe(path, [*overrides, *own_pictures(recipe, options.data, tell)])
+        _refuse_to_prepare_at_once(options.data)
+        overrides += own_pictures(recipe, options.data, tell)
+        recipe = load_recipe(path, overrides)
     output = options.output or Path("output") / path.stem
+    if options.processes > 1:
+        _check_shares(options.processes, recipe, path)
+        if not options.dry_run:
+            RunDirectory(output).check_free()
+            arguments = ["train", "-c", str(path), "--output", str(output)]
+            return _in_processes(options, arguments, overrides)
     runtime.import_paddle()
     from ppgan_zoo.run import train
 
@@ -89,24 +107,56 @@ def _resume(options: argparse.Namespace, overrides: list[str]) -> int:
     from ppgan_zoo.storage.run_directory import RunDirectory, newest_run
 
     if options.resume and options.output:
-        raise ConfigError("--resume RUN goes on inside RUN: leave out --output")
+        raise ConfigError("--resume RUN continues inside RUN: leave out --output")
     run = (
         RunDirectory(Path(options.resume))
         if options.resume
         else newest_run(options.output or Path("output"))
     )
     run.check()
+    if options.processes > 1:
+        from ppgan_zoo.recipe.load import load_recipe
+
+        _check_shares(options.processes, load_recipe(run.recipe), run.recipe)
+        return _in_processes(options, ["train", "--resume", str(run.path)], overrides)
     runtime.import_paddle()
     from ppgan_zoo.run import train
 
     return _report(train.resume(run, overrides, offline=options.offline))
 
 
-def _report(outcome: Outcome) -> int:
+def _check_shares(processes: int, recipe: Recipe, path: Path) -> None:
+    from ppgan_zoo.run.shares import check_shares
+
+    check_shares(recipe, Group(size=processes), path)
+
+
+def _refuse_to_prepare_at_once(pictures: Path) -> None:
+    """Refuse that each of the processes that Paddle's launcher started prepares pictures."""
+    from ppgan_zoo.data.prepare.layout import is_prepared
+    from ppgan_zoo.distributed.group import started
+
+    if started().size > 1 and not is_prepared(pictures):
+        raise ConfigError(
+            f"--data {pictures}: is no prepared set, and several processes would prepare it at "
+            "once; first: ppgan-zoo data prepare, or use: ppgan-zoo train --processes"
+        )
+
+
+def _in_processes(options: argparse.Namespace, arguments: list[str], overrides: list[str]) -> int:
+    """Train in several processes, each of which is given these arguments."""
+    offline = ["--offline"] if options.offline else []
+    more = [part for override in overrides for part in ("-o", override)]
+    return run_in_processes(options.processes, [*arguments, *offline, *more])
+
+
+def _report(outcome: Outcome | None) -> int:
+    if outcome is None:  # another process tells
+        return 0
     run = outcome.run.path
     if outcome.signal is not None:
         tell(
-            f"stopped at iteration {outcome.iteration} and saved; go on with: "
+            f"stopped at iteration {outcome.iteration} and saved; continue with: "
             f"ppgan-zoo train --resume {as_argument(run)}"
         )
         return INTERRUPTED + outcome.signal

@@ -11,6 +11,7 @@ import numpy as np
 import paddle
 
 from ppgan_zoo.data.batches import Batch
+from ppgan_zoo.distributed.group import Group
 from ppgan_zoo.game.terms import Term, get_term
 from ppgan_zoo.models.cost import check_size
 from ppgan_zoo.models.facts import ModelFacts, model_facts
@@ -21,7 +22,6 @@ from ppgan_zoo.models.spec import CLASSES_ARGUMENT, CODE_ARGUMENTS, GanSpec, con
 from ppgan_zoo.registry import MODELS
 from ppgan_zoo.storage.checkpoint import Arrays
 from ppgan_zoo.training.assemble import make_trainer
-from ppgan_zoo.training.group import Group
 from ppgan_zoo.training.trainer import Trainer
 
 SEED = 7

@@ -18,11 +18,11 @@ from typing import Any
 import numpy as np
 
 from ppgan_zoo import runtime
+from ppgan_zoo.distributed.group import Group
 from ppgan_zoo.evaluation.subject import STEPS_TOGETHER, Subject
 from ppgan_zoo.recipe.strict_yaml import lists_to_tuples
 from ppgan_zoo.registry import MODELS
 from ppgan_zoo.storage.checkpoint import Arrays
-from ppgan_zoo.training.group import Group
 
 SECONDS = 180  # for two processes to start and to train
 

@@ -189,7 +189,7 @@ def _check_output(output: Path) -> None:
         empty = not os.path.lexists(output) or (output.is_dir() and not os.listdir(output))
     if not empty and not is_as_exported(output):
         raise ExportError(
-            f"--output {output}: is there already and is no earlier export, or one that was "
+            f"--output {output}: exists already and is no earlier export, or one that was "
             "changed since; give another folder, or delete it yourself"
         )
 

@@ -9,7 +9,6 @@ doubled, looked up between pixels, halved. Colour is one matrix. All draws are n
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
 
 import numpy as np
 import paddle
@@ -222,18 +221,17 @@ class AdaptiveProbability:
         """Return it, as a schedule does."""
         return self.probability
 
-    def follow(self, sign: Tensor, images: int, mean: Callable[[Tensor], Tensor]) -> None:
+    def follow(self, sign: Tensor, images: int) -> None:
         """Take a batch into account.
 
         Args:
-            sign: The mean sign of D's logits of real images.
+            sign: The mean sign of D's logits of real images, of all processes.
             images: How many there were, in all processes.
-            mean: Returns the mean of a number over all processes.
         """
         self._signs.append(sign.detach().reshape([1]))
         self._seen += images
         if len(self._signs) == self.INTERVAL:
-            r = mean(paddle.concat(self._signs).mean()).item()
+            r = paddle.concat(self._signs).mean().item()
             step = np.sign(r - self.target) * self._seen / self.images
             self.probability = float(np.clip(self.probability + step, 0.0, self.most))
             self._signs, self._seen = [], 0
@@ -253,8 +251,8 @@ class AdaptiveProbability:
         """
         if set(arrays) != {"probability", "signs", "counts"}:
             raise CheckpointError(
-                "checkpoint holds no state of an adaptive augment_probability; go on with the "
-                "recipe that it was trained with"
+                "checkpoint holds no state of an adaptive augment_probability; continue with "
+                "the recipe that it was trained with"
             )
         count, self._seen = (int(value) for value in arrays["counts"])
         self.probability = float(arrays["probability"][0])

@@ -6,6 +6,7 @@ import numpy as np
 import paddle
 from paddle import Tensor
 
+from ppgan_zoo.distributed.collectives import average
 from ppgan_zoo.errors import ConfigError
 from ppgan_zoo.game.terms import Scalars, Term, TermInputs
 from ppgan_zoo.storage.checkpoint import Arrays
@@ -41,7 +42,7 @@ class BoundaryEquilibrium:
         """Return the term with k as it is, then move k."""
         real, fake = -inputs.real_logits.mean(), -inputs.fake_logits.mean()
         k = self.k.reshape([]).astype(fake.dtype)
-        self._move(real.detach(), fake.detach())
+        self._move(average(real.detach()), average(fake.detach()))
         return (1.0 - k) * fake
 
     def scalars(self) -> Scalars:

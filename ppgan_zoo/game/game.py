@@ -2,7 +2,9 @@
 
 Read :meth:`Game.discriminator_loss` and :meth:`Game.generator_loss`. A new algorithm adds a
 term, a view or an objective; one whose losses are of another form overrides these methods
-and names its class in :attr:`ppgan_zoo.GanSpec.game`.
+and names its class in :attr:`ppgan_zoo.GanSpec.game`. Of several processes that train together,
+each has its rows of a batch: an objective is given the logits of all of them, a term those at
+hand.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ import paddle
 from paddle import Tensor
 
 from ppgan_zoo.data.batches import Batch
+from ppgan_zoo.distributed.collectives import whole
 from ppgan_zoo.errors import ConfigError
 from ppgan_zoo.game.compatibility import check_combination, probe_batch
 from ppgan_zoo.game.objectives import LabelSmoothing, Objective
@@ -104,8 +107,8 @@ class Game:
             self.accelerated = True
         elif self.accelerated is None:
             warnings.append(
-                f"{type(self).__name__} has a loss of its own, so that nets are trained by "
-                "Paddle's layers as they are; write accelerated = True in the class if its "
+                f"{type(self).__name__} has its own loss, so its nets are trained by Paddle's "
+                "unchanged layers; write accelerated = True in the class if its "
                 "losses differentiate D at most by its images, and False to silence this"
             )
         return warnings
@@ -124,13 +127,14 @@ class Game:
         fake = self.show(fake, moment)
         real = self.show(real, moment)
         of_real, of_fake = self._judge_both(gan, real, fake)
-        loss = self.objective.discriminator_loss(of_real.logits, of_fake.logits, self.smoothing)
+        logits = whole(of_real.logits), whole(of_fake.logits)
+        loss = self.objective.discriminator_loss(*logits, self.smoothing)
         inputs = self._inputs("discriminator", gan, real, fake, moment).note(of_real, of_fake)
         loss, scalars = self._add_terms(loss, inputs)
         with paddle.no_grad():
             scores = {
-                **self._scores_of_real(of_real.logits),
-                "score/fake": self.objective.score(of_fake.logits),
+                **self._scores_of_real(logits[0]),
+                "score/fake": self.objective.score(logits[1]),
             }
         return loss, {**scores, **scalars}
 
@@ -146,7 +150,9 @@ class Game:
         fake = self.show(Batch(gan.generate(code), code.labels, code), moment)
         of_fake = judge(gan, fake)
         loss = self.objective.generator_loss(
-            *self._top(of_fake.logits, None if of_real is None else of_real.logits, moment),
+            *self._top(
+                whole(of_fake.logits), None if of_real is None else whole(of_real.logits), moment
+            ),
             self.smoothing,
         )
         inputs = self._inputs("generator", gan, real, fake, moment)
@@ -156,7 +162,7 @@ class Game:
         """Return the part of D's loss that is of real images alone, for alternating updates."""
         assert self.objective.halves is not None
         real = self.show(real, moment)
-        logits = judge(gan, real).logits
+        logits = whole(judge(gan, real).logits)
         with paddle.no_grad():
             scores = self._scores_of_real(logits)
         return self.objective.halves[0](logits, self.smoothing), scores
@@ -168,13 +174,14 @@ class Game:
         assert self.objective.halves is not None
         fake = self.show(fake, moment)
         of_fake = judge(gan, fake)
-        loss = self.objective.halves[1](of_fake.logits, self.smoothing)
+        logits = whole(of_fake.logits)
+        loss = self.objective.halves[1](logits, self.smoothing)
         if self.terms.of("discriminator"):
             real = self.show(real, moment)
         inputs = self._inputs("discriminator", gan, real, fake, moment).note(fake=of_fake)
         loss, scalars = self._add_terms(loss, inputs)
         with paddle.no_grad():
-            return loss, {"score/fake": self.objective.score(of_fake.logits), **scalars}
+            return loss, {"score/fake": self.objective.score(logits), **scalars}
 
     def lazy_loss(
         self, net: Net, gan: Gan, real: Batch, code: Code, moment: Moment

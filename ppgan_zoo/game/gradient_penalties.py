@@ -15,6 +15,7 @@ from paddle import Tensor
 from paddle.nn import functional as F
 
 from ppgan_zoo import ops
+from ppgan_zoo.distributed.collectives import whole
 from ppgan_zoo.game.augmentation import tensor_like
 from ppgan_zoo.game.terms import Term, TermInputs
 
@@ -71,7 +72,7 @@ def dragan(inputs: TermInputs) -> Tensor:
     """
     real, rng = inputs.real.images, inputs.rng
     u, noise = rng.random((real.shape[0], 1, 1, 1)), rng.random(real.shape)
-    near = real + 0.5 * real.std() * tensor_like(u * noise, real)
+    near = real + 0.5 * whole(real).std() * tensor_like(u * noise, real)
     return (_norms(inputs, near) - 1.0).square().mean()
 
 

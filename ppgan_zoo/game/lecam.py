@@ -5,6 +5,7 @@ from __future__ import annotations
 import paddle
 from paddle import Tensor
 
+from ppgan_zoo.distributed.collectives import average
 from ppgan_zoo.game.terms import Term, TermInputs
 from ppgan_zoo.storage.checkpoint import Arrays
 
@@ -39,8 +40,8 @@ class LeCam:
     @paddle.no_grad()
     def _update(self, inputs: TermInputs) -> dict[str, Tensor]:
         means = {
-            "real": inputs.real_logits.mean(),
-            "fake": inputs.fake_logits.mean(),
+            "real": average(inputs.real_logits.mean()),
+            "fake": average(inputs.fake_logits.mean()),
             "weight": paddle.ones([1]),
         }
         self.sums = {

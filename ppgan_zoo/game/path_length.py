@@ -7,9 +7,12 @@ import math
 import paddle
 from paddle import Tensor
 
+from ppgan_zoo.distributed.collectives import average, own, whole
+from ppgan_zoo.distributed.group import active
 from ppgan_zoo.errors import ConfigError
 from ppgan_zoo.game.augmentation import tensor_like
 from ppgan_zoo.game.terms import Term, TermInputs
+from ppgan_zoo.models.latent import Code
 from ppgan_zoo.storage.checkpoint import Arrays
 
 
@@ -41,7 +44,7 @@ class PathLength:
         """Take the batch's mean length into a, then return the term."""
         assert inputs.gan is not None and inputs.code is not None
         generator = inputs.gan.generator
-        code = inputs.code[slice(0, max(1, len(inputs.code) // self.shrink))]
+        code = self._some(inputs.code)
         styles = generator.styles(code.z, code.labels)
         images = generator.synthesis(styles, twice=True)
         noise = tensor_like(inputs.rng.standard_normal(images.shape), images)
@@ -49,9 +52,25 @@ class PathLength:
         (gradient,) = paddle.grad(product, styles, create_graph=True)
         lengths = gradient.square().sum(axis=2).mean(axis=1).sqrt()
         # As in the authors' code, a follows first, and its own gradient counts too.
-        target = self.target + self.decay * (lengths.mean() - self.target)
+        target = self.target + self.decay * (average(lengths.mean()) - self.target)
         self.target = target.detach()
         return (lengths - target).square().mean()
+
+    def _some(self, code: Code) -> Code:
+        """Return the first codes of the batch; of several processes', each gets as many.
+
+        Raises:
+            ConfigError: They cannot be shared out evenly.
+        """
+        code = code.map(whole)
+        count = max(1, len(code) // self.shrink)
+        if count % active().size:
+            raise ConfigError(
+                f"terms: path_length: of {len(code)} codes it takes {count}, which cannot be "
+                f"shared out to {active().size} processes; set its shrink to 1, or data.batch_size "
+                f"to a multiple of {self.shrink * active().size}"
+            )
+        return code[slice(0, count)].map(own)
 
     def state(self) -> Arrays:
         """Return a."""

@@ -18,7 +18,7 @@ def reconstruction(inputs: TermInputs) -> Tensor:
     """
     assert inputs.gan is not None
     images = inputs.real.images
-    row, column = (int(place) for place in inputs.rng.integers(0, 2, 2))
+    row, column = (int(inputs.rng.integers(0, 2)) for _ in range(2))
     whole, of_small, of_part = inputs.gan.discriminator.redraw(
         inputs.real_judgement.extras, (row, column)
     )

@@ -132,6 +132,7 @@ class ACDiscriminator(nn.Layer):
 SPEC = GanSpec(
     name="acgan",
     family="labels",
+    sizes="28 to 256",
     generator=ACGenerator,
     discriminator=ACDiscriminator,
     paper="Odena et al. 2017, Conditional Image Synthesis with Auxiliary Classifier GANs",

@@ -122,6 +122,7 @@ def _conv(inputs: int, outputs: int, stride: int = 1) -> nn.Conv2D:
 SPEC = GanSpec(
     name="began",
     family="autoencoders",
+    sizes="28 to 256",
     generator=BEGANGenerator,
     discriminator=BEGANDiscriminator,
     paper="Berthelot et al. 2017, BEGAN: Boundary Equilibrium Generative Adversarial Networks",

@@ -120,6 +120,7 @@ class _Stack(nn.Layer):
 SPEC = GanSpec(
     name="bigan",
     family="autoencoders",
+    sizes="any",
     generator=BiGenerator,
     discriminator=BiDiscriminator,
     other_nets={"encoder": BiEncoder},

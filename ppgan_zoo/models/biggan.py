@@ -183,6 +183,7 @@ def _check(
 SPEC = GanSpec(
     name="biggan",
     family="attention",
+    sizes="28 to 256",
     generator=BigGANGenerator,
     discriminator=BigGANDiscriminator,
     paper="Brock et al. 2019, Large Scale GAN Training for High Fidelity Natural Image Synthesis",

@@ -111,6 +111,9 @@ class ConditionalDiscriminator(nn.Layer):
 class Maxout(nn.Layer):
     """Dense layer whose units are each the largest of some linear ones (Goodfellow et al. 2013).
 
+    Paddle has no double gradient of a maximum. So the largest is picked by a mask that counts as
+    a constant: the same values and gradients, and a gradient penalty can differentiate twice.
+
     Args:
         inputs: Values that go in.
         units: Values that come out.
@@ -127,12 +130,15 @@ class Maxout(nn.Layer):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map ``[N, inputs]`` to ``[N, units]``."""
-        return self.linear(x).reshape([x.shape[0], *self.shape]).max(axis=2)
+        pieces = self.linear(x).reshape([x.shape[0], *self.shape])
+        largest = F.one_hot(pieces.argmax(axis=2), pieces.shape[2]).detach()
+        return (pieces * largest).sum(axis=2)
 
 
 SPEC = GanSpec(
     name="cgan",
     family="labels",
+    sizes="any",
     generator=ConditionalGenerator,
     discriminator=ConditionalDiscriminator,
     paper="Mirza and Osindero 2014, Conditional Generative Adversarial Nets",

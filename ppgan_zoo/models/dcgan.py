@@ -159,6 +159,7 @@ class _MaxPool(PyLayer):
 SPEC = GanSpec(
     name="dcgan",
     family="classic",
+    sizes="28 to 64",
     generator=DCGANGenerator,
     discriminator=DCGANDiscriminator,
     paper="Radford et al. 2016, Unsupervised Representation Learning with DCGANs, "

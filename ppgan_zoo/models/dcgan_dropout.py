@@ -127,6 +127,7 @@ def _glorot() -> nn.initializer.Initializer:
 SPEC = GanSpec(
     name="dcgan_dropout",
     family="classic",
+    sizes="28 to 64",
     generator=DropoutGenerator,
     discriminator=DropoutDiscriminator,
     paper="Radford et al. 2016, Unsupervised Representation Learning with DCGANs, "

@@ -155,6 +155,7 @@ def _batch_norm(channels: int) -> nn.BatchNorm2D:
 SPEC = GanSpec(
     name="dcgan_fashion",
     family="classic",
+    sizes="28 to 256",
     generator=StridedGenerator,
     discriminator=StridedDiscriminator,
     paper="Radford et al. 2016, Unsupervised Representation Learning with DCGANs",

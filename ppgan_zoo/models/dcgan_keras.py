@@ -112,6 +112,7 @@ def _glorot() -> nn.initializer.Initializer:
 SPEC = GanSpec(
     name="dcgan_keras",
     family="classic",
+    sizes="28 to 64",
     generator=SigmoidGenerator,
     discriminator=PreactivatedDiscriminator,
     paper="Radford et al. 2016, Unsupervised Representation Learning with DCGANs, "

@@ -20,6 +20,7 @@ import paddle
 from paddle import Tensor, nn
 from paddle.nn import functional as F
 
+from ppgan_zoo.distributed.collectives import drawn
 from ppgan_zoo.errors import ConfigError
 from ppgan_zoo.models.gan import Judgement
 from ppgan_zoo.models.residual import doubled
@@ -252,7 +253,9 @@ class _Noise(nn.Layer):
         """Return ``[N, C, H, W]``."""
         if not self.training:
             return x
-        return x + self.strength * paddle.randn([x.shape[0], 1, *x.shape[2:]], x.dtype)
+        maps = [x.shape[0], 1, *x.shape[2:]]
+        noise = drawn(lambda shape: paddle.randn(shape, x.dtype), maps)
+        return x + self.strength * noise
 
 
 class _GLU(nn.Layer):
@@ -322,6 +325,7 @@ def _width(name: str, unit: int, share: float) -> int:
 SPEC = GanSpec(
     name="fastgan",
     family="fastgan",
+    sizes="32 to 256",
     generator=FastGANGenerator,
     discriminator=FastGANDiscriminator,
     paper="Liu et al. 2021, Towards Faster and Stabilized GAN Training for High-fidelity "

@@ -99,6 +99,7 @@ def _dense_stack(widths: list[int], activation: Activation) -> nn.Sequential:
 SPEC = GanSpec(
     name="gan_mlp",
     family="classic",
+    sizes="any",
     generator=MLPGenerator,
     discriminator=MLPDiscriminator,
     paper="Goodfellow et al. 2014, Generative Adversarial Nets",

@@ -59,6 +59,7 @@ class NormalizedMLPGenerator(nn.Layer):
 SPEC = GanSpec(
     name="gan_mlp_bn",
     family="classic",
+    sizes="any",
     generator=NormalizedMLPGenerator,
     discriminator=MLPDiscriminator,
     paper="Goodfellow et al. 2014, Generative Adversarial Nets, "

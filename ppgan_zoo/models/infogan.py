@@ -135,6 +135,7 @@ class InfoDiscriminator(nn.Layer):
 SPEC = GanSpec(
     name="infogan",
     family="labels",
+    sizes="28 to 64",
     generator=InfoGenerator,
     discriminator=InfoDiscriminator,
     paper="Chen et al. 2016, InfoGAN: Interpretable Representation Learning by Information "

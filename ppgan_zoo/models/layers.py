@@ -10,6 +10,7 @@ import paddle
 from paddle import ParamAttr, Tensor, nn
 from paddle.nn import functional as F
 
+from ppgan_zoo.distributed.collectives import drawn
 from ppgan_zoo.errors import ConfigError
 
 
@@ -42,9 +43,10 @@ def dropout_mask(shape: list[int], rate: float, dtype: Any = "float32") -> Tenso
     thread and takes five times as long, a third of a training step.
     """
     if not paddle.get_device().startswith("cpu"):
-        return F.dropout(paddle.ones(shape, dtype), rate)
+        return drawn(lambda whole: F.dropout(paddle.ones(whole, dtype), rate), shape)
     seed = int(paddle.randint(0, 2**31 - 1, [1]).item())
-    draws = np.random.Generator(np.random.SFC64(seed)).integers(0, 2**16, shape, np.uint16)
+    rng = np.random.Generator(np.random.SFC64(seed))
+    draws = drawn(lambda whole: rng.integers(0, 2**16, whole, np.uint16), shape)
     kept = (draws >= round(rate * 2**16)).astype(np.float32)
     return paddle.to_tensor(kept, dtype) * (1.0 / (1.0 - rate))
 

@@ -11,6 +11,7 @@ import paddle
 from paddle import Tensor, nn
 from paddle.nn import functional as F
 
+from ppgan_zoo.distributed.collectives import drawn
 from ppgan_zoo.models.equalised import (
     GAIN,
     SLOPE,
@@ -147,7 +148,8 @@ class StyledConv2D(ModulatedConv2D):
         x = self.convolved(x, scales, twice)
         noise = self.noise
         if self.training:
-            noise = paddle.randn([x.shape[0], 1, *self.sides], x.dtype)
+            maps = [x.shape[0], 1, *self.sides]
+            noise = drawn(lambda shape: paddle.randn(shape, x.dtype), maps)
         # LeakyReLU(g x) is g LeakyReLU(x): the gain goes where numbers are few.
         x = x * _of_maps(GAIN * self.demodulation(scales))
         return F.leaky_relu(x + GAIN * self._noise_and_bias(noise), SLOPE)

@@ -30,6 +30,7 @@ class Outline:
         summary: First line of the module's docstring.
         family: As in :class:`ppgan_zoo.GanSpec`.
         paper: Where it was published, or "".
+        sizes: As in :class:`ppgan_zoo.GanSpec`.
         labels: ``ignores``, ``takes`` or ``needs``.
         terms: Names of the terms of the loss that a recipe without ``terms`` gets.
     """
@@ -37,6 +38,7 @@ class Outline:
     summary: str
     family: str = OTHER_FAMILY
     paper: str = ""
+    sizes: str = ""
     labels: str = "ignores"
     terms: tuple[str, ...] = ()
 
@@ -68,6 +70,7 @@ def read_outline(target: str) -> Outline:
         summary=(ast.get_docstring(tree) or "").partition("\n")[0].rstrip("."),
         family=_text(said.get("family")) or OTHER_FAMILY,
         paper=_text(said.get("paper")),
+        sizes=_text(said.get("sizes")),
         labels=_text(said.get("labels")) or "ignores",
         terms=_texts(said.get("terms")),
     )

@@ -237,6 +237,7 @@ def _lowest_resolution(
 SPEC = GanSpec(
     name="r3gan",
     family="r3gan",
+    sizes="28 to 256",
     generator=R3GANGenerator,
     discriminator=R3GANDiscriminator,
     paper="Huang et al. 2024, The GAN is dead; long live the GAN! A Modern Baseline GAN",

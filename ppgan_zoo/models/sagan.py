@@ -114,6 +114,7 @@ class SAGANDiscriminator(ResidualDiscriminator):
 SPEC = GanSpec(
     name="sagan",
     family="attention",
+    sizes="28 to 256",
     generator=SAGANGenerator,
     discriminator=SAGANDiscriminator,
     paper="Zhang et al. 2019, Self-Attention Generative Adversarial Networks",

@@ -105,6 +105,7 @@ class SNGANDiscriminator(ResidualDiscriminator):
 SPEC = GanSpec(
     name="sngan",
     family="resnets",
+    sizes="28 to 256",
     generator=SNGANGenerator,
     discriminator=SNGANDiscriminator,
     paper="Miyato et al. 2018, Spectral Normalization for Generative Adversarial Networks",

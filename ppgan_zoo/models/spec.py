@@ -51,6 +51,8 @@ class GanSpec:
             :class:`ppgan_zoo.models.gan.Judgement`.
         paper: Where it was published: authors, year, title.
         family: The models that it is listed with: a name of :data:`FAMILIES`, or any other.
+        sizes: Sides of the images that it is for, in pixels, such as ``"28 to 64"`` or ``"any"``,
+            with as many widths as they take; for people to read.
         other_nets: Further nets by name, such as an encoder: classes like the two above,
             trained together with G unless :attr:`trained_with` says otherwise.
         trained_with: For each further net, ``"generator"`` or ``"discriminator"``: in whose
@@ -77,6 +79,7 @@ class GanSpec:
     discriminator: type
     paper: str
     family: str = "other"
+    sizes: str = ""
     other_nets: Mapping[str, type] = field(default_factory=lambda: MappingProxyType({}))
     trained_with: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     encoder: str | None = None
@@ -143,6 +146,7 @@ class GanSpec:
                      "lower case, digits and underscores"),
             "paper": (isinstance(self.paper, str), "text"),
             "family": (isinstance(self.family, str), "text"),
+            "sizes": (isinstance(self.sizes, str), "text"),
             "objective": (isinstance(self.objective, str), "the name of an objective"),
             "labels": (self.labels in get_args(Labels), " or ".join(get_args(Labels))),
             "latent_prior": (self.latent_prior in PRIORS, " or ".join(PRIORS)),

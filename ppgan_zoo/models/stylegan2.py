@@ -20,6 +20,7 @@ from typing import Literal
 import paddle
 from paddle import Tensor, nn
 
+from ppgan_zoo.distributed.collectives import average, drawn, own, whole
 from ppgan_zoo.errors import ConfigError
 from ppgan_zoo.models.equalised import EqualisedConv2D, EqualisedLinear, normal
 from ppgan_zoo.models.fir import downsample, fir, upsample
@@ -120,7 +121,7 @@ class StyleGenerator(nn.Layer):
 
     @paddle.no_grad()
     def _follow(self, w: Tensor) -> None:
-        mean = w.mean(axis=0)
+        mean = average(w.mean(axis=0))
         paddle.assign(mean + AVERAGE_DECAY * (self.average - mean), self.average)
 
     def _mixed(self, w: Tensor, z: Tensor, labels: Tensor | None) -> Tensor:
@@ -128,7 +129,7 @@ class StyleGenerator(nn.Layer):
         if self.style_mixing == 0.0 or paddle.rand([1]).item() >= self.style_mixing:
             return _repeated(w, self.style_count)
         place = int(paddle.randint(1, self.style_count, [1]).item())
-        other = self.mapping(paddle.randn(z.shape, z.dtype), labels)
+        other = self.mapping(drawn(lambda shape: paddle.randn(shape, z.dtype), z.shape), labels)
         return paddle.concat([_repeated(w, place), _repeated(other, self.style_count - place)], 1)
 
 
@@ -267,13 +268,15 @@ def with_deviation(x: Tensor, group_size: int) -> Tensor:
     Returns:
         ``[N, C + 1, H, W]``.
     """
-    count, maps, height, width = x.shape
+    maps, height, width = x.shape[1:]
+    images = whole(x)  # of all processes, whose images the groups are mixed of
+    count = images.shape[0]
     group = max(size for size in range(1, min(group_size, count) + 1) if count % size == 0)
-    values = x.reshape([group, count // group, maps * height * width])
+    values = images.reshape([group, count // group, maps * height * width])
     distances = values - values.mean(axis=0, keepdim=True)
     deviation = (distances.square().mean(axis=0) + 1e-8).sqrt().mean(axis=1)
     planes = deviation.reshape([1, -1, 1, 1]).expand([group, count // group, height, width])
-    return paddle.concat([x, planes.reshape([count, 1, height, width])], axis=1)
+    return paddle.concat([x, own(planes.reshape([count, 1, height, width]))], axis=1)
 
 
 def smallest_sides(image_shape: tuple[int, int, int], channels: tuple[int, ...]) -> tuple[int, int]:
@@ -303,6 +306,7 @@ def _repeated(w: Tensor, count: int) -> Tensor:
 SPEC = GanSpec(
     name="stylegan2",
     family="stylegan2",
+    sizes="28 to 256",
     generator=StyleGenerator,
     discriminator=StyleDiscriminator,
     paper="Karras et al. 2020, Analyzing and Improving the Image Quality of StyleGAN",

@@ -112,6 +112,7 @@ def _initial(of_fine: int, of_coarse: int) -> nn.initializer.Initializer:
 SPEC = GanSpec(
     name="wgan_gp",
     family="resnets",
+    sizes="28 to 64",
     generator=WGANGPGenerator,
     discriminator=WGANGPDiscriminator,
     paper="Gulrajani et al. 2017, Improved Training of Wasserstein GANs, the net for MNIST",

@@ -183,6 +183,7 @@ class LayerNorm(nn.Layer):
 SPEC = GanSpec(
     name="wgan_gp_resnet",
     family="resnets",
+    sizes="28 to 256",
     generator=WGANGPGenerator,
     discriminator=WGANGPDiscriminator,
     paper="Gulrajani et al. 2017, Improved Training of Wasserstein GANs, the residual nets",

@@ -91,7 +91,9 @@ def _backward(
     dx = dweight = dbias = None
     if paddle.is_grad_enabled():  # paddle.grad(..., create_graph=True)
         differentiation.check_of_input_alone()
-        return convolve(library, geometry.reversed(), dy, weight, None), None, None
+        if learns[0]:
+            dx = convolve(library, geometry.reversed(), dy, weight, None)
+        return dx, None, None
     dy = contiguous(dy)
     if learns[0] and _is_better_natively(geometry.reversed()):
         dx = paddle_convolution.convolve(geometry.reversed(), dy, weight, None)

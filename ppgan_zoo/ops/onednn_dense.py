@@ -62,7 +62,8 @@ class _Run(PyLayer):  # type: ignore[misc]
         values, weights = saved[: -len(forms)], saved[-len(forms) :]
         if paddle.is_grad_enabled():  # paddle.grad(..., create_graph=True)
             differentiation.check_of_input_alone()
-            dx = _differentiable(forms, values, weights, gradient)
+            # A run may begin at what is no image, such as a label, and has no gradient to give.
+            dx = _differentiable(forms, values, weights, gradient) if learns[0] else None
             return dx, *(None for _ in learns[1:])
         gradient = contiguous(gradient)
         gradients: list[Tensor | None] = []

@@ -21,7 +21,7 @@ from ppgan_zoo.recipe.game import (
     TermSection,
 )
 from ppgan_zoo.recipe.strict_yaml import to_yaml
-from ppgan_zoo.recipe.training import Ema, Optimizers, Training
+from ppgan_zoo.recipe.training import Distributed, Ema, Optimizers, Training
 from ppgan_zoo.recipe.watching import (
     Checkpoints,
     EvaluationSection,
@@ -49,6 +49,7 @@ class Recipe(Section):
     constraints: Constraints = Constraints()
     optimizer: Optimizers = Optimizers()
     training: Training
+    distributed: Distributed = Distributed()
     trainer: Arguments = Field(default={})
     ema: Ema = Ema()
     samples: Samples = Samples()

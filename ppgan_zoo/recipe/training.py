@@ -104,6 +104,16 @@ class Training(Section):
         return self.discriminator_steps + (self.generator_steps if self.fresh_reals else 0)
 
 
+class Distributed(Section):
+    """Several processes that train together. None of it matters to one alone.
+
+    `batch_norm`: whose images a batch norm takes statistics of: those of all processes, as in
+    one, or of each process by itself, as in one that takes a batch in so many parts.
+    """
+
+    batch_norm: Literal["synchronised", "local"] = "synchronised"
+
+
 _AVERAGE = Needs(
     "ema.decay",
     lambda recipe: recipe.ema.decay is not None or recipe.ema.half_life is not None,
@@ -128,5 +138,5 @@ class Ema(Section):
     @model_validator(mode="after")
     def _one_length(self) -> Ema:
         if self.decay is not None and self.half_life is not None:
-            raise ValueError("half_life: stands in place of decay; give one of the two")
+            raise ValueError("half_life: replaces decay; give one of the two")
         return self

@@ -141,7 +141,7 @@ def _summary(run: RunFacts) -> str:
         count, of = run.iterations
         state = "finished" if run.is_complete else f"stopped or going on, of {of:,}"
         done = f"{count:,} iterations in {_duration(run.seconds)} ({state})"
-    again = f", begun again {run.restarts} times" if run.restarts else ""
+    again = f", started again {run.restarts} times" if run.restarts else ""
     return f"{model} on {data}: {done}{again}"
 
 
@@ -171,7 +171,7 @@ def _events(run: RunFacts) -> str:
         f"{f'to {event.until:,}' if event.until is not None else 'on'}: {_text(event.text)}</li>"
         for event in run.events
     )
-    return f"<h3>Health</h3><p>The numbers stand in the curves.</p><ol>{items}</ol>"
+    return f"<h3>Health</h3><p>The numbers are in the curves.</p><ol>{items}</ol>"
 
 
 def _figures(run: RunFacts) -> str:
@@ -188,8 +188,9 @@ def _figures(run: RunFacts) -> str:
             f'<p class="note">Iteration {_text(result["model"].get("iteration"))}: '
             f"{_text(settings.get('num_samples'))} samples (seed {_text(settings.get('seed'))}) "
             f"against {_text(real.get('count'))} {_text(real.get('split'))} images, features "
-            f"{_text(result['features'].get('name'))}. The floor is what real images get in the "
-            "place of samples.</p>" + _table(["figure", "samples", "floor", "wanted"], rows)
+            f"{_text(result['features'].get('name'))}. The floor is what real images get when "
+            "they are measured as samples.</p>"
+            + _table(["figure", "samples", "floor", "wanted"], rows)
         )
     taken = [
         [tag.removeprefix("metric/"), f"{points[-1][1]:.4g}", f"{points[-1][0]:,}"]

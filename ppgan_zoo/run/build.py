@@ -11,6 +11,7 @@ import paddle
 from paddle.optimizer import Optimizer
 
 from ppgan_zoo.data import Batches, ImageSet, load_image_set, scale_to_range
+from ppgan_zoo.distributed.group import Group
 from ppgan_zoo.errors import ConfigError, did_you_mean
 from ppgan_zoo.evaluation.evaluator import Evaluator
 from ppgan_zoo.game import schedules
@@ -141,7 +142,12 @@ def build_batches(recipe: Recipe, images: ImageSet, facts: ModelFacts) -> Batche
 
 
 def build_model_and_trainer(
-    recipe: Recipe, facts: ModelFacts, iterations: int, *, restarts: int = 0
+    recipe: Recipe,
+    facts: ModelFacts,
+    iterations: int,
+    *,
+    restarts: int = 0,
+    group: Group | None = None,
 ) -> Trainer:
     """Return a trainer before its first iteration, its weights drawn by the recipe's seed.
 
@@ -156,12 +162,12 @@ def build_model_and_trainer(
         sequence = np.random.SeedSequence([seed, RESTARTED_WEIGHTS, restarts])
         seed = int(sequence.generate_state(1)[0])
     paddle.seed(seed)  # the initial weights
-    trainer = build_trainer(recipe, build_model(facts), iterations)
+    trainer = build_trainer(recipe, build_model(facts), iterations, group)
     trainer.chance.restarts = restarts
     return trainer
 
 
-def build_trainer(recipe: Recipe, gan: Gan, iterations: int) -> Trainer:
+def build_trainer(recipe: Recipe, gan: Gan, iterations: int, group: Group | None = None) -> Trainer:
     """Return the trainer that the model's spec names, set up as the recipe says."""
     nets: dict[str, Any] = {}
     for net in NETS:
@@ -194,6 +200,8 @@ def build_trainer(recipe: Recipe, gan: Gan, iterations: int) -> Trainer:
         ema_warmup=recipe.ema.warmup,
         ema_statistics_batches=recipe.ema.statistics_batches,
         seed=recipe.seed,
+        group=group,
+        batch_norm=recipe.distributed.batch_norm,
         options=_trainer_options(recipe, gan),
         **nets,
     )

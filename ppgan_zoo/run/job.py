@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ import numpy as np
 
 from ppgan_zoo import runtime
 from ppgan_zoo.data import Batches, ImageSet
+from ppgan_zoo.distributed.group import Group
 from ppgan_zoo.evaluation.evaluator import Evaluator
 from ppgan_zoo.models.cost import count_parameters, estimate_memory, iteration_flop
 from ppgan_zoo.models.facts import ModelFacts
@@ -25,6 +26,7 @@ from ppgan_zoo.run.build import (
     load_images,
     total_iterations,
 )
+from ppgan_zoo.run.shares import check_shares
 from ppgan_zoo.run.without_effect import classes_without_images
 from ppgan_zoo.training.trainer import Trainer
 
@@ -42,6 +44,7 @@ class Job:
         iterations: How many there are in the whole run.
         trainer: As it is before the first iteration.
         evaluator: Takes the metrics of the section ``evaluation``; None if it asks for none.
+        group: The processes that train it together.
     """
 
     recipe: Recipe
@@ -52,6 +55,7 @@ class Job:
     iterations: int
     trainer: Trainer
     evaluator: Evaluator | None
+    group: Group = field(default_factory=Group)
 
     @property
     def images_per_update(self) -> int:
@@ -63,9 +67,20 @@ class Job:
         """Real images of one iteration."""
         return self.recipe.images_per_step
 
-    def fresh_trainer(self, restarts: int = 0) -> Trainer:
-        """Build the trainer as it was before the first iteration, or after so many restarts."""
-        return build_model_and_trainer(self.recipe, self.facts, self.iterations, restarts=restarts)
+    def fresh_trainer(self, restarts: int = 0, *, alone: bool = False) -> Trainer:
+        """Build the trainer as it was before the first iteration, or after so many restarts.
+
+        Args:
+            restarts: How many.
+            alone: Whether it is to train by itself, whatever the group.
+        """
+        return build_model_and_trainer(
+            self.recipe,
+            self.facts,
+            self.iterations,
+            restarts=restarts,
+            group=Group() if alone else self.group,
+        )
 
     def describe_data(self) -> dict[str, Any]:
         """Return what a manifest records of the data: the labels, too, of a model that learns them.
@@ -107,7 +122,12 @@ class Job:
 
 
 def build_job(
-    recipe: Recipe, *, offline: bool, source: Path | None = None, images: ImageSet | None = None
+    recipe: Recipe,
+    *,
+    offline: bool,
+    source: Path | None = None,
+    images: ImageSet | None = None,
+    group: Group | None = None,
 ) -> Job:
     """Start Paddle, load the data, and build the trainer and all else that a run needs.
 
@@ -118,11 +138,14 @@ def build_job(
         offline: Never to use the network.
         source: The recipe's file, for messages.
         images: What the section ``data`` of the recipe means, if it was loaded already.
+        group: The processes that Paddle's launcher started; None for this one alone.
 
     Raises:
         ZooError: Whatever is wrong with recipe or data.
     """
+    group = group or Group()
     with naming(source):
+        check_shares(recipe, group)
         for name in recipe.log.to:
             LOGS.get(name).check_installed()
         machine = runtime.start(recipe.device)
@@ -130,11 +153,15 @@ def build_job(
         facts = facts_of(recipe, images.image_shape, images.num_classes, images.classes or ())
         batches = build_batches(recipe, images, facts)
         iterations = total_iterations(recipe, batches.steps_per_epoch)
-        trainer = build_model_and_trainer(recipe, facts, iterations)
+        trainer = build_model_and_trainer(recipe, facts, iterations, group=group)
         if facts.num_classes:
             trainer.warnings += classes_without_images(images)
-        evaluator = build_evaluator(recipe, facts, images, offline=offline)
-    return Job(recipe, machine, images, facts, batches, iterations, trainer, evaluator)
+        evaluator = None
+        if group.leads:
+            evaluator = build_evaluator(recipe, facts, images, offline=offline)
+    if group.size > 1:
+        Group.current()  # connects; whatever can be wrong here was found before
+    return Job(recipe, machine, images, facts, batches, iterations, trainer, evaluator, group)
 
 
 class JobBuilder:

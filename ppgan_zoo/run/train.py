@@ -16,9 +16,11 @@ from ppgan_zoo.callbacks.finite import NonFiniteError
 from ppgan_zoo.callbacks.first_phase import EarlyCollapseError
 from ppgan_zoo.callbacks.pace import seconds_of_an_iteration
 from ppgan_zoo.callbacks.stop import StopOnSignal
+from ppgan_zoo.distributed.group import ProcessLostError, started
 from ppgan_zoo.errors import ConfigError, TrainingError
 from ppgan_zoo.recipe.load import load_recipe
 from ppgan_zoo.recipe.recipe import Recipe
+from ppgan_zoo.run.follow import follow, hand_over, told_of_the_end
 from ppgan_zoo.run.identity import (
     RESUME_KEYS,
     changes_of_machine,
@@ -30,7 +32,7 @@ from ppgan_zoo.run.job import Job, build_job
 from ppgan_zoo.run.recovery import bring_to, error_with_cause, roll_back
 from ppgan_zoo.run.watch import build_callbacks
 from ppgan_zoo.storage.durations import in_short, in_time
-from ppgan_zoo.storage.files import absolute, write_atomically
+from ppgan_zoo.storage.files import absolute, as_argument, write_atomically
 from ppgan_zoo.storage.retention import checkpoint_folders, load_newest
 from ppgan_zoo.storage.run_directory import RunDirectory, command_line, start_facts
 from ppgan_zoo.storage.run_lock import Lock
@@ -65,8 +67,10 @@ def train(
     offline: bool = False,
     source: Path | None = None,
     callbacks: Iterable[Callback] = (),
-) -> Outcome:
+) -> Outcome | None:
     """Train a recipe into a new run directory.
+
+    Of several processes that Paddle's launcher started, those that do not lead write nothing.
 
     Args:
         recipe: What to train.
@@ -75,14 +79,21 @@ def train(
         source: The recipe's file, which errors name.
         callbacks: Beside the run's own.
 
+    Returns:
+        How it ended; None in a process that does not lead.
+
     Raises:
         ZooError: Whatever is wrong with recipe, data or directory, before training starts.
-        TrainingError: Training cannot go on, see the recipe's section ``recovery``.
+        TrainingError: Training cannot go on, see the recipe's section ``recovery``; or another
+            process has ended.
     """
-    run = RunDirectory(output)
+    run, group = RunDirectory(output), started()
     recipe = _from_anywhere(recipe)
+    if not group.leads:
+        follow(build_job(recipe, offline=offline, source=source, group=group))
+        return None
     with alone_in_process(), run.begin() as lock:
-        job = build_job(recipe, offline=offline, source=source)
+        job = build_job(recipe, offline=offline, source=source, group=group)
         write_atomically(run.recipe, recipe.to_yaml())  # from here on it is a run, to be resumed
         run.create()
         return _fit(job, run, lock, callbacks, resume=False)
@@ -109,7 +120,7 @@ def resume(
     *,
     offline: bool = False,
     callbacks: Iterable[Callback] = (),
-) -> Outcome:
+) -> Outcome | None:
     """Go on with a run from its newest valid checkpoint, or begin one that never saved any.
 
     Args:
@@ -119,11 +130,15 @@ def resume(
         offline: Never to use the network.
         callbacks: Beside the run's own.
 
+    Returns:
+        How it ended; None in a process that does not lead.
+
     Raises:
         CheckpointError: Not a run, no valid checkpoint, or a process is training it.
         ConfigError: An override that would change the run.
         DataError: The data are not those that the run was started on.
-        TrainingError: Training cannot go on, see the recipe's section ``recovery``.
+        TrainingError: Training cannot go on, see the recipe's section ``recovery``; or another
+            process has ended.
     """
     run.check()
     overrides = list(overrides)
@@ -134,13 +149,16 @@ def resume(
                 f"{', '.join(key.rstrip('.') for key in RESUME_KEYS)}. For anything else start a "
                 "new run"
             )
-    recipe = load_recipe(run.recipe, overrides)
+    recipe, group = load_recipe(run.recipe, overrides), started()
+    if not group.leads:
+        follow(build_job(recipe, offline=offline, source=run.recipe, group=group))
+        return None
     run.check_links()
     with alone_in_process(), run.lock() as lock:
         check_recipe(run, load_recipe(run.recipe))
         run.clear_scratch()
         run.create()  # what a kill before the first iteration left out
-        job = build_job(recipe, offline=offline, source=run.recipe)
+        job = build_job(recipe, offline=offline, source=run.recipe, group=group)
         run.check_data(job.describe_data())
         return _fit(job, run, lock, callbacks, resume=True)
 
@@ -173,7 +191,7 @@ def dry_run(recipe: Recipe, *, offline: bool = False, source: Path | None = None
         f"device: {machine.device}, {machine.threads} threads, Paddle {machine.paddle}; "
         f"memory {machine.memory}, convolutions by {ops.describe()}",
         *(f"{net}: {count:,} parameters" for net, count in parameters.items()),
-        f"memory: about {memory / 2**20:,.0f} MiB beside Paddle itself",
+        f"memory: about {memory / 2**20:,.0f} MiB besides Paddle itself",
         f"length: {job.iterations:,} iterations, {job.batches.steps_per_epoch:,} an epoch",
         f"time: about {in_time(job.iterations * seconds)}, at {in_short(seconds)} an iteration "
         f"(timed here: {timed})",
@@ -187,30 +205,51 @@ def _fit(
     """Train to the end, going back to a checkpoint as often as the recipe allows."""
     logger = open_log(run.log)
     try:
-        trainer = _begin(job, run, logger, resume)
-        if trainer.iteration >= job.iterations:
-            logger.info(
-                "nothing to do: %d of %d iterations are done", trainer.iteration, job.iterations
-            )
-            # But for what a kill just after the last checkpoint left undone: callbacks mend it.
-        while True:
-            own, stop = build_callbacks(job, trainer, run, lock, logger), StopOnSignal()
-            callbacks = [*own.in_order, *others, stop]
-            try:
-                trainer.fit(job.batches, iterations=job.iterations, callbacks=callbacks)
-                trouble, good_until = own.trouble()
-                return Outcome(run, trainer.iteration, stop.signal, trouble, good_until)
-            except NonFiniteError as error:
-                trainer = _recover(error, job, trainer, run, logger)
-            except EarlyCollapseError as error:
-                trainer = _restart(error, job, trainer, run, logger)
-            if stop.signal is not None:  # the trainer is new and knows nothing of it
-                return Outcome(run, trainer.iteration, stop.signal)
+        with told_of_the_end(job) as used:
+            return _train(job, run, lock, logger, others, used, resume=resume)
+    except ProcessLostError as error:
+        line = f"{error}; go on with: ppgan-zoo train --resume {as_argument(run.path)}"
+        log_to_file(logger, line)
+        raise ProcessLostError(line) from None
     except TrainingError as error:
         log_to_file(logger, str(error))  # the command line prints it
         raise
     finally:
         close_log(logger)
+
+
+def _train(
+    job: Job,
+    run: RunDirectory,
+    lock: Lock,
+    logger: logging.Logger,
+    others: Iterable[Callback],
+    used: list[Trainer],
+    *,
+    resume: bool,
+) -> Outcome:
+    """Train to the end; every trainer that is made goes into `used`."""
+    trainer = _begin(job, run, logger, resume)
+    if trainer.iteration >= job.iterations:
+        logger.info(
+            "nothing to do: %d of %d iterations are done", trainer.iteration, job.iterations
+        )
+        # But for what a kill just after the last checkpoint left undone: callbacks mend it.
+    while True:
+        used.append(trainer)
+        hand_over(job, trainer)
+        own, stop = build_callbacks(job, trainer, run, lock, logger), StopOnSignal()
+        callbacks = [*own.in_order, *others, stop]
+        try:
+            trainer.fit(job.batches, iterations=job.iterations, callbacks=callbacks)
+            trouble, good_until = own.trouble()
+            return Outcome(run, trainer.iteration, stop.signal, trouble, good_until)
+        except NonFiniteError as error:
+            trainer = _recover(error, job, trainer, run, logger)
+        except EarlyCollapseError as error:
+            trainer = _restart(error, job, trainer, run, logger)
+        if stop.signal is not None:  # the trainer is new and knows nothing of it
+            return Outcome(run, trainer.iteration, stop.signal)
 
 
 def _begin(job: Job, run: RunDirectory, logger: logging.Logger, resume: bool) -> Trainer:
@@ -255,7 +294,7 @@ def _go_on(job: Job, run: RunDirectory, logger: logging.Logger) -> str:
     if changed is not None:
         logger.warning("%s", changed)
     if not checkpoint_folders(run.checkpoints):
-        return "begun again: no checkpoint had been saved"
+        return "started again: no checkpoint had been saved"
     checkpoint, arrays = load_newest(run.checkpoints, logger.warning)
     check_checkpoint(checkpoint, job.recipe, job.facts)
     bring_to(job.trainer, checkpoint, arrays)
@@ -263,7 +302,8 @@ def _go_on(job: Job, run: RunDirectory, logger: logging.Logger) -> str:
 
 
 def _describe_machine(job: Job) -> dict[str, Any]:
-    return {**job.machine.describe(), "convolutions": ops.describe()}
+    described = {**job.machine.describe(), "convolutions": ops.describe()}
+    return {**described, "processes": job.group.size}
 
 
 def _recover(
@@ -273,7 +313,8 @@ def _recover(
     recovery, folder = job.recipe.recovery, run.checkpoints
     fresh = functools.partial(job.fresh_trainer, trainer.chance.restarts)
     if recovery.non_finite == "stop":
-        raise error_with_cause(error, fresh, job.batches, folder, logger) from None
+        alone = functools.partial(fresh, alone=True)
+        raise error_with_cause(error, alone, job.batches, folder, logger) from None
     if trainer.chance.rollbacks >= recovery.max_rollbacks:
         raise TrainingError(
             f"{error}, after {trainer.chance.rollbacks} rollbacks, which is "

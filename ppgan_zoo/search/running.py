@@ -342,7 +342,7 @@ def _begin(place: RunDirectory, mark: str) -> None:
     if os.path.lexists(place.path):
         if place.path.is_symlink() or not place.is_claimed_by(mark):
             raise ConfigError(
-                f"{place.path}: is there already, and this search did not make it; move it away"
+                f"{place.path}: exists already, and this search did not make it; move it away"
             )
         place.delete()
     place.claim(mark)

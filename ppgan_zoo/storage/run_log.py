@@ -17,7 +17,7 @@ from ppgan_zoo.storage.tolerance import reason
 def open_log(path: Path) -> logging.Logger:
     """Return a logger that writes to `path` and to standard error.
 
-    Where either can no longer be written, the other is told once, and training goes on.
+    Where either can no longer be written, the other is told once, and training continues.
 
     Raises:
         CheckpointError: `path` cannot be written from the start.
@@ -76,7 +76,7 @@ class _LogFile(logging.Handler):
             if not self._said:
                 self._said = True
                 tell_above_bars(
-                    f"{self._path}: cannot be written: {reason(error)}; training goes on"
+                    f"{self._path}: cannot be written: {reason(error)}; training continues"
                 )
 
     def close(self) -> None:

@@ -2,6 +2,5 @@
 
 Read ``trainer``, then ``update``, ``chance`` (all that is random), ``ema`` and ``loop``.
 ``assemble`` puts a trainer together; ``optimizers`` makes what an update steps with;
-``signals`` takes the figures that show trouble; ``group`` lets several processes train one
-model.
+``signals`` takes the figures that show trouble.
 """

@@ -7,6 +7,8 @@ from typing import Any, Literal
 
 from paddle.optimizer import Optimizer
 
+from ppgan_zoo.distributed.batch_norm import Statistics, share_batch_norms
+from ppgan_zoo.distributed.group import Group
 from ppgan_zoo.game.game import Game
 from ppgan_zoo.game.objectives import LabelSmoothing, get_objective
 from ppgan_zoo.game.schedules import Schedule, Value, constant
@@ -15,7 +17,6 @@ from ppgan_zoo.game.view import View
 from ppgan_zoo.models.gan import Gan
 from ppgan_zoo.training.chance import Chance
 from ppgan_zoo.training.ema import Ema
-from ppgan_zoo.training.group import Group
 from ppgan_zoo.training.optimizers import make_optimizer
 from ppgan_zoo.training.trainer import Trainer
 from ppgan_zoo.training.update import (
@@ -56,6 +57,7 @@ def make_trainer(
     ema_statistics_batches: int = 16,
     seed: int = 0,
     group: Group | None = None,
+    batch_norm: Statistics = "synchronised",
     options: Mapping[str, Any] | None = None,
 ) -> Trainer:
     """Return the trainer of a model's spec with game, updates, average and chance.
@@ -97,6 +99,8 @@ def make_trainer(
         ema_statistics_batches: Likewise.
         seed: Of everything random in training.
         group: The processes that train together; None for this one alone.
+        batch_norm: Whose images the batch norms of a group take statistics of: those of all
+            processes, or (``"local"``) of each by itself.
         options: Keyword arguments of the spec's own trainer class.
 
     Raises:
@@ -142,7 +146,10 @@ def make_trainer(
         )
     trainer_class: type[Trainer] = spec.trainer or Trainer
     ordered = updates if first == "discriminator" else updates[::-1]
-    return trainer_class(gan, game, ordered, ema, chance, **(options or {}))
+    trainer = trainer_class(gan, game, ordered, ema, chance, **(options or {}))
+    if chance.group.size > 1:
+        share_batch_norms(*gan.nets.values(), statistics=batch_norm)
+    return trainer
 
 
 def _update(

@@ -10,8 +10,8 @@ from __future__ import annotations
 import numpy as np
 import paddle
 
+from ppgan_zoo.distributed.group import Group
 from ppgan_zoo.models.latent import Code, Latent, labels_in_turn, sample_labels
-from ppgan_zoo.training.group import Group
 
 # Told apart in the key of a draw, so that no two purposes share random numbers.
 TRAINING_DRAW, DISPLAY_DRAW, CONSTRAINT_DRAW, COURSE_DRAW, STATISTICS_DRAW, HEALTH_DRAW = (
@@ -57,14 +57,12 @@ class Chance:
         """Begin an iteration: seed Paddle, for dropout, and return what is drawn in it."""
         course = self._course()
         self.seed_paddle(iteration, course)
-        return Moment(self, course, iteration)
+        return Moment(self, course, iteration, self.group)
 
     def seed_paddle(self, iteration: int, course: int | None = None) -> None:
         """Seed what Paddle draws: dropout, and noise of a model's own."""
         # Paddle mixes its seed badly for neighbouring integers; numpy's sequence does not.
         key = [self.seed if course is None else course, iteration]
-        if self.group.rank:  # other masks for other images
-            key.append(self.group.rank)
         paddle.seed(int(np.random.SeedSequence(key).generate_state(1)[0]))
 
     def code(self, count: int, *key: int) -> Code:
@@ -93,7 +91,7 @@ class Chance:
 
     def health(self, iteration: int) -> Moment:
         """Return what the watch for trouble draws after an iteration; seeds nothing."""
-        return Moment(self, self.seed, iteration, HEALTH_DRAW)
+        return Moment(self, self.seed, iteration, Group(), HEALTH_DRAW)
 
     def _course(self) -> int:
         """Return the seed of what is random in an iteration: another after each new try."""
@@ -109,23 +107,33 @@ class Moment:
 
     Attributes:
         iteration: Iterations done before this one.
+        group: The processes that each get their rows of every draw.
         rng: For all that is random beside codes and what Paddle draws.
     """
 
     def __init__(
-        self, chance: Chance, course: int, iteration: int, purpose: int = TRAINING_DRAW
+        self,
+        chance: Chance,
+        course: int,
+        iteration: int,
+        group: Group,
+        purpose: int = TRAINING_DRAW,
     ) -> None:
         self.chance = chance
+        self.group = group
         self.iteration = iteration
         of_rng = CONSTRAINT_DRAW if purpose == TRAINING_DRAW else purpose
-        self.rng: np.random.Generator = chance.group.generator(course, of_rng, iteration)
+        self.rng: np.random.Generator = group.generator(course, of_rng, iteration)
         self._key = (course, purpose, iteration)
         self._drawn = 0
 
-    def code(self, count: int) -> Code:
-        """Return the next `count` codes; the same ones each time if codes are shared."""
-        group = self.chance.group
-        whole = count * group.size
-        code = self.chance.arrays(whole, *self._key, self._drawn)[group.rows(whole)]
+    def code(self, count: int, parts: int = 1) -> Code:
+        """Return the next `count` codes; the same ones each time if codes are shared.
+
+        Args:
+            count: Of this process.
+            parts: How many parts they are used in, one after the other.
+        """
+        code = self.chance.arrays(count * self.group.size, *self._key, self._drawn)
         self._drawn += not self.chance.shared
-        return code.map(paddle.to_tensor)
+        return code.map(lambda rows: paddle.to_tensor(self.group.own(rows, parts)))

@@ -10,6 +10,7 @@ import threading
 from collections.abc import Iterable, Iterator
 from typing import Any, Protocol
 
+from ppgan_zoo.distributed.group import Group, losses_told
 from ppgan_zoo.errors import ConfigError, TrainingError
 
 
@@ -51,6 +52,7 @@ class Steps(Protocol):
 
     iteration: int
     stop_requested: bool
+    stepping: bool
 
     def step(self, batch: Any) -> dict[str, Any]:
         """Do one iteration."""
@@ -63,10 +65,12 @@ def fit(
     iterations: int | None = None,
     epochs: int | None = None,
     callbacks: Iterable[Callback] = (),
+    group: Group | None = None,
 ) -> None:
     """Train until `iterations` (or `epochs`) in all are done, or a stop is requested.
 
-    Arguments and errors are those of :meth:`ppgan_zoo.Trainer.fit`.
+    Arguments and errors are those of :meth:`ppgan_zoo.Trainer.fit`. All processes of a `group` end
+    after the same iteration: when one of them is to stop, and when one fails.
 
     Raises:
         TrainingError: Another thread of this process is training.
@@ -75,7 +79,7 @@ def fit(
         raise ConfigError("fit: give either iterations or epochs")
     total = iterations if iterations is not None else epochs * batches.steps_per_epoch  # type: ignore[operator]
     with alone_in_process():
-        _fit(trainer, batches, total, callbacks)
+        _fit(trainer, batches, total, callbacks, group or Group())
 
 
 @contextlib.contextmanager
@@ -91,7 +95,7 @@ def alone_in_process() -> Iterator[None]:
     if not _training.acquire(blocking=False):
         raise TrainingError(
             "another thread of this process is training, and both would draw the same random "
-            "numbers; wait for its end, or train in another process"
+            "numbers; wait until it ends, or train in another process"
         )
     try:
         yield
@@ -102,21 +106,43 @@ def alone_in_process() -> Iterator[None]:
 _training = threading.RLock()
 
 
-def _fit(trainer: Steps, batches: BatchSource, total: int, callbacks: Iterable[Callback]) -> None:
+@contextlib.contextmanager
+def _failures_told(group: Group) -> Iterator[None]:
+    """Let the other processes know, where they agree on whether to stop, if the block fails."""
+    try:
+        yield
+    except BaseException:
+        with contextlib.suppress(RuntimeError):  # they are gone
+            group.agree(True, failed=True)
+        raise
+
+
+def _fit(
+    trainer: Steps,
+    batches: BatchSource,
+    total: int,
+    callbacks: Iterable[Callback],
+    group: Group,
+) -> None:
     trainer.stop_requested = False  # that of an earlier call was for that one
     watchers: list[Callback] = []
     error: BaseException | None = None
     try:
-        for callback in callbacks:
-            callback.on_train_begin(trainer)
-            watchers.append(callback)
-        while trainer.iteration < total and not trainer.stop_requested:
-            scalars = trainer.step(batches[trainer.iteration])
-            for callback in watchers:
-                callback.on_step_end(trainer, scalars)
-            if trainer.iteration % batches.steps_per_epoch == 0:
+        with _failures_told(group):
+            for callback in callbacks:
+                callback.on_train_begin(trainer)
+                watchers.append(callback)
+        while not group.agree(trainer.stop_requested) and trainer.iteration < total:
+            trainer.stepping = True
+            with losses_told(group):
+                scalars = trainer.step(batches[trainer.iteration])
+            trainer.stepping = False
+            with _failures_told(group):
                 for callback in watchers:
-                    callback.on_epoch_end(trainer)
+                    callback.on_step_end(trainer, scalars)
+                if trainer.iteration % batches.steps_per_epoch == 0:
+                    for callback in watchers:
+                        callback.on_epoch_end(trainer)
     except BaseException as raised:
         error = raised
         raise

@@ -72,6 +72,7 @@ class Trainer:
         parts: All that remembers besides nets and optimizers, by the name of its file in a
             checkpoint.
         stop_requested: Set it to end :meth:`fit` after the running iteration.
+        stepping: Whether an iteration has begun and not ended.
         warnings: A line for each choice that works and is not advised.
 
     Raises:
@@ -93,6 +94,7 @@ class Trainer:
         self.chance = chance
         self.iteration = 0
         self.stop_requested = False
+        self.stepping = False
         self.parts: dict[str, Part] = {"terms": game.terms}
         if game.view.controller is not None:
             self.parts["augmentation"] = game.view.controller
@@ -120,15 +122,15 @@ class Trainer:
             ``loss/discriminator``, ``loss/generator``, ``score/real``, ``score/fake``: of
             the last update of each net; ``term/NAME`` of each term that was due.
         """
-        moment = self.chance.at(self.iteration)
+        moment, group = self.chance.at(self.iteration), self.chance.group
         real = self._labelled_as_needed(as_batch(batch)).map(paddle.to_tensor)
-        batches = [
-            part if self.chance.group.size == 1 else part.map(self._own_rows)
-            for part in real.split(self._batches_per_step)
-        ]
+        batches = real.split(self._batches_per_step)
+        own = [part.map(self._own_rows) for part in batches]
         scalars: Scalars = {}
-        for update in self.updates:
-            scalars.update(update.apply(self.gan, self.game, batches, moment))
+        with group.together():
+            for update in self.updates:
+                scalars.update(update.apply(self.gan, self.game, own, moment))
+        scalars = group.mean(scalars)
         images = len(real) * self._batches_of_d // self._batches_per_step
         if self.game.view.controller is not None:
             scalars.update(self._adapt(self.game.view.controller, scalars[SIGN], images))
@@ -140,12 +142,13 @@ class Trainer:
 
     def _adapt(self, controller: AdaptiveProbability, sign: Tensor, images: int) -> Scalars:
         """Let the probability of augmentation follow D, and return what to log of it."""
-        controller.follow(sign, images, self.chance.group.mean)
+        controller.follow(sign, images)
         return {"augment/probability": paddle.to_tensor([controller.probability], "float32")}
 
     def _own_rows(self, rows: Tensor) -> Tensor:
         """Return this process's rows of a batch that all processes share."""
-        return rows[self.chance.group.rows(rows.shape[0])]
+        own: Tensor = self.chance.group.own(rows, self.updates[0].accumulate_steps)
+        return own
 
     def _labelled_as_needed(self, batch: Batch) -> Batch:
         """Return a batch with labels if the nets take them, and without if they do not."""
@@ -182,7 +185,14 @@ class Trainer:
         Raises:
             ConfigError: Not exactly one of `iterations` and `epochs`.
         """
-        loop.fit(self, batches, iterations=iterations, epochs=epochs, callbacks=callbacks)
+        loop.fit(
+            self,
+            batches,
+            iterations=iterations,
+            epochs=epochs,
+            callbacks=callbacks,
+            group=self.chance.group,
+        )
         return self
 
     @property

@@ -15,6 +15,7 @@ from paddle import Tensor, nn
 from paddle.optimizer import Optimizer
 
 from ppgan_zoo.data.batches import Batch
+from ppgan_zoo.distributed.group import Group
 from ppgan_zoo.errors import ConfigError
 from ppgan_zoo.game.game import Game
 from ppgan_zoo.game.schedules import Schedule, Value, at
@@ -26,7 +27,6 @@ from ppgan_zoo.models.weights import clean_gradients, clip_weights, frozen
 from ppgan_zoo.recipe.bounds import LEAST_COUNT, check_least
 from ppgan_zoo.storage.checkpoint import Arrays
 from ppgan_zoo.training.chance import Moment
-from ppgan_zoo.training.group import Group
 from ppgan_zoo.training.optimizers import (
     betas_of,
     load_optimizer_arrays,
@@ -111,7 +111,8 @@ class Update:
         """
         self._set_rates(moment.iteration)
         batches = self._batches(real)
-        codes = [game.beside(batch, moment.code(len(batch))) for batch in batches]
+        parts = self.accumulate_steps
+        codes = [game.beside(batch, moment.code(len(batch), parts)) for batch in batches]
         scalars: Scalars = {}
         with frozen(*self._others):
             for batch, code, losses in zip(

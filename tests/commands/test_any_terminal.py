@@ -166,7 +166,7 @@ def test_hanging_up_saves_as_a_termination_does(tiny_recipe, tmp_path):
         process.send_signal(signal.SIGHUP)
         said, _ = process.communicate(timeout=60)
     assert process.returncode == 128 + signal.SIGHUP
-    assert "and saved; go on with: ppgan-zoo train --resume run" in said
+    assert "and saved; continue with: ppgan-zoo train --resume run" in said
     assert len(list((tmp_path / "run" / "checkpoints").glob("step-*"))) == 1
 
 

@@ -120,7 +120,7 @@ def test_a_flipped_byte_is_refused_before_paddle_sees_it(victim, exported, tmp_p
         ("program: ", "program: ../", "leaves the folder"),
         ("dim: 100", "dim: many", "latent.dim"),
         ("format: 2", "format: 2\nextra: 2", "extra"),
-        ("format: 2", "format: 2\nformat: 2", "stands twice"),
+        ("format: 2", "format: 2\nformat: 2", "is there twice"),
         ("format: 2", "format: 1", "format: found 1, and this ppgan_zoo reads 2; export again"),
         ("  onednn: ", "  onednn: maybe", "inference.onednn"),
     ],
@@ -238,7 +238,7 @@ def test_what_comes_while_it_exports_is_not_replaced(exported, tmp_path, monkeyp
         return original(folder)
 
     monkeypatch.setattr(exporter, "open_exported", opening)
-    with pytest.raises(OSError, match="is there already"):
+    with pytest.raises(OSError, match="exists already"):
         export(checkpoint, tmp_path / "out", timed=False)
     assert (tmp_path / "out" / "notes.txt").read_text() == "mine"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["out", "step-00000002"]

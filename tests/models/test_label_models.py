@@ -23,6 +23,7 @@ import ppgan_zoo
 from ppgan_zoo.data.batches import Batch
 from ppgan_zoo.errors import ConfigError
 from ppgan_zoo.game.game import Game
+from ppgan_zoo.game.gradient_penalties import squared_gradient_norms
 from ppgan_zoo.game.objectives import get_objective
 from ppgan_zoo.game.terms import TermInputs, get_term
 from ppgan_zoo.models.gan import Judgement
@@ -162,6 +163,40 @@ def acgan_logits(w, images, labels):
 
 
 MODELS = {"cgan": (cgan, cgan_images, cgan_logits), "acgan": (acgan, acgan_images, acgan_logits)}
+
+
+def test_gradient_penalties_pass_through_maxout():
+    gan = cgan()
+    images, labels, _, _ = given(gan)
+    w = {name: array.astype(np.float64) for name, array in arrays(gan.discriminator).items()}
+
+    def penalty():
+        norms, step = 0.0, 1e-4
+        for place in np.ndindex(gan.image_shape):
+            moved = np.zeros_like(images)
+            moved[(slice(None), *place)] = step
+            slope = cgan_logits(w, images + moved, labels)[0]
+            slope = (slope - cgan_logits(w, images - moved, labels)[0]) / (2 * step)
+            norms = norms + slope**2
+        return norms.mean()
+
+    value = squared_gradient_norms(
+        lambda x: gan.discriminator(x, paddle.to_tensor(labels)),
+        paddle.to_tensor(images),
+    ).mean()
+    value.backward()
+    assert float(value) == pytest.approx(penalty(), rel=1e-4)
+    for name in ("of_image.linear.weight", "joint.linear.weight", "logit.weight"):
+        found = dict(gan.discriminator.named_parameters())[name].grad.numpy()
+        place = np.unravel_index(np.abs(found).argmax(), found.shape)
+        w[name][place] += 1e-5
+        more = penalty()
+        w[name][place] -= 2e-5
+        less = penalty()
+        w[name][place] += 1e-5
+        assert found[place] == pytest.approx((more - less) / 2e-5, rel=1e-3), name
+
+
 WEIGHTS = {"real": 0.7, "fake": 0.3, "generator": 0.4}
 every_model = pytest.mark.parametrize("name", MODELS)
 

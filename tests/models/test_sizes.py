@@ -1,5 +1,7 @@
 """Every convolutional model builds itself for the size of the images, or refuses in one line."""
 
+import math
+
 import numpy as np
 import paddle
 import pytest
@@ -7,6 +9,9 @@ import pytest
 import ppgan_zoo
 from ppgan_zoo.errors import ConfigError
 from ppgan_zoo.models.dcgan_fashion import halvings_of
+from ppgan_zoo.models.spec import constructor_arguments
+from ppgan_zoo.registry import MODELS
+from ppgan_zoo.testing import tiny
 
 SMALL = {  # arguments that keep a net small, whatever the size
     "dcgan_fashion": ({"channels": 2}, {"channels": 2}),
@@ -125,3 +130,40 @@ def test_fastgan_is_square_and_of_its_sizes(shape):
 @pytest.mark.parametrize("shape", [(3, 32, 32), (1, 28, 28), (3, 32, 48)])
 def test_small_images_square_or_not_are_made(name, shape):
     works(built(name, shape), shape)
+
+
+def with_widths_for(name, side):
+    """Return arguments of G and D by which a model is built for a side, if it can be."""
+    spec = MODELS.get(name)
+    generator, discriminator = SMALL.get(name, (tiny(spec.generator), tiny(spec.discriminator)))
+    more = max(0, math.ceil(math.log2(side / 64)))  # sizes
+    if name == "began":
+        return ({"channels": 4, "halvings": 2 + more},) * 2
+    if name == "acgan":
+        return {"channels": (4,) * (3 + more)}, {"channels": (4,) * (6 + 2 * more)}
+    if name not in BY_WIDTHS:
+        return generator, discriminator
+    generator, discriminator = dict(generator), dict(discriminator)
+    for arguments in (generator, discriminator):
+        key = "widths" if "widths" in arguments else "channels"
+        arguments[key] = arguments[key] + arguments[key][:1] * more
+    if "halvings" in constructor_arguments(spec.discriminator):
+        discriminator["halvings"] = 2 + more
+    return generator, discriminator
+
+
+@pytest.mark.parametrize("name", MODELS.built_in)
+def test_a_model_is_built_for_the_sizes_that_list_shows_and_for_no_other(name):
+    sizes = MODELS.get(name).sizes
+    low, high = (1, 10**6) if sizes == "any" else map(int, sizes.split(" to "))
+    for side in (28, 32, 64, 128) if sizes == "any" else (28, 32, 64, 128, 256):
+        generator, discriminator = with_widths_for(name, side)
+        labels = {"num_classes": 2} if MODELS.get(name).labels == "needs" else {}
+        options = {
+            "generator": generator, "discriminator": discriminator, "image_shape": (3, side, side)
+        }  # fmt: skip
+        if low <= side <= high:
+            assert ppgan_zoo.create(name, **options, **labels).image_shape == (3, side, side)
+        else:
+            with pytest.raises(ConfigError, match=f"{name}: .*{side}"):
+                ppgan_zoo.create(name, **options, **labels)

@@ -268,6 +268,45 @@ def test_double_gradients_are_equal(name, way):
     assert_equal([a for a in found if a.any()], [a for a in wanted if a.any()], tolerance=2e-5)
 
 
+class OfTwoInputs(nn.Layer):
+    """Joins what layers make of images with what they make of something that is no image."""
+
+    def __init__(self, of_image, of_other, other):
+        super().__init__()
+        self.of_image, self.of_other, self.other = of_image, of_other, other
+        self.joint, self.logit = nn.Linear(10, 8), nn.Linear(8, 1)
+
+    def forward(self, images):
+        parts = [self.of_image(images), self.of_other(self.other)]
+        joined = paddle.concat([part.reshape([4, -1]) for part in parts], axis=1)
+        return self.logit(paddle.tanh(self.joint(joined)))
+
+
+@pytest.mark.parametrize("kind", ["dense", "convolution", "few_channels"])
+def test_a_double_gradient_passes_by_layers_that_see_no_image(kind, way):
+    layers, shape = {
+        "dense": (lambda: nn.Linear(7, 5), [4, 7]),
+        "convolution": (lambda: nn.Conv2D(6, 5, 4), [4, 6, 4, 4]),
+        "few_channels": (lambda: nn.Conv2D(1, 5, 3), [4, 1, 3, 3]),
+    }[kind]
+    paddle.seed(1)
+    net = OfTwoInputs(layers(), layers(), paddle.randn(shape))
+    images = paddle.randn(shape)
+
+    def gradients():
+        squared_gradient_norms(net, images).mean().backward()
+        found = [net.of_image.weight.grad, net.of_other.weight.grad, net.logit.weight.grad]
+        found = [gradient.numpy() for gradient in found]
+        net.clear_gradients()
+        return found
+
+    wanted = gradients()
+    ops.accelerate(net)
+    found = gradients()
+    assert all(gradient.any() for gradient in wanted)
+    assert_equal(found, wanted, tolerance=2e-5)
+
+
 def test_a_double_gradient_that_was_not_promised_is_refused(way):
     layer = nn.Conv2D(1, 2, 3)
     ops.accelerate(layer)

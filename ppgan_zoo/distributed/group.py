@@ -1,0 +1,304 @@
+"""Several processes that train one model together: which this one is, and what all agree on.
+
+Every draw is a function of (seed, iteration), so that each process draws for all and takes
+its own rows: N processes then compute what one computes on N times the images each, up to
+rounding. Launcher and collectives are Paddle's:
+``python -m paddle.distributed.launch --nproc_per_node 2 script.py``.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextvars import ContextVar
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors.numpy import load, save
+
+from ppgan_zoo.distributed.streams import RANK, end_with_parent
+from ppgan_zoo.errors import ConfigError, TrainingError
+from ppgan_zoo.storage.checkpoint import Arrays
+from ppgan_zoo.storage.files import read_regular
+
+SIZE = "PADDLE_TRAINERS_NUM"
+"""How many processes Paddle's launcher started."""
+
+LOGS = "PADDLE_LOG_DIR"
+SPOKEN = "ppgan-zoo: "
+"""What the line begins with that a process of the zoo ends with."""
+
+TROUBLE = ("gloo", "nccl", "connection")
+"""In the words of a collective whose other side is gone."""
+
+
+class ProcessLostError(TrainingError):
+    """Another process of the group has ended, or failed, and this one cannot go on without it."""
+
+
+@dataclass(frozen=True)
+class Group:
+    """Which process this is, and of how many.
+
+    Attributes:
+        rank: 0 to ``size - 1``; the process of rank 0 leads: it alone reads and writes the run.
+        size: How many processes there are.
+    """
+
+    rank: int = 0
+    size: int = 1
+
+    @classmethod
+    def current(cls) -> Group:
+        """Return the group that Paddle's launcher started this process in, ready for use.
+
+        A process that was started without it is a group of its own. To be called when the
+        device has been chosen, which says how they exchange numbers.
+        """
+        if started() == cls():
+            return cls()
+        import paddle
+        from paddle import distributed
+
+        if not distributed.is_initialized():
+            if paddle.get_device() == "cpu":
+                os.environ["PADDLE_DISTRI_BACKEND"] = "gloo"
+            with contextlib.redirect_stderr(io.StringIO()):  # it tells of flags that it sets itself
+                distributed.init_parallel_env()
+            end_with_parent()
+        return cls(distributed.get_rank(), distributed.get_world_size())
+
+    @property
+    def leads(self) -> bool:
+        """Whether this process is the one that reads and writes the run."""
+        return self.rank == 0
+
+    def check(self, count: int, parts: int = 1) -> None:
+        """Make sure that a batch can be shared out.
+
+        Args:
+            count: Images of a batch.
+            parts: What each batch is split into first (accumulated gradients, packing).
+
+        Raises:
+            ConfigError: It cannot be, evenly.
+        """
+        if count % (self.size * parts):
+            of_parts = f", {parts} parts each" if parts > 1 else ""
+            raise ConfigError(
+                f"data.batch_size: {count} images cannot be shared out to {self.size} processes"
+                f"{of_parts}; give a multiple of {self.size * parts}"
+            )
+
+    def own(self, rows: Any, parts: int = 1) -> Any:
+        """Return this process's rows of an array or a tensor that all have, in each of its parts.
+
+        Args:
+            rows: ``[N, ...]``; part p of it is rows ``p N / parts`` and on.
+            parts: How many parts its rows are computed with one after the other.
+
+        Raises:
+            ConfigError: They cannot be shared out evenly.
+        """
+        if self.size == 1:
+            return rows
+        count, *rest = rows.shape
+        self.check(count, parts)
+        share = count // (parts * self.size)
+        own = rows.reshape([parts, self.size, share, *rest])[:, self.rank]
+        return own.reshape([parts * share, *rest])
+
+    @contextlib.contextmanager
+    def together(self) -> Iterator[None]:
+        """Compute as one with the other processes inside; each must do the same there.
+
+        What looks at a whole batch (:mod:`ppgan_zoo.distributed.collectives`) looks at the
+        batches of all. Outside, each process computes by itself.
+        """
+        token = _active.set(self)
+        try:
+            yield
+        finally:
+            _active.reset(token)
+
+    def average_gradients(self, parameters: Iterable[Any]) -> None:
+        """Replace each parameter's gradient by its mean over the processes."""
+        if self.size == 1:
+            return
+        from paddle.distributed.fleet.utils.hybrid_parallel_util import fused_allreduce_gradients
+
+        fused_allreduce_gradients([p for p in parameters if p.grad is not None], None)
+
+    def mean(self, scalars: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the means of scalars over the processes; all must have the same names."""
+        if self.size == 1:
+            return dict(scalars)
+        import paddle
+
+        together = paddle.concat(
+            [value.reshape([1]).astype("float32") for value in scalars.values()]
+        )
+        means = self.total(together) / self.size
+        return {
+            key: means[index].reshape(value.shape)
+            for index, (key, value) in enumerate(scalars.items())
+        }
+
+    def total(self, value: Any) -> Any:
+        """Return the sum of a tensor over the processes, without a graph."""
+        from paddle import distributed
+
+        total = value.detach().clone()
+        if self.size > 1:
+            distributed.all_reduce(total)
+        return total
+
+    def agree(self, stop: bool, *, failed: bool = False) -> bool:
+        """Tell the others, between two iterations, how it stands here; return whether to stop.
+
+        Args:
+            stop: Whether this process was asked to stop.
+            failed: Whether something went wrong here, which this process says by itself.
+
+        Raises:
+            LeaderLeft: Something went wrong in the leader.
+            ProcessLostError: In another process.
+        """
+        if self.size == 1:
+            return stop
+        import paddle
+
+        flags = [stop, failed and self.leads, failed and not self.leads]
+        with losses_told(self):
+            stops, leader, other = self.total(paddle.to_tensor(flags, "float32")).tolist()
+        if not failed and leader:
+            raise LeaderLeft
+        if not failed and other:
+            raise ProcessLostError(lost())
+        return bool(stops)
+
+    def send(self, arrays: Mapping[str, Arrays] | None, numbers: Iterable[int] = ()) -> None:
+        """Hand a trainer's state to the others, who wait in :meth:`receive`; None: it is over."""
+        if self.size == 1:
+            return
+        flat: dict[str, Any] = {
+            f"{name}/{key}": array
+            for name, part in (arrays or {}).items()
+            for key, array in {"": np.zeros(0), **part}.items()  # so that an empty part is told
+        }
+        self._broadcast([arrays is not None, *numbers], np.frombuffer(save(flat), np.uint8))
+
+    def receive(self, numbers: int) -> tuple[dict[str, Arrays] | None, list[int]]:
+        """Wait for what the leader sends: a state or None, and so many numbers beside it."""
+        head, data = self._broadcast([0] * (1 + numbers), np.zeros(0, np.uint8))
+        if not head[0]:
+            return None, head[1:]
+        arrays: dict[str, Arrays] = {}
+        for name, array in load(data.tobytes()).items():
+            part, _, key = name.partition("/")
+            arrays.setdefault(part, {})
+            if key:
+                arrays[part][key] = array
+        return arrays, head[1:]
+
+    def _broadcast(self, head: list[Any], data: Any) -> tuple[list[int], Any]:
+        """Return the leader's numbers and bytes, in each process."""
+        import paddle
+        from paddle import distributed
+
+        numbers = paddle.to_tensor([int(number) for number in (*head, len(data))], "int64")
+        distributed.broadcast(numbers, 0)
+        *head, length = numbers.tolist()
+        if not length:
+            return head, data
+        content = paddle.to_tensor(data if self.leads else np.zeros(length, np.uint8))
+        distributed.broadcast(content, 0)
+        return head, content.numpy()
+
+    def generator(self, *key: int) -> Any:
+        """Return numpy's generator of a key, as this process is to use it."""
+        generator = np.random.default_rng(key)
+        return generator if self.size == 1 else _SharedGenerator(generator, self)
+
+
+class LeaderLeft(Exception):
+    """The leader has left training by an error; it says next what becomes of the run."""
+
+
+_active: ContextVar[Group | None] = ContextVar("group", default=None)
+
+
+def active() -> Group:
+    """Return the group that computes together now: this process alone, outside of a step."""
+    return _active.get() or Group()
+
+
+def started() -> Group:
+    """Return the group that Paddle's launcher started this process in; nothing is set up."""
+    size = int(os.environ.get(SIZE, "1"))
+    return Group(int(os.environ.get(RANK, "0")), size) if size > 1 else Group()
+
+
+def lost() -> str:
+    """Return the line of an end that another process brought about: with its last words, if any.
+
+    Paddle's launcher keeps what each process of this machine says in a folder.
+    """
+    line = "another process has ended, or failed, and training cannot go on without it"
+    logs = sorted(Path(os.environ.get(LOGS, os.devnull)).glob("workerlog.*"))
+    for log in logs:
+        with contextlib.suppress(OSError):
+            for said in reversed(read_regular(log).decode(errors="replace").splitlines()):
+                if said.startswith(SPOKEN) and line not in said:
+                    return f"process {log.suffix[1:]} of this machine: {said.removeprefix(SPOKEN)}"
+    return line
+
+
+@contextlib.contextmanager
+def losses_told(group: Group) -> Iterator[None]:
+    """Turn the failure of a collective whose other side is gone into a line of the zoo's.
+
+    Raises:
+        ProcessLostError: That happened inside.
+    """
+    try:
+        yield
+    except (RuntimeError, SystemError, OSError) as error:
+        words = f"{error} {error.__cause__ or ''}".lower()
+        if group.size == 1 or not any(word in words for word in TROUBLE):
+            raise
+        raise ProcessLostError(lost()) from None
+
+
+class _SharedGenerator:
+    """A generator of which each process gets its rows: the first axis is the images.
+
+    A number without a size is the same one in all processes.
+    """
+
+    def __init__(self, generator: np.random.Generator, group: Group) -> None:
+        self._generator = generator
+        self._group = group
+
+    def random(self, size: Any = None, **options: Any) -> Any:
+        """As numpy's, of the whole batch; return this process's rows."""
+        return self._own(self._generator.random, size, options)
+
+    def standard_normal(self, size: Any = None, **options: Any) -> Any:
+        """Likewise."""
+        return self._own(self._generator.standard_normal, size, options)
+
+    def integers(self, low: int, high: int, size: Any = None, **options: Any) -> Any:
+        """Likewise."""
+        return self._own(self._generator.integers, size, {"low": low, "high": high, **options})
+
+    def _own(self, draw: Callable[..., Any], size: Any, options: dict[str, Any]) -> Any:
+        if size is None:
+            return draw(**options)
+        first, *rest = (size,) if isinstance(size, int) else size
+        drawn = draw(size=(first * self._group.size, *rest), **options)
+        return self._group.own(drawn)

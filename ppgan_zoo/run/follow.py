@@ -1,0 +1,71 @@
+"""The part of a run's other processes: they compute, and do what the process of rank 0 says.
+
+The leader alone reads and writes the run's folder. It hands its state to the others when training
+begins, is resumed or goes back to a checkpoint, and tells them when it is over.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+
+from ppgan_zoo.callbacks.stop import StopOnSignal
+from ppgan_zoo.distributed.group import LeaderLeft, ProcessLostError, losses_told
+from ppgan_zoo.run.job import Job
+from ppgan_zoo.training.loop import alone_in_process
+from ppgan_zoo.training.trainer import Trainer
+
+NUMBERS = 3
+"""Beside a state: iterations, rollbacks and restarts."""
+
+
+def follow(job: Job) -> None:
+    """Train with the leader until it says that it is over.
+
+    Raises:
+        ProcessLostError: It, or another process, has ended.
+    """
+    with alone_in_process(), losses_told(job.group):
+        while True:
+            state, (iteration, rollbacks, restarts) = job.group.receive(NUMBERS)
+            if state is None:
+                return
+            trainer = job.fresh_trainer(restarts)
+            trainer.load_state(state, iteration)
+            trainer.chance.rollbacks = rollbacks
+            # What goes wrong in the leader, it mends or says.
+            with contextlib.suppress(LeaderLeft):
+                trainer.fit(job.batches, iterations=job.iterations, callbacks=[StopOnSignal()])
+
+
+def hand_over(job: Job, trainer: Trainer) -> None:
+    """Give the others the leader's state, to go on from."""
+    if job.group.size > 1:
+        chance = trainer.chance
+        with losses_told(job.group):
+            job.group.send(trainer.state(), [trainer.iteration, chance.rollbacks, chance.restarts])
+
+
+@contextlib.contextmanager
+def told_of_the_end(job: Job) -> Iterator[list[Trainer]]:
+    """Let the others know when the block is over, however it ends; yields a list.
+
+    The last trainer that is put into the list tells whether they are waiting for that: they are
+    not if an iteration was cut off.
+    """
+    used: list[Trainer] = []
+    try:
+        yield used
+    except ProcessLostError:
+        raise  # nobody is left to be told
+    except BaseException:
+        _end(job, used)
+        raise
+    else:
+        _end(job, used)
+
+
+def _end(job: Job, used: list[Trainer]) -> None:
+    if job.group.size > 1 and not (used and used[-1].stepping):
+        with contextlib.suppress(RuntimeError):  # they are gone
+            job.group.send(None, [0] * NUMBERS)

@@ -1,0 +1,48 @@
+"""Which rows of batches and draws are a process's."""
+
+import numpy as np
+import pytest
+
+from ppgan_zoo.distributed.group import Group
+from ppgan_zoo.errors import ConfigError
+from ppgan_zoo.models.latent import Latent
+from ppgan_zoo.training.chance import Chance
+
+
+def test_each_process_has_its_rows_of_every_draw():
+    whole, *parts = (
+        Chance(5, Latent(4), num_classes=3, group=Group(rank, size)).at(7)
+        for rank, size in ((0, 1), (0, 2), (1, 2))
+    )
+    for _ in range(2):
+        all_of_it, halves = whole.code(6), [part.code(3) for part in parts]
+        z, labels = ([getattr(half, name).numpy() for half in halves] for name in ("z", "labels"))
+        np.testing.assert_array_equal(np.concatenate(z), all_of_it.z.numpy())
+        np.testing.assert_array_equal(np.concatenate(labels), all_of_it.labels.numpy())
+    for draw in (
+        lambda rng, n: rng.random((n, 1, 2)),
+        lambda rng, n: rng.standard_normal((n, 3), dtype=np.float32),
+        lambda rng, n: rng.integers(-2, 3, n),
+        lambda rng, n: rng.random(n),
+    ):
+        wanted = draw(whole.rng, 6)
+        np.testing.assert_array_equal(np.concatenate([draw(part.rng, 3) for part in parts]), wanted)
+
+
+def test_rows_that_cannot_be_shared_out_are_refused():
+    with pytest.raises(ConfigError, match="data.batch_size: 9 images cannot be shared out to 2"):
+        Group(0, 2).own(np.zeros((9, 1)))
+    with pytest.raises(ConfigError, match="6 images .* 2 processes, 2 parts each; give a multiple"):
+        Group(0, 2).own(np.zeros((6, 1)), parts=2)
+
+
+def test_each_process_has_its_rows_of_every_part_of_a_batch():
+    rows = np.arange(12).reshape(12, 1)
+    own = [Group(rank, 2).own(rows, parts=3).ravel().tolist() for rank in (0, 1)]
+    assert own == [[0, 1, 4, 5, 8, 9], [2, 3, 6, 7, 10, 11]]
+
+
+def test_a_number_without_a_size_is_the_same_in_all_processes():
+    draws = [Group(rank, 2).generator(5) for rank in (0, 1)]
+    assert draws[0].random(3).tolist() != draws[1].random(3).tolist()
+    assert draws[0].integers(0, 10**9) == draws[1].integers(0, 10**9)

@@ -1,0 +1,199 @@
+"""``train --processes``: the run of one process, by several; and what is left if one dies."""
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import ROOT, TINY
+from distributed.launching import run_in
+
+from ppgan_zoo.storage.retention import load_newest
+
+LONG = "training.epochs=2000"
+
+
+@pytest.fixture
+def recipe(tmp_path):
+    path = tmp_path / "tiny.yml"
+    path.write_text(TINY)
+    return path
+
+
+@pytest.fixture
+def environment(tmp_path):
+    """Temporary files of the processes have a folder of their own, which must be empty at the end."""
+    folder = tmp_path / "temporary"
+    folder.mkdir()
+    yield {"TMPDIR": str(folder)}
+    assert not list(folder.iterdir())
+
+
+def processes_in(folder):
+    """Return the processes whose temporary files are in a folder: rank (or a name) to number."""
+    found = {}
+    for path in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            variables = (path / "environ").read_bytes().split(b"\0")
+            if f"TMPDIR={folder}".encode() not in variables:
+                continue
+            words = (path / "cmdline").read_bytes().decode()
+            values = dict(item.split(b"=", 1) for item in variables if b"=" in item)
+            rank = values.get(b"PADDLE_TRAINER_ID", b"").decode()
+            name = rank or ("launcher" if "paddle.distributed" in words else "command")
+            found[name] = int(path.name)
+    return found
+
+
+def state_of(run):
+    checkpoint, arrays = load_newest(run / "checkpoints", pytest.fail)
+    return checkpoint.iteration, {
+        f"{part}/{key}": array for part in arrays for key, array in arrays[part].items()
+    }
+
+
+def assert_same(run, other):
+    (iteration, found), (wanted_iteration, wanted) = state_of(run), state_of(other)
+    assert iteration == wanted_iteration and set(found) == set(wanted) and len(wanted) > 20
+    for key in wanted:
+        np.testing.assert_allclose(found[key], wanted[key], rtol=1e-4, atol=1e-5, err_msg=key)
+
+
+def files_of(run):
+    return sorted(str(path.relative_to(run)) for path in run.rglob("*") if path.suffix != ".log")
+
+
+def begin(environment, *arguments):
+    """Start ``train`` with several processes and wait for its first checkpoint."""
+    command = [sys.executable, "-m", "ppgan_zoo", "train", *map(str, arguments)]
+    return subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        env={**os.environ, **environment},
+    )  # fmt: skip
+
+
+def wait_for(what, seconds=100):
+    until = time.monotonic() + seconds
+    while not (found := what()):
+        assert time.monotonic() < until, "it did not come"
+        time.sleep(0.05)
+    return found
+
+
+def test_a_run_is_that_of_one_process_and_goes_on_in_another_number(
+    recipe, environment, tmp_path, cli
+):
+    one, both = tmp_path / "one", tmp_path / "both"
+    train = ["train", "-c", recipe, "--offline"]
+    done = cli(*train, "--output", one, "-o", "training.epochs=5", env=environment)
+    assert done.returncode == 0, done.stderr
+    done = cli(*train, "--output", both, "--processes", 2, env=environment)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith(f"done: 12 iterations in {both}\n")
+    assert "FLAGS" not in done.stderr and done.stderr.count("best so far: iteration 4") == 1
+    assert (both / "train.log").read_text().count("12 iterations of batch 32") == 1
+    (start,) = json.loads((both / "manifest.json").read_text())["starts"]
+    assert start["runtime"]["processes"] == 2
+    done = cli("train", "--resume", both, "-o", "training.epochs=5", "--offline", env=environment)
+    assert done.returncode == 0 and "processes 1 (before: 2)" in done.stderr, done.stderr
+    assert_same(both, one)
+    assert files_of(both) == files_of(one)
+
+
+@pytest.mark.parametrize(
+    "victim",
+    ["1", *(pytest.param(v, marks=pytest.mark.slow) for v in ("0", "launcher", "command"))],
+)
+def test_what_is_killed_ends_all_in_a_line_and_a_resume_is_exact(
+    victim, recipe, tmp_path, cli, environment
+):
+    run, whole = tmp_path / "run", tmp_path / "whole"
+    options = ["--offline", "-o", "health.every_steps=null", "-o", "samples.every_steps=1000"]
+    begun = begin(
+        environment, "-c", recipe, "--output", run, "--processes", 2, "-o", LONG, *options
+    )
+    wait_for(lambda: list((run / "checkpoints").glob("step-*")) or begun.poll() is not None)
+    found = processes_in(environment["TMPDIR"])
+    os.kill(found[victim], signal.SIGKILL)
+    output, errors = begun.communicate(timeout=100)
+    wait_for(lambda: not processes_in(environment["TMPDIR"]))
+    if victim == "command":
+        assert begun.returncode == -signal.SIGKILL
+    elif victim == "launcher":
+        assert begun.returncode == 128 + signal.SIGTERM and "stopped at iteration" in errors
+    else:
+        lines = [line for line in errors.splitlines() if line.startswith("ppgan-zoo: ")]
+        assert begun.returncode == 2 and not output and len(lines) == 1, errors
+        assert lines[0] == errors.splitlines()[-1] and "Traceback" not in errors
+    done = wait_for(lambda: state_of(run))[0]
+    more = ["-o", f"training.epochs={done // 4 + 1}"]
+    again = cli("train", "--resume", run, *more, "--offline", env=environment)
+    assert again.returncode == 0, again.stderr
+    alone = cli(
+        "train", "-c", recipe, "--output", whole, *options, *more, "--offline", env=environment
+    )
+    assert alone.returncode == 0, alone.stderr
+    assert_same(run, whole)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_all_after_the_same_iteration(number, recipe, tmp_path, environment, cli):
+    run = tmp_path / "run"
+    begun = begin(
+        environment, "-c", recipe, "--output", run, "--processes", 2, "-o", LONG, "--offline"
+    )
+    wait_for(lambda: list((run / "checkpoints").glob("step-*")))
+    begun.send_signal(number)
+    output, errors = begun.communicate(timeout=100)
+    assert begun.returncode == 128 + number and not output
+    assert "stopping: finishing" in errors and "and saved; go on with" in errors
+    assert not processes_in(environment["TMPDIR"])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        (["-o", "data.batch_size=many"], "found 'many'; input should be a valid integer"),
+        (["-o", "data.batch_size=33"], "33 images cannot be shared out to 2 processes"),
+        (["--processes", "0"], "--processes 0: give 1 to 1024"),
+    ],
+)
+def test_bad_input_is_refused_in_a_line_before_anything_is_started(
+    arguments, line, recipe, tmp_path, environment, cli
+):
+    output = tmp_path / "run"
+    done = cli(
+        "train", "-c", recipe, "--output", output, "--processes", 2, *arguments, "--offline",
+        env=environment,
+    )  # fmt: skip
+    assert done.returncode == 2 and not done.stdout and not output.exists()
+    assert line in done.stderr and done.stderr.count("\n") == 1
+
+
+def test_what_is_found_later_is_told_once(recipe, tmp_path, environment, cli):
+    output = tmp_path / "run"
+    done = cli(
+        "train", "-c", recipe, "--output", output, "--processes", 2, "--data-dir", tmp_path,
+        "--offline", env=environment,
+    )  # fmt: skip
+    assert done.returncode == 2 and not done.stdout and not output.exists()
+    assert done.stderr.count("ppgan-zoo: ") == 1 and str(tmp_path) in done.stderr
+
+
+@pytest.mark.slow
+def test_paddles_launcher_starts_the_script_by_itself(recipe, tmp_path, cli):
+    one, both = tmp_path / "one", tmp_path / "both"
+    arguments = ["-c", recipe, "--offline", "--output"]
+    run_in(2, tmp_path, ROOT / "tools" / "train.py", *arguments, both)
+    assert cli("train", *arguments, one).returncode == 0
+    assert_same(both, one)
+    assert "done: 12 iterations" in (tmp_path / "log" / "workerlog.0").read_text()
+    said = (tmp_path / "log" / "workerlog.1").read_text()
+    assert "iteration" not in said and "done" not in said
