@@ -389,3 +389,14 @@ def test_the_program_of_an_export_is_the_rewritten_one(tmp_path):
     )
     description = export(checkpoint, tmp_path / "out", timed=False)
     assert b"pixel_shuffle" in (tmp_path / "out" / description.program).read_bytes()
+
+
+def test_where_the_system_cannot_reserve_room_an_export_is_made_all_the_same(tmp_path, monkeypatch):
+    """As on macOS, whose Python has no such call."""
+    from ppgan_zoo.export.exporter import _check_room
+
+    with pytest.raises(OSError):
+        _check_room(tmp_path, tmp_path / "out", 1 << 60)
+    monkeypatch.delattr("os.posix_fallocate")
+    _check_room(tmp_path, tmp_path / "out", 1 << 60)
+    assert list(tmp_path.iterdir()) == []
