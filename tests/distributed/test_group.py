@@ -1,10 +1,14 @@
 """Which rows of batches and draws are a process's."""
 
+import signal
+
 import numpy as np
 import pytest
 
-from ppgan_zoo.distributed.group import Group
-from ppgan_zoo.errors import ConfigError
+from ppgan_zoo import runtime
+from ppgan_zoo.callbacks.stop import StopOnSignal
+from ppgan_zoo.distributed.group import Group, lost
+from ppgan_zoo.errors import ConfigError, Ended
 from ppgan_zoo.models.latent import Latent
 from ppgan_zoo.training.chance import Chance
 
@@ -46,3 +50,37 @@ def test_a_number_without_a_size_is_the_same_in_all_processes():
     draws = [Group(rank, 2).generator(5) for rank in (0, 1)]
     assert draws[0].random(3).tolist() != draws[1].random(3).tolist()
     assert draws[0].integers(0, 10**9) == draws[1].integers(0, 10**9)
+
+
+def test_the_launcher_says_three_times_to_end_and_means_it_once(monkeypatch):
+    stop, alone = StopOnSignal(), StopOnSignal()
+    monkeypatch.setenv("PADDLE_TRAINERS_NUM", "2")
+    for _ in range(3):
+        stop._handle(signal.SIGTERM, None)
+    assert stop.signal == signal.SIGTERM
+    stop._came -= 10.0
+    with pytest.raises(Ended):
+        stop._handle(signal.SIGTERM, None)
+    monkeypatch.delenv("PADDLE_TRAINERS_NUM")
+    alone._handle(signal.SIGTERM, None)
+    with pytest.raises(Ended):
+        alone._handle(signal.SIGTERM, None)
+
+
+def test_the_cores_of_a_machine_are_shared_by_its_processes(monkeypatch):
+    monkeypatch.delenv("PPGAN_ZOO_THREADS")
+    monkeypatch.setattr(runtime, "available_cores", lambda: 10)
+    assert runtime.cpu_threads() == 10
+    for processes, threads in (("4", 2), ("10", 1), ("64", 1)):
+        monkeypatch.setenv("PADDLE_LOCAL_SIZE", processes)
+        assert runtime.cpu_threads() == threads
+
+
+def test_the_last_words_of_another_process_are_told(monkeypatch, tmp_path):
+    monkeypatch.setenv("PADDLE_LOG_DIR", str(tmp_path))
+    (tmp_path / "workerlog.0").write_text("iteration 4\n")
+    assert lost().startswith("another process has ended")
+    (tmp_path / "workerlog.1").write_text(f"x\nppgan-zoo: {lost()}\n")
+    assert lost().startswith("another process has ended")
+    (tmp_path / "workerlog.2").write_text("x\nppgan-zoo: data: no such file\nlast\n")
+    assert lost() == "process 2 of this machine: data: no such file"

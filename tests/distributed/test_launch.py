@@ -197,3 +197,38 @@ def test_paddles_launcher_starts_the_script_by_itself(recipe, tmp_path, cli):
     assert "done: 12 iterations" in (tmp_path / "log" / "workerlog.0").read_text()
     said = (tmp_path / "log" / "workerlog.1").read_text()
     assert "iteration" not in said and "done" not in said
+
+
+@pytest.mark.slow
+def test_all_go_back_to_a_checkpoint_with_the_leader(recipe, tmp_path):
+    script = Path(__file__).with_name("rolled_back.py")
+    for processes in (1, 2):
+        run_in(processes, tmp_path, script, recipe, tmp_path / str(processes))
+        assert (
+            "rollback 1: back to step-00000004"
+            in (tmp_path / str(processes) / "train.log").read_text()
+        )
+    assert_same(tmp_path / "2", tmp_path / "1")
+
+
+@pytest.mark.slow
+def test_a_prepared_set_is_one_file_in_the_memory_of_all(recipe, tmp_path, environment, cli):
+    pictures, prepared, run = tmp_path / "pictures", tmp_path / "prepared", tmp_path / "run"
+    pictures.mkdir()
+    rng = np.random.default_rng(0)
+    np.savez(pictures / "set.npz", images=rng.integers(0, 256, (160, 28, 28), np.uint8))
+    done = cli("data", "prepare", pictures / "set.npz", "--size", 28, "--output", prepared)
+    assert done.returncode == 0, done.stderr
+    begun = begin(
+        environment, "-c", recipe, "--data", prepared, "--output", run, "--processes", 2,
+        "-o", LONG, "-o", "data.limit=null", "--offline",
+    )  # fmt: skip
+    wait_for(lambda: list((run / "checkpoints").glob("step-*")) or begun.poll() is not None)
+    found = processes_in(environment["TMPDIR"])
+    mapped = []
+    for rank in ("0", "1"):
+        lines = Path(f"/proc/{found[rank]}/maps").read_text().splitlines()
+        mapped.append({line.split()[4] for line in lines if str(prepared) in line})
+    begun.send_signal(signal.SIGTERM)
+    _, errors = begun.communicate(timeout=100)
+    assert mapped[0] and mapped[0] == mapped[1], errors  # one inode: the system has one copy
