@@ -82,6 +82,6 @@ def test_the_overhead_of_a_run_adds_up(tmp_path):
     assert done.returncode == 0, done.stderr
     rows = [line.strip("| ").split(" | ") for line in done.stdout.strip().splitlines()[2:]]
     shares = {part: float(share.rstrip("%")) for _, part, _, share in rows}
-    assert {"step", "batches", "SampleGrid", "CheckpointSaver", "VisualDLCurves"} <= set(shares)
+    assert {"step", "batches", "SampleGrid", "CheckpointSaver", "Curves"} <= set(shares)
     assert sum(shares.values()) == pytest.approx(100, abs=0.1)
     assert all(share >= 0 for share in shares.values())
