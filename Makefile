@@ -1,11 +1,11 @@
 # make demo: from a fresh clone to an exported generator of digits. make test: the tests.
-# Everything goes into .venv; PYTHON names the interpreter (3.10, 3.11 or 3.12) to make it with.
+# Everything goes into .venv; PYTHON names the interpreter (3.10 to 3.13) to make it with.
 
 SHELL := /bin/bash
 VENV ?= .venv
 EXTRAS ?= cpu,dev
-PYTHON ?= $(shell for p in python3.11 python3.12 python3.10 python3 python; do \
-	if "$$p" -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 12))' 2>/dev/null; \
+PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3.10 python3 python; do \
+	if "$$p" -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null; \
 	then echo "$$p"; break; fi; done)
 BIN := $(VENV)/bin
 comma := ,
@@ -45,7 +45,7 @@ help:
 env: $(READY)
 
 $(READY): setup.py pyproject.toml
-	@test -n "$(PYTHON)" || { echo "make: needs Python 3.10, 3.11 or 3.12; name one by PYTHON=..." >&2; exit 2; }
+	@test -n "$(PYTHON)" || { echo "make: needs Python 3.10 to 3.13; name one by PYTHON=..." >&2; exit 2; }
 	@echo "installing into $(VENV) ..."
 	@$(PYTHON) -m venv $(VENV)
 	@$(PIP) install --upgrade pip
@@ -60,7 +60,7 @@ test: env
 	PPGAN_ZOO_THREADS=1 $(BIN)/python -m pytest --numprocesses logical --dist worksteal -m "not slow"
 
 slow: env
-	PPGAN_ZOO_THREADS=1 $(BIN)/python -m pytest --numprocesses logical -m slow
+	PPGAN_ZOO_THREADS=1 $(BIN)/python -m pytest --numprocesses logical --dist worksteal -m slow
 
 lint: env
 	$(BIN)/ruff check .
@@ -87,7 +87,7 @@ load: env
 	$(BIN)/python tools/load.py
 
 $(DOCS_READY): docs/site/requirements.txt
-	@test -n "$(PYTHON)" || { echo "make: needs Python 3.10, 3.11 or 3.12; name one by PYTHON=..." >&2; exit 2; }
+	@test -n "$(PYTHON)" || { echo "make: needs Python 3.10 to 3.13; name one by PYTHON=..." >&2; exit 2; }
 	@echo "installing into $(DOCS_VENV) ..."
 	@$(PYTHON) -m venv $(DOCS_VENV)
 	@PYTHONWARNINGS=ignore $(DOCS_VENV)/bin/python -m pip --quiet --disable-pip-version-check \

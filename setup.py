@@ -32,6 +32,8 @@ EXTRAS = {
     "onnx": ["onnx>=1.16", "onnxruntime>=1.17"],
     "tensorboard": ["tensorboardX>=2.6"],
     "swanlab": ["swanlab>=0.10"],  # brings an older protobuf
+    "optuna": ["optuna>=4"],
+    "notebook": ["ipykernel>=6.29", "ipywidgets>=8"],
     "fuzz": ["atheris>=2.3"],
     "dev": [
         *DRAWING,
@@ -42,6 +44,9 @@ EXTRAS = {
         "onnx>=1.16",
         "onnxruntime>=1.17",
         "tensorboardX>=2.6",
+        "optuna>=4",
+        "nbclient>=0.10",  # runs the notebooks, in a kernel of
+        "ipykernel>=6.29",
         "ruff>=0.6",
         "mypy>=1.11",
         "types-PyYAML",

@@ -96,7 +96,7 @@ def _carry_out(options: argparse.Namespace) -> int:
     except SystemExit as error:
         raise PluginError(
             f"something that {options.command} called ended the program (sys.exit "
-            f"{error.code!r}), and what was to be done is not done; no part of the zoo does that: "
+            f"{error.code!r}) before its work was done; no part of the zoo does that: "
             "look for it in the plugins that are used here"
         ) from None
 

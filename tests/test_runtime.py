@@ -83,7 +83,7 @@ def test_a_missing_module_is_installed_from_the_checkout_or_by_its_own_name(monk
 
 
 def test_paddle_s_own_search_for_nan_is_refused_in_a_line(cli):
-    done = cli("info", "dcgan", env={"FLAGS_check_nan_inf": "1"})
+    done = cli("info", "dcgan", "--full", env={"FLAGS_check_nan_inf": "1"})
     assert done.returncode == 2
     assert done.stderr.startswith("ppgan-zoo: FLAGS_check_nan_inf is set: ")
 

@@ -42,7 +42,7 @@ class CheckpointSaver(Callback):
         finite: Looks at the state before it is saved; None for no look.
         facts: More plain data for the manifest of each checkpoint, such as the run's seed.
         owned: Called before each save; raises if the folder is another run's by now.
-        go_on: Whether training goes on where a checkpoint cannot be written. The last one
+        go_on: Whether training continues where a checkpoint cannot be written. The last one
             of a run must be written all the same.
         good_until: Returns the iteration up to which the run was healthy: the last checkpoint
             up to there is kept too. None for none.
@@ -133,7 +133,7 @@ class CheckpointSaver(Callback):
             # A folder that is gone will not come back: then nothing is left to go on for.
             if not go_on or not self.folder.is_dir():
                 raise TrainingError(line) from None
-            self.logger.warning("%s; training goes on", line)
+            self.logger.warning("%s; training continues", line)
 
     def _write(self, trainer: Trainer, state: Mapping[str, Any], facts: dict[str, Any]) -> None:
         self.owned()
@@ -163,7 +163,8 @@ class CheckpointSaver(Callback):
         good = saved[-1].path if saved else "none"
         return (
             f"iteration {trainer.iteration}: checkpoint not saved: {reason(error)}; last good "
-            f"checkpoint: {good}; make room or mend {self.folder.parent}, then go on by --resume"
+            f"checkpoint: {good}; make room or mend {self.folder.parent}, then "
+            "continue with --resume"
         )
 
 

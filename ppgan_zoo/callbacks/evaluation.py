@@ -1,4 +1,4 @@
-"""Metrics while training goes on, as curves and in the log."""
+"""Metrics during training, as curves and in the log."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable
 from typing import Any
 
+from ppgan_zoo.metrics.table import in_order
 from ppgan_zoo.storage.logs import Log
 from ppgan_zoo.training.loop import Callback
 from ppgan_zoo.training.trainer import Trainer
@@ -54,7 +55,7 @@ class Evaluation(Callback):
             if self.log is not None:
                 for name, value in figures.items():
                     self.log.scalar(f"metric/{name}", value, trainer.iteration)
-            text = "  ".join(f"{name} {value:.4f}" for name, value in figures.items())
+            text = "  ".join(f"{name} {figures[name]:.4f}" for name in in_order(figures))
             self.logger.info("evaluated at iteration %d: %s", trainer.iteration, text)
             self._latest = (trainer.iteration, figures)
         return self._latest[1]

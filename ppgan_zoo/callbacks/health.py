@@ -1,4 +1,4 @@
-"""Names trouble while training goes on, with the remedy in the same line."""
+"""Names trouble while training continues, with the remedy in the same line."""
 
 from __future__ import annotations
 

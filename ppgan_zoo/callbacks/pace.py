@@ -3,31 +3,23 @@
 from __future__ import annotations
 
 import contextlib
-import logging
-import sys
 import time
 from collections.abc import Callable
 from typing import Any
 
+from ppgan_zoo.storage.durations import HEARTBEAT_S, MEASURED_S, WORTH_S, in_short, in_time
+from ppgan_zoo.storage.stages import is_on_terminal
 from ppgan_zoo.training.loop import BatchSource, Callback, Steps
 from ppgan_zoo.training.trainer import Trainer
 
-MEASURED_S = 5.0
-"""Seconds of training, after the first iteration, from which the duration is estimated."""
-
-WORTH_S = 15.0
-"""A run that will end within these seconds is not told of."""
-
-HEARTBEAT_S = 60.0
-"""Seconds between two lines that say where a run is."""
-
 
 class Pace(Callback):
-    """Logs the estimated duration once, and without a terminal a line about once a minute.
+    """Tells the estimated duration once, and without a terminal where it is, once a minute.
 
     Args:
         total: Iterations of the whole run.
-        logger: Where the lines go.
+        tell: Gets the lines.
+        what: Begins each line; such as ``"seed 2 of 3: "``.
         clock: Returns seconds; for tests.
         has_bar: Whether the time left is shown anyway, by a progress bar.
     """
@@ -35,13 +27,15 @@ class Pace(Callback):
     def __init__(
         self,
         total: int,
-        logger: logging.Logger,
+        tell: Callable[[str], None],
         *,
+        what: str = "",
         clock: Callable[[], float] = time.monotonic,
-        has_bar: Callable[[], bool] = lambda: sys.stderr is not None and sys.stderr.isatty(),
+        has_bar: Callable[[], bool] = is_on_terminal,
     ) -> None:
         self.total = total
-        self.logger = logger
+        self.tell = tell
+        self.what = what
         self.clock = clock
         self.has_bar = has_bar
         self._start: tuple[int, float] | None = None
@@ -61,18 +55,18 @@ class Pace(Callback):
             if elapsed >= MEASURED_S:
                 self._told = now
                 if left * seconds >= WORTH_S:
-                    self.logger.info(
-                        "about %s for the %s iterations to come, at %s an iteration",
-                        in_time(left * seconds), f"{left:,}", in_short(seconds),
-                    )  # fmt: skip
+                    self.tell(
+                        f"{self.what}about {in_time(left * seconds)} for the {left:,} iterations "
+                        f"to come, at {in_short(seconds)} an iteration"
+                    )
         elif now - self._told >= HEARTBEAT_S and left:
             self._told = now
             if not self.has_bar():
-                self.logger.info(
-                    "iteration %s of %s (%d %%), about %s left",
-                    f"{trainer.iteration:,}", f"{self.total:,}",
-                    100 * trainer.iteration // self.total, in_time(left * seconds),
-                )  # fmt: skip
+                self.tell(
+                    f"{self.what}iteration {trainer.iteration:,} of {self.total:,} "
+                    f"({100 * trainer.iteration // self.total} %), about "
+                    f"{in_time(left * seconds)} left"
+                )
 
 
 def seconds_of_an_iteration(
@@ -102,26 +96,3 @@ def _read(scalars: dict[str, Any]) -> None:
     for value in scalars.values():
         with contextlib.suppress(TypeError, ValueError):
             float(value)
-
-
-def in_time(seconds: float) -> str:
-    """Return a duration in words: ``45 s``, ``4 min 10 s``, ``1 h 35 min``, ``3 days 4 h``."""
-    whole = max(1, round(seconds))
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 600:
-        minutes, rest = divmod(round(whole / 10) * 10, 60)
-        return f"{minutes} min {rest} s" if rest else f"{minutes} min"
-    minutes = round(whole / 60)
-    if minutes < 60:
-        return f"{minutes} min"
-    if minutes < 48 * 60:
-        hours, rest = divmod(minutes, 60)
-        return f"{hours} h {rest} min" if rest else f"{hours} h"
-    days, hours = divmod(round(minutes / 60), 24)
-    return f"{days} days {hours} h" if hours else f"{days} days"
-
-
-def in_short(seconds: float) -> str:
-    """Return the time of an iteration: ``85 ms`` or ``1.6 s``."""
-    return f"{1000 * seconds:.0f} ms" if seconds < 1 else f"{seconds:.1f} s"

@@ -8,17 +8,10 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from tqdm import tqdm
-
 from ppgan_zoo.callbacks.scalars import Means, in_words, losses_in_short
+from ppgan_zoo.storage.stages import Bar
 from ppgan_zoo.training.loop import Callback
 from ppgan_zoo.training.trainer import Trainer
-
-
-class _Bar(tqdm):
-    """tqdm without the thread that it starts, even for a bar that is not shown."""
-
-    monitor_interval = 0
 
 
 class ProgressBar(Callback):
@@ -29,6 +22,7 @@ class ProgressBar(Callback):
         images_per_step: Real images seen in an iteration.
         every_steps: Iterations between two readings of the losses from the device.
         tags: Returns a few words to stand behind them, or none.
+        title: Stands before the iteration, such as ``"seed 2 of 3"``.
     """
 
     def __init__(
@@ -37,23 +31,18 @@ class ProgressBar(Callback):
         images_per_step: int,
         every_steps: int,
         tags: Callable[[], str] = lambda: "",
+        title: str = "",
     ) -> None:
         self.total = total
         self.images_per_step = images_per_step
         self.every_steps = every_steps
         self.tags = tags
+        self.title = title
         self.bar: Any = None
 
     def on_train_begin(self, trainer: Trainer) -> None:
         """Show the bar, unless standard error is a file or a pipe."""
-        self.bar = _Bar(
-            total=self.total,
-            initial=trainer.iteration,
-            unit="it",
-            disable=None,
-            dynamic_ncols=True,
-            bar_format="{percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt}{postfix}, {remaining} left",
-        )
+        self.bar = Bar(self.total, self.title, initial=trainer.iteration)
 
     def on_step_end(self, trainer: Trainer, scalars: dict[str, Any]) -> None:
         """Move the bar."""

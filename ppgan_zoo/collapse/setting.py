@@ -14,6 +14,7 @@ import paddle
 from numpy.typing import NDArray
 
 from ppgan_zoo import __version__
+from ppgan_zoo.callbacks.pace import Pace
 from ppgan_zoo.callbacks.progress import ProgressBar
 from ppgan_zoo.collapse.mixtures import MIXTURES, REAL_DRAW, Mixture, MixtureBatches
 from ppgan_zoo.collapse.modes import ModeCount
@@ -28,6 +29,7 @@ from ppgan_zoo.collapse.stacked_mnist import (
 )
 from ppgan_zoo.data import ImageSet
 from ppgan_zoo.run.build import build_model_and_trainer, facts_of, total_iterations
+from ppgan_zoo.storage.stages import tell_above_bars
 from ppgan_zoo.training.loop import BatchSource, Callback
 
 if TYPE_CHECKING:
@@ -217,9 +219,12 @@ def run_setting(
         ConfigError: The recipe cannot be built.
     """
     results: list[SeedResult] = []
-    for seed in seeds:
+    all_seeds = list(seeds)
+    for seed in all_seeds:
+        own = recipe.model_copy(update={"seed": seed})
         watchers = (lambda iterations: ()) if results else callbacks
-        results.append(run_seed(test, recipe.model_copy(update={"seed": seed}), watchers))
+        title = f"run {len(results) + 1} of {len(all_seeds)}" if len(all_seeds) > 1 else ""
+        results.append(run_seed(test, own, watchers, title=title))
         done(results[-1])
     return SettingResult(test, recipe, tuple(results), test.floor())
 
@@ -228,15 +233,24 @@ def run_seed(
     test: KnownModes,
     recipe: CollapseRecipe,
     callbacks: Callable[[int], Sequence[Callback]] = lambda iterations: (),
+    *,
+    title: str = "",
 ) -> SeedResult:
-    """Train a recipe and count the modes of its samples (of the EMA, where there is one)."""
+    """Train a recipe and count the modes of its samples (of the EMA, where there is one).
+
+    `title` is what the progress of it begins with, such as ``"run 2 of 3"``.
+    """
     facts = facts_of(recipe, test.image_shape)
     size = recipe.images_per_step
     batches = test.batches(size, recipe.seed, facts.image_range)
     iterations = total_iterations(recipe, batches.steps_per_epoch)
     trainer = build_model_and_trainer(recipe, facts, iterations)
     started = time.monotonic()
-    watchers = [ProgressBar(iterations, size, 20), *callbacks(iterations)]
+    watchers = [
+        ProgressBar(iterations, size, 20, title=title),
+        Pace(iterations, tell_above_bars, what=f"{title}: " if title else ""),
+        *callbacks(iterations),
+    ]
     trainer.fit(batches, iterations=iterations, callbacks=watchers)
     seconds = time.monotonic() - started
     images = trainer.samples(test.samples)

@@ -28,8 +28,8 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser.add_argument("--warmup", type=int, default=3, metavar="N",
                         help="iterations before that (default: 3)")  # fmt: skip
     parser.add_argument("--ops", choices=SWITCH_VALUES,
-                        help="what computes: oneDNN where it can, Paddle alone, or its layers as "
-                        "they are (default: what PPGAN_ZOO_OPS says, or auto)")  # fmt: skip
+                        help="what computes: oneDNN where possible, Paddle alone, or Paddle's "
+                        "layers unchanged (default: what PPGAN_ZOO_OPS says, or auto)")  # fmt: skip
     parser.add_argument("--profile", action="store_true",
                         help="name the most expensive operations")  # fmt: skip
     parser.add_argument("--sample", action="store_true",
@@ -45,7 +45,7 @@ def _run(options: argparse.Namespace) -> int:
     if not 0 <= options.seconds < math.inf:
         raise ConfigError(f"--seconds {options.seconds}: give 0 or more")
     if options.profile and options.sample:
-        raise ConfigError("--profile is of training: leave out --sample")
+        raise ConfigError("--profile measures training: leave out --sample")
     from ppgan_zoo.bench.driver import bench
     from ppgan_zoo.recipe.load import find_recipe, load_recipe, shipped_recipes
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from ppgan_zoo import runtime
 from ppgan_zoo.commands.arguments import add_device, add_overrides, check_seed, data_override
 from ppgan_zoo.errors import CheckpointError, ConfigError, os_errors
+from ppgan_zoo.storage.stages import shown
 from ppgan_zoo.storage.terminal import say
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser.add_argument("--samples", type=int, metavar="N",
                         help="of stacked_mnist (default: 26,000, as published)")  # fmt: skip
     add_device(parser)
-    parser.add_argument("--data-dir", metavar="DIR", help="where MNIST lies, for stacked_mnist")
+    parser.add_argument("--data-dir", metavar="DIR", help="where MNIST is, for stacked_mnist")
     parser.add_argument("--offline", action="store_true", help="never use the network")
     parser.set_defaults(run=_run)
 
@@ -89,13 +90,14 @@ def _run(options: argparse.Namespace) -> int:
             films.append(Film(test.mixture, iterations, options.film, packing=packing))
         return films
 
-    result = run_setting(
-        test,
-        recipe,
-        range(options.seed, options.seed + options.seeds),
-        lambda seed: say(report.seed_row(seed)) if table else None,
-        film,
-    )
+    with shown():
+        result = run_setting(
+            test,
+            recipe,
+            range(options.seed, options.seed + options.seeds),
+            lambda seed: say(report.seed_row(seed)) if table else None,
+            film,
+        )
     document = json.dumps(result.to_json(), indent=2, allow_nan=False)
     say(*(report.table_foot(result) if table else document).split("\n"))
     if folder is not None:
@@ -113,7 +115,7 @@ def _check_film(options: argparse.Namespace) -> None:
     if options.film is None:
         return
     if options.test == "stacked_mnist":
-        raise ConfigError("--film: stacked_mnist is of images, not of points; leave it out")
+        raise ConfigError("--film: stacked_mnist has images, not points; leave it out")
     if options.output is None:
         raise ConfigError("--film: give --output DIR, where film.gif is to go")
     if not 2 <= options.film <= 500:

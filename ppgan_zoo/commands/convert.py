@@ -15,7 +15,7 @@ from ppgan_zoo.storage.terminal import say
 
 def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the command to the parser."""
-    parser = commands.add_parser("convert", help="make a checkpoint of a generator's weights")
+    parser = commands.add_parser("convert", help="make a checkpoint from a generator's weights")
     parser.add_argument("file", type=Path, metavar="FILE",
                         help=".safetensors, .npz or, with --trust, .pdparams")  # fmt: skip
     parser.add_argument("--trust", action="store_true",

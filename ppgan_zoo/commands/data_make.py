@@ -18,8 +18,7 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser = commands.add_parser("make", help="draw a set: avatars, in ten classes")
     parser.add_argument("name", choices=("avatars",), help="what to draw")
     parser.add_argument("-n", dest="count", type=int, default=6000,
-                        help="how many pictures, of which one in six is for tests "
-                        "(default: 6000)")  # fmt: skip
+                        help="how many; one picture in six is for tests (6000)")  # fmt: skip
     parser.add_argument("--size", type=int, default=32, metavar="PIXELS",
                         help="height and width (default: 32)")  # fmt: skip
     parser.add_argument("--seed", type=int, default=0)

@@ -12,7 +12,7 @@ from ppgan_zoo.storage.terminal import say
 def add(subcommands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the subcommand to the parser."""
     parser = subcommands.add_parser(
-        "prepare", help="read pictures, bring them to one size, and write a set to train on"
+        "prepare", help="read pictures, resize them, and write a set to train on"
     )
     parser.add_argument(
         "source", type=Path, metavar="SOURCE",
@@ -22,29 +22,29 @@ def add(subcommands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
     parser.add_argument("--output", type=Path, required=True, metavar="SET", help="the set to make")
     parser.add_argument(
         "--mode", default="crop", metavar="MODE",
-        help="of other proportions: crop to the middle, fit by stretching, or pad with the ground "
-        "(default: crop)",
+        help="for pictures of other proportions: crop to the middle, fit by stretching, or pad "
+        "with the background (default: crop)",
     )  # fmt: skip
     parser.add_argument("--ground", default="255,255,255", metavar="R,G,B",
-                        help="what is beneath transparency and beside what is padded "
-                        "(default: 255,255,255)")  # fmt: skip
+                        help="background colour, behind transparent parts and beside padded "
+                        "pictures (default: 255,255,255)")  # fmt: skip
     parser.add_argument(
         "--channels", type=int, metavar="N",
-        help="1 (grey) or 3 (RGB) (default: as arrays have it, 3 of pictures)",
+        help="1 (grey) or 3 (RGB) (default: as arrays have it, 3 for pictures)",
     )  # fmt: skip
     parser.add_argument(
         "--held-out", type=float, metavar="SHARE",
-        help="kept for evaluation, by their pixels (default: 0.1 of 1,000 pictures and more)",
+        help="share kept for evaluation, by pixels (default: 0.1 of 1,000 pictures and more)",
     )  # fmt: skip
-    parser.add_argument("--seed", type=int, default=0, help="of what is held out (default: 0)")
+    parser.add_argument("--seed", type=int, default=0, help="seed of that choice (default: 0)")
     parser.add_argument("--drop-duplicates", action="store_true",
-                        help="of equal pictures keep the first")  # fmt: skip
+                        help="keep only the first of equal pictures")  # fmt: skip
     parser.add_argument(
         "--max-unreadable", type=float, default=0.05, metavar="SHARE",
-        help="of pictures; more are an error (default: 0.05)",
+        help="largest share of unreadable pictures; more are an error (default: 0.05)",
     )  # fmt: skip
     parser.add_argument("--jobs", type=int, metavar="N",
-                        help="processes that decode (default: one a core)")  # fmt: skip
+                        help="processes that decode (default: one for each core)")  # fmt: skip
     parser.set_defaults(run=_run)
 
 

@@ -15,7 +15,7 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser = commands.add_parser(
         "doctor", help="look at the machine and the installation: what is there, what to mend"
     )
-    parser.add_argument("--data-dir", metavar="DIR", help="where the data sets lie")
+    parser.add_argument("--data-dir", metavar="DIR", help="where the data sets are")
     parser.add_argument("--format", choices=("text", "json"), default="text")
     parser.set_defaults(run=_run)
 

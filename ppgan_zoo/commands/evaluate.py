@@ -12,6 +12,7 @@ from ppgan_zoo.errors import ConfigError
 from ppgan_zoo.registry import DATA
 from ppgan_zoo.storage.files import to_json
 from ppgan_zoo.storage.ownership import own_file, refuse_foreign, sealed_json
+from ppgan_zoo.storage.stages import shown
 from ppgan_zoo.storage.terminal import say, tell
 
 
@@ -20,12 +21,12 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser = commands.add_parser("evaluate", help="measure a model: FID, KID, precision, ...")
     add_model(parser)
     parser.add_argument("--against", type=Path, metavar="PICTURES",
-                        help="compare two sets of pictures instead: MODEL is one too (a folder, "
-                        "an archive, arrays or a prepared set)")  # fmt: skip
+                        help="compare two sets of pictures instead; MODEL is then one of them "
+                        "(a folder, an archive, arrays or a prepared set)")  # fmt: skip
     parser.add_argument("--best", action="store_true", help="a run's best checkpoint")
     parser.add_argument(
         "--ema", action=argparse.BooleanOptionalAction,
-        help="the moving average of the weights, or not (default: it, where there is one)",
+        help="use the moving average of the weights, or not (default: use it if there is one)",
     )  # fmt: skip
     parser.add_argument("--metrics", metavar="NAME,NAME", help="fid, kid, ... (default: all)")
     parser.add_argument(
@@ -41,10 +42,10 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     )  # fmt: skip
     parser.add_argument("--data", metavar="SET",
                         help="mnist or another kind of data (default: the run's)")  # fmt: skip
-    parser.add_argument("--data-dir", metavar="DIR", help="where the data set lies")
+    parser.add_argument("--data-dir", metavar="DIR", help="where the data set is")
     parser.add_argument("--offline", action="store_true", help="never use the network")
     parser.add_argument("--seed", type=int, default=0, help="of the samples")
-    parser.add_argument("--resize", type=int, metavar="PIXELS", help="bring all images to a size")
+    parser.add_argument("--resize", type=int, metavar="PIXELS", help="resize all images")
     parser.add_argument("--no-floor", action="store_true",
                         help="leave out the figures of real images")  # fmt: skip
     parser.add_argument("--output", type=Path, metavar="FILE", help="write the result as JSON")
@@ -88,10 +89,11 @@ def _run(options: argparse.Namespace) -> int:
         metrics=metrics,
         floor=not options.no_floor,
     )
-    result = evaluate(
-        model, protocol, best=options.best, data=options.data,
-        directory=options.data_dir, offline=options.offline,
-    )  # fmt: skip
+    with shown():
+        result = evaluate(
+            model, protocol, best=options.best, data=options.data,
+            directory=options.data_dir, offline=options.offline,
+        )  # fmt: skip
     return _report(result, options)
 
 
@@ -115,7 +117,8 @@ def _compare(options: argparse.Namespace, metrics: tuple[str, ...] | None) -> di
         metrics=metrics,
         floor=not options.no_floor,
     )
-    return compare(Path(options.model), options.against, how)
+    with shown():
+        return compare(Path(options.model), options.against, how)
 
 
 def _report(result: dict[str, Any], options: argparse.Namespace) -> int:

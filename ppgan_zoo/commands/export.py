@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from ppgan_zoo import runtime
 from ppgan_zoo.commands.arguments import find_model
+from ppgan_zoo.storage.stages import shown
 from ppgan_zoo.storage.terminal import say
 
 if TYPE_CHECKING:
@@ -30,8 +31,8 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     )  # fmt: skip
     parser.add_argument(
         "--truncation", type=float, metavar="PSI",
-        help="of a model with styles: how far they go from their average, from 0 (one image) to "
-        "1 (the default); less is better images and fewer kinds",
+        help="for a model with styles: how far they may lie from their average, from 0 (one "
+        "image) to 1 (the default); a low value gives better images of fewer kinds",
     )  # fmt: skip
     parser.add_argument(
         "--onnx", action="store_true",
@@ -53,14 +54,15 @@ def _run(options: argparse.Namespace) -> int:
     from ppgan_zoo.export.exporter import export
 
     trials: list[Trial] = []
-    description = export(
-        checkpoint,
-        options.output,
-        timed=options.inference == "auto",
-        truncation=options.truncation,
-        onnx=options.onnx,
-        notify=trials.append,
-    )
+    with shown():
+        description = export(
+            checkpoint,
+            options.output,
+            timed=options.inference == "auto",
+            truncation=options.truncation,
+            onnx=options.onnx,
+            notify=trials.append,
+        )
     worst = description.largest_difference
     say(
         f"exported {description.name} (iteration {description.origin.iteration}, "

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the command to the parser."""
-    parser = commands.add_parser("info", help="show all that is known of one model")
+    parser = commands.add_parser("info", help="show everything that is known about one model")
     parser.add_argument("name", help="a model, a pretrained model or a published folder")
     parser.add_argument("--format", choices=("text", "json"), default="text")
     parser.add_argument(
@@ -110,9 +110,9 @@ def _facts_of_source(name: str, source: Source) -> dict[str, Any] | None:
 
 def _facts_of_nets(name: str, source: Source) -> dict[str, Any]:
     """Return what a model is, with the parameters of its nets, which are built for that."""
+    gan = _build(name)
     from ppgan_zoo.models.cost import count_parameters
 
-    gan = _build(name)
     spec = gan.spec
     facts = {
         "name": spec.name,
@@ -135,9 +135,10 @@ def _facts_of_nets(name: str, source: Source) -> dict[str, Any]:
 
 
 def _draw(name: str, path: Path) -> int:
+    gan = _build(name)
     from ppgan_zoo.models.picture import draw
 
-    _save(path, draw(_build(name)))
+    _save(path, draw(gan))
     say(f"the nets of {name} in {path}")
     return 0
 
@@ -156,7 +157,7 @@ def _show_card(folder: Path, form: str) -> int:
     checkpoint = open_checkpoint(folder)
     card = read_card(checkpoint)
     if card is None:
-        raise CheckpointError(f"{folder}: has no card; ppgan-zoo publish makes one of a run")
+        raise CheckpointError(f"{folder}: has no card; ppgan-zoo publish makes one for a run")
     try:
         text = (
             to_json(card.model_dump(mode="json"))

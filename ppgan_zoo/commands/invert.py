@@ -23,13 +23,15 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser.add_argument("picture", type=Path, metavar="PICTURE", help="PNG, JPEG or BMP")
     parser.add_argument("--best", action="store_true", help="a run's best checkpoint")
     parser.add_argument("--class", dest="class_name", metavar="CLASS",
-                        help="of a model with labels: by name or number (default: each in its "
-                        "turn among the restarts)")  # fmt: skip
-    parser.add_argument("--restarts", type=int, default=8, help="random beginnings (default: 8)")
+                        help="for a model with labels: by name or number (default: the "
+                        "restarts try each in turn)")  # fmt: skip
+    parser.add_argument(
+        "--restarts", type=int, default=8, help="random starting points (default: 8)"
+    )
     parser.add_argument("--steps", type=int, default=500, help="of Adam (default: 500)")
-    parser.add_argument("--seed", type=int, default=0, help="of the beginnings")
+    parser.add_argument("--seed", type=int, default=0, help="of the starting points")
     parser.add_argument("--features", metavar="NETWORK",
-                        help="compare by a feature network too, such as digits-v1")  # fmt: skip
+                        help="also compare with a feature network, such as digits-v1")  # fmt: skip
     parser.add_argument("--output", type=Path, default=Path("inverted.png"), metavar="FILE",
                         help="the picture, then what was found, the best first (.png)")  # fmt: skip
     parser.add_argument("--points", type=Path, metavar="FILE",

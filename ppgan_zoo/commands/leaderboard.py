@@ -23,11 +23,11 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     run.add_argument("--budget", type=float, required=True, metavar="MINUTES",
                      help="of one thread, for each run")  # fmt: skip
     run.add_argument("--output", type=Path, required=True, metavar="DIR",
-                     help="for runs and pages; what it holds already is gone on with")  # fmt: skip
+                     help="for runs and pages; what is already there is kept")  # fmt: skip
     run.add_argument("--seeds", type=int, default=3, metavar="N", help="runs of each (default: 3)")
     run.add_argument("--recipes", metavar="A,B", help="only these (default: all)")
     run.add_argument("--data", choices=("mnist", "fashion_mnist", "both"), default="both")
-    run.add_argument("--data-dir", metavar="DIR", help="where the data sets lie")
+    run.add_argument("--data-dir", metavar="DIR", help="where the data sets are")
     run.add_argument("--shard", default="1/1", metavar="I/N",
                      help="do the I-th of N parts, one a machine (default: 1/1)")  # fmt: skip
     run.add_argument("--jobs", type=int, default=1, metavar="N", help="runs at the same time")
@@ -50,7 +50,7 @@ def _run(options: argparse.Namespace) -> int:
 
     if not 1 <= options.jobs <= cpu_threads():
         raise ConfigError(
-            f"--jobs {options.jobs}: give 1 to {cpu_threads()}, the threads there are"
+            f"--jobs {options.jobs}: give 1 to {cpu_threads()}, the number of threads"
         )
     from ppgan_zoo.leaderboard.contest import SETS
     from ppgan_zoo.leaderboard.driver import Contest, run_leaderboard

@@ -34,7 +34,7 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser.add_argument("--nearest", type=int, default=0, metavar="N",
                         help="put N training pictures into the page, and show the nearest of them "
                         "beside each sample (default: none)")  # fmt: skip
-    parser.add_argument("--best", action="store_true", help="of runs, the best checkpoint")
+    parser.add_argument("--best", action="store_true", help="for runs, the best checkpoint")
     parser.set_defaults(run=_run)
 
 

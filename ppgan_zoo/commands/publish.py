@@ -22,13 +22,13 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser.add_argument("--best", action="store_true", help="the run's best checkpoint")
     parser.add_argument(
         "--figures", type=Path, action="append", default=[], metavar="FILE",
-        help="figures for the card: what evaluate --output wrote of this checkpoint; repeatable, "
-        "and files that differ in --seed alone give an interval",
+        help="figures for the card: what evaluate --output wrote for this checkpoint; repeatable, "
+        "and files that differ only in --seed give an interval",
     )  # fmt: skip
     parser.add_argument("--licence", default="not stated", help="of the weights")
     parser.add_argument(
         "--fault", dest="faults", action="append", default=[], metavar="SENTENCE",
-        help="something that is known to be wrong with the model; repeatable",
+        help="a known fault of the model; repeatable",
     )  # fmt: skip
     parser.add_argument(
         "--float32", action="store_true", help="keep the weights as they are, at twice the size"

@@ -20,23 +20,23 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser.add_argument("-n", dest="count", type=int, default=64, help="how many (default: 64)")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--class", dest="class_name", metavar="CLASS",
-                        help="of a model with labels: one class, by name or number "
-                        "(default: all, a row of the grid each)")  # fmt: skip
+                        help="for a model with labels: one class, by name or number (default: "
+                        "all, one row of the grid each)")  # fmt: skip
     parser.add_argument("--sweep", metavar="CODE",
-                        help="of a model with codes in z: a row for each z, along which one "
-                        "code goes through its values (c1, c2, ...: the categorical ones, then "
-                        "the continuous ones)")  # fmt: skip
+                        help="for a model with codes in z: one row for each z, in which one "
+                        "code goes through its values (c1, c2, ...: first the categorical "
+                        "ones, then the continuous ones)")  # fmt: skip
     parser.add_argument("--truncation", type=float, metavar="T",
-                        help="better images, more alike. Of a model with styles: how far they go "
-                        "from their average, 0 (one image) to 1 (the default). Of others: no "
-                        "number of z further from 0 than T, 0.1 or more")  # fmt: skip
+                        help="better images, more alike. With styles: how far they may lie "
+                        "from their average, 0 (one image) to 1 (the default). Without: no "
+                        "number of z is further from 0 than T, 0.1 or more")  # fmt: skip
     parser.add_argument("--seeds", metavar="LIST",
                         help="one picture of each seed instead, such as 3,17,40-60")  # fmt: skip
     parser.add_argument("--output", type=Path, default=Path("samples.png"), metavar="PATH",
                         help="a folder (a PNG each, below its class), .npy, .npz, .tar, or .png "
                         "for a grid (default: samples.png)")  # fmt: skip
     parser.add_argument("--shard", type=int, metavar="N",
-                        help="of a folder: tars of N pictures each in it")  # fmt: skip
+                        help="for a folder: write tars of N pictures each into it")  # fmt: skip
     parser.add_argument("--overwrite", action="store_true",
                         help="replace a file that ppgan-zoo did not make")  # fmt: skip
     parser.add_argument("--best", action="store_true", help="a run's best checkpoint")

@@ -12,7 +12,7 @@ from ppgan_zoo.storage.terminal import say
 def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the command to the parser."""
     parser = commands.add_parser(
-        "schema", help="print the JSON schema of recipes, which editors complete and check by"
+        "schema", help="print the JSON schema of recipes, with which editors complete and check"
     )
     parser.add_argument(
         "--built-in", action="store_true", help="leave out what installed plugins add"

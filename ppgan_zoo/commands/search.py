@@ -19,9 +19,9 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
                         help="what to compare, see docs/search.md")  # fmt: skip
     parser.add_argument(
         "--output", type=Path, required=True, metavar="DIR",
-        help="for the runs and the results; a search that it holds is gone on with",
+        help="for the runs and the results; a search that is already there is continued",
     )  # fmt: skip
-    parser.add_argument("--data-dir", metavar="DIR", help="where the data set lies")
+    parser.add_argument("--data-dir", metavar="DIR", help="where the data set is")
     parser.add_argument("--offline", action="store_true", help="never use the network")
     add_device(parser, default=None)
     parser.add_argument(
@@ -39,7 +39,7 @@ def _run(options: argparse.Namespace) -> int:
     search = load_search(options.file)
     if not 1 <= options.jobs <= cpu_threads():
         raise ConfigError(
-            f"--jobs {options.jobs}: give 1 to {cpu_threads()}, the threads there are"
+            f"--jobs {options.jobs}: give 1 to {cpu_threads()}, the number of threads"
         )
     conditions = Conditions(
         data_directory=options.data_dir,

@@ -26,7 +26,7 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     add_overrides(parser, "the recipe")
     parser.add_argument(
         "--output", type=Path, required=True, metavar="DIR",
-        help="for the results and a picture of each run; a study that it holds is continued",
+        help="for results and a picture of each run; a study that is already there is continued",
     )  # fmt: skip
     parser.add_argument("--seeds", default="0-39", metavar="LIST",
                         help="such as 0-39 or 0,3,7 (default: 0-39)")  # fmt: skip
@@ -40,10 +40,10 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     )  # fmt: skip
     parser.add_argument(
         "--ops", action="append", choices=SWITCH_VALUES,
-        help="what computes; repeatable: every seed by each, since they round differently "
+        help="what computes; repeatable: every seed with each, since they round differently "
         "(default: auto)",
     )  # fmt: skip
-    parser.add_argument("--data-dir", metavar="DIR", help="where the data set lies")
+    parser.add_argument("--data-dir", metavar="DIR", help="where the data set is")
     parser.add_argument(
         "--jobs", type=int, default=1, metavar="N",
         help="runs at the same time, each with its part of the threads (default: 1)",
@@ -62,7 +62,7 @@ def _run(options: argparse.Namespace) -> int:
             raise ConfigError(f"--{option} {getattr(options, name)}: give 1 or more")
     if not 1 <= options.jobs <= cpu_threads():
         raise ConfigError(
-            f"--jobs {options.jobs}: give 1 to {cpu_threads()}, the threads there are"
+            f"--jobs {options.jobs}: give 1 to {cpu_threads()}, the number of threads"
         )
     from ppgan_zoo.stability.driver import Study, run_study
     from ppgan_zoo.stability.report import as_json, table

@@ -1,4 +1,4 @@
-"""``ppgan-zoo train``: trains a recipe, or goes on with a run."""
+"""``ppgan-zoo train``: trains a recipe, or continues a run."""
 
 from __future__ import annotations
 
@@ -32,15 +32,15 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     )
     parser.add_argument(
         "--resume", nargs="?", const="", metavar="RUN",
-        help="go on with a run (default: the newest one under --output, or under output)",
+        help="continue a run (default: the newest one under --output, or under output)",
     )  # fmt: skip
     parser.add_argument(
         "--processes", type=int, metavar="N", default=1,
         help="train in N processes of this machine, each with its part of every batch",
     )  # fmt: skip
     add_device(parser, default=None)
-    parser.add_argument("--seed", help="of everything random in the run")
-    parser.add_argument("--data-dir", metavar="DIR", help="where the data set lies")
+    parser.add_argument("--seed", help="seed of everything random in the run")
+    parser.add_argument("--data-dir", metavar="DIR", help="where the data set is")
     parser.add_argument(
         "--data", type=Path, metavar="SOURCE",
         help="train on this instead: a prepared set, or pictures, which are prepared first",
@@ -66,7 +66,7 @@ def _run(options: argparse.Namespace) -> int:
     if options.resume is not None:
         return _resume(options, overrides)
     if options.config is None:
-        raise ConfigError("train needs -c RECIPE, or --resume RUN to go on with a run")
+        raise ConfigError("train needs -c RECIPE, or --resume RUN to continue a run")
     from ppgan_zoo.recipe.load import find_recipe, load_recipe
 
     path = find_recipe(options.config)
@@ -107,7 +107,7 @@ def _resume(options: argparse.Namespace, overrides: list[str]) -> int:
     from ppgan_zoo.storage.run_directory import RunDirectory, newest_run
 
     if options.resume and options.output:
-        raise ConfigError("--resume RUN goes on inside RUN: leave out --output")
+        raise ConfigError("--resume RUN continues inside RUN: leave out --output")
     run = (
         RunDirectory(Path(options.resume))
         if options.resume
@@ -156,7 +156,7 @@ def _report(outcome: Outcome | None) -> int:
     run = outcome.run.path
     if outcome.signal is not None:
         tell(
-            f"stopped at iteration {outcome.iteration} and saved; go on with: "
+            f"stopped at iteration {outcome.iteration} and saved; continue with: "
             f"ppgan-zoo train --resume {as_argument(run)}"
         )
         return INTERRUPTED + outcome.signal

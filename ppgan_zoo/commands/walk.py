@@ -25,9 +25,9 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
                         "varies most) or sefa1, sefa2, ...")  # fmt: skip
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--class", dest="class_name", metavar="CLASS",
-                        help="of a model with labels: one class (default: all)")  # fmt: skip
+                        help="for a model with labels: one class (default: all)")  # fmt: skip
     parser.add_argument("--truncation", type=float, metavar="PSI",
-                        help="of a model with styles: 0 (their average) to 1")  # fmt: skip
+                        help="for a model with styles: 0 (their average) to 1")  # fmt: skip
     parser.add_argument("--fps", type=float, default=20.0, help="frames a second (20)")
     parser.add_argument("--output", type=Path, default=Path("walk.gif"), metavar="FILE",
                         help=".gif, or .mp4 where ffmpeg is installed (walk.gif)")  # fmt: skip

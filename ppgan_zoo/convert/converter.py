@@ -29,10 +29,10 @@ def convert(path: Path, facts: ModelFacts, output: Path, *, trust: bool = False)
 
     Raises:
         CheckpointError: The file is damaged, not trusted, or of another model.
-        ConfigError: `output` is there already.
+        ConfigError: `output` exists already.
     """
     if not _is_free(output):
-        raise ConfigError(f"--output {output}: is there already; give another --output")
+        raise ConfigError(f"--output {output}: exists already; give another --output")
     if path.suffix.lower() not in SUFFIXES:
         arrays = read_weights(path)
     elif trust:

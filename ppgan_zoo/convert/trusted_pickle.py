@@ -44,7 +44,7 @@ def read_trusted_pickle(path: Path) -> Arrays:
             )  # fmt: skip
         except subprocess.TimeoutExpired:
             raise CheckpointError(
-                f"{path}: not read within {TIMEOUT_SECONDS} s; get the file anew"
+                f"{path}: not read within {TIMEOUT_SECONDS} s; get the file again"
             ) from None
         if done.returncode:
             said = done.stderr.decode(errors="replace").strip().splitlines()
@@ -56,4 +56,4 @@ def read_trusted_pickle(path: Path) -> Arrays:
         try:
             return dict(load_file(target))
         except (OSError, SafetensorError) as error:
-            raise CheckpointError(f"{path}: not converted: {error}; get the file anew") from None
+            raise CheckpointError(f"{path}: not converted: {error}; get the file again") from None

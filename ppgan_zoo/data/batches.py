@@ -114,7 +114,7 @@ class Batches:
         if labels and images.labels is None:
             raise ConfigError(
                 f"data: {images.name} ({images.location}) has no labels, which this model needs; "
-                "take a set that has some, such as a folder of one sub-folder a class"
+                "use a set that has some, such as a folder with one sub-folder for each class"
             )
         scale_to_range(images.images[:1], image_range)  # a bad range fails here, not at step 0
         self._pixels = images.images

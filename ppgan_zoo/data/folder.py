@@ -81,7 +81,7 @@ def load_folder(
         )
     found = look_through(folder, SUFFIXES)
     if found.passed_over():
-        notify(f"{folder}: passed over {found.passed_over()}")
+        notify(f"{folder}: skipped {found.passed_over()}")
     classes, labels = classes_of(found.names, str(folder), notify)
     count = len(found.names)
     chosen = choose_part(count, count if limit is None else limit, limit_seed, labels)

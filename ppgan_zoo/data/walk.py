@@ -97,7 +97,7 @@ def look_through(folder: Path, suffixes: tuple[str, ...]) -> Found:
             else:
                 seen.others[os.path.splitext(name)[1].lower()] += 1
     if not seen.names:
-        passed = f" (passed over: {seen.passed_over()})" if seen.passed_over() else ""
+        passed = f" (skipped: {seen.passed_over()})" if seen.passed_over() else ""
         raise DataError(
             f"{folder}: no pictures found{passed}; put files ending in {', '.join(suffixes)} there"
         )
@@ -137,8 +137,8 @@ def classes_of(
     beside = folders.count(None)
     if 0 < beside < len(folders):
         notify(
-            f"{where}: {beside} pictures lie beside its sub-folders, which are therefore no "
-            "classes; move them into one for labels"
+            f"{where}: {beside} pictures lie beside its sub-folders, so these are not classes; "
+            "move the pictures into one to get labels"
         )
     found = sorted({folder for folder in folders if folder is not None})
     if len(found) < 2 or beside:

@@ -123,8 +123,8 @@ def _shape(network: FeatureNetwork, resize: int | None) -> tuple[int, int, int]:
     own = network.image_shape
     if own is None and resize is None:
         raise ConfigError(
-            f"--features {network.name}: takes pictures of any size; say to which both sets are "
-            "brought, such as --resize 64"
+            f"--features {network.name}: takes pictures of any size; give the size for both "
+            "sets, such as --resize 64"
         )
     if own is None:
         return (3, resize or 0, resize or 0)
@@ -196,7 +196,8 @@ def _notes(
         )
     if "memorisation" in metrics:
         notes.append(
-            "memorisation is against one half of the real set, beside the other half: it tells "
-            "copying where that is the set that was trained on, and a full copy shows as 0.75"
+            "memorisation compares with one half of the real set, the other half being held "
+            "out: it shows copying if that is the set that was trained on, and a full copy "
+            "gives 0.75"
         )
     return notes

@@ -121,13 +121,13 @@ def parse_seeds(text: str) -> NDArray[np.int64]:
         first, last = (0, -1) if match is None else (int(match[1]), int(match[2] or match[1]))
         if last < first:
             raise ConfigError(
-                f"--seeds {text}: {part!r} is no seed; give numbers and ranges from low to high, "
-                "such as 3,17,40-60"
+                f"--seeds {text}: {part!r} is not a seed; give numbers and ranges from low to "
+                "high, such as 3,17,40-60"
             )
         found.append(range(first, last + 1))
     if sum(map(len, found)) > MOST_PICTURES:
         raise ConfigError(f"--seeds {text}: more than {MOST_PICTURES} seeds; give fewer")
     seeds = np.concatenate([np.arange(part.start, part.stop, dtype=np.int64) for part in found])
     if len(np.unique(seeds)) < len(seeds):
-        raise ConfigError(f"--seeds {text}: a seed stands there twice; each has one picture")
+        raise ConfigError(f"--seeds {text}: a seed is there twice; each has one picture")
     return seeds

@@ -51,7 +51,7 @@ class Protocol:
             model's own.
         metrics: Names out of :func:`ppgan_zoo.metrics.metric.metric_names`; None for all of
             the zoo's own that the network and the split allow.
-        floor: Whether real images are measured in the place of samples, too.
+        floor: Whether to measure real images as samples, too.
     """
 
     features: str | None = None
@@ -176,7 +176,7 @@ def _floor(
     metrics: list[str],
     protocol: Protocol,
 ) -> dict[str, Any] | None:
-    """Measure real images in the place of samples; None where there are none."""
+    """Measure real images as samples; None if there are none."""
     try:
         others = images.in_place_of_samples(protocol.num_samples)
     except (ConfigError, DataError) as error:
@@ -204,8 +204,8 @@ def _notes(images: RealImages, protocol: Protocol, metrics: list[str]) -> list[s
     real, count = len(images.compared), protocol.num_samples
     if protocol.split == "train":
         notes.append(
-            "compared with TRAINING images, which a model that copies them matches: not to be "
-            "put beside figures against a test set"
+            "compared with TRAINING images, which a model that copies them matches: do not "
+            "compare with figures against a test set"
         )
     if images.source.best_on_test and protocol.split == "test":
         notes.append(

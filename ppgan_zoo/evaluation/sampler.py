@@ -29,6 +29,7 @@ from ppgan_zoo.models.restore import (
 )
 from ppgan_zoo.storage.files import absolute, sha256_file
 from ppgan_zoo.storage.pictures import grid_html
+from ppgan_zoo.storage.stages import stage
 from ppgan_zoo.weights.pretrained import locate
 
 SWEEP_STEPS = 10
@@ -180,10 +181,12 @@ class Sampler:
         return grid_html(self.sample(SHOWN, 0, labels), columns, caption)
 
     def _images(self, code: Code) -> NDArray[np.uint8]:
-        parts = [
-            to_uint8(self.generate(code[start : start + BATCH_SIZE]), self.image_range)
-            for start in range(0, len(code), BATCH_SIZE)
-        ]
+        parts = []
+        with stage(f"{len(code):,} samples", len(code)) as advance:
+            for start in range(0, len(code), BATCH_SIZE):
+                part = code[start : start + BATCH_SIZE]
+                parts.append(to_uint8(self.generate(part), self.image_range))
+                advance(len(part))
         return np.concatenate(parts)
 
 

@@ -38,6 +38,7 @@ from ppgan_zoo.models.restore import load_generator
 from ppgan_zoo.runtime import home_that_can_be_written
 from ppgan_zoo.storage.checkpoint import Checkpoint
 from ppgan_zoo.storage.files import absolute, atomic_folder, by_plain_path, sha256_file
+from ppgan_zoo.storage.stages import stage
 
 PREFIX = "generator"
 TOLERANCE = 1e-5
@@ -82,19 +83,22 @@ def export(
     """
     output = absolute(output)
     _check_output(output)
-    generator, facts = load_generator(checkpoint, truncation=truncation)
-    inputs = _checked_inputs(facts, checkpoint.iteration)
-    # This forward also brings spectral norm's stored weight up to date before it is saved.
-    with paddle.no_grad():
-        wanted = generator(*map(paddle.to_tensor, inputs)).numpy()
-    faster = _rewritten(
-        load_generator(checkpoint, truncation=truncation)[0], inputs, wanted, tolerance
-    )
+    with stage("loading the generator"):
+        generator, facts = load_generator(checkpoint, truncation=truncation)
+        inputs = _checked_inputs(facts, checkpoint.iteration)
+        # This forward also brings spectral norm's stored weight up to date before it is saved.
+        with paddle.no_grad():
+            wanted = generator(*map(paddle.to_tensor, inputs)).numpy()
+        faster = _rewritten(
+            load_generator(checkpoint, truncation=truncation)[0], inputs, wanted, tolerance
+        )
     with atomic_folder(output, is_as_exported) as made, by_plain_path(made) as folder:
         saved = faster or generator
-        with _blaming_what_is_to_blame(saved, folder, output):
+        tracing = stage("writing the static graph")
+        with _blaming_what_is_to_blame(saved, folder, output), tracing:
             program, parameters = _save_static(saved, facts, folder)
-        of_graph = _largest(_run_static_graph(folder, inputs), wanted)
+        with stage("comparing the static graph"):
+            of_graph = _largest(_run_static_graph(folder, inputs), wanted)
         choice, trials = choose_settings(
             program,
             parameters,
@@ -147,7 +151,8 @@ def export(
         if onnx:
             from ppgan_zoo.export.onnx_export import add_onnx
 
-            with _blaming_what_is_to_blame(saved, folder, output):
+            writing = stage("writing and comparing ONNX")
+            with _blaming_what_is_to_blame(saved, folder, output), writing:
                 description = add_onnx(folder, description, inputs, wanted)
         write_description(folder, description)
         open_exported(folder)  # what a user will do first must work
@@ -184,7 +189,7 @@ def _check_output(output: Path) -> None:
         empty = not os.path.lexists(output) or (output.is_dir() and not os.listdir(output))
     if not empty and not is_as_exported(output):
         raise ExportError(
-            f"--output {output}: is there already and is no earlier export, or one that was "
+            f"--output {output}: exists already and is no earlier export, or one that was "
             "changed since; give another folder, or delete it yourself"
         )
 
@@ -233,10 +238,13 @@ def _blaming_what_is_to_blame(generator: nn.Layer, folder: Path, output: Path) -
 
 def _check_room(folder: Path, output: Path, size: int) -> None:
     """Make sure that a file of so many bytes can be written."""
+    allocate = getattr(os, "posix_fallocate", None)
+    if allocate is None:  # as on macOS: what is written next tells
+        return
     place = folder / "room"
     try:
         with place.open("xb") as file:
-            os.posix_fallocate(file.fileno(), 0, size)
+            allocate(file.fileno(), 0, size)
     except OSError as error:
         if error.errno not in (errno.EINVAL, errno.EOPNOTSUPP):  # a file system that cannot tell
             raise OSError(error.errno, error.strerror, str(output)) from None

@@ -22,6 +22,7 @@ from pydantic import BaseModel, ConfigDict
 
 from ppgan_zoo.runtime import cpu_threads
 from ppgan_zoo.storage.files import by_plain_path
+from ppgan_zoo.storage.stages import stage
 
 Images = NDArray[np.float32]
 
@@ -112,16 +113,18 @@ def choose_settings(
         The choice, and all trials. If no candidate is right, the choice is the nearest.
     """
     predictors, trials = [], []
-    for settings in CANDIDATES:
-        predictor = make_predictor(program, parameters, settings)
-        try:
-            trial = Trial(settings, difference(functools.partial(run_predictor, predictor)))
-        except RuntimeError:  # such as oneDNN's split of a tensor
-            trial = Trial(settings, math.inf)
-        trials.append(trial)
-        predictors.append(predictor)
-        if not timed and trial.difference <= tolerance:
-            return trial, trials
+    with stage("trying settings of Paddle Inference", len(CANDIDATES)) as advance:
+        for settings in CANDIDATES:
+            predictor = make_predictor(program, parameters, settings)
+            try:
+                trial = Trial(settings, difference(functools.partial(run_predictor, predictor)))
+            except RuntimeError:  # such as oneDNN's split of a tensor
+                trial = Trial(settings, math.inf)
+            trials.append(trial)
+            predictors.append(predictor)
+            advance(1)
+            if not timed and trial.difference <= tolerance:
+                return trial, trials
     right = [place for place, trial in enumerate(trials) if trial.difference <= tolerance]
     if not right:
         return min(trials, key=lambda trial: trial.difference), trials
@@ -146,14 +149,16 @@ def _interleaved(runs: Sequence[Callable[[], Any]]) -> list[float]:
     """Return the median seconds of each, run in turns so that a disturbance hits all."""
     times: list[list[float]] = [[] for _ in runs]
     end = time.perf_counter() + TIMED_SECONDS
-    for number in range(1 + TIMED_ROUNDS):
-        for run, found in zip(runs, times, strict=True):
-            start = time.perf_counter()
-            run()
-            if number:  # the first is the warm-up
-                found.append(time.perf_counter() - start)
-        if number and time.perf_counter() > end:
-            break
+    with stage("timing them", 1 + TIMED_ROUNDS) as advance:
+        for number in range(1 + TIMED_ROUNDS):
+            for run, found in zip(runs, times, strict=True):
+                start = time.perf_counter()
+                run()
+                if number:  # the first is the warm-up
+                    found.append(time.perf_counter() - start)
+            advance(1)
+            if number and time.perf_counter() > end:
+                break
     return [median(found) for found in times]
 
 

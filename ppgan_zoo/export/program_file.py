@@ -87,7 +87,7 @@ def _of_json(raw: bytes) -> Program:
             raise ValueError(f"operator {name!r} holds a program of its own")
         for used in operation.get("I", ()):
             if used["%"] not in made:
-                raise ValueError(f"operator {name!r} takes what none before it made")
+                raise ValueError(f"operator {name!r} reads what no operator before it made")
         results = operation["O"] if isinstance(operation["O"], list) else [operation["O"]]
         for result in results:
             if result["%"] in made and result["%"] != 0:
@@ -184,7 +184,7 @@ def _of_protobuf(raw: bytes) -> Program:
         taken = [name for part in operation.inputs for name in part.arguments]
         given = [name for part in operation.outputs for name in part.arguments]
         if not made.issuperset(taken):
-            raise ValueError(f"operator {operation.type!r} takes what none before it made")
+            raise ValueError(f"operator {operation.type!r} reads what no operator before it made")
         made |= set(given)
         if operation.type == "feed":
             inputs[given[0]] = tensors[given[0]]

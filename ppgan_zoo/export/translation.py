@@ -41,8 +41,8 @@ def read_graph(program: Path, parameters: Path) -> Graph:
         return translator.graph.graph(translator.name(steps.output))
     except UnknownFormError as error:
         raise ExportError(
-            f"{program.name}: {error}, and for that there is no rule by which it could be written "
-            "in another form than Paddle's; add one to ppgan_zoo/export/translation.py"
+            f"{program.name}: {error}, for which there is no rule to write it in another form "
+            "than Paddle's; add one to ppgan_zoo/export/translation.py"
         ) from None
 
 

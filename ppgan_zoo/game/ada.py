@@ -251,8 +251,8 @@ class AdaptiveProbability:
         """
         if set(arrays) != {"probability", "signs", "counts"}:
             raise CheckpointError(
-                "checkpoint holds no state of an adaptive augment_probability; go on with the "
-                "recipe that it was trained with"
+                "checkpoint holds no state of an adaptive augment_probability; continue with "
+                "the recipe that it was trained with"
             )
         count, self._seen = (int(value) for value in arrays["counts"])
         self.probability = float(arrays["probability"][0])

@@ -67,7 +67,7 @@ def check_combination(
     if any(isinstance(part, BATCH_NORMS) for part in discriminator.sublayers()):
         for term in of_gradient:
             line = (
-                f"terms: {term.name} is of D's gradient at single images, and "
+                f"terms: {term.name} uses D's gradient at single images, and "
                 f"{name}'s discriminator has batch norm, which mixes the images of a batch; "
             )
             if term.of_single_images:

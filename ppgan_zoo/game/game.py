@@ -107,8 +107,8 @@ class Game:
             self.accelerated = True
         elif self.accelerated is None:
             warnings.append(
-                f"{type(self).__name__} has a loss of its own, so that nets are trained by "
-                "Paddle's layers as they are; write accelerated = True in the class if its "
+                f"{type(self).__name__} has its own loss, so its nets are trained by Paddle's "
+                "unchanged layers; write accelerated = True in the class if its "
                 "losses differentiate D at most by its images, and False to silence this"
             )
         return warnings

@@ -52,7 +52,7 @@ class View:
         count, channels, height, width = images.shape
         if count % self.packing:
             raise ConfigError(
-                f"constraints.packing: a batch of {count} images is no multiple of "
+                f"constraints.packing: a batch of {count} images is not a multiple of "
                 f"{self.packing}; change data.batch_size"
             )
         return images.reshape([count // self.packing, self.packing * channels, height, width])

@@ -64,7 +64,7 @@ class Entry(Section):
 
 
 class BoardResult(Section):
-    """A board: its entries, and the figures of real images in the place of samples."""
+    """A board: its entries, and the figures of real images measured as samples."""
 
     features: str | None
     floor: Figures | None

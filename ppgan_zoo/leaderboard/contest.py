@@ -123,7 +123,7 @@ def find_paces(
 ) -> dict[str, Pace]:
     """Return how many iterations of each recipe fit into the budget, timing those not yet known.
 
-    What was timed is kept, so that a leaderboard that is gone on with is of the same lengths.
+    What was timed is kept, so that a leaderboard that is continued has the same lengths.
 
     Raises:
         ConfigError: The file is of another budget, or a recipe cannot be built.

@@ -69,7 +69,7 @@ def run_leaderboard(
 
     Args:
         contest: What to run.
-        output: The leaderboard's folder; one that holds the same leaderboard is gone on with.
+        output: The leaderboard's folder; one that holds the same leaderboard is continued.
         conditions: What all runs share, but for where the data are.
         directories: Where each image set lies, by its name; one that is left out is looked for.
         notify: Called with a line for whatever happens.

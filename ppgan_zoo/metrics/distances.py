@@ -63,6 +63,16 @@ def nearest_distance(
 ) -> NDArray[np.float64]:
     """Return the distance of each of `points` to the nearest of `others`: ``[N]``.
 
+    Arguments and errors are those of :func:`nearest`.
+    """
+    return nearest(points, others, own=own)[0]
+
+
+def nearest(
+    points: Points, others: Points, *, own: NDArray[np.int64] | None = None
+) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Return the distance of each of `points` to the nearest of `others`, and which that is.
+
     Args:
         points: ``[N, ...]``.
         others: ``[M, ...]``; turned into float64 some at a time, so a training set of bytes
@@ -70,10 +80,13 @@ def nearest_distance(
         own: int64 ``[N]``: for points that are among the others, which one each is. It is not
             compared with itself then, and infinitely far from the others if there are none.
 
+    Returns:
+        ``[N]`` and int64 ``[N]``; of several that are as near, one of them.
+
     Raises:
         ValueError: Not two sets of points of one dimension.
     """
-    nearest = np.full(len(points), np.inf)
+    least, places = np.full(len(points), np.inf), np.zeros(len(points), np.int64)
     step = max(1, CHUNK_VALUES // max(1, others[:1].size))
     for start in range(0, max(1, len(others)), step):  # of no others, squared_distances complains
         chunk = others[start : start + step]
@@ -82,8 +95,12 @@ def nearest_distance(
                 at = own[rows] - start
                 inside = np.flatnonzero((at >= 0) & (at < len(chunk)))
                 squared[inside, at[inside]] = np.inf
-            nearest[rows] = np.minimum(nearest[rows], squared.min(axis=1))
-    return np.sqrt(nearest)
+            found = squared.argmin(axis=1)
+            distances = squared[np.arange(len(found)), found]
+            nearer = distances < least[rows]
+            least[rows] = np.where(nearer, distances, least[rows])
+            places[rows] = np.where(nearer, start + found, places[rows])
+    return np.sqrt(least), places
 
 
 def mean_distance(points: Points) -> float:

@@ -27,6 +27,7 @@ from safetensors.numpy import load
 from ppgan_zoo.errors import ConfigError, PluginError
 from ppgan_zoo.registry import FEATURES
 from ppgan_zoo.storage.files import read_regular
+from ppgan_zoo.storage.stages import stage
 
 SHIPPED = {
     "digits-v1": "27bde3a29a4c9dad90276c490f79689858cb3a3b3dfa09f7b9bd81e9e37e9bdb",
@@ -112,13 +113,15 @@ class FeatureNetwork:
 
         step = min(batch_size, self.largest_batch or batch_size)
         features, probabilities = [], []
-        with paddle.no_grad():
+        what = f"{len(images):,} images through {self.name}"
+        with paddle.no_grad(), stage(what, len(images)) as advance:
             for start in range(0, len(images), step):
                 batch = paddle.to_tensor(images[start : start + step].astype(np.float32))
                 found, logits = self.forward(batch)
                 features.append(found.numpy())
                 if logits is not None:
                     probabilities.append(paddle.nn.functional.softmax(logits, axis=1).numpy())
+                advance(len(batch))
         return FeatureSet(
             np.concatenate(features), np.concatenate(probabilities) if probabilities else None
         )

@@ -6,6 +6,10 @@
 Rule). With factors ``S = F^T F`` the last trace is the sum of the singular values of
 ``F1 F2^T``. So no matrix root is taken, nothing can turn complex, and a singular
 covariance is as good as any.
+
+How far off it is, for sets of this size, its influence function tells (the infinitesimal
+jackknife: Jaeckel 1972; Efron 1982, The Jackknife, the Bootstrap and Other Resampling Plans).
+A bootstrap is no help: sets with repeated points have a higher distance by themselves.
 """
 
 from __future__ import annotations
@@ -68,17 +72,59 @@ def frechet_distance(a: Gaussian, b: Gaussian) -> float:
     return max(0.0, float(gap @ gap + spread - 2.0 * overlap))
 
 
+def frechet_standard_error(
+    a: Gaussian, b: Gaussian, of_a: NDArray[np.floating], of_b: NDArray[np.floating]
+) -> float:
+    """Return the standard error of the distance of two feature sets' Gaussians.
+
+    Each point's influence is how fast the distance grows with its weight. The optimal map T of
+    the first Gaussian to the second gives it in closed form, and so does its inverse for the
+    second; the variance of the mean of a set's influences is its part of the error's square.
+
+    It says how much the figure differs from one draw of as many points to the next. It says nothing
+    of what all draws have in common: the distance of few points is too high. Where both
+    sets have one distribution, as at the floor, it is up to half too large.
+
+    Args:
+        a: Fitted to `of_a`.
+        b: Fitted to `of_b`.
+        of_a: ``[N, D]``, N at least 2.
+        of_b: ``[M, D]``, likewise.
+    """
+    left, _, right = np.linalg.svd(a.factor @ b.factor.T, full_matrices=False)
+    turn = left @ right  # T takes the rows of a.factor.T to those of b.factor.T, turned by it
+    variance = _influences(a, b, turn, of_a).var() / len(of_a)
+    variance += _influences(b, a, turn.T, of_b).var() / len(of_b)
+    return float(np.sqrt(variance))
+
+
+def _influences(
+    own: Gaussian, other: Gaussian, turn: NDArray[np.float64], points: NDArray[np.floating]
+) -> NDArray[np.float64]:
+    """Return the influences ``[N]`` of the points that `own` was fitted to, but for a constant.
+
+    That is ``2 (m1 - m2).c + c.c - c.T c`` for a centred point c, with T the optimal map.
+    """
+    centred = points.astype(np.float64) - own.mean
+    coordinates = np.linalg.lstsq(own.factor.T, centred.T, rcond=None)[0]
+    moved = (other.factor.T @ (turn.T @ coordinates)).T
+    influences: NDArray[np.float64] = 2.0 * centred @ (own.mean - other.mean)
+    return influences + np.sum(centred * (centred - moved), axis=1)
+
+
 def _gaussian(real: RealFeatures) -> Gaussian:
     return Gaussian.of(real.features.features)
 
 
-def _take(samples: FeatureSet, real: RealFeatures) -> tuple[float]:
-    return (frechet_distance(Gaussian.of(samples.features), real.once(_gaussian)),)
+def _take(samples: FeatureSet, real: RealFeatures) -> tuple[float, float]:
+    of_samples, of_real = Gaussian.of(samples.features), real.once(_gaussian)
+    error = frechet_standard_error(of_samples, of_real, samples.features, real.features.features)
+    return frechet_distance(of_samples, of_real), error
 
 
 FID = Metric(
     "fid",
-    ("fid",),
+    ("fid", "fid_standard_error"),
     _take,
     source="Heusel et al. 2017, GANs Trained by a Two Time-Scale Update Rule",
 )

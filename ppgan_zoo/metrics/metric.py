@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from ppgan_zoo.errors import ConfigError, PluginError
 from ppgan_zoo.metrics.features import FeatureSet
 from ppgan_zoo.registry import METRICS
+from ppgan_zoo.storage.stages import stage
 
 T = TypeVar("T")
 
@@ -122,13 +123,14 @@ def take_metrics(
             raise ValueError(f"{name} {list(given.shape)} for {len(samples.features)} samples")
     samples = replace(samples, labels=labels, categories=categories)
     figures: dict[str, float] = {}
-    for name in metric_names():
-        if name not in wanted:
-            continue
-        metric = METRICS.get(name)
-        if metric.needs_training_images and real.training is None:
-            raise ConfigError(f"{name}: needs the training images and others that are held out")
-        figures.update(zip(metric.figures, metric.take(samples, real), strict=True))
+    in_order = [name for name in metric_names() if name in wanted]
+    with stage("figures", len(in_order)) as advance:
+        for name in in_order:
+            metric = METRICS.get(name)
+            if metric.needs_training_images and real.training is None:
+                raise ConfigError(f"{name}: needs the training images and others that are held out")
+            figures.update(zip(metric.figures, metric.take(samples, real), strict=True))
+            advance(1)
     return figures
 
 

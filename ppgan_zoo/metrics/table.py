@@ -24,7 +24,11 @@ ROWS = {
     "memorisation_z": ("memorisation z", 1, "below 3"),
     "memorisation_ratio": ("distance ratio", 3, "near 1"),
 }
-ERRORS = {"kid": "kid_standard_error", "class_score": "class_score_std"}
+ERRORS = {
+    "fid": "fid_standard_error",
+    "kid": "kid_standard_error",
+    "class_score": "class_score_std",
+}
 SCALES = {"kid": 1000.0}
 
 
@@ -44,7 +48,7 @@ def format_result(result: Mapping[str, Any]) -> str:
     lines += _table(result["metrics"], floor)
     if floor:
         lines += ["", f"floor: {floor['real']['count']:,} {floor['real']['split']} images of "
-                  f"{floor['real']['name']} in the place of samples"]  # fmt: skip
+                  f"{floor['real']['name']} measured as samples"]  # fmt: skip
     return "\n".join(map(printable, lines))
 
 

@@ -108,7 +108,7 @@ class Latent:
             return
         if self.prior != "normal":
             raise ConfigError(
-                f"truncation: is of normal z, and this model's prior is {self.prior}; leave it out"
+                f"truncation: needs normal z, but this model's prior is {self.prior}; leave it out"
             )
         if not LEAST_TRUNCATION <= self.truncation < math.inf:  # NaN is refused too
             raise ConfigError(

@@ -14,6 +14,7 @@ from paddle import Tensor, nn
 
 from ppgan_zoo.models.gan import Gan
 from ppgan_zoo.models.weights import layer_arrays, trainable_parameters
+from ppgan_zoo.storage.stages import stage
 
 BATCH_SIZE = 128
 """Rows that go through a net at once where nobody says otherwise."""
@@ -38,13 +39,13 @@ def generate(
         batch_size: The most rows that go through the net at once.
     """
     arrays: list[NDArray[Any]] = [inputs] if labels is None else [inputs, labels]
-    with in_mode(net, training=False), paddle.no_grad():
-        parts = [
-            _first_output(
-                net(*(paddle.to_tensor(a[start : start + batch_size]) for a in arrays))
-            ).numpy()
-            for start in range(0, len(inputs), batch_size)
-        ]
+    parts = []
+    what = f"{len(inputs):,} samples"
+    with in_mode(net, training=False), paddle.no_grad(), stage(what, len(inputs)) as advance:
+        for start in range(0, len(inputs), batch_size):
+            batch = [paddle.to_tensor(array[start : start + batch_size]) for array in arrays]
+            parts.append(_first_output(net(*batch)).numpy())
+            advance(len(batch[0]))
     return np.concatenate(parts)
 
 

@@ -78,7 +78,7 @@ def _sections_in(annotation: Any) -> Iterator[type[Section]]:
 
 def _moved(key: str, to: str, found: Any) -> str:
     """Return what to write in the place of a key that stands at the top level now."""
-    line = f"{key}: stands at the top level now, as {to}; "
+    line = f"{key}: is at the top level now, as {to}; "
     if not found:  # as in the recipe of a run, in which every key stands
         return f"{line}found {_short(found)}: leave the key out"
     text = yaml.safe_dump(_tuples_to_lists(found), default_flow_style=True, sort_keys=False)

@@ -196,7 +196,7 @@ def _check_mappings(node: yaml.Node | None, path: KeyPath, lines: dict[KeyPath, 
             here = (*path, key.value)
             if here in lines:
                 raise yaml.MarkedYAMLError(
-                    problem=f"key {key.value!r} stands twice, first on line {lines[here]}",
+                    problem=f"key {key.value!r} is there twice, first on line {lines[here]}",
                     problem_mark=key.start_mark,
                 )
             lines[here] = key.start_mark.line + 1

@@ -138,5 +138,5 @@ class Ema(Section):
     @model_validator(mode="after")
     def _one_length(self) -> Ema:
         if self.decay is not None and self.half_life is not None:
-            raise ValueError("half_life: stands in place of decay; give one of the two")
+            raise ValueError("half_life: replaces decay; give one of the two")
         return self

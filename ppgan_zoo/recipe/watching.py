@@ -56,7 +56,7 @@ _EVALUATIONS = Needs(
 
 
 class EvaluationSection(Section):
-    """Metrics while training goes on. `features` None takes the image set's own network."""
+    """Metrics while training continues. `features` None takes the image set's own network."""
 
     every_steps: Positive | None = None
     metrics: tuple[MetricName, ...] = ("fid",)

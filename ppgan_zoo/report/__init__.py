@@ -1,4 +1,4 @@
 """A run, or several side by side, as one HTML page that needs nothing else.
 
-Read ``facts`` (what is read of a run), then ``charts`` and ``page``.
+Read ``facts`` (what is read of a run), then ``neighbours``, ``charts`` and ``page``.
 """

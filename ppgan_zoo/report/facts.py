@@ -9,6 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from ppgan_zoo.errors import CheckpointError, ConfigError, DataError, os_errors
 from ppgan_zoo.evaluation.growth import Grid, read_growth
 from ppgan_zoo.recipe.load import load_recipe
@@ -46,6 +49,28 @@ class Event:
 
 
 @dataclass(frozen=True)
+class Neighbours:
+    """Samples, and the nearest training picture of each.
+
+    Attributes:
+        samples: ``uint8 [N, C, H, W]``.
+        nearest: The same.
+        ratio: The median distance of the samples to their nearest, over that of training pictures
+            to their nearest other one: about 1 for pictures of one kind, near 0 for copies.
+        measured_by: What is compared: the name of a feature network, or ``"pixels"``.
+        trained_on: How many training pictures were searched.
+        is_known: Whether they are known to be those that the run was trained on.
+    """
+
+    samples: NDArray[np.uint8]
+    nearest: NDArray[np.uint8]
+    ratio: float
+    measured_by: str
+    trained_on: int
+    is_known: bool
+
+
+@dataclass(frozen=True)
 class RunFacts:
     """A run as a report shows it.
 
@@ -60,6 +85,7 @@ class RunFacts:
         starts: What the manifest records of every start, oldest first.
         restarts: How often it began again from other weights.
         evaluations: Results of evaluations of its checkpoints.
+        neighbours: Samples beside their nearest training pictures; None if not looked for.
     """
 
     path: Path
@@ -72,6 +98,7 @@ class RunFacts:
     starts: Sequence[Mapping[str, Any]]
     restarts: int
     evaluations: Sequence[Mapping[str, Any]]
+    neighbours: Neighbours | None = None
 
     @property
     def is_complete(self) -> bool:

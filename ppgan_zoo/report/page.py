@@ -5,18 +5,23 @@ from __future__ import annotations
 import base64
 import html
 import json
+import math
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import yaml
 
 from ppgan_zoo import __version__
 from ppgan_zoo.metrics.table import figure_text, in_order, row_of
 from ppgan_zoo.report.charts import charts_of, common_limits, draw
 from ppgan_zoo.report.facts import RunFacts, differing_settings
-from ppgan_zoo.storage.pictures import as_data_url
+from ppgan_zoo.storage.pictures import as_data_url, image_grid
 from ppgan_zoo.storage.terminal import printable
+
+PAIRS = 12
+"""Samples in a row, above their nearest training pictures."""
 
 _STYLE = """
 :root { color-scheme: light; }
@@ -119,6 +124,7 @@ def _section(run: RunFacts, runs: Sequence[RunFacts]) -> str:
         _film(run),
         _events(run),
         _figures(run),
+        _neighbours(run),
         "<h3>Curves</h3>",
         _curves(run, runs),
         _recipe(run),
@@ -135,7 +141,7 @@ def _summary(run: RunFacts) -> str:
         count, of = run.iterations
         state = "finished" if run.is_complete else f"stopped or going on, of {of:,}"
         done = f"{count:,} iterations in {_duration(run.seconds)} ({state})"
-    again = f", begun again {run.restarts} times" if run.restarts else ""
+    again = f", started again {run.restarts} times" if run.restarts else ""
     return f"{model} on {data}: {done}{again}"
 
 
@@ -165,7 +171,7 @@ def _events(run: RunFacts) -> str:
         f"{f'to {event.until:,}' if event.until is not None else 'on'}: {_text(event.text)}</li>"
         for event in run.events
     )
-    return f"<h3>Health</h3><p>The numbers stand in the curves.</p><ol>{items}</ol>"
+    return f"<h3>Health</h3><p>The numbers are in the curves.</p><ol>{items}</ol>"
 
 
 def _figures(run: RunFacts) -> str:
@@ -182,8 +188,9 @@ def _figures(run: RunFacts) -> str:
             f'<p class="note">Iteration {_text(result["model"].get("iteration"))}: '
             f"{_text(settings.get('num_samples'))} samples (seed {_text(settings.get('seed'))}) "
             f"against {_text(real.get('count'))} {_text(real.get('split'))} images, features "
-            f"{_text(result['features'].get('name'))}. The floor is what real images get in the "
-            "place of samples.</p>" + _table(["figure", "samples", "floor", "wanted"], rows)
+            f"{_text(result['features'].get('name'))}. The floor is what real images get when "
+            "they are measured as samples.</p>"
+            + _table(["figure", "samples", "floor", "wanted"], rows)
         )
     taken = [
         [tag.removeprefix("metric/"), f"{points[-1][1]:.4g}", f"{points[-1][0]:,}"]
@@ -202,6 +209,36 @@ def _figures(run: RunFacts) -> str:
             "</code>, then <code>report --figures result.json</code>, puts figures here.</p>"
         )
     return "<h3>Figures</h3>" + "".join(parts)
+
+
+def _neighbours(run: RunFacts) -> str:
+    found = run.neighbours
+    if found is None:
+        return ""
+    count = len(found.samples)
+    columns = min(count, PAIRS)
+    blank = np.full((-count % columns, *found.samples.shape[1:]), 255, np.uint8)
+    in_rows = [
+        np.concatenate([pictures, blank]).reshape(-1, columns, *pictures.shape[1:])
+        for pictures in (found.samples, found.nearest)
+    ]
+    pairs = np.stack(in_rows, axis=1).reshape(-1, *found.samples.shape[1:])
+    source = as_data_url(image_grid(pairs, columns))
+    how_far = (
+        f" Samples are {found.ratio:.2f} times as far from their nearest as a training picture is "
+        "from its nearest other one: about 1 is as it should be, near 0 are copies, far above 1 "
+        "is unlike anything in the set."
+        if math.isfinite(found.ratio)
+        else ""
+    )
+    unsure = "" if found.is_known else ", which may not be those the run was trained on"
+    return (
+        "<h3>Nearest training pictures</h3>"
+        f'<figure class="film"><img src="{source}" alt="Samples, and below each its nearest '
+        'training picture"><figcaption>In each pair of rows: samples of seed 0 above, and below '
+        f"each the nearest of {found.trained_on:,} training pictures{unsure}, by "
+        f"{_text(found.measured_by)}.{how_far}</figcaption></figure>"
+    )
 
 
 def _curves(run: RunFacts, runs: Sequence[RunFacts]) -> str:

@@ -209,14 +209,14 @@ def _cache() -> Finding:
     if cache is None:
         return Finding(
             "cache", "this user has no home", "note",
-            "features are counted anew each time; set XDG_CACHE_HOME to a folder of yours",
+            "features are computed again each time; set XDG_CACHE_HOME to a folder of yours",
         )  # fmt: skip
     there = next(folder for folder in (cache, *cache.parents) if folder.exists())
     if os.access(there, os.W_OK):
         return Finding("cache", str(cache))
     return Finding(
         "cache", f"{cache}: cannot be written", "note",
-        "features are counted anew each time; set XDG_CACHE_HOME to a folder of yours",
+        "features are computed again each time; set XDG_CACHE_HOME to a folder of yours",
     )  # fmt: skip
 
 

@@ -79,8 +79,8 @@ def check_recipe(run: RunDirectory, recipe: Recipe) -> None:
     for key, was, now in differences(before.model_dump(mode="json"), here):
         if not may_change(key):
             raise ConfigError(
-                f"{run.recipe}: {key}: was changed by hand: the run was started with {was}, and "
-                f"here stands {now}; put it back, or start a new run"
+                f"{run.recipe}: {key}: was changed by hand: the run started with {was}, and "
+                f"here is {now}; put it back, or start a new run"
             )
 
 
@@ -110,8 +110,8 @@ def changes_of_machine(before: Any, now: Mapping[str, Any]) -> str | None:
     if not found:
         return None
     return (
-        f"resumed with {', '.join(found)}: the run goes on as before but for rounding, not to the "
-        "same bytes"
+        f"resumed with {', '.join(found)}: the run continues as before except for rounding, so "
+        "the bytes will differ"
     )
 
 

@@ -96,7 +96,7 @@ def publish(
 
     Raises:
         CheckpointError: There is no such run, or float16 changes its images too much.
-        ConfigError: `output` is there already, or an evaluation is not of this checkpoint.
+        ConfigError: `output` exists already, or an evaluation is not of this checkpoint.
         ExportError: See :func:`ppgan_zoo.export.exporter.export`.
     """
     source = find_checkpoint(run, best=best)
@@ -104,7 +104,8 @@ def publish(
     trained_on, starts = directory.trained_on(), directory.starts()
     if trained_on is None:
         raise CheckpointError(
-            f"{source.path}: is in no run, whose recipe and manifest a card is made of; give a run"
+            f"{source.path}: is not in a run, and a card is made from a run's recipe and manifest; "
+            "give a run"
         )
     generator, facts = load_generator(source)
     weights = weights_name(source, None)

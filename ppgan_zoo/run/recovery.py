@@ -118,7 +118,7 @@ def error_with_cause(
     first = first_cause(trainer, batches, seen) or error.found
     return TrainingError(
         f"{first}; last good checkpoint: {good}; lower the learning rates, or set "
-        "recovery.non_finite=rollback to go on from there on another random course"
+        "recovery.non_finite=rollback to continue from there with other random numbers"
     )
 
 

@@ -14,7 +14,7 @@ from typing import Any
 from ppgan_zoo import ops
 from ppgan_zoo.callbacks.finite import NonFiniteError
 from ppgan_zoo.callbacks.first_phase import EarlyCollapseError
-from ppgan_zoo.callbacks.pace import in_short, in_time, seconds_of_an_iteration
+from ppgan_zoo.callbacks.pace import seconds_of_an_iteration
 from ppgan_zoo.callbacks.stop import StopOnSignal
 from ppgan_zoo.distributed.group import ProcessLostError, started
 from ppgan_zoo.errors import ConfigError, TrainingError
@@ -31,6 +31,7 @@ from ppgan_zoo.run.identity import (
 from ppgan_zoo.run.job import Job, build_job
 from ppgan_zoo.run.recovery import bring_to, error_with_cause, roll_back
 from ppgan_zoo.run.watch import build_callbacks
+from ppgan_zoo.storage.durations import in_short, in_time
 from ppgan_zoo.storage.files import absolute, as_argument, write_atomically
 from ppgan_zoo.storage.retention import checkpoint_folders, load_newest
 from ppgan_zoo.storage.run_directory import RunDirectory, command_line, start_facts
@@ -190,7 +191,7 @@ def dry_run(recipe: Recipe, *, offline: bool = False, source: Path | None = None
         f"device: {machine.device}, {machine.threads} threads, Paddle {machine.paddle}; "
         f"memory {machine.memory}, convolutions by {ops.describe()}",
         *(f"{net}: {count:,} parameters" for net, count in parameters.items()),
-        f"memory: about {memory / 2**20:,.0f} MiB beside Paddle itself",
+        f"memory: about {memory / 2**20:,.0f} MiB besides Paddle itself",
         f"length: {job.iterations:,} iterations, {job.batches.steps_per_epoch:,} an epoch",
         f"time: about {in_time(job.iterations * seconds)}, at {in_short(seconds)} an iteration "
         f"(timed here: {timed})",
@@ -207,7 +208,7 @@ def _fit(
         with told_of_the_end(job) as used:
             return _train(job, run, lock, logger, others, used, resume=resume)
     except ProcessLostError as error:
-        line = f"{error}; go on with: ppgan-zoo train --resume {as_argument(run.path)}"
+        line = f"{error}; continue with: ppgan-zoo train --resume {as_argument(run.path)}"
         log_to_file(logger, line)
         raise ProcessLostError(line) from None
     except TrainingError as error:
@@ -293,7 +294,7 @@ def _go_on(job: Job, run: RunDirectory, logger: logging.Logger) -> str:
     if changed is not None:
         logger.warning("%s", changed)
     if not checkpoint_folders(run.checkpoints):
-        return "begun again: no checkpoint had been saved"
+        return "started again: no checkpoint had been saved"
     checkpoint, arrays = load_newest(run.checkpoints, logger.warning)
     check_checkpoint(checkpoint, job.recipe, job.facts)
     bring_to(job.trainer, checkpoint, arrays)

@@ -78,7 +78,7 @@ def build_callbacks(
             recipe.log.every_steps,
             (lambda: health.tags) if health else (lambda: ""),
         ),
-        Pace(job.iterations, logger),
+        Pace(job.iterations, lambda line: logger.info("%s", line)),
         EpochLog(logger, job.batches.steps_per_epoch, job.images_per_step),
         _sample_grid(job, run, records, guard),
         *metrics,

@@ -18,6 +18,7 @@ from ppgan_zoo.search.plan import Run, Search
 from ppgan_zoo.search.results import Result, SearchDirectory
 from ppgan_zoo.search.running import Conditions, Runner, complete, is_done
 from ppgan_zoo.search.summary import as_json, report, table
+from ppgan_zoo.search.trials import Trials, ends
 from ppgan_zoo.storage.files import read_regular, to_json, write_atomically
 from ppgan_zoo.storage.run_lock import locked
 
@@ -34,7 +35,7 @@ def run_search(
 
     Args:
         search: What to compare.
-        output: Its directory; one that holds the same search is gone on with.
+        output: Its directory; one that holds the same search is continued.
         conditions: What all runs share.
         retry_failed: Whether to do runs again that failed.
         notify: Called with a line for every run.
@@ -52,24 +53,36 @@ def run_search(
         output.mkdir(parents=True, exist_ok=True)
     with locked(output):
         directory.check()
+        trials = Trials(search, output) if search.spaces else None
+        runs_in_all = len(search.runs) + len(search.spaces) * search.file.trials
+        at_ends = ends(search) if trials is not None else []
+        search = trials.planned() if trials is not None else search
         results = directory.results(search)
         missing = [
             run
             for run in search.runs
             if not is_done(results.get(run), search, retry_failed=retry_failed)
         ]
-        check(search, missing, conditions)
+        left = runs_in_all - len(search.runs) + len(missing)
+        check(search, [*missing, *(at_ends if left else [])], conditions)
         directory.begin()
         write_atomically(output / "search.yml", read_regular(search.path))
         notify(
-            f"{len(search.runs)} runs, {len(search.runs) - len(missing)} done; the others train "
-            f"for at most {len(missing) * search.file.minutes / conditions.jobs:g} minutes in all"
+            f"{runs_in_all} runs, {runs_in_all - left} done; the others train "
+            f"for at most {left * search.file.minutes / conditions.jobs:g} minutes in all"
         )
         with _ended_by_signals() as is_hurried:
-            runner = Runner(search, directory, conditions, retry_failed, notify, is_hurried)
-            for done in runner.carry_out(results):
-                results = done
-                _write(search, complete(search, results), output)
+            while True:
+                runner = Runner(search, directory, conditions, retry_failed, notify, is_hurried)
+                if trials is not None:
+                    runner.is_hopeless = trials.is_hopeless
+                for done in runner.carry_out(results):
+                    results = done
+                    _write(search, complete(search, results), output)
+                more = None if trials is None else trials.draw(results, conditions.jobs)
+                if more is None:
+                    break
+                search, retry_failed = more, False
         results = complete(search, results)
         _write(search, results, output)
         _draw(search, results, directory, notify)
@@ -120,9 +133,10 @@ def check(search: Search, runs: list[Run], conditions: Conditions) -> None:
                 f"{search.path}: evaluate.split: {error}; or compare with training images, which "
                 "proves less: set it to train"
             ) from None
-    recipes = {run.setting: conditions.apply(run.recipe) for run in runs}
+    # Once for all seeds: the last two arguments of a run are --seed and its number.
+    recipes = {(run.setting, run.arguments[:-2]): conditions.apply(run.recipe) for run in runs}
     builder = JobBuilder(offline=conditions.offline)
-    for setting, recipe in recipes.items():
+    for (setting, _), recipe in recipes.items():
         try:
             job = builder.build(recipe)
             check_metrics(

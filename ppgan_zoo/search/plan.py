@@ -6,7 +6,7 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -20,6 +20,8 @@ from ppgan_zoo.recipe.load import find_recipe, load_recipe
 from ppgan_zoo.recipe.recipe import Recipe
 from ppgan_zoo.recipe.strict_yaml import Document, lists_to_tuples, read_yaml
 from ppgan_zoo.registry import DATA
+from ppgan_zoo.runtime import check_installed
+from ppgan_zoo.search.space import Space, space_of
 
 SETTING_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")  # becomes the name of a folder
 SET_BY_THE_SEARCH = {"seed": "the key seeds", "data.directory": "--data-dir"}
@@ -42,7 +44,10 @@ class Evaluate(Section):
 
 
 class SearchFile(Section):
-    """The whole file. `minutes`: of training, at most, for each run."""
+    """The whole file. `minutes`: of training, at most, for each run.
+
+    `trials`: how many settings to draw from each setting that has ranges.
+    """
 
     recipe: str
     minutes: Annotated[float, Field(gt=0.0, le=10_080.0, allow_inf_nan=False)]
@@ -51,6 +56,7 @@ class SearchFile(Section):
     ]
     settings: Annotated[dict[str, dict[str, Any]], Field(min_length=1)]
     overrides: dict[str, Any] = Field(default={})
+    trials: Annotated[int, Field(ge=1, le=10_000)] = 1
     evaluate: Evaluate = Evaluate()
 
     @field_validator("seeds")
@@ -109,11 +115,13 @@ class Search:
         file: What it holds.
         runs: All runs, seed by seed, so that a search that is stopped has compared all
             settings.
+        spaces: The settings that have ranges, by name; they have no runs until trials are drawn.
     """
 
     path: Path
     file: SearchFile
     runs: tuple[Run, ...]
+    spaces: Mapping[str, Space] = field(default_factory=dict)
 
 
 def load_search(path: Path) -> Search:
@@ -136,12 +144,16 @@ def load_search(path: Path) -> Search:
         raise ConfigError(
             f"{_place(path, document, tuple(first['loc']))}: {explain(first, key, SearchFile)}"
         ) from None
-    base = _find(path, document, ("recipe",), file.recipe)
+    _find(path, document, ("recipe",), file.recipe)
+    spaces = _spaces(path, document, file)
+    ends = {name: space.ends() for name, space in spaces.items()}
     runs = []
     for seed in file.seeds:
         for name, setting in file.settings.items():
             try:
-                runs.append(_plan_run(path, file, name, setting, seed, base))
+                runs += [
+                    _plan_run(path, file, name, each, seed) for each in ends.get(name, [setting])
+                ]
             except ZooError as error:
                 place = _place(path, document, ("settings", name))
                 raise ConfigError(f"{place}: settings.{name}: {error}") from None
@@ -154,17 +166,64 @@ def load_search(path: Path) -> Search:
     (name,) = sets
     if file.evaluate.split == "test" and not DATA.get(name).has_splits:
         raise ConfigError(f"{path}: evaluate.split: {name} has no test split; set it to train")
-    return Search(path, file, tuple(runs))
+    return Search(path, file, tuple(run for run in runs if run.setting not in spaces), spaces)
+
+
+def with_settings(search: Search, settings: Mapping[str, Mapping[str, Any]]) -> Search:
+    """Return a search of these settings, none of which has ranges.
+
+    Raises:
+        ConfigError: One of them is no recipe.
+    """
+    runs = []
+    for seed in search.file.seeds:
+        for name, setting in settings.items():
+            try:
+                runs.append(_plan_run(search.path, search.file, name, setting, seed))
+            except ZooError as error:
+                raise ConfigError(f"{search.path}: {name}: {error}") from None
+    file = search.file.model_copy(update={"settings": dict(settings)})
+    return replace(search, file=file, runs=tuple(runs))
+
+
+def _spaces(path: Path, document: Document, file: SearchFile) -> dict[str, Space]:
+    """Return the settings that have ranges.
+
+    Raises:
+        ConfigError: A range that is none, no or too many trials, or no optuna.
+    """
+    found: dict[str, Space] = {}
+    for name, setting in file.settings.items():
+        place = f"{_place(path, document, ('settings', name))}: settings.{name}"
+        try:
+            space = space_of(name, setting)
+        except ConfigError as error:
+            raise ConfigError(f"{place}: {error}") from None
+        if space is None:
+            continue
+        if "trials" not in file.model_fields_set:
+            raise ConfigError(f"{place}: has ranges; say by trials how often to draw from them")
+        if len(file.seeds) > 1:
+            raise ConfigError(
+                f"{place}: has ranges, and seeds are {list(file.seeds)}; draw with one seed, then "
+                "compare the best few as settings of their own with more"
+            )
+        check_installed(("optuna",), "optuna", place)
+        found[name] = space
+    if "trials" in file.model_fields_set and not found:
+        line = _place(path, document, ("trials",))
+        raise ConfigError(f"{line}: trials: no setting has a range to draw from; leave it out")
+    return found
 
 
 def _plan_run(
-    path: Path, file: SearchFile, name: str, setting: Mapping[str, Any], seed: int, base: str
+    path: Path, file: SearchFile, name: str, setting: Mapping[str, Any], seed: int
 ) -> Run:
     own = dict(setting)
     other = own.pop("recipe", None)
     if other is not None and not isinstance(other, str):
         raise ConfigError(f"recipe: found {kind_of(other)}; give a name or a path")
-    recipe = base if other is None else _resolve(path, other)
+    recipe = _resolve(path, file.recipe if other is None else other)
     overrides = []
     common = {key: value for key, value in file.overrides.items() if key not in own}
     for key, value in {**common, **own}.items():
@@ -179,13 +238,11 @@ def _plan_run(
     return Run(name, seed, resolved, ("-c", recipe, *words, "--seed", str(seed)))
 
 
-def _find(path: Path, document: Document, key: tuple[str, ...], recipe: str) -> str:
-    found = _resolve(path, recipe)
+def _find(path: Path, document: Document, key: tuple[str, ...], recipe: str) -> None:
     try:
-        find_recipe(found)
+        find_recipe(_resolve(path, recipe))
     except ConfigError as error:
         raise ConfigError(f"{_place(path, document, key)}: {'.'.join(key)}: {error}") from None
-    return found
 
 
 def _resolve(path: Path, recipe: str) -> str:

@@ -79,7 +79,8 @@ class Result(Section):
         seed: Of everything random.
         recipe_sha256: Of what the recipe says.
         minutes_allowed: The budget.
-        cut: Whether the budget ended the training.
+        cut: Whether the budget ended the training, or the run was given up.
+        pruned: Whether it was given up, being worse than others at the same iteration.
         failure: What went wrong, if anything.
         commands: The command lines, in order.
         training: None if it never began.
@@ -93,6 +94,7 @@ class Result(Section):
     recipe_sha256: str
     minutes_allowed: float
     cut: bool = False
+    pruned: bool = False
     failure: Failure | None = None
     commands: tuple[tuple[str, ...], ...] = ()
     training: Training | None = None
@@ -102,8 +104,10 @@ class Result(Section):
 
     @property
     def status(self) -> str:
-        """``"failed"``, ``"cut"`` or ``"finished"``."""
-        return "failed" if self.failure else "cut" if self.cut else "finished"
+        """``"failed"``, ``"pruned"``, ``"cut"`` or ``"finished"``."""
+        if self.failure:
+            return "failed"
+        return "pruned" if self.pruned else "cut" if self.cut else "finished"
 
     @property
     def metrics(self) -> dict[str, float | None]:

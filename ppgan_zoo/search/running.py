@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 from collections import deque
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -27,11 +27,14 @@ from ppgan_zoo.storage.visualdl_reader import read_scalar_times
 
 ZOO = (sys.executable, "-m", "ppgan_zoo")
 POLL_SECONDS = 0.1
+PRUNE_SECONDS = 10.0  # between two looks at the curve of a run that may be given up
 LONGEST_LINE = 1 << 16  # bytes: of what a process writes last
 START_SECONDS = 900  # to import Paddle, read the data and build the model, on a busy machine
 SAVE_SECONDS = 300  # to finish an iteration and save after SIGTERM
 
 Steps = Generator[None, None, Result]
+Hopeless = Callable[[Run, Sequence[tuple[int, float]], Mapping[Run, Result]], bool]
+"""Tells of a run, by iteration and FID so far and the results of others, whether to give it up."""
 
 
 @dataclass(frozen=True)
@@ -106,6 +109,7 @@ class Runner:
         retry_failed: Whether runs that failed are to be done again.
         notify: Called with a line for every run.
         is_hurried: Tells whether processes that are ended get no time to save.
+        is_hopeless: Tells whether a run is to be given up.
     """
 
     search: Search
@@ -114,6 +118,8 @@ class Runner:
     retry_failed: bool
     notify: Callable[[str], None]
     is_hurried: Callable[[], bool] = lambda: False
+    is_hopeless: Hopeless = lambda run, curve, results: False
+    _results: dict[Run, Result] = field(default_factory=dict, init=False)
     _processes: list[subprocess.Popen[bytes]] = field(default_factory=list, init=False)
     _asked_to_end: set[int] = field(default_factory=set, init=False)
 
@@ -122,7 +128,7 @@ class Runner:
 
         However this ends, no process is left behind.
         """
-        results = dict(results)
+        self._results = results = dict(results)
         waiting = deque(
             (number, run)
             for number, run in enumerate(self.search.runs, start=1)
@@ -171,10 +177,11 @@ class Runner:
         _begin(place, self.directory.mark(run))
         command = ["train", *run.arguments, "--output", str(place.path), *self._options()]
         with self._process(run, command) as process:
-            stopped = yield from _watch(process, place, 60 * self.search.file.minutes)
-        cut, code = stopped and not _all_done(place), process.returncode
+            budget = 60 * self.search.file.minutes
+            stopped = yield from _watch(process, place, budget, lambda: self._is_hopeless(run))
+        cut, code = stopped is not None and not _all_done(place), process.returncode
         failure = None
-        if code != 0 and not stopped:
+        if code != 0 and stopped is None:
             failure = Failure(stage="train", exit_code=code, message=self._last_line(run))
         return Result(
             setting=run.setting,
@@ -182,6 +189,7 @@ class Runner:
             recipe_sha256=run.recipe_sha256,
             minutes_allowed=self.search.file.minutes,
             cut=cut,
+            pruned=cut and stopped == "given up",
             failure=failure,
             commands=(("ppgan-zoo", *command),),
             training=_training(run, place),
@@ -219,6 +227,10 @@ class Runner:
                 "evaluation": evaluation,
             }
         )
+
+    def _is_hopeless(self, run: Run) -> bool:
+        curve = [(step, value) for _, step, value in _curve(self.directory.run(run))]
+        return bool(curve) and self.is_hopeless(run, curve, self._results)
 
     def _options(self) -> list[str]:
         shared = self.conditions
@@ -282,7 +294,7 @@ def describe(result: Result) -> str:
     if result.metrics.get("modes") is not None:
         parts.append(f"{result.metrics['modes']:.0f} modes")
     if result.training is not None:
-        cut = " (cut)" if result.cut else ""
+        cut = f" ({result.status})" if result.cut else ""
         parts.append(f"{result.training.minutes:.2f} minutes{cut}")
         parts.append(f"{result.training.images:,} images")
     return f"{name}: {', '.join(parts)}"
@@ -294,20 +306,27 @@ def exit_text(code: int) -> str:
 
 
 def _watch(
-    process: subprocess.Popen[bytes], place: RunDirectory, budget_seconds: float
-) -> Generator[None, None, bool]:
-    """Wait for a training; return whether it had to be stopped, its budget being spent."""
+    process: subprocess.Popen[bytes],
+    place: RunDirectory,
+    budget_seconds: float,
+    is_hopeless: Callable[[], bool],
+) -> Generator[None, None, str | None]:
+    """Wait for a training; return why it was stopped: ``"budget"``, ``"given up"`` or None."""
     stage, deadline = "starting", time.monotonic() + START_SECONDS
-    stopped = False
+    stopped, looked = None, time.monotonic()
     while process.poll() is None:
         now = time.monotonic()
         if stage == "starting" and read_progress(place.progress) is not None:
             stage, deadline = "training", now + budget_seconds
-        elif stage == "training" and now > deadline:
-            stage, deadline = "saving", now + SAVE_SECONDS
-            if not _all_done(place):
-                stopped = True
-                process.terminate()
+        elif stage == "training":
+            is_due = now - looked >= PRUNE_SECONDS
+            looked = now if is_due else looked
+            given_up = now <= deadline and is_due and is_hopeless()
+            if now > deadline or given_up:
+                stage, deadline = "saving", now + SAVE_SECONDS
+                if not _all_done(place):
+                    stopped = "given up" if given_up else "budget"
+                    process.terminate()
         elif now > deadline:
             process.kill()
         yield
@@ -323,7 +342,7 @@ def _begin(place: RunDirectory, mark: str) -> None:
     if os.path.lexists(place.path):
         if place.path.is_symlink() or not place.is_claimed_by(mark):
             raise ConfigError(
-                f"{place.path}: is there already, and this search did not make it; move it away"
+                f"{place.path}: exists already, and this search did not make it; move it away"
             )
         place.delete()
     place.claim(mark)

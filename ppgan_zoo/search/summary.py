@@ -216,8 +216,23 @@ def report(search: Search, results: Mapping[Run, Result]) -> str:
         for note in result.evaluation["notes"]
     }
     lines += [f"- Note: {note}" for note in notes]
-    wrong = _wrong(results)
+    drawn, wrong = _drawn(search), _wrong(results)
+    lines += ["", "## What was drawn", "", *drawn] if drawn else []
     return "\n".join([*lines, *(["", "## Runs that went wrong", "", *wrong] if wrong else []), ""])
+
+
+def _drawn(search: Search) -> list[str]:
+    """Return a line for each setting that was drawn, with the values of its ranges in short."""
+    free = {name: space.free for name, space in search.spaces.items()}
+    return [
+        f"- {name}: {', '.join(f'`{key}` {_short(setting[key])}' for key in free[space])}"
+        for name, setting in search.file.settings.items()
+        if (space := name.rpartition("-")[0]) in free
+    ]
+
+
+def _short(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def _protocol(results: Iterable[Result]) -> str:
@@ -247,9 +262,10 @@ def _wrong(results: Mapping[Run, Result]) -> list[str]:
                 f"{result.metrics['class_entropy']:.2f}"
             )
         if result.cut and result.training is not None:
+            ended = "given up" if result.pruned else "cut"
             lines.append(
-                f"- {run.name} was cut after {result.training.minutes:.2f} minutes, at iteration "
-                f"{result.training.iterations:,}"
+                f"- {run.name} was {ended} after {result.training.minutes:.2f} minutes, at "
+                f"iteration {result.training.iterations:,}"
             )
     return lines
 

@@ -177,7 +177,7 @@ def _known(output: Path, sha256: str) -> dict[Key, dict[str, Any]]:
         held = json.loads(read_regular(path))
         if held["format"] != FORMAT or held["study_sha256"] != sha256:
             raise ConfigError(
-                f"{path}: is of another recipe, other overrides or another number of iterations; "
+                f"{path}: has another recipe, other overrides or another number of iterations; "
                 "give another --output"
             )
         return {(run.pop("ops"), run.pop("seed")): run for run in held["runs"]}

@@ -1,6 +1,7 @@
 """What is on disk: files written whole or not at all, the run directory and what is in it.
 
-``terminal``, through which all that is printed goes, stands here too: logs go the same way.
+``terminal``, through which all that is printed goes, stands here too, and so does ``stages``, how
+far long work is: logs go the same way.
 
 Read ``files``, ``run_directory``, then ``checkpoint`` (the format) and ``retention`` (which
 of a run's checkpoints stay); then ``run_log``, ``logs`` (what a kind of log is) with

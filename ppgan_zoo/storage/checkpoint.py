@@ -165,7 +165,7 @@ def save_checkpoint(
 ) -> Checkpoint:  # fmt: skip
     """Write a checkpoint under `folder`, whole or not at all.
 
-    One that is there already is not replaced, so that at no moment a valid one is missing:
+    One that exists already is not replaced, so that at no moment a valid one is missing:
     if it is the same it stays, if it is damaged it makes way (see :func:`remove_checkpoint`).
 
     Args:
@@ -242,7 +242,7 @@ def _same_or_refused(
         name: _content(part) for name, part in arrays.items()
     }:
         raise CheckpointError(
-            f"{there.path}: not saved: it is there already, valid and with other content; "
+            f"{there.path}: not saved: it exists already, valid and with other content; "
             "move it away first"
         )
     return there

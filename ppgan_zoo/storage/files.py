@@ -58,7 +58,7 @@ def atomic_folder(
             target.rename(old)
             try:
                 if not may_replace(old):
-                    raise FileExistsError(errno.EEXIST, "is there already", str(target))
+                    raise FileExistsError(errno.EEXIST, "exists already", str(target))
                 new.rename(target)
             except BaseException:
                 old.rename(target)

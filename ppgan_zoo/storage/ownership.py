@@ -100,7 +100,7 @@ def refuse_foreign(path: Path, *, overwrite: bool = False, option: str = "--outp
         advice += ", or --overwrite to replace it"
     kind = "file" if os.path.isfile(path) and not os.path.islink(path) else "thing"
     raise ConfigError(
-        f"{option} {path}: a {kind} is there already that is not as ppgan_zoo wrote it; {advice}"
+        f"{option} {path}: a {kind} exists already that is not as ppgan_zoo wrote it; {advice}"
     )
 
 
@@ -118,7 +118,7 @@ def refuse_foreign_folder(path: Path, is_own: Callable[[Path], bool]) -> None:
     if not os.path.lexists(path) or (is_folder and not os.listdir(path)) or is_own(path):
         return
     raise ConfigError(
-        f"--output {path}: is there already and not as ppgan_zoo wrote it; give another name, or "
+        f"--output {path}: exists already and not as ppgan_zoo wrote it; give another name, or "
         "remove it"
     )
 

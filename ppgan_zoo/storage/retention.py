@@ -98,7 +98,7 @@ def load_newest(
             else:
                 _check_name(checkpoint)
                 for reason in damaged:
-                    notify(f"passed over a damaged checkpoint: {reason}")
+                    notify(f"skipped a damaged checkpoint: {reason}")
                 return checkpoint, arrays
         if not gone:
             break

@@ -111,7 +111,7 @@ class RunDirectory:
         """Make sure that a new run can go here.
 
         Raises:
-            ConfigError: Something is there already.
+            ConfigError: Something exists already.
         """
         with os_errors(ConfigError, f"--output {self.path}: cannot be looked at"):
             clear_abandoned(self.path)  # of a process that was killed before the run began
@@ -121,7 +121,7 @@ class RunDirectory:
             what = "is not empty; give another --output"
             if self.recipe.exists():
                 what = (
-                    "already holds a run; go on with it by ppgan-zoo train --resume "
+                    "already holds a run; continue it with ppgan-zoo train --resume "
                     f"{as_argument(self.path)}, or give another --output"
                 )
             raise ConfigError(f"--output {self.path}: {what}")
@@ -133,7 +133,7 @@ class RunDirectory:
         If the block fails before the run has a recipe, nothing of it is left.
 
         Raises:
-            ConfigError: It cannot be made, or something is there already.
+            ConfigError: It cannot be made, or something exists already.
             CheckpointError: Another process begins a run there, or trains one.
         """
         self.check_free()
@@ -210,7 +210,7 @@ class RunDirectory:
                 foreign = next(self._foreign(), None)
             if foreign is not None:
                 raise CheckpointError(
-                    f"{foreign}: is in the way of a run that is to be begun again, and no run "
+                    f"{foreign}: is in the way of a run that should start again, and no run "
                     "wrote it; move it away"
                 )
             with scratch_folder(self.path.parent) as scratch:

@@ -5,21 +5,19 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-import sys
 from pathlib import Path
-
-from tqdm import tqdm
 
 from ppgan_zoo.errors import CheckpointError, os_errors
 from ppgan_zoo.storage.files import APPENDING, open_inside
-from ppgan_zoo.storage.terminal import printable, tell
+from ppgan_zoo.storage.stages import tell_above_bars
+from ppgan_zoo.storage.terminal import printable
 from ppgan_zoo.storage.tolerance import reason
 
 
 def open_log(path: Path) -> logging.Logger:
     """Return a logger that writes to `path` and to standard error.
 
-    Where either can no longer be written, the other is told once, and training goes on.
+    Where either can no longer be written, the other is told once, and training continues.
 
     Raises:
         CheckpointError: `path` cannot be written from the start.
@@ -77,8 +75,8 @@ class _LogFile(logging.Handler):
         except OSError as error:
             if not self._said:
                 self._said = True
-                _tell_above_the_bar(
-                    f"{self._path}: cannot be written: {reason(error)}; training goes on"
+                tell_above_bars(
+                    f"{self._path}: cannot be written: {reason(error)}; training continues"
                 )
 
     def close(self) -> None:
@@ -90,10 +88,4 @@ class _AboveTheBar(logging.Handler):
     """Prints to standard error without tearing the progress bar."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        _tell_above_the_bar(self.format(record))
-
-
-def _tell_above_the_bar(line: str) -> None:
-    # The bar that is put aside writes too, and the terminal may be gone.
-    with contextlib.suppress(OSError, ValueError), tqdm.external_write_mode(file=sys.stderr):
-        tell(line)
+        tell_above_bars(self.format(record))

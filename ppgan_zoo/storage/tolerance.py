@@ -47,7 +47,7 @@ class Tolerant:
             if what not in self._said:
                 self._said.add(what)
                 self._logger.warning(
-                    "%s: cannot be written: %s; training goes on", what, reason(error)
+                    "%s: cannot be written: %s; training continues", what, reason(error)
                 )
 
 

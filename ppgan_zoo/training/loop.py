@@ -95,7 +95,7 @@ def alone_in_process() -> Iterator[None]:
     if not _training.acquire(blocking=False):
         raise TrainingError(
             "another thread of this process is training, and both would draw the same random "
-            "numbers; wait for its end, or train in another process"
+            "numbers; wait until it ends, or train in another process"
         )
     try:
         yield

@@ -4,7 +4,8 @@ import logging
 
 import pytest
 
-from ppgan_zoo.callbacks.pace import Pace, in_short, in_time, seconds_of_an_iteration
+from ppgan_zoo.callbacks.pace import Pace, seconds_of_an_iteration
+from ppgan_zoo.storage.durations import in_short, in_time
 
 
 class _Trainer:
@@ -25,7 +26,7 @@ def said(caplog):
 def _train(total, seconds, *, to=None, start=0, bar=False):
     """Run the callback over a training whose iterations take so many seconds each."""
     now = 1000.0
-    pace = Pace(total, logging.getLogger("pace"), clock=lambda: now, has_bar=lambda: bar)
+    pace = Pace(total, logging.getLogger("pace").info, clock=lambda: now, has_bar=lambda: bar)
     trainer = _Trainer()
     trainer.iteration = start
     while trainer.iteration < (to or total):

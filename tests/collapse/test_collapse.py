@@ -285,7 +285,7 @@ def test_belief_is_the_sigmoid_of_ds_logit_at_the_place():
     [
         (["ring", "--film", "4"], "--film: give --output"),
         (["ring", "--film", "1", "--output", "x"], "--film 1: give 2 to 500"),
-        (["stacked_mnist", "--film", "4", "--output", "x"], "--film: stacked_mnist is of images"),
+        (["stacked_mnist", "--film", "4", "--output", "x"], "--film: stacked_mnist has images"),
         (["ring", "--seeds", "0"], "--seeds 0: give 1 to 1000"),
         (["ring", "--samples", "9"], "ring takes 2,500"),
         (["ring", "--packing", "3"], "constraints.packing"),

@@ -138,19 +138,19 @@ except BaseException:  # as Paddle's own code takes it
 @pytest.mark.parametrize(
     ("command", "text", "code", "said"),
     [
-        ("info gan_mlp", INTERRUPTED, 130, ""),
+        ("info gan_mlp --full", INTERRUPTED, 130, ""),
         ("train -c demo", INTERRUPTED, 130, ""),
         ("export --checkpoint . --output x", INTERRUPTED, 130, ""),
-        ("info gan_mlp", 2 * "import os, signal; os.kill(os.getpid(), signal.SIGINT)\n", 130, ""),
+        ("info gan_mlp --full", 2 * "import os, signal; os.kill(os.getpid(), signal.SIGINT)\n", 130, ""),
         *(
             (command, "raise ImportError('libx.so: gone')", 2,
              "Paddle cannot be imported (libx.so: gone); install it: pip install ")
-            for command in ("info gan_mlp", "train -c demo", "train --resume .", "sample .",
+            for command in ("info gan_mlp --full", "train -c demo", "train --resume .", "sample .",
                             "export --checkpoint . --output x", "evaluate .", "check gan_mlp",
                             "bench -c demo", "collapse ring",
                             "convert x.npz --model gan_mlp --output x")
         ),
-        ("info gan_mlp", "raise SystemError('no such\\ninstruction')", 2, "(no such instruction)"),
+        ("info gan_mlp --full", "raise SystemError('no such\\ninstruction')", 2, "(no such instruction)"),
     ],
 )  # fmt: skip
 def test_paddle_s_import_is_interrupted_or_fails_in_good_order(command, text, code, said, tmp_path):
@@ -166,7 +166,7 @@ def test_hanging_up_saves_as_a_termination_does(tiny_recipe, tmp_path):
         process.send_signal(signal.SIGHUP)
         said, _ = process.communicate(timeout=60)
     assert process.returncode == 128 + signal.SIGHUP
-    assert "and saved; go on with: ppgan-zoo train --resume run" in said
+    assert "and saved; continue with: ppgan-zoo train --resume run" in said
     assert len(list((tmp_path / "run" / "checkpoints").glob("step-*"))) == 1
 
 

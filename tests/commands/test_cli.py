@@ -110,7 +110,7 @@ def test_a_damaged_newest_checkpoint_is_named_and_passed_over(run, tmp_path, cli
     (newest / "ema.safetensors").write_bytes(b"")
     done = cli("sample", copy, "-n", 4, "--output", tmp_path / "x.npy")
     assert done.returncode == 0, done.stderr
-    assert f"passed over a damaged checkpoint: {newest}" in done.stderr
+    assert f"skipped a damaged checkpoint: {newest}" in done.stderr
 
 
 def test_a_system_error_is_one_line(run, tmp_path, cli):
@@ -179,7 +179,7 @@ def test_a_mistake_is_told_without_importing_paddle(arguments):
 
 
 def test_info_tells_what_a_model_takes(cli):
-    info = json.loads(cli("info", "gan_mlp", "--format", "json").stdout)
+    info = json.loads(cli("info", "gan_mlp", "--full", "--format", "json").stdout)
     # 100*128+128 + 128*256+256 + 256*512+512 + 512*1024+1024 + 1024*784+784
     assert info["generator"]["parameters"] == 12928 + 33024 + 131584 + 525312 + 803600
     assert info["latent"] == {"dim": 100, "prior": "normal"}
@@ -226,7 +226,7 @@ def test_mistakes_are_one_line_and_leave_nothing(arguments, said, tmp_path, cli)
 
 def test_a_run_is_never_overwritten(run, cli):
     done = cli("train", "-c", run.parent.parent / "tiny.yml", "--output", run, "--offline")
-    assert "already holds a run; go on with it by ppgan-zoo train --resume" in one_line(done)
+    assert "already holds a run; continue it with ppgan-zoo train --resume" in one_line(done)
 
 
 def test_the_version_is_told(cli):

@@ -100,7 +100,7 @@ def test_a_pickle_needs_trust_and_output_must_be_new(generator, tmp_path):
     paddle.save(generator.state_dict(), str(path))
     with pytest.raises(CheckpointError, match="give --trust"):
         convert(path, facts_of_model("gan_mlp"), tmp_path / "out")
-    with pytest.raises(ConfigError, match="is there already"):
+    with pytest.raises(ConfigError, match="exists already"):
         convert(path, facts_of_model("gan_mlp"), tmp_path, trust=True)
 
 

@@ -122,7 +122,7 @@ def test_a_folder_of_another_is_never_replaced(made, tmp_path):
     folder = tmp_path / "set"
     drawing.make_avatars(folder, 60, 16, 0)
     (folder / "mine").touch()
-    with pytest.raises(ConfigError, match="is there already"):
+    with pytest.raises(ConfigError, match="exists already"):
         drawing.make_avatars(folder, 60, 16, 0)
     assert (folder / "mine").exists()
 

@@ -131,7 +131,7 @@ def test_labels_go_with_their_images(replacement):
 
 
 def test_labels_of_a_set_without_any_are_refused():
-    with pytest.raises(ConfigError, match=r"numbered \(x\) has no labels.*; take a set") as caught:
+    with pytest.raises(ConfigError, match=r"numbered \(x\) has no labels.*; use a set") as caught:
         Batches(numbered(8), 4, seed=0, labels=True)
     assert "\n" not in str(caught.value)
 

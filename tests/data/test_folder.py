@@ -232,11 +232,11 @@ def test_what_is_passed_over_is_counted_with_the_reason(tmp_path):
     said = []
     assert len(load_folder(tmp_path, notify=said.append)) == 1
     assert said == [
-        f"{tmp_path}: passed over 1 link to a folder, 1 link to nothing, 2 hidden names (they begin "
+        f"{tmp_path}: skipped 1 link to a folder, 1 link to nothing, 2 hidden names (they begin "
         "with a dot), 4 other files (2 .txt, 1 .gif, 1 without an ending)"
     ]
     (tmp_path / "a.png").unlink()
-    with pytest.raises(DataError, match=r"no pictures found \(passed over: 1 link to a folder"):
+    with pytest.raises(DataError, match=r"no pictures found \(skipped: 1 link to a folder"):
         load_folder(tmp_path)
 
 
@@ -246,7 +246,7 @@ def test_pictures_beside_classes_are_named_since_they_take_the_labels_away(tmp_p
     said = []
     assert load_folder(tmp_path, notify=said.append).labels is None
     (line,) = said
-    assert "1 pictures lie beside its sub-folders, which are therefore no classes" in line
+    assert "1 pictures lie beside its sub-folders, so these are not classes" in line
 
 
 def test_an_animation_gives_its_first_image_and_says_so(tmp_path):

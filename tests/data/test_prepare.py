@@ -423,7 +423,7 @@ def test_more_that_cannot_be_read_than_allowed_is_an_error_that_loses_nothing(tm
     assert (tmp_path / "out.partial").is_dir()
     said = []
     made(tmp_path / "in", tmp_path / "out", max_unreadable=0.2, notify=said.append)
-    assert any("going on after 7 of 7" in line for line in said)
+    assert any("continuing after 7 of 7" in line for line in said)
     assert len(loaded(tmp_path / "out")) == 6
     assert not (tmp_path / "out.partial").exists()
 
@@ -471,7 +471,7 @@ def test_a_second_run_goes_on_where_the_first_stopped(tmp_path, monkeypatch, dam
     made(tmp_path / "in", tmp_path / "out", held_out=0.2, notify=said.append)
     done = {"none": 64, "a line": 63}.get(damage)
     if done:
-        assert any(f"going on after {done} of 120" in line for line in said)
+        assert any(f"continuing after {done} of 120" in line for line in said)
     for path in (tmp_path / "whole").iterdir():
         assert path.read_bytes() == (tmp_path / "out" / path.name).read_bytes()
 
@@ -490,7 +490,7 @@ def test_a_beginning_with_other_settings_or_pictures_is_begun_anew(tmp_path):
 def test_nothing_that_is_there_is_replaced(tmp_path):
     write(tmp_path, {f"in/{name}": content for name, content in CLASSES.items()})
     write(tmp_path, {"out/mine": b"1", "new.partial/mine": b"2"})
-    with pytest.raises(DataError, match="out: is there already"):
+    with pytest.raises(DataError, match="out: exists already"):
         made(tmp_path / "in", tmp_path / "out")
     with pytest.raises(DataError, match="new.partial: holds 'mine'"):
         made(tmp_path / "in", tmp_path / "new")
@@ -546,10 +546,10 @@ def test_processes_end_with_the_one_that_started_them(tmp_path, number):
     assert not any(map(is_alive, workers))
     assert not (tmp_path / "out").exists()
     if number == signal.SIGINT:
-        assert "the same command goes on" in said
+        assert "the same command continues" in said
     lines = []
     made(tmp_path / "in", tmp_path / "out", (64, 64), notify=lines.append)
-    assert any("going on after" in line for line in lines)
+    assert any("continuing after" in line for line in lines)
     assert sum(len(loaded(tmp_path / "out", split)) for split in ("train", "test")) == 3000
 
 

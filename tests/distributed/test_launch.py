@@ -153,7 +153,7 @@ def test_a_signal_ends_all_after_the_same_iteration(number, recipe, tmp_path, en
     begun.send_signal(number)
     output, errors = begun.communicate(timeout=100)
     assert begun.returncode == 128 + number and not output
-    assert "stopping: finishing" in errors and "and saved; go on with" in errors
+    assert "stopping: finishing" in errors and "and saved; continue with" in errors
     assert not processes_in(environment["TMPDIR"])
 
 

@@ -79,7 +79,10 @@ def test_pictures_of_another_size_and_colour(sets, digits):
 def test_a_part_of_a_large_set(sets):
     how = Comparison(features="digits-v1", most=100, metrics=("fid",), floor=False)
     result = compare(sets / "folder", sets / "array.npy", how, notify=quiet)
-    assert result["pictures"]["count"] == 100 and list(result["metrics"]) == ["fid"]
+    assert result["pictures"]["count"] == 100 and list(result["metrics"]) == [
+        "fid",
+        "fid_standard_error",
+    ]
     assert result["floor"] is None
 
 

@@ -76,7 +76,7 @@ def test_the_result_names_all_that_the_figures_depend_on(run, data_dir, network)
         "metrics": ["fid", "kid", "class_score", "precision_recall", "density_coverage", "modes"],
     }  # fmt: skip
     assert list(result["metrics"]) == [
-        "fid", "kid", "kid_standard_error", "class_score", "class_score_std", "precision",
+        "fid", "fid_standard_error", "kid", "kid_standard_error", "class_score", "class_score_std", "precision",
         "recall", "density", "coverage", "modes", "class_entropy",
     ]  # fmt: skip
     assert result["floor"]["real"]["split"] == "train"
@@ -91,7 +91,7 @@ def test_fid_is_of_the_samples_and_the_test_images(run, data_dir, network):
     samples = open_sampler(run).sample(150, 0)
     test = load_image_set("mnist", directory=data_dir, split="test").images
     a, b = (Gaussian.of(network(images).features) for images in (samples, test))
-    assert result["metrics"] == {"fid": pytest.approx(frechet_distance(a, b), rel=1e-9)}
+    assert result["metrics"]["fid"] == pytest.approx(frechet_distance(a, b), rel=1e-9)
 
 
 def test_an_untrained_model_is_far_from_the_floor(run):
@@ -375,18 +375,21 @@ def test_the_command_prints_a_table_and_writes_the_result(run, tmp_path, capsys)
     assert lines[1].startswith(
         "150 samples (seed 0) against 200 test images of mnist, features pro"
     )
+    own, floor = result["metrics"], result["floor"]["metrics"]
     assert lines[4].split() == [
-        "FID", f"{result['metrics']['fid']:.3f}", f"{result['floor']['metrics']['fid']:.3f}", "lower",
+        "FID", f"{own['fid']:.3f}", "+-", f"{own['fid_standard_error']:.3f}",
+        f"{floor['fid']:.3f}", "+-", f"{floor['fid_standard_error']:.3f}", "lower",
     ]  # fmt: skip
-    kid = result["metrics"]
-    assert f"{1000 * kid['kid']:.3f} +- {1000 * kid['kid_standard_error']:.3f}" in lines[5]
-    assert lines[-1] == "floor: 150 train images of mnist in the place of samples"
+    assert f"{1000 * own['kid']:.3f} +- {1000 * own['kid_standard_error']:.3f}" in lines[5]
+    assert lines[-1] == "floor: 150 train images of mnist measured as samples"
 
 
 def test_the_command_prints_json_and_loud_notes(run, capsys):
     fast = ["evaluate", str(run), "--num-samples", "120", "--metrics", "fid,modes", "--no-floor"]
     assert main([*fast, "--format", "json"]) == 0
-    assert set(json.loads(capsys.readouterr().out)["metrics"]) == {"fid", "modes", "class_entropy"}
+    assert set(json.loads(capsys.readouterr().out)["metrics"]) == {
+        "fid", "fid_standard_error", "modes", "class_entropy",
+    }  # fmt: skip
     assert main([*fast, "--split", "train", "--no-ema", "--best"]) == 0
     text = capsys.readouterr().out
     assert text.startswith("note: compared with TRAINING images")

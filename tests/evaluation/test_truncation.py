@@ -46,7 +46,7 @@ def test_a_truncation_that_would_never_end_is_refused(value):
 
 
 def test_uniform_z_is_refused():
-    with pytest.raises(ConfigError, match="is of normal z, and this model's prior is uniform"):
+    with pytest.raises(ConfigError, match="needs normal z, but this model's prior is uniform"):
         Latent(4, "uniform", truncation=0.5)
 
 

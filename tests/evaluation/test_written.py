@@ -151,7 +151,7 @@ def test_a_folder_that_was_changed_stays(sampler, tmp_path):
 
     def refused():
         assert not is_own_folder(folder)
-        with pytest.raises(ConfigError, match="a: is there already and not as ppgan_zoo wrote it"):
+        with pytest.raises(ConfigError, match="a: exists already and not as ppgan_zoo wrote it"):
             write(sampler, folder, count=20, overwrite=True)
 
     write(sampler, folder, count=20)

@@ -141,7 +141,7 @@ def test_packing_stacks_neighbours_along_the_channels():
     packed = View(packing=2)(paddle.to_tensor(images), 0, np.random.default_rng(0)).numpy()
     assert packed.shape == (2, 6, 2, 2)
     np.testing.assert_array_equal(packed[1], np.concatenate([images[2], images[3]]))
-    with pytest.raises(ConfigError, match="batch of 4 images is no multiple of 3"):
+    with pytest.raises(ConfigError, match="batch of 4 images is not a multiple of 3"):
         View(packing=3)(paddle.to_tensor(images), 0, np.random.default_rng(0))
 
 

@@ -38,7 +38,7 @@ CASES = [
     _case("a range that ends first", "sample", ".", "--seeds", "9-3", says=("'9-3'", "low to high")),
     _case("a seed twice", "sample", ".", "--seeds", "3,1-5", says=("--seeds 3,1-5", "twice")),
     _case("too many seeds", "sample", ".", "--seeds", "0-1000000", says=("1000000", "fewer")),
-    _case("seeds of 5000 digits", "sample", ".", "--seeds", "9" * 5000, says=("--seeds", "no seed")),
+    _case("seeds of 5000 digits", "sample", ".", "--seeds", "9" * 5000, says=("--seeds", "not a seed")),
     Case("samples over a file", ("sample", "run", "-n", "2", "--output", "file.png"),
          ("file.png", "--overwrite"), lambda folder, stock: _run_and_picture(folder, stock)),
     Case("samples over a folder", ("sample", "run", "-n", "2", "--output", "full"),

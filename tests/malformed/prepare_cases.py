@@ -194,11 +194,11 @@ ARCHIVES = [
     _file("a tar with a name of 4 GiB", _long_name(1 << 32), "at most"),
     _file("a packed tar with a name of 4 GiB", gzip.compress(_long_name(1 << 32)), "at most"),
     _file("a tar that is packed and cut", gzip.compress(TAR)[:-200], "in"),
-    _file("a gzip of zeros", gzip.compress(bytes(1 << 20)), "not a source"),
-    _file("a gzip bomb", gzip.compress(bytes(1 << 28), 1), "not a source"),
-    _file("a pickle", CANARY, "not a source of pictures"),
-    _file("text", b"no pictures here\n", "not a source of pictures"),
-    _file("an HDF5", b"\x89HDF\r\n\x1a\n" + bytes(600), "not a source of pictures"),
+    _file("a gzip of zeros", gzip.compress(bytes(1 << 20)), "not a known source"),
+    _file("a gzip bomb", gzip.compress(bytes(1 << 28), 1), "not a known source"),
+    _file("a pickle", CANARY, "not a known source of pictures"),
+    _file("text", b"no pictures here\n", "not a known source of pictures"),
+    _file("an HDF5", b"\x89HDF\r\n\x1a\n" + bytes(600), "not a known source of pictures"),
 ]  # fmt: skip
 
 ARRAYS = [
@@ -368,7 +368,7 @@ def _given(name: str, make: Callable[[Path], object], *says: str) -> Case:
 
 GIVEN = [
     _given("a training on nothing", lambda path: None, "no such file or folder"),
-    _given("a training on text", lambda path: path.write_text("no"), "not a source of pictures"),
+    _given("a training on text", lambda path: path.write_text("no"), "not a known source of pictures"),
     _given("a training on a pipe", os.mkfifo, "not a regular file"),
     _given("a training on an empty folder", lambda path: path.mkdir(), "no pictures found"),
     _given("a training on a damaged set", _with(lambda path: (

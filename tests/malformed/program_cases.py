@@ -217,9 +217,9 @@ SIGNATURES = [
     _case("an output that takes all memory", lambda program: program.output_of(
         [-1, 1, 1 << 30, 1 << 30]), "outputs"),
     _case("an operator that takes what none made", lambda program: program.dangle(),
-          "not a program", "what none before it made"),
+          "not a program", "no operator before it"),
     _case("operators in the wrong order", lambda program: program.backwards(), "not a program",
-          "what none before it made"),
+          "no operator before it"),
 ]  # fmt: skip
 
 DESCRIPTIONS = [

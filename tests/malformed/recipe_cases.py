@@ -147,7 +147,7 @@ WRONG_VALUES = [
     _added("a term of no weight", "terms: [{name: r1, weight: 0}]\n",
            "terms.0.weight: found 0"),
     _added("a term where it once stood", "constraints: {penalties: [{name: r1}]}\n",
-           ":5: constraints.penalties: stands at the top level now", "write terms:"),
+           ":5: constraints.penalties: is at the top level now", "write terms:"),
     _added("a schedule without an end", "terms: [{name: r1, weight: {name: linear, first: 1}}]\n",
            ":5: terms.0.weight: last: schedule linear needs it"),
     _added("a schedule that overflows", "terms: [{name: r1, weight: {name: steps, first: 1, "
@@ -178,8 +178,8 @@ UNKNOWN_KEYS = [
 ]  # fmt: skip
 
 NOT_PLAIN_YAML = [
-    _added("duplicate key", "seed: 1\nseed: 2\n", ":6: ", "'seed' stands twice", "line 5"),
-    _added("duplicate section", "latent: {dim: 9}\n", ":5: ", "'latent' stands twice"),
+    _added("duplicate key", "seed: 1\nseed: 2\n", ":6: ", "'seed' is there twice", "line 5"),
+    _added("duplicate section", "latent: {dim: 9}\n", ":5: ", "'latent' is there twice"),
     _added("a key that is a number", "1: 2\n", ":5: ", "keys must be text"),
     _added("a key that is a list", "? [a]\n: 1\n", ":5: ", "keys must be text"),
     _added("merge key", "<<: {seed: 1}\n", ":5: ", "<<: unknown key"),

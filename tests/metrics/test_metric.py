@@ -15,7 +15,7 @@ from ppgan_zoo.metrics.table import ROWS, format_result
 from ppgan_zoo.registry import METRICS
 
 FIGURES = {
-    "fid": ("fid",),
+    "fid": ("fid", "fid_standard_error"),
     "kid": ("kid", "kid_standard_error"),
     "class_score": ("class_score", "class_score_std"),
     "precision_recall": ("precision", "recall"),
@@ -58,7 +58,9 @@ def test_every_metric_is_taken_in_the_order_of_the_table(real):
     assert list(found) == [figure for figures in FIGURES.values() for figure in figures]
     assert (found["modes"], found["label_accuracy"], found["cluster_accuracy"]) == (4, 1.0, 1.0)
     assert found["class_score"] == pytest.approx(4.0, rel=0.01)
-    assert set(found) - set(ROWS) == {"kid_standard_error", "class_score_std"}
+    assert set(found) - set(ROWS) == {
+        "fid_standard_error", "kid_standard_error", "class_score_std",
+    }  # fmt: skip
 
 
 def test_the_metrics_that_say_what_they_need():
@@ -154,7 +156,7 @@ def test_a_registered_metric_is_taken_last(real):
     METRICS.register(MEAN_GAP)
     assert metric_names() == [*FIGURES, "a_mean_gap"]
     found = take_metrics(points(0), real, ["a_mean_gap", "fid"])
-    assert list(found) == ["fid", "mean_gap"]
+    assert list(found) == ["fid", "fid_standard_error", "mean_gap"]
     gap = points(0).features.mean(axis=0) - points(1).features.mean(axis=0)
     assert found["mean_gap"] == pytest.approx(np.linalg.norm(gap))
 

@@ -8,7 +8,7 @@ from ppgan_zoo.metrics import distances
 from ppgan_zoo.metrics.class_score import class_score
 from ppgan_zoo.metrics.classes_found import classes_found
 from ppgan_zoo.metrics.distances import mean_distance, nearest_distance, squared_distances
-from ppgan_zoo.metrics.frechet import Gaussian, frechet_distance
+from ppgan_zoo.metrics.frechet import Gaussian, frechet_distance, frechet_standard_error
 from ppgan_zoo.metrics.kernel_distance import kernel_distance
 from ppgan_zoo.metrics.manifold import Manifold, density_coverage, precision, recall
 from ppgan_zoo.metrics.memorisation import compare_distances, memorisation
@@ -99,6 +99,40 @@ def test_a_singular_covariance_costs_no_digits(rows):
     want = line.var(axis=0, ddof=1).sum()
     assert fid(3 + line, 3 + 2 * line) == pytest.approx(want, rel=1e-12)
     assert fid(np.ones((5, 60)), np.ones((7, 60))) == 0.0
+
+
+def fid_error(a, b):
+    return frechet_standard_error(Gaussian.of(a), Gaussian.of(b), a, b)
+
+
+def test_the_standard_error_of_fid_has_a_closed_form_on_a_line():
+    # (m1 - m2)^2 + (s1 - s2)^2, where a mean has the variance s^2 / n and s that of s^2 / 2n.
+    rng = np.random.default_rng(5)
+    a, b = 3.0 * rng.normal(size=(200_000, 1)), 1.0 + rng.normal(size=(100_000, 1))
+    of_means, of_deviations = 9 / 200_000 + 1 / 100_000, 9 / 400_000 + 1 / 200_000
+    want = np.sqrt(4 * 1 * of_means + 4 * (3 - 1) ** 2 * of_deviations)
+    assert fid_error(a, b) == pytest.approx(want, rel=0.02)
+
+
+@pytest.mark.parametrize("scale", [1.0, 1.5])
+def test_the_standard_error_of_fid_is_the_spread_of_repetitions(scale):
+    rng = np.random.default_rng(6)
+    mixed = rng.normal(size=(8, 8))
+    found, told = [], []
+    for _ in range(300):
+        a, b = scale * rng.normal(size=(250, 8)) @ mixed, rng.normal(size=(400, 8)) @ mixed
+        found.append(fid(a, b))
+        told.append(fid_error(a, b))
+    spread = np.std(found, ddof=1)
+    # It is too large where there is nothing to find, as its docstring says, and never too small.
+    assert 0.9 * spread < np.mean(told) < (1.6 if scale == 1.0 else 1.15) * spread
+
+
+def test_the_standard_error_of_fid_needs_no_more_points_than_dimensions():
+    rng = np.random.default_rng(7)
+    few, other = rng.normal(size=(12, 30)), 2 + rng.normal(size=(15, 30))
+    assert np.isfinite(fid_error(few, other)) and fid_error(few, other) > 0
+    assert fid_error(np.ones((5, 60)), np.ones((7, 60))) == 0.0
 
 
 @pytest.mark.parametrize("features", [np.zeros((1, 3)), np.zeros(4), np.full((3, 2), np.nan)])

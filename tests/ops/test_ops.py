@@ -437,7 +437,7 @@ arrays = {"generator": layer_arrays(build_model(facts).generator)}
 checkpoint = save_checkpoint(folder, arrays, 0, facts.to_json())
 sampler = open_sampler(checkpoint.path)
 assert sampler.sample(2, 0).shape == (2, 1, 28, 28)
-for command in (["list"], ["info", "gan_mlp"],
+for command in (["list"], ["info", "gan_mlp", "--full"],
                 ["export", "--checkpoint", str(checkpoint.path), "--output", str(folder / "x")]):
     assert cli.main(command) == 0
 print("tests:", ops._library.cache_info().misses)

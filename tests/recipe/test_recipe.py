@@ -271,7 +271,7 @@ REFUSED = [
     ("constraints: {augment: [bgc], augment_probability: {name: adaptive, first: 1}}",
      "constraints.augment_probability.first: unknown key"),
     ("constraints: {penalties: [{name: r1}]}",
-     "constraints.penalties: stands at the top level now, as terms; write terms: [{name: r1}] there"),
+     "constraints.penalties: is at the top level now, as terms; write terms: [{name: r1}] there"),
     ("terms: {name: r1}", "terms: found {'name': 'r1'}; input should be a valid list"),
     ("terms: [r1]", "terms.0: found 'r1'; allowed: a section of name, weight, every_steps"),
     ("terms: [{weight: 1}]", "terms.0.name: this key is needed and missing"),
@@ -279,7 +279,7 @@ REFUSED = [
     ("terms: [{name: r1, weight: 0}]", "terms.0.weight: found 0; input should be greater than 0"),
     ("terms: [{name: r1, every_steps: 0}]", "terms.0.every_steps: found 0; input should be greater"),
     ("ema: {half_life: 0}", "ema.half_life: found 0; input should be greater than 0"),
-    ("ema: {decay: 0.9, half_life: 5e5}", "half_life: stands in place of decay; give one of the two"),
+    ("ema: {decay: 0.9, half_life: 5e5}", "half_life: replaces decay; give one of the two"),
     ("optimizer: {genrator: {learning_rate: 1}}",
      "optimizer.genrator: unknown key (did you mean 'generator'?)"),
     ("optimizer: {generator: {beta1: {name: linear, first: 0, last: 0.5}}}",
@@ -338,9 +338,9 @@ def test_wrong_schedules(path, weight, words):
 
 
 NOT_YAML = [
-    ("seed: 1\nseed: 2", 9, "key 'seed' stands twice, first on line 8"),
-    ("ema: {decay: 0.1, decay: 0.2}", 8, "key 'decay' stands twice, first on line 8"),
-    ("model:\n  name: x", 8, "key 'model' stands twice, first on line 1"),
+    ("seed: 1\nseed: 2", 9, "key 'seed' is there twice, first on line 8"),
+    ("ema: {decay: 0.1, decay: 0.2}", 8, "key 'decay' is there twice, first on line 8"),
+    ("model:\n  name: x", 8, "key 'model' is there twice, first on line 1"),
     ("ema: &a {}", 8, "anchors and aliases are not allowed"),
     ("ema: *a", 8, "anchors and aliases are not allowed"),
     ("seed: !!int 1", 8, "tags are not allowed"),

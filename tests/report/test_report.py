@@ -172,7 +172,7 @@ def test_figures_stand_beside_their_floor(runs, tmp_path):
     [
         ("nothing", "is no result"), (json.dumps({"model": {}}), "is no result"),
         (json.dumps([]), "is no result"), ("METRICS", "is no result"),
-        ("OTHER", "of no checkpoint of these runs"),
+        ("OTHER", "belong to no checkpoint"),
     ],
 )  # fmt: skip
 def test_figures_of_something_else_are_refused(runs, tmp_path, capsys, content, says):

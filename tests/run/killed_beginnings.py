@@ -70,8 +70,8 @@ def follow_advice(arguments, folder):
     if code == 0:
         return "begun again", said
     line = said.strip().splitlines()[-1]
-    assert code == 2 and "go on with it by ppgan-zoo " in line, (code, said)
-    advice = line.partition("go on with it by ppgan-zoo ")[2].rpartition(", or give")[0]
+    assert code == 2 and "continue it with ppgan-zoo " in line, (code, said)
+    advice = line.partition("continue it with ppgan-zoo ")[2].rpartition(", or give")[0]
     code, said = command(shlex.split(advice), folder)
     assert code == 0, (advice, said)
     return "resumed", said

@@ -96,7 +96,7 @@ def test_what_is_printed_is_pasted_and_works_whatever_a_run_is_called(
     assert main(train) == 2
     said = capsys.readouterr().err
     assert said.count("\n") == 1 and said.strip().isprintable()
-    advice = after(said, "go on with it by ").rpartition(", or give")[0]
+    advice = after(said, "continue it with ").rpartition(", or give")[0]
     assert main([*pasted(advice), "-o", "training.iterations=3"]) == 0
     assert (tmp_path / name / "checkpoints" / "step-00000003").is_dir()
 
@@ -128,7 +128,7 @@ def test_a_pickle_is_converted_sampled_and_exported_as_it_is_told(tmp_path, monk
     assert folder == "DIR"
     assert main([*export, "an export", "--inference", "default"]) == 0
     assert main(convert) == 2
-    assert "a name: is there already; give another --output" in capsys.readouterr().err
+    assert "a name: exists already; give another --output" in capsys.readouterr().err
 
 
 def test_a_folder_that_is_no_run_is_not_said_to_be_one(recipe, tmp_path, capsys):

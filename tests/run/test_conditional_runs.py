@@ -149,7 +149,7 @@ def test_evaluate_reports_how_often_the_label_is_right(whole, tmp_path):
     words += ["--metrics", "fid,label_accuracy", "--output", str(tmp_path / "e.json"), "--offline"]
     assert main(words) == 0
     metrics = json.loads((tmp_path / "e.json").read_text())["metrics"]
-    assert set(metrics) == {"fid", "label_accuracy"}
+    assert set(metrics) == {"fid", "fid_standard_error", "label_accuracy"}
     assert 0.0 <= metrics["label_accuracy"] <= 1.0
     assert round(150 * metrics["label_accuracy"], 6) % 1 == 0  # a share of 150 samples
 

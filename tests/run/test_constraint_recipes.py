@@ -37,7 +37,7 @@ def options(overrides):
         ("constraints.wieght_clip=1", "unknown key (did you mean 'weight_clip'?)"),
         ("constraints.weight_clip=-1", "constraints.weight_clip: found -1"),
         ("terms=[{name: r3}]", "terms.0.name: unknown term 'r3'"),
-        ("constraints.penalties=[{name: r1}]", "constraints.penalties: stands at the top level"),
+        ("constraints.penalties=[{name: r1}]", "constraints.penalties: is at the top level"),
         ("terms=[r1]", "allowed: a section of name, weight, every_steps"),
         ("terms=[{weight: 1}]", "this key is needed and missing"),
         ("constraints.augment=[colour]", "did you mean 'color'"),

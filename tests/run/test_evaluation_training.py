@@ -1,4 +1,4 @@
-"""Metrics while training goes on: when, of which weights, and that nothing is disturbed."""
+"""Metrics while training continues: when, of which weights, and that nothing is disturbed."""
 
 import json
 
@@ -47,7 +47,9 @@ def weights(run):
 def test_metrics_are_recorded_when_due_and_for_every_checkpoint_once(recipe, tmp_path, projection):
     run = train.train(recipe, tmp_path / "run", offline=True).run
     curves = metrics_of(run)
-    assert set(curves) == {"metric/fid", "metric/modes", "metric/class_entropy"}
+    assert set(curves) == {
+        "metric/fid", "metric/fid_standard_error", "metric/modes", "metric/class_entropy",
+    }  # fmt: skip
     # Every 3 iterations by evaluation.every_steps, every 4 by the checkpoints.
     for points in curves.values():
         assert [step for step, _ in points] == [3, 4, 6, 8, 9, 12]
@@ -126,7 +128,9 @@ def test_the_best_by_fid_needs_no_other_key(tiny_recipe, tmp_path, projection):
                  "evaluation.metrics=[kid]"]  # fmt: skip
     run = train.train(load_recipe(tiny_recipe, overrides), tmp_path / "run", offline=True).run
     curves = metrics_of(run)
-    assert set(curves) == {"metric/fid", "metric/kid", "metric/kid_standard_error"}
+    assert set(curves) == {
+        f"metric/{name}" for name in ("fid", "fid_standard_error", "kid", "kid_standard_error")
+    }
     assert [step for step, _ in curves["metric/fid"]] == [4]
 
 

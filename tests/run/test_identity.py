@@ -64,7 +64,7 @@ def test_a_key_that_was_changed_by_hand_is_named(old, new, key, run):
     before = tree_bytes(run.path)
     with pytest.raises(ZooError) as caught:
         train.resume(run, MORE, offline=True)
-    assert key in str(caught.value) and "was changed by hand: the run was started with" in str(
+    assert key in str(caught.value) and "was changed by hand: the run started with" in str(
         caught.value
     )
     after = tree_bytes(run.path)
@@ -181,5 +181,5 @@ def test_a_run_that_was_killed_before_its_first_checkpoint_begins_again(stock, t
                 shutil.copyfile(source, run.path / name)
         assert train.resume(run, offline=True).iteration == 12
         assert tree_bytes(run.checkpoints) == tree_bytes(whole.checkpoints)
-        assert "begun again: no checkpoint had been saved" in run.log.read_text()
+        assert "started again: no checkpoint had been saved" in run.log.read_text()
     assert list_checkpoints(run.checkpoints)[-1].manifest["seed"] == 0

@@ -279,7 +279,7 @@ def test_damage_is_passed_over_and_what_may_be_somebodys_is_set_aside(finished, 
     aside = run.checkpoints / "aside-step-00000008.1"
     assert (aside / "notes.txt").read_text() == "mine too"
     log = run.log.read_text()
-    assert "passed over a damaged checkpoint" in log and "renamed to aside-step-00000012.1" in log
+    assert "skipped a damaged checkpoint" in log and "renamed to aside-step-00000012.1" in log
     assert not before_it.exists()
 
 

@@ -93,7 +93,7 @@ def test_a_crashed_run_resumes_to_the_same_bytes_and_curves(
     assert tree_bytes(run.samples) == tree_bytes(whole.samples)
     saved = 4 if stop > 4 else 0
     assert [start["resumed_from_iteration"] for start in run.starts()] == [None, saved]
-    said = "resumed from step-00000004" if saved else "begun again: no checkpoint had been saved"
+    said = "resumed from step-00000004" if saved else "started again: no checkpoint had been saved"
     assert said in run.log.read_text()
 
 
@@ -110,7 +110,7 @@ def test_a_damaged_checkpoint_is_passed_over_and_named(recipe, whole, tmp_path, 
     train.resume(run, offline=True)
     assert weights(run) == weights(whole)
     log = run.log.read_text()
-    assert "passed over a damaged checkpoint" in log
+    assert "skipped a damaged checkpoint" in log
     assert "resumed from step-00000004" in log
 
 
@@ -170,7 +170,7 @@ def test_a_run_of_an_old_recipe_is_told_what_to_write(old, said, whole, tmp_path
     before = tree_bytes(run.path)
     assert cli.main(["train", "--resume", str(run.path), "--offline"]) == 2
     assert capsys.readouterr().err == (
-        f"ppgan-zoo: {run.recipe}:{line}: constraints.penalties: stands at the top level now, as "
+        f"ppgan-zoo: {run.recipe}:{line}: constraints.penalties: is at the top level now, as "
         f"terms; {said}\n"
     )
     assert tree_bytes(run.path) == before

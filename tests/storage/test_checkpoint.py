@@ -99,7 +99,7 @@ def test_a_valid_checkpoint_is_never_replaced_by_another(tmp_path):
     other = {**ARRAYS, "generator": {**ARRAYS["generator"], "w": np.ones((3, 4), np.float32)}}
     message = refusal(lambda: save(tmp_path, arrays=other))
     assert message == (
-        f"{path}: not saved: it is there already, valid and with other content; move it away first"
+        f"{path}: not saved: it exists already, valid and with other content; move it away first"
     )
     assert equal(read_all(path)["generator"], ARRAYS["generator"])
 

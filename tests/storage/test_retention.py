@@ -66,7 +66,7 @@ def test_the_newest_valid_one_is_found_past_damaged_ones(tmp_path):
     notes = []
     assert newest_valid_checkpoint(tmp_path, notes.append).iteration == 10
     assert [note.split(str(tmp_path))[0] for note in notes] == [
-        "passed over a damaged checkpoint: "
+        "skipped a damaged checkpoint: "
     ] * 2
     assert "step-00001000" in notes[0] and "step-00000100" in notes[1]
     assert [found.iteration for found in list_checkpoints(tmp_path)] == [9, 10, 1000]

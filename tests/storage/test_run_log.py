@@ -42,7 +42,7 @@ def test_a_full_disk_is_said_once_and_costs_its_lines_only(log, tmp_path, capfd)
         os.dup2(full.fileno(), logger.handlers[0]._file.fileno())
     logger.info("one")
     logger.info("two")
-    said = f"{path}: cannot be written: No space left on device; training goes on"
+    said = f"{path}: cannot be written: No space left on device; training continues"
     assert capfd.readouterr().err.splitlines() == [said, "one", "two"]
 
 

@@ -70,7 +70,7 @@ def test_only_what_the_zoo_made_is_replaced(tmp_path):
         file.write(b"new")
     assert own.read_bytes() == b"new"
     with (
-        pytest.raises(ConfigError, match=r"own: a file is there already .* --overwrite"),
+        pytest.raises(ConfigError, match=r"own: a file exists already .* --overwrite"),
         own_file(own),
     ):
         pass
@@ -82,7 +82,7 @@ def test_only_what_the_zoo_made_is_replaced(tmp_path):
 
 def test_a_file_that_came_meanwhile_stays(tmp_path):
     path = tmp_path / "x"
-    with pytest.raises(ConfigError, match="is there already"), own_file(path) as file:
+    with pytest.raises(ConfigError, match="exists already"), own_file(path) as file:
         file.write(b"new")
         path.write_bytes(b"mine")
     assert path.read_bytes() == b"mine" and os.listdir(tmp_path) == ["x"]

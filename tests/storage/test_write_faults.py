@@ -104,7 +104,7 @@ def test_by_configuration_it_goes_on(recipe, run, monkeypatch):
     assert iterations(run) == [12] and hidden(run) == []
     log = run.log.read_text()
     assert "iteration 4: checkpoint not saved" in log and "iteration 8: checkpoint" in log
-    assert "last good checkpoint: none" in log and log.count("training goes on") == 2
+    assert "last good checkpoint: none" in log and log.count("training continues") == 2
 
 
 def test_the_last_checkpoint_must_be_written_all_the_same(recipe, run, monkeypatch):

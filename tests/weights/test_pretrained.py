@@ -171,7 +171,7 @@ def test_figures_of_something_else_are_refused(run, published, tmp_path, content
 def test_what_cannot_be_published(run, published, tmp_path):
     with pytest.raises(ConfigError, match="another --output"):
         publish(run, published.path)
-    with pytest.raises(CheckpointError, match="is in no run"):
+    with pytest.raises(CheckpointError, match="is not in a run"):
         publish(published.path, tmp_path / "out")
     assert list(tmp_path.iterdir()) == []
 

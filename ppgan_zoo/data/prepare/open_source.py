@@ -36,7 +36,9 @@ def open_source(path: Path, notify: Callable[[str], None]) -> Source:
     if path.name == LABELS_FILE and os.path.isfile(path):
         path = path.parent
     if is_prepared(path):
-        raise DataError(f"{path}: is a prepared set already; give the pictures it was made of")
+        raise DataError(
+            f"{path}: is a prepared set already; give the pictures that it was made from"
+        )
     if os.path.isdir(path):
         files = image_files(path)
         return IdxFiles(files) if files else PicturesFolder(path, notify)
@@ -53,7 +55,7 @@ def open_source(path: Path, notify: Callable[[str], None]) -> Source:
         return TarArchive(path, notify)
     if b"," in start and b"\0" not in start:
         return CsvPixels(path)
-    raise DataError(f"{path}: not a source of pictures that is known; give {KNOWN}")
+    raise DataError(f"{path}: not a known source of pictures; give {KNOWN}")
 
 
 def _start_of(path: Path) -> bytes:

@@ -1,8 +1,8 @@
-"""A set while it is being made: what is done of it, so that an interrupted one is gone on with.
+"""A set while it is being made: what is done of it, so that an interrupted one is continued.
 
 It is a folder beside the one that it becomes: the rows of each split in a file, and a journal with
 a line for each entry of the source that was gone through. Rows are written before their lines, and
-the rows of a set that is gone on with are compared with the hashes in the lines.
+the rows of a set that is continued are compared with the hashes in the lines.
 """
 
 from __future__ import annotations

@@ -39,7 +39,7 @@ class PicturesFolder(Source):
         if written is not None:
             found.others[".json"] -= 1
         if found.passed_over():
-            notify(f"{folder}: passed over {found.passed_over()}")
+            notify(f"{folder}: skipped {found.passed_over()}")
         self.names = found.names
         self.count = len(self.names)
         self.classes, self._labels = labels_by_name(self.names, written, self.where, notify)

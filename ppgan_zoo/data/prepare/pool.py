@@ -107,7 +107,7 @@ class Pool:
         try:
             return self._ask(process, [entry])[0]
         except (EOFError, OSError):
-            return Prepared(entry, None, reason="decoding it ended the process that did")
+            return Prepared(entry, None, reason="decoding it ended the process")
 
     def _ask(self, process: _Process, batch: list[Entry]) -> list[Prepared]:
         asked = [entry for entry in batch if not isinstance(entry.content, DataError)]

@@ -47,7 +47,7 @@ _NOTES = {
     "enlarged": "are smaller than {size} and were enlarged",
     "transparent": "are transparent in places, which are filled with the colour {ground}; --ground "
     "chooses another",
-    "animated": "have several images, of which the first was taken",
+    "animated": "have several images; the first was taken",
     "warned": "were read with a warning",
 }
 
@@ -94,7 +94,7 @@ def prepare(
     Raises:
         ConfigError: An argument that is not allowed.
         DataError: The source cannot be read, more of its pictures than allowed cannot be, or
-            something is there already.
+            something exists already.
         OSError: It cannot be written, as on a full disk.
     """
     if not 0 <= max_unreadable <= 1:
@@ -103,7 +103,7 @@ def prepare(
         raise ConfigError(f"--jobs {jobs}: give 1 to 1024")
     output = Path(os.path.abspath(os.path.expanduser(output)))
     if os.path.lexists(output) and not (output.is_dir() and not any(output.iterdir())):
-        raise DataError(f"{output}: is there already; give another --output, or delete it")
+        raise DataError(f"{output}: exists already; give another --output, or delete it")
     opened = source if isinstance(source, Source) else open_source(source, notify)
     folder = output.with_name(output.name + _PARTIAL)
     work = _Work(opened, settings, max_unreadable, jobs or available_cores(), notify)
@@ -117,7 +117,7 @@ def prepare(
             return work.carry_out(folder, output, begun)
     except KeyboardInterrupt:
         if work.is_worth_keeping:
-            notify(f"stopped; the same command goes on with what is in {as_argument(folder)}")
+            notify(f"stopped; the same command continues with what is in {as_argument(folder)}")
         raise
     finally:
         if not work.is_worth_keeping:
@@ -157,7 +157,7 @@ class _Work:
         )
         try:
             if begun and partial.done:
-                self.notify(f"{output}: going on after {partial.done:,} of {self.source.count:,}")
+                self.notify(f"{output}: continuing after {partial.done:,} of {self.source.count:,}")
             self._go_through(partial)
             self._check(partial)
             partial.seal()
@@ -191,7 +191,7 @@ class _Work:
             name, reason = bad[0]
             raise DataError(
                 f"{where}: {len(bad)} of the first {partial.done} pictures cannot be read, the "
-                f"first is {name}: {reason}; mend or remove them, or allow more with "
+                f"first is {name}: {reason}; repair or remove them, or allow more with "
                 "--max-unreadable"
             )
         if not partial.count("train"):

@@ -142,11 +142,11 @@ def chosen_names(names: Sequence[str], where: str, notify: Callable[[str], None]
     said = ", ".join(f"{count} {what}" for what, count in sorted(passed.items()))
     if not chosen:
         raise DataError(
-            f"{where}: no pictures found{f' (passed over: {said})' if said else ''}; pack files "
+            f"{where}: no pictures found{f' (skipped: {said})' if said else ''}; pack files "
             f"ending in {', '.join(PICTURES)}"
         )
     if said:
-        notify(f"{where}: passed over {said}")
+        notify(f"{where}: skipped {said}")
     return chosen
 
 
