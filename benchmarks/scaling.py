@@ -301,6 +301,10 @@ def main() -> int:
     parser.add_argument("-c", "--config", action="append", required=True, metavar="RECIPE")
     parser.add_argument("-o", dest="overrides", action="append", default=[], metavar="KEY=VALUE")
     parser.add_argument("--iterations", type=int, default=16, help="to count and to time")
+    parser.add_argument(
+        "--step-ms", action="append", type=float, default=[], metavar="MS",
+        help="of each recipe, in place of timing: what a step takes alone, measured elsewhere",
+    )  # fmt: skip
     parser.add_argument("--two", action="store_true", help="time two processes too")
     parser.add_argument("--link", type=int, metavar="MBIT", help="time two over a slow loopback")
     parser.add_argument("--tree", action="store_true", help="hops as in a tree, not as in a ring")
@@ -317,7 +321,13 @@ def main() -> int:
             recipe = load_recipe(find_recipe(options.config[0]), options.overrides)
             time_steps(recipe, options.iterations, options.answer)
             return 0
-        found = {name: _found(name, options) for name in options.config}
+        if options.step_ms and len(options.step_ms) != len(options.config):
+            raise ConfigError("--step-ms: give it once for each recipe, or not at all")
+        steps = [ms / 1000 for ms in options.step_ms] or [None] * len(options.config)
+        found = {
+            name: _found(name, step, options)
+            for name, step in zip(options.config, steps, strict=True)
+        }
     except ZooError as error:
         print(f"scaling.py: {error}", file=sys.stderr)
         return 2
@@ -331,10 +341,10 @@ def main() -> int:
     return 0
 
 
-def _found(name, options):
+def _found(name, step, options):
     path = find_recipe(name)
     recipe = load_recipe(path, options.overrides)
-    one = measured(name, options.overrides, 1, options.iterations)
+    one = step or measured(name, options.overrides, 1, options.iterations)
     both = functools.partial(measured, name, options.overrides, 2, options.iterations)
     runtime.start("cpu", 1)
     return {

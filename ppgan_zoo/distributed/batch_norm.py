@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 from typing import Any, Literal
 
+import numpy as np
 import paddle
 from paddle import Tensor, nn
 
@@ -64,7 +65,7 @@ def _normalised(layer: Any, x: Tensor) -> Tensor:
     centred = x - mean.reshape(across)
     variance = over(centred.square().mean(axis=axes))
     _follow(layer, mean, variance, local)
-    scale = (variance + layer._epsilon).rsqrt()
+    scale = (variance + _float32(layer._epsilon)).rsqrt()
     if layer.weight is not None:
         scale = scale * layer.weight
     normalised = centred * scale.reshape(across)
@@ -77,4 +78,10 @@ def _follow(layer: Any, mean: Tensor, variance: Tensor, local: bool) -> None:
     seen = paddle.stack([mean.detach(), variance.detach()]).unsqueeze(0)
     for one in whole(seen) if local else seen:
         for running, value in zip((layer._mean, layer._variance), one, strict=True):
-            paddle.assign(layer._momentum * running + (1.0 - layer._momentum) * value, running)
+            momentum = _float32(layer._momentum)
+            paddle.assign(momentum * running + (1.0 - momentum) * value, running)
+
+
+def _float32(number: float) -> float:
+    """Return a number as Paddle's own batch norm takes it, in float64 too."""
+    return float(np.float32(number))
