@@ -557,7 +557,7 @@ def test_a_game_of_the_spec_is_played_and_says_that_it_is_not_accelerated():
     np.testing.assert_allclose(losses[1], 2.0 * losses[0], rtol=1e-6)
     assert trainers[0].warnings == []
     (line,) = trainers[1].warnings
-    assert "Doubled has a loss of its own" in line and "accelerated = True" in line
+    assert "Doubled has its own loss" in line and "accelerated = True" in line
     for declared in (True, False):
         gan = linear_gan()
         kind = type("Declared", (Doubled,), {"accelerated": declared})
