@@ -39,6 +39,12 @@ class Log(Protocol):
         """Write what is left and close; a second call does nothing."""
 
 
+def finite_values(values: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
+    """Return what a histogram is made of: the finite `values`, of any shape, in a row."""
+    flat = np.asarray(values, dtype=np.float64).ravel()
+    return flat[np.isfinite(flat)]
+
+
 @dataclass(frozen=True)
 class LogKind:
     """One kind of log, by the name that ``log.to`` has.

@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ppgan_zoo.storage.logs import LogKind
+from ppgan_zoo.storage.logs import LogKind, finite_values
 from ppgan_zoo.storage.tolerance import Guard, strict
 
 NAME = "SwanLab records"
@@ -74,8 +74,7 @@ class SwanLabLog:
 
     def histogram(self, tag: str, values: npt.NDArray[Any], step: int) -> None:
         """Add mean and deviation of the finite `values` as two curves: it has no histograms."""
-        flat = np.asarray(values, dtype=np.float64).ravel()
-        finite = flat[np.isfinite(flat)]
+        finite = finite_values(values)
         if finite.size:
             self._log(f"{tag}/mean", float(finite.mean()), step)
             self._log(f"{tag}/std", float(finite.std()), step)

@@ -26,7 +26,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ppgan_zoo.storage.files import atomic_file, open_regular
-from ppgan_zoo.storage.logs import LogKind
+from ppgan_zoo.storage.logs import LogKind, finite_values
 from ppgan_zoo.storage.records_file import RecordsFile, set_aside
 from ppgan_zoo.storage.tolerance import Guard, strict
 
@@ -104,8 +104,7 @@ class VisualDLLog:
 
     def histogram(self, tag: str, values: npt.NDArray[Any], step: int, buckets: int = 30) -> None:
         """Add a histogram of the finite `values` (any shape); none at all adds nothing."""
-        flat = np.asarray(values, dtype=np.float64).ravel()
-        finite = flat[np.isfinite(flat)]
+        finite = finite_values(values)
         if finite.size:
             self._add("histogram", tag, "histogram", tag, finite, int(step), buckets=buckets)
 
