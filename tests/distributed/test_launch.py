@@ -11,19 +11,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import ROOT, TINY
+from conftest import ROOT
 from distributed.launching import run_in
 
 from ppgan_zoo.storage.retention import load_newest
 
 LONG = "training.epochs=2000"
-
-
-@pytest.fixture
-def recipe(tmp_path):
-    path = tmp_path / "tiny.yml"
-    path.write_text(TINY)
-    return path
 
 
 @pytest.fixture
@@ -87,10 +80,10 @@ def wait_for(what, seconds=100):
 
 
 def test_a_run_is_that_of_one_process_and_goes_on_in_another_number(
-    recipe, environment, tmp_path, cli
+    tiny_recipe, environment, tmp_path, cli
 ):
     one, both = tmp_path / "one", tmp_path / "both"
-    train = ["train", "-c", recipe, "--offline"]
+    train = ["train", "-c", tiny_recipe, "--offline"]
     done = cli(*train, "--output", one, "-o", "training.epochs=5", env=environment)
     assert done.returncode == 0, done.stderr
     done = cli(*train, "--output", both, "--processes", 2, env=environment)
@@ -111,12 +104,12 @@ def test_a_run_is_that_of_one_process_and_goes_on_in_another_number(
     ["1", *(pytest.param(v, marks=pytest.mark.slow) for v in ("0", "launcher", "command"))],
 )
 def test_what_is_killed_ends_all_in_a_line_and_a_resume_is_exact(
-    victim, recipe, tmp_path, cli, environment
+    victim, tiny_recipe, tmp_path, cli, environment
 ):
     run, whole = tmp_path / "run", tmp_path / "whole"
     options = ["--offline", "-o", "health.every_steps=null", "-o", "samples.every_steps=1000"]
     begun = begin(
-        environment, "-c", recipe, "--output", run, "--processes", 2, "-o", LONG, *options
+        environment, "-c", tiny_recipe, "--output", run, "--processes", 2, "-o", LONG, *options
     )
     wait_for(lambda: list((run / "checkpoints").glob("step-*")) or begun.poll() is not None)
     found = processes_in(environment["TMPDIR"])
@@ -136,7 +129,7 @@ def test_what_is_killed_ends_all_in_a_line_and_a_resume_is_exact(
     again = cli("train", "--resume", run, *more, "--offline", env=environment)
     assert again.returncode == 0, again.stderr
     alone = cli(
-        "train", "-c", recipe, "--output", whole, *options, *more, "--offline", env=environment
+        "train", "-c", tiny_recipe, "--output", whole, *options, *more, "--offline", env=environment
     )
     assert alone.returncode == 0, alone.stderr
     assert_same(run, whole)
@@ -144,10 +137,12 @@ def test_what_is_killed_ends_all_in_a_line_and_a_resume_is_exact(
 
 @pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_ends_all_after_the_same_iteration(number, recipe, tmp_path, environment, cli):
+def test_a_signal_ends_all_after_the_same_iteration(
+    number, tiny_recipe, tmp_path, environment, cli
+):
     run = tmp_path / "run"
     begun = begin(
-        environment, "-c", recipe, "--output", run, "--processes", 2, "-o", LONG, "--offline"
+        environment, "-c", tiny_recipe, "--output", run, "--processes", 2, "-o", LONG, "--offline"
     )
     wait_for(lambda: list((run / "checkpoints").glob("step-*")))
     begun.send_signal(number)
@@ -166,21 +161,21 @@ def test_a_signal_ends_all_after_the_same_iteration(number, recipe, tmp_path, en
     ],
 )
 def test_bad_input_is_refused_in_a_line_before_anything_is_started(
-    arguments, line, recipe, tmp_path, environment, cli
+    arguments, line, tiny_recipe, tmp_path, environment, cli
 ):
     output = tmp_path / "run"
     done = cli(
-        "train", "-c", recipe, "--output", output, "--processes", 2, *arguments, "--offline",
+        "train", "-c", tiny_recipe, "--output", output, "--processes", 2, *arguments, "--offline",
         env=environment,
     )  # fmt: skip
     assert done.returncode == 2 and not done.stdout and not output.exists()
     assert line in done.stderr and done.stderr.count("\n") == 1
 
 
-def test_what_is_found_later_is_told_once(recipe, tmp_path, environment, cli):
+def test_what_is_found_later_is_told_once(tiny_recipe, tmp_path, environment, cli):
     output = tmp_path / "run"
     done = cli(
-        "train", "-c", recipe, "--output", output, "--processes", 2, "--data-dir", tmp_path,
+        "train", "-c", tiny_recipe, "--output", output, "--processes", 2, "--data-dir", tmp_path,
         "--offline", env=environment,
     )  # fmt: skip
     assert done.returncode == 2 and not done.stdout and not output.exists()
@@ -188,9 +183,9 @@ def test_what_is_found_later_is_told_once(recipe, tmp_path, environment, cli):
 
 
 @pytest.mark.slow
-def test_paddles_launcher_starts_the_script_by_itself(recipe, tmp_path, cli):
+def test_paddles_launcher_starts_the_script_by_itself(tiny_recipe, tmp_path, cli):
     one, both = tmp_path / "one", tmp_path / "both"
-    arguments = ["-c", recipe, "--offline", "--output"]
+    arguments = ["-c", tiny_recipe, "--offline", "--output"]
     run_in(2, tmp_path, ROOT / "tools" / "train.py", *arguments, both)
     assert cli("train", *arguments, one).returncode == 0
     assert_same(both, one)
@@ -200,10 +195,10 @@ def test_paddles_launcher_starts_the_script_by_itself(recipe, tmp_path, cli):
 
 
 @pytest.mark.slow
-def test_all_go_back_to_a_checkpoint_with_the_leader(recipe, tmp_path):
+def test_all_go_back_to_a_checkpoint_with_the_leader(tiny_recipe, tmp_path):
     script = Path(__file__).with_name("rolled_back.py")
     for processes in (1, 2):
-        run_in(processes, tmp_path, script, recipe, tmp_path / str(processes))
+        run_in(processes, tmp_path, script, tiny_recipe, tmp_path / str(processes))
         assert (
             "rollback 1: back to step-00000004"
             in (tmp_path / str(processes) / "train.log").read_text()
@@ -212,7 +207,7 @@ def test_all_go_back_to_a_checkpoint_with_the_leader(recipe, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_prepared_set_is_one_file_in_the_memory_of_all(recipe, tmp_path, environment, cli):
+def test_a_prepared_set_is_one_file_in_the_memory_of_all(tiny_recipe, tmp_path, environment, cli):
     pictures, prepared, run = tmp_path / "pictures", tmp_path / "prepared", tmp_path / "run"
     pictures.mkdir()
     rng = np.random.default_rng(0)
@@ -220,7 +215,7 @@ def test_a_prepared_set_is_one_file_in_the_memory_of_all(recipe, tmp_path, envir
     done = cli("data", "prepare", pictures / "set.npz", "--size", 28, "--output", prepared)
     assert done.returncode == 0, done.stderr
     begun = begin(
-        environment, "-c", recipe, "--data", prepared, "--output", run, "--processes", 2,
+        environment, "-c", tiny_recipe, "--data", prepared, "--output", run, "--processes", 2,
         "-o", LONG, "-o", "data.limit=null", "--offline",
     )  # fmt: skip
     wait_for(lambda: list((run / "checkpoints").glob("step-*")) or begun.poll() is not None)
