@@ -186,7 +186,9 @@ def _time_sampling(request: Request, job: Job) -> dict[str, Any]:
 
 
 def _runtime(job: Job) -> dict[str, Any]:
-    return {**job.machine.describe(), "convolutions": ops.describe()}
+    return {
+        **job.machine.describe(), "convolutions": ops.describe(), "products": ops.choices_used(),
+    }  # fmt: skip
 
 
 def _time(run: Callable[[], Any], fewest: int, seconds: float) -> list[float]:
