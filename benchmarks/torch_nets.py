@@ -1,7 +1,7 @@
-"""The zoo's nets in plain PyTorch, as its tutorials write them.
+"""The zoo's classic nets in plain PyTorch, as its tutorials write them, and where the others are.
 
-``NETS[model]`` is the pair of classes; their defaults are those of the zoo's models, and
-the numbers of learnt parameters must come out equal.
+``build`` makes a model's two nets. Their defaults are those of the zoo's models, and the numbers
+of learnt parameters must come out equal.
 """
 
 import itertools
@@ -9,6 +9,14 @@ import math
 
 import torch
 from torch import nn
+from torch_fastgan import FastDiscriminator, FastGenerator
+from torch_residual import (
+    R3GANDiscriminator,
+    R3GANGenerator,
+    SNGANDiscriminator,
+    SNGANGenerator,
+)
+from torch_stylegan2 import StyleDiscriminator, StyleGenerator
 
 CHANNELS, SIDE = 1, 28  # MNIST and Fashion-MNIST
 
@@ -222,7 +230,7 @@ class PreactivatedDiscriminator(nn.Module):
         return self.score(self.model(images).view(images.size(0), -1))
 
 
-NETS = {
+CLASSIC = {  # for 28x28 grey images without labels
     "gan_mlp": (MLPGenerator, MLPDiscriminator),
     "gan_mlp_bn": (NormalizedMLPGenerator, MLPDiscriminator),
     "dcgan": (BookGenerator, BookDiscriminator),
@@ -230,12 +238,24 @@ NETS = {
     "dcgan_dropout": (DropoutGenerator, DropoutDiscriminator),
     "dcgan_keras": (SigmoidGenerator, PreactivatedDiscriminator),
 }
+MODERN = {  # told the images' shape and the number of classes
+    "sngan": (SNGANGenerator, SNGANDiscriminator),
+    "r3gan": (R3GANGenerator, R3GANDiscriminator),
+    "stylegan2": (StyleGenerator, StyleDiscriminator),
+    "fastgan": (FastGenerator, FastDiscriminator),
+}
 
 
-def build(model, latent_dim, generator, discriminator):
+def build(model, latent_dim, image_shape, classes, generator, discriminator):
     """Return G and D of the zoo's model, with the recipe's arguments for each."""
-    generator_class, discriminator_class = NETS[model]
-    return generator_class(latent_dim, **generator), discriminator_class(**discriminator)
+    if model in CLASSIC:
+        generator_class, discriminator_class = CLASSIC[model]
+        return generator_class(latent_dim, **generator), discriminator_class(**discriminator)
+    generator_class, discriminator_class = MODERN[model]
+    return (
+        generator_class(latent_dim, image_shape, classes, **generator),
+        discriminator_class(image_shape, classes, **discriminator),
+    )
 
 
 def parameters(net):

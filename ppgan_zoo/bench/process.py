@@ -91,6 +91,7 @@ def time_recipe(request: Request) -> dict[str, Any]:
         peak_memory_mib=peak,
         memory_growth_mib=growth,
         parameters=list(job.parameters().values()),
+        setting=_setting(job),
         gflop_per_iteration=flop / 1e9,
         ceiling_gflop_per_second=ceiling,
         share_of_ceiling=flop / 1e6 / result["ms_per_iteration"] / ceiling,
@@ -180,8 +181,25 @@ def _time_sampling(request: Request, job: Job) -> dict[str, Any]:
         **result,
         "batch_size": TIMED_BATCH,
         "parameters": list(job.parameters().values()),
+        "setting": _setting(job),
         "samples_per_second": 1e3 * TIMED_BATCH / median,
         "runtime": _runtime(job),
+    }
+
+
+def _setting(job: Job) -> dict[str, Any]:
+    """Return what data and model make of a recipe; weights of terms as they begin."""
+    from ppgan_zoo.game.schedules import at
+
+    gan, game = job.trainer.gan, job.trainer.game
+    return {
+        "image_shape": list(gan.image_shape),
+        "num_classes": gan.num_classes,
+        "objective": game.objective.name,
+        "terms": [
+            {"name": term.name, "weight": at(term.weight, 0), "every_steps": term.every_steps}
+            for term in game.terms.terms
+        ],
     }
 
 

@@ -23,5 +23,6 @@ BIDIRECTIONAL = Term(
     bidirectional,
     1.0,
     net="generator",
+    of_fakes=False,
     needs_encoder=True,
 )

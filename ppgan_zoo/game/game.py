@@ -9,6 +9,7 @@ hand.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from typing import Protocol
 
@@ -190,12 +191,12 @@ class Game:
         due = self.terms.due(net, moment.iteration, lazy=True)
         if not due:
             return None, {}
-        if net == "discriminator":
-            with paddle.no_grad():
-                images = gan.generate(code)
-        else:
-            images = gan.generate(code)
-        fake = self.show(Batch(images, code.labels, code), moment)
+        fake = Batch(None, code.labels, code)
+        if any(term.of_fakes for term in due):
+            graph = contextlib.nullcontext() if net == "generator" else paddle.no_grad()
+            with graph:
+                fake = Batch(gan.generate(code), code.labels, code)
+            fake = self.show(fake, moment)
         real = self.show(real, moment)
         return self.terms.add_to(None, due, self._inputs(net, gan, real, fake, moment))
 

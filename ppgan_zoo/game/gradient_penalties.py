@@ -87,9 +87,17 @@ def r2(inputs: TermInputs) -> Tensor:
 
 
 def _penalty(
-    name: str, source: str, function: Callable[[TermInputs], Tensor], *, single: bool = False
+    name: str,
+    source: str,
+    function: Callable[[TermInputs], Tensor],
+    *,
+    of_fakes: bool = True,
+    single: bool = False,
 ) -> Term:
-    return Term(name, source, function, 10.0, of_gradient=True, of_single_images=single)
+    return Term(
+        name, source, function, 10.0,
+        of_gradient=True, of_fakes=of_fakes, of_single_images=single,
+    )  # fmt: skip
 
 
 WGAN_GP = _penalty("wgan_gp", "Gulrajani et al. 2017, equation 3", wgan_gp, single=True)
@@ -97,6 +105,6 @@ ONE_SIDED_GP = _penalty("one_sided_gp", "Petzka et al. 2018", one_sided_gp, sing
 ZERO_CENTERED_GP = _penalty(
     "zero_centered_gp", "Thanh-Tung et al. 2019", zero_centered_gp, single=True
 )
-DRAGAN = _penalty("dragan", "Kodali et al. 2017", dragan)
-R1 = _penalty("r1", "Mescheder et al. 2018, equation 9", r1)
+DRAGAN = _penalty("dragan", "Kodali et al. 2017", dragan, of_fakes=False)
+R1 = _penalty("r1", "Mescheder et al. 2018, equation 9", r1, of_fakes=False)
 R2 = _penalty("r2", "Mescheder et al. 2018, equation 10", r2)

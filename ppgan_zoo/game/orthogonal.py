@@ -53,4 +53,11 @@ def _overlap(matrix: Tensor) -> Tensor:
     return 0.5 * (products.square().sum() - lengths.square().sum())
 
 
-ORTHOGONAL = Term("orthogonal", "Brock et al. 2019, section 3.1", orthogonal, 1e-4, net="generator")
+ORTHOGONAL = Term(
+    "orthogonal",
+    "Brock et al. 2019, section 3.1",
+    orthogonal,
+    1e-4,
+    net="generator",
+    of_fakes=False,
+)

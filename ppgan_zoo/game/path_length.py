@@ -88,5 +88,6 @@ PATH_LENGTH = Term(
     2.0,
     net="generator",
     of_gradient=True,
+    of_fakes=False,  # it makes its own
     calls=("styles", "synthesis"),
 )

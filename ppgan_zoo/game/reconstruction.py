@@ -38,5 +38,6 @@ RECONSTRUCTION = Term(
     "Liu et al. 2021, equation 4",
     reconstruction,
     1.0,
+    of_fakes=False,
     needs=("last", "last_of_small", "quartered"),
 )

@@ -130,6 +130,8 @@ class Term:
             in iterations divisible by this, with as many times its weight, so that it pulls
             as hard (lazy regularisation, Karras et al. 2020, appendix B).
         of_gradient: Whether it is of the gradient of its net, and so needs a double gradient.
+        of_fakes: Whether it looks at G's images. Where no lazy term that is due does, an update of
+            its own is spared making them.
         of_single_images: Whether its paper rules out a D with batch norm, in which the
             gradient at one image depends on the whole batch.
         bounds_critic: Whether it keeps the loss of a critic, such as ``wasserstein``'s, from
@@ -147,6 +149,7 @@ class Term:
     net: Net | Literal["both"] = "discriminator"
     every_steps: int = 1
     of_gradient: bool = False
+    of_fakes: bool = True
     of_single_images: bool = False
     bounds_critic: bool = False
     needs: tuple[str, ...] = ()

@@ -160,6 +160,14 @@ def clip_weights(layer: nn.Layer, limit: float) -> None:
         parameter.clip_(-limit, limit)
 
 
+def fill_gradients(*layers: nn.Layer) -> None:
+    """Give a gradient of zero to every parameter that learns and has none."""
+    for layer in layers:
+        for parameter in trainable_parameters(layer):
+            if parameter.grad is None:
+                parameter.grad = paddle.zeros_like(parameter)
+
+
 LARGEST_GRADIENT = 1e5
 """What stands in place of an infinite gradient."""
 

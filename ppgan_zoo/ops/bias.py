@@ -42,14 +42,12 @@ class _AddBias(PyLayer):  # type: ignore[misc]
 
 def _sum(maps: Tensor, bias: Tensor) -> Tensor:
     channels = [maps.shape[1]]
-    return F.batch_norm(
-        maps, paddle.zeros(channels), paddle.ones(channels), paddle.ones(channels), bias,
-        training=False, epsilon=0.0,
-    )  # fmt: skip
+    zeros, ones = paddle.zeros(channels, maps.dtype), paddle.ones(channels, maps.dtype)
+    return F.batch_norm(maps, zeros, ones, ones, bias, training=False, epsilon=0.0)
 
 
 def sum_by_channel(gradient: Tensor) -> Tensor:
     """Return the sums ``[C]`` of ``[N, C, H, W]``: the gradient of a bias."""
     count, channels = gradient.shape[:2]
-    by_place = paddle.matmul(paddle.ones([1, count]), gradient.reshape([count, -1]))
+    by_place = paddle.matmul(paddle.ones([1, count], gradient.dtype), gradient.reshape([count, -1]))
     return by_place.reshape([channels, -1]).sum(axis=1)

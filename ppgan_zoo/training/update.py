@@ -23,7 +23,7 @@ from ppgan_zoo.game.terms import Net, Scalars
 from ppgan_zoo.models.gan import Gan
 from ppgan_zoo.models.latent import Code
 from ppgan_zoo.models.nets import acts_row_by_row
-from ppgan_zoo.models.weights import clean_gradients, clip_weights, frozen
+from ppgan_zoo.models.weights import clean_gradients, clip_weights, fill_gradients, frozen
 from ppgan_zoo.recipe.bounds import LEAST_COUNT, check_least
 from ppgan_zoo.storage.checkpoint import Arrays
 from ppgan_zoo.training.chance import Moment
@@ -158,7 +158,11 @@ class Update:
     def _learn_lazily(
         self, gan: Gan, game: Game, batch: Batch, code: Code, moment: Moment
     ) -> Scalars:
-        """Do the update of the lazy terms, if any is due."""
+        """Do the update of the lazy terms, if any is due.
+
+        It is a step of all weights, as in StyleGAN2's code: those that the terms say nothing of
+        have a gradient of zero, so that Adam forgets in all of them alike.
+        """
         if not game.terms.due(self.net, moment.iteration, lazy=True):
             return {}
 
@@ -169,6 +173,7 @@ class Update:
 
         scalars = self._backward(loss_of, batch, code)
         del scalars[f"loss/{self.net}"]
+        fill_gradients(*self.nets.values())
         self._step()
         return scalars
 

@@ -32,7 +32,7 @@ class Sequence:
 
 def mine(ms):
     return {"ms_per_iteration": ms, "parameters": [3, 4], "ops": "paddle",
-            "runtime": {"paddle": "3"}}  # fmt: skip
+            "setting": {"objective": "non_saturating"}, "runtime": {"paddle": "3"}}  # fmt: skip
 
 
 def theirs(ms, parameters=(3, 4)):
@@ -54,6 +54,7 @@ def test_the_ratio_is_peer_over_ours_and_the_runs_take_turns(comparison, monkeyp
     assert row["recipe"] == "demo"
     request = comparison.peer.requests[0][0][1]
     assert request["recipe"]["data"]["batch_size"] == 64
+    assert request["setting"] == {"objective": "non_saturating"}
     assert comparison.bench.requests[0][1]["ops"] == "paddle"
 
 

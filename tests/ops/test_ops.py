@@ -483,6 +483,17 @@ def test_a_file_that_is_no_onednn_is_an_error_of_the_library(tmp_path):
         Library(tmp_path / "libdnnl.so.3")
 
 
+@pytest.fixture
+def double():
+    paddle.set_default_dtype("float64")
+    yield
+    paddle.set_default_dtype("float32")
+
+
+def test_the_bias_whatever_type_paddle_gives_new_tensors(double):
+    test_the_bias_and_its_gradient()
+
+
 def test_the_bias_and_its_gradient():
     maps = paddle.to_tensor(draw((3, 4, 5, 6)), stop_gradient=False)
     bias = paddle.to_tensor(draw((4,), 3), stop_gradient=False)

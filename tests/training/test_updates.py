@@ -169,6 +169,25 @@ def test_a_term_of_g_is_in_gs_loss_and_may_be_lazy():
         assert [i for i in range(4) if "term/brightness" in found[i]] == due
 
 
+@pytest.mark.parametrize(("term", "calls"), [("r1", 0), ("r2", 1)])
+def test_a_lazy_update_makes_images_only_for_terms_that_look_at_them(term, calls):
+    trainer = make_trainer(gan(), terms=[get_term(term, every_steps=2)], generator_steps=1)
+    made = []
+    trainer.gan.generator.register_forward_post_hook(lambda *_: made.append(1))
+    trainer.step(real_images())
+    assert len(made) == 2 + calls  # D's and G's own updates, then that of the term
+
+
+def test_a_lazy_update_is_a_step_of_all_weights():
+    """R1 of w.x says nothing of the bias, which Adam then forgets as it does the weight."""
+    trainer, _ = adam_trainer([get_term("r1", every_steps=1000)])
+    trainer.step(real_images())
+    (update,) = (update for update in trainer.updates if update.net == "discriminator")
+    powers = {key: array.item() for key, array in update.state().items() if "beta2_pow" in key}
+    assert len(powers) == 2
+    np.testing.assert_allclose(list(powers.values()), (0.9 ** (1000 / 1001)) ** 3, rtol=1e-5)
+
+
 @pytest.mark.parametrize(
     ("schedule", "wanted"),
     [
