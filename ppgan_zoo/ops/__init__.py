@@ -14,7 +14,7 @@ layers as they are.
 
 Read ``accelerated``, then ``geometry`` with ``paddle_convolution``, ``winograd``, ``columns`` and
 ``bias``; then ``onednn``, ``plan`` and ``onednn_convolution``; ``trial`` and ``choice`` with
-``convolution``, which chooses; ``dense`` with ``onednn_dense``, and ``self_test``;
+``convolution``, which chooses; ``dense`` with ``onednn_dense``, ``self_test`` and ``threads``;
 ``differentiation`` says what of these can be differentiated twice.
 """
 
