@@ -74,7 +74,7 @@ def parse():
                         help="shortest time to spend on them")  # fmt: skip
     parser.add_argument("--warmup", type=int, default=3, metavar="N")
     parser.add_argument("--what", choices=("training", "sampling", "both"), default="both")
-    parser.add_argument("--ops", choices=("auto", "paddle", "off"), default="auto",
+    parser.add_argument("--ops", choices=("auto", "onednn", "paddle", "off"), default="auto",
                         help="whether ours may use oneDNN")  # fmt: skip
     parser.add_argument("--variant", choices=("eager", "freeze"), default="eager",
                         help="freeze: the peer freezes D in G's updates")  # fmt: skip

@@ -103,6 +103,7 @@ def start(device: str = "auto", threads: int | None = None) -> Runtime:
             "memory that is not written yet; unset it: training looks for NaN itself"
         )
     paddle.base.core.set_num_threads(threads)
+    _started.threads = threads
     return Runtime(
         device=_choose_device(device),
         threads=threads,
@@ -226,6 +227,20 @@ def _keep_memory() -> str:
     mallopt = ctypes.CDLL(None).mallopt
     done = [mallopt(option, value) for option, value in _KEEP_MEMORY.items()]
     return "kept" if all(done) else "system"
+
+
+class _Started:
+    """What :func:`start` set last, since Paddle does not tell."""
+
+    threads = 1  # Paddle's own
+
+
+_started = _Started()
+
+
+def threads() -> int:
+    """Return how many threads the math library works with."""
+    return _started.threads
 
 
 def available_cores() -> int:

@@ -207,7 +207,9 @@ def _setting(job: Job) -> dict[str, Any]:
 
 
 def _runtime(job: Job) -> dict[str, Any]:
-    return {**job.machine.describe(), "convolutions": ops.describe()}
+    return {
+        **job.machine.describe(), "convolutions": ops.describe(), "products": ops.choices_used(),
+    }  # fmt: skip
 
 
 def _time(run: Callable[[], Any], fewest: int, seconds: float) -> list[float]:

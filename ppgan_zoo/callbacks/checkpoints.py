@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from ppgan_zoo import ops
 from ppgan_zoo.callbacks.finite import FiniteCheck, NonFinite, NonFiniteError
 from ppgan_zoo.errors import CheckpointError, TrainingError
 from ppgan_zoo.storage.checkpoint import save_checkpoint
@@ -118,7 +119,9 @@ class CheckpointSaver(Callback):
         if self.finite is not None:
             self.finite.before_save(trainer, state)
         chance = trainer.chance
-        facts: dict[str, Any] = {**self.facts, "rollbacks": chance.rollbacks}
+        facts: dict[str, Any] = {
+            **self.facts, "rollbacks": chance.rollbacks, "products": ops.choices_used(),
+        }  # fmt: skip
         if chance.restarts:
             facts["restarts"] = chance.restarts
         if self.figure is not None:

@@ -4,7 +4,8 @@ Radford et al. 2016: no pooling, no hidden dense layer, batch norm in both nets 
 G's output and D's input, ReLU in G, LeakyReLU(0.2) in D, weights from N(0, 0.02). The
 paper's 64x64 nets halve or double the image four times, between 64 and 4; at 28x28 two times
 do, between 28 and 7. Maps double in number at each halving, up to eight times the first, as
-the paper's do.
+the paper's do. Labels, where it is built for them, are appended to z as one-hot vectors, and D
+projects them on its last features (Miyato and Koyama 2018).
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from paddle import Tensor, nn
 from paddle.nn import functional as F
 
 from ppgan_zoo.errors import ConfigError
+from ppgan_zoo.models.labels import Projection, with_one_hot
 from ppgan_zoo.models.layers import LARGEST_GRID
 from ppgan_zoo.models.spec import GanSpec
 
@@ -31,6 +33,7 @@ class StridedGenerator(nn.Layer):
         image_shape: Channels, height and width of an image; both sides multiples of 4, and of
             more where they are above 60.
         channels: Feature maps at half of the image's size; twice as many at each half of that.
+        num_classes: Classes that it takes labels of; 0 for a net without labels.
 
     Raises:
         ConfigError: The sides of the image cannot be halved so often.
@@ -42,15 +45,18 @@ class StridedGenerator(nn.Layer):
         latent_dim: int = 100,
         image_shape: tuple[int, int, int] = (1, 28, 28),
         channels: int = 64,
+        num_classes: int = 0,
     ) -> None:
         super().__init__()
+        self.num_classes = num_classes
         self.halvings, *grid = halvings_of(image_shape)
         widths = [image_shape[0], *_widths(channels, self.halvings)][::-1]
         self.latent_dim = latent_dim
         self.image_shape = tuple(image_shape)
         self.grid_shape = (widths[0], *grid)
         # The map that z is projected to: a dense layer is the paper's first "convolution".
-        self.project = nn.Linear(latent_dim, widths[0] * grid[0] * grid[1], **_initial(bias=False))
+        inputs, units = latent_dim + num_classes, widths[0] * grid[0] * grid[1]
+        self.project = nn.Linear(inputs, units, **_initial(bias=False))
         self.norm1 = _batch_norm(widths[0])
         double: dict[str, Any] = {"kernel_size": 4, "stride": 2, "padding": 1}
         for place in range(1, self.halvings + 1):
@@ -60,8 +66,10 @@ class StridedGenerator(nn.Layer):
             if not last:
                 setattr(self, f"norm{place + 1}", _batch_norm(widths[place]))
 
-    def forward(self, z: Tensor) -> Tensor:
-        """Map z ``[N, latent_dim]`` to images ``[N, C, H, W]`` in [-1, 1]."""
+    def forward(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
+        """Map z ``[N, latent_dim]`` and labels ``[N]`` to images ``[N, C, H, W]`` in [-1, 1]."""
+        if labels is not None:
+            z = with_one_hot(z, labels, self.num_classes)
         x = self.project(z).reshape([-1, *self.grid_shape])
         for place in range(1, self.halvings + 1):
             x = F.relu(getattr(self, f"norm{place}")(x))
@@ -78,6 +86,7 @@ class StridedDiscriminator(nn.Layer):
         channels: Feature maps of the first convolution; each further one has twice as many.
         batch_norm: False leaves out the batch norm, which mixes the images of a batch: for
             penalties of D's gradient at single images, such as ``wgan_gp`` and ``r1``.
+        num_classes: Classes that it takes labels of; 0 for a net without labels.
 
     Raises:
         ConfigError: The sides of the image cannot be halved so often.
@@ -89,8 +98,10 @@ class StridedDiscriminator(nn.Layer):
         image_shape: tuple[int, int, int] = (1, 28, 28),
         channels: int = 64,
         batch_norm: bool = True,
+        num_classes: int = 0,
     ) -> None:
         super().__init__()
+        self.num_classes = num_classes
         self.halvings, height, width = halvings_of(image_shape)
         widths = [image_shape[0], *_widths(channels, self.halvings)]
         halve: dict[str, Any] = {"kernel_size": 4, "stride": 2, "padding": 1}
@@ -101,15 +112,20 @@ class StridedDiscriminator(nn.Layer):
             setattr(self, f"conv{place}", convolution)
             norm = _batch_norm(widths[place]) if batch_norm else nn.Identity()
             setattr(self, f"norm{place}", norm)
-        self.score = nn.Linear(widths[-1] * height * width, 1, **_initial(bias=True))
+        features = widths[-1] * height * width
+        self.score = nn.Linear(features, 1, **_initial(bias=True))
+        if num_classes:
+            self.projection = Projection(num_classes, features)
 
-    def forward(self, images: Tensor) -> Tensor:
-        """Map images ``[N, C, H, W]`` to logits ``[N, 1]``, real above 0."""
+    def forward(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
+        """Map images ``[N, C, H, W]`` and labels ``[N]`` to logits ``[N, 1]``, real above 0."""
         x = F.leaky_relu(self.conv1(images), 0.2)
         for place in range(2, self.halvings + 1):
             x = getattr(self, f"norm{place}")(getattr(self, f"conv{place}")(x))
             x = F.leaky_relu(x, 0.2)
-        return self.score(x.reshape([x.shape[0], -1]))
+        x = x.reshape([x.shape[0], -1])
+        logits = self.score(x)
+        return logits if labels is None else logits + self.projection(x, labels)
 
 
 def halvings_of(image_shape: tuple[int, int, int]) -> tuple[int, int, int]:
@@ -160,4 +176,5 @@ SPEC = GanSpec(
     discriminator=StridedDiscriminator,
     paper="Radford et al. 2016, Unsupervised Representation Learning with DCGANs",
     latent_prior="normal",
+    labels="takes",
 )

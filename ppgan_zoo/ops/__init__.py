@@ -2,15 +2,19 @@
 
 Paddle's wheel for CPUs brings oneDNN and uses it in inference alone. Where it is found and
 computes what Paddle computes (a self-test when the first net is accelerated), :func:`accelerate`
-switches the convolutions and dense layers of a net over to it; elsewhere convolutions go to
-faster ones of Paddle's operations. In either case Winograd's algorithm takes those whose
-multiplications it saves. In eval mode, on a GPU and in an export all is Paddle's own.
+switches the convolutions and dense layers of a net over to the fastest of several forms, found
+by a short trial of each product that is met: by oneDNN, by Paddle, by Winograd's algorithm or as
+a product of matrices. What was found is kept for later processes (:mod:`ppgan_zoo.ops.choice`),
+since each form rounds in its own way. Without oneDNN convolutions go to faster ones of Paddle's
+operations. In eval mode, on a GPU and in an export all is Paddle's own.
 
-``PPGAN_ZOO_OPS`` in the environment chooses: ``auto`` as above, ``paddle`` for Paddle's
-operations alone, ``off`` for Paddle's layers as they are.
+``PPGAN_ZOO_OPS`` in the environment chooses: ``auto`` as above; ``onednn`` for the form that is
+usually fastest, without a trial; ``paddle`` for Paddle's operations alone; ``off`` for Paddle's
+layers as they are.
 
-Read ``accelerated``, then ``geometry`` with ``paddle_convolution``, ``winograd`` and ``bias``; then
-``onednn``, ``plan``, ``onednn_convolution``, ``dense`` with ``onednn_dense``, and ``self_test``;
+Read ``accelerated``, then ``geometry`` with ``paddle_convolution``, ``winograd``, ``columns`` and
+``bias``; then ``onednn``, ``plan`` and ``onednn_convolution``; ``trial`` and ``choice`` with
+``convolution``, which chooses; ``dense`` with ``onednn_dense``, ``self_test`` and ``threads``;
 ``differentiation`` says what of these can be differentiated twice.
 """
 
@@ -19,23 +23,24 @@ from __future__ import annotations
 import contextlib
 import functools
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextvars import ContextVar
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ppgan_zoo.errors import ConfigError
-from ppgan_zoo.runtime import CHECKING_FLAG
+from ppgan_zoo.runtime import CHECKING_FLAG, cpu_field
 
 if TYPE_CHECKING:
     from paddle import Tensor, nn
 
     from ppgan_zoo.ops.accelerated import Convolve
+    from ppgan_zoo.ops.choice import Choices, Forms
     from ppgan_zoo.ops.dense import Compute
     from ppgan_zoo.ops.onednn import Library
 
 SWITCH = "PPGAN_ZOO_OPS"
-SWITCH_VALUES = ("auto", "paddle", "off")
+SWITCH_VALUES = ("auto", "onednn", "paddle", "off")
 MARK = "accelerated"
 
 _native: ContextVar[bool] = ContextVar("native", default=False)
@@ -122,19 +127,38 @@ def library() -> Library | None:
     Raises:
         ConfigError: ``PPGAN_ZOO_OPS`` is none of its values.
     """
-    return _library()[0] if _switch() == "auto" else None
+    return _library()[0] if _switch() in ("auto", "onednn") else None
+
+
+def adopt(choices: Mapping[str, str]) -> None:
+    """Compute products by these forms, as a run did that is continued.
+
+    Args:
+        choices: As :func:`choices_used` returned them. A product that is not among them is
+            computed as ever.
+    """
+    if found := library():
+        _choices(found).adopt(choices)
+
+
+def choices_used() -> dict[str, str]:
+    """Return the form of each product that has been computed by a choice, in plain words."""
+    found = library() if _switch() == "auto" and _device() == "cpu" else None
+    return dict(sorted(_choices(found).used.items())) if found else {}
 
 
 def describe() -> str:
     """Return what products are trained by on this device, and why, for a manifest."""
-    if _switch() != "auto":
+    if _switch() in ("paddle", "off"):
         return f"Paddle ({SWITCH}={_switch()})"
     if _device() != "cpu":
         return f"Paddle (on {_device()})"
     if _checks_every_number():
         return f"Paddle ({CHECKING_FLAG})"
     found, reason = _library()
-    return f"oneDNN {found.version}" if found else f"Paddle ({reason})"
+    if not found:
+        return f"Paddle ({reason})"
+    return f"oneDNN {found.version}" + ("" if _switch() == "auto" else ", without a trial")
 
 
 def _switch() -> str:
@@ -191,23 +215,45 @@ def _classes() -> dict[Any, Any]:
 def _chosen() -> Convolve | None:
     if _native.get() or _switch() == "off":
         return None
-    from ppgan_zoo.ops import onednn_convolution, paddle_convolution
+    from ppgan_zoo.ops import convolution, paddle_convolution
 
-    found = library()
-    return (
-        functools.partial(onednn_convolution.convolve, found)
-        if found
-        else paddle_convolution.convolve
-    )
+    forms = _forms()
+    return functools.partial(convolution.convolve, forms) if forms else paddle_convolution.convolve
 
 
 def _chosen_dense() -> Compute | None:
-    found = None if _native.get() else library()
-    if found is None:
+    forms = None if _native.get() else _forms()
+    if forms is None:
         return None
     from ppgan_zoo.ops.onednn_dense import dense
 
-    return functools.partial(dense, found)
+    return functools.partial(dense, forms)
+
+
+def _forms() -> Forms | None:
+    """Return what products are computed by, if oneDNN is to be used."""
+    from ppgan_zoo.ops.choice import Forms
+
+    found = library()
+    if found is None:
+        return None
+    return Forms(found, _choices(found) if _switch() == "auto" else None)
+
+
+@functools.cache
+def _choices(found: Library) -> Choices:
+    import paddle
+
+    from ppgan_zoo.ops.choice import Choices, folder
+
+    machine = {
+        **{name: cpu_field(name) for name in ("model name", "cpu family", "model", "stepping")},
+        "instructions": " ".join(sorted({"avx2", "avx512f"} & set(cpu_field("flags").split()))),
+        "allowed": os.environ.get("ONEDNN_MAX_CPU_ISA", "all"),
+        "oneDNN": found.version,
+        "Paddle": paddle.__version__,
+    }
+    return Choices(machine, folder())
 
 
 @contextlib.contextmanager

@@ -37,7 +37,7 @@ class _AddBias(PyLayer):  # type: ignore[misc]
         if paddle.is_grad_enabled():
             differentiation.check_of_input_alone()
             of_bias = False
-        return gradient if of_maps else None, _sum_by_channel(gradient) if of_bias else None
+        return gradient if of_maps else None, sum_by_channel(gradient) if of_bias else None
 
 
 def _sum(maps: Tensor, bias: Tensor) -> Tensor:
@@ -46,7 +46,8 @@ def _sum(maps: Tensor, bias: Tensor) -> Tensor:
     return F.batch_norm(maps, zeros, ones, ones, bias, training=False, epsilon=0.0)
 
 
-def _sum_by_channel(gradient: Tensor) -> Tensor:
+def sum_by_channel(gradient: Tensor) -> Tensor:
+    """Return the sums ``[C]`` of ``[N, C, H, W]``: the gradient of a bias."""
     count, channels = gradient.shape[:2]
     by_place = paddle.matmul(paddle.ones([1, count], gradient.dtype), gradient.reshape([count, -1]))
     return by_place.reshape([channels, -1]).sum(axis=1)

@@ -1,4 +1,4 @@
-"""Convolution and transposed convolution by oneDNN, forward and backward.
+"""The products of convolutions and transposed convolutions by oneDNN.
 
 Each shape is planned once, in the layouts that oneDNN finds best.
 """
@@ -9,11 +9,8 @@ import functools
 from ctypes import c_int
 from typing import Any
 
-import paddle
 from paddle import Tensor
-from paddle.autograd import PyLayer
 
-from ppgan_zoo.ops import differentiation, paddle_convolution, winograd
 from ppgan_zoo.ops.geometry import Geometry
 from ppgan_zoo.ops.onednn import (
     BIAS,
@@ -33,50 +30,11 @@ from ppgan_zoo.ops.onednn import (
 )
 from ppgan_zoo.ops.plan import Plan, contiguous, empty
 
-FEW_CHANNELS = 4
-HIGHEST_COST = 1.0
-"""Up to what :func:`ppgan_zoo.ops.winograd.cost` it is faster than oneDNN, which comes near the
-full speed."""
 
-
-def convolve(library: Library, geometry: Geometry, x: Tensor, weight: Tensor, bias: Any) -> Tensor:
-    """Return the convolution of `x` ``[N, C, H, W]``, with gradients to all three."""
-    if winograd.cost(geometry) < HIGHEST_COST:
-        return winograd.convolve(geometry, x, weight, bias)
-    learns = [t is not None and not t.stop_gradient for t in (x, weight, bias)]
-    if not (paddle.is_grad_enabled() and any(learns)):
-        return _forward(library, geometry, x, weight, bias)
-    return _Convolution.apply(x, weight, bias, library, geometry, learns)
-
-
-class _Convolution(PyLayer):  # type: ignore[misc]
-    @staticmethod
-    def forward(
-        ctx: Any,
-        x: Tensor,
-        weight: Tensor,
-        bias: Tensor | None,
-        library: Library,
-        geometry: Geometry,
-        learns: list[bool],
-    ) -> Tensor:
-        ctx.save_for_backward(x, weight)
-        ctx.call = library, geometry, learns
-        return _forward(library, geometry, x, weight, bias)
-
-    @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-        x, weight = ctx.saved_tensor()
-        library, geometry, learns = ctx.call
-        gradients = _backward(library, geometry, learns, x, weight, gradient)
-        return gradients if geometry.bias else gradients[:2]  # as many as there were tensors
-
-
-def _forward(
+def output(
     library: Library, geometry: Geometry, x: Tensor, weight: Tensor, bias: Tensor | None
 ) -> Tensor:
-    if _is_better_natively(geometry):
-        return paddle_convolution.convolve(geometry, x, weight, bias)
+    """Return the convolution of `x` ``[N, C, H, W]``."""
     y = empty(geometry.target)
     arrays = {SRC: contiguous(x), WEIGHTS: contiguous(weight), DST: y}
     if bias is not None:
@@ -85,40 +43,25 @@ def _forward(
     return y
 
 
-def _backward(
-    library: Library, geometry: Geometry, learns: list[bool], x: Tensor, weight: Tensor, dy: Tensor
-) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
-    dx = dweight = dbias = None
-    if paddle.is_grad_enabled():  # paddle.grad(..., create_graph=True)
-        differentiation.check_of_input_alone()
-        if learns[0]:
-            dx = convolve(library, geometry.reversed(), dy, weight, None)
-        return dx, None, None
-    dy = contiguous(dy)
-    if learns[0] and _is_better_natively(geometry.reversed()):
-        dx = paddle_convolution.convolve(geometry.reversed(), dy, weight, None)
-    elif learns[0]:
-        dx = empty(geometry.source)
-        _plan(library, geometry, "backward_data").run(
-            {WEIGHTS: contiguous(weight), DIFF_DST: dy, DIFF_SRC: dx}
-        )
-    if learns[1] or learns[2]:
-        dweight = empty(geometry.weight)
-        arrays = {SRC: contiguous(x), DIFF_DST: dy, DIFF_WEIGHTS: dweight}
-        if geometry.bias:
-            dbias = empty([geometry.target[1]])
-            arrays[DIFF_BIAS] = dbias
-        _plan(library, geometry, "backward_weights").run(arrays)
-    return dx, dweight if learns[1] else None, dbias if learns[2] else None
+def input_gradient(library: Library, geometry: Geometry, weight: Tensor, dy: Tensor) -> Tensor:
+    """Return the gradient of the input, of that of the output."""
+    dx = empty(geometry.source)
+    _plan(library, geometry, "backward_data").run(
+        {WEIGHTS: contiguous(weight), DIFF_DST: contiguous(dy), DIFF_SRC: dx}
+    )
+    return dx
 
 
-def _is_better_natively(geometry: Geometry) -> bool:
-    """Whether it is a transposed convolution to an image's few channels.
-
-    oneDNN computes sixteen channels at once, needed or not; Paddle multiplies matrices
-    and adds up the columns, which is three times faster there.
-    """
-    return geometry.transposed and geometry.target[1] <= FEW_CHANNELS
+def filter_gradient(
+    library: Library, geometry: Geometry, x: Tensor, dy: Tensor
+) -> tuple[Tensor, Tensor | None]:
+    """Return the gradients of the filters, and of the bias where there is one."""
+    dweight, dbias = empty(geometry.weight), None
+    arrays = {SRC: contiguous(x), DIFF_DST: contiguous(dy), DIFF_WEIGHTS: dweight}
+    if geometry.bias:
+        arrays[DIFF_BIAS] = dbias = empty([geometry.target[1]])
+    _plan(library, geometry, "backward_weights").run(arrays)
+    return dweight, dbias
 
 
 @functools.cache  # a program meets few shapes

@@ -8,14 +8,16 @@ Here bias and activation are part of the product, and a run of layers is one ``P
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 import paddle
 from paddle import Tensor
 from paddle.autograd import PyLayer
+from paddle.nn import functional as F
 
 from ppgan_zoo.ops import differentiation
+from ppgan_zoo.ops.choice import LEAST_WORK, Forms
 from ppgan_zoo.ops.dense import Dense
 from ppgan_zoo.ops.onednn import (
     BIAS,
@@ -27,79 +29,89 @@ from ppgan_zoo.ops.onednn import (
     Library,
 )
 from ppgan_zoo.ops.plan import Plan, contiguous, empty
+from ppgan_zoo.ops.trial import Run, drawn
+
+ONEDNN, PADDED, PADDLE = FORMS = ("onednn", "padded", "paddle")
+"""Ways to compute a product, the usual one first.
+
+Padded: oneDNN reads a copy of the second matrix whose rows lie a line of the cache further apart.
+Rows of a power of two fall on the same few lines, and a product takes twice as long where oneDNN
+makes no such copy itself, as with AVX2.
+"""
+PADDING = 16
 
 
-def dense(library: Library, x: Tensor, run: Sequence[Dense]) -> Tensor:
+def dense(forms: Forms, x: Tensor, run: Sequence[Dense]) -> Tensor:
     """Take x ``[N, in]`` through the layers of `run`, with gradients to all their tensors."""
     tensors = [x, *(t for layer in run for t in layer[:2] if t is not None)]
     learns = [not tensor.stop_gradient for tensor in tensors]
     if paddle.is_grad_enabled() and any(learns):
-        return _Run.apply(library, run, learns, *tensors)
+        return _Run.apply(forms, run, learns, *tensors)
     for layer in run:
-        x = _forward(library, x, layer)
+        x = _forward(forms, x, layer)
     return x
 
 
 class _Run(PyLayer):  # type: ignore[misc]
     @staticmethod
     def forward(
-        ctx: Any, library: Library, run: Sequence[Dense], learns: list[bool], *tensors: Tensor
+        ctx: Any, forms: Forms, run: Sequence[Dense], learns: list[bool], *tensors: Tensor
     ) -> Tensor:
         values = [tensors[0]]
         for layer in run:
-            values.append(_forward(library, values[-1], layer))
+            values.append(_forward(forms, values[-1], layer))
         y = values[-1]
         # Not y itself, which would keep itself alive; and only an activation asks for it.
         values[-1:] = [] if run[-1].slope is None else [y.detach()]
         ctx.save_for_backward(*values, *(layer.weight for layer in run))
-        ctx.call = library, [(bias is not None, slope) for _, bias, slope in run], learns
+        ctx.call = forms, [(bias is not None, slope) for _, bias, slope in run], learns
         return y
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-        library, forms, learns = ctx.call
+        forms, layers, learns = ctx.call
         saved = ctx.saved_tensor()
-        values, weights = saved[: -len(forms)], saved[-len(forms) :]
+        values, weights = saved[: -len(layers)], saved[-len(layers) :]
         if paddle.is_grad_enabled():  # paddle.grad(..., create_graph=True)
             differentiation.check_of_input_alone()
             # A run may begin at what is no image, such as a label, and has no gradient to give.
-            dx = _differentiable(forms, values, weights, gradient) if learns[0] else None
+            dx = _differentiable(layers, values, weights, gradient) if learns[0] else None
             return dx, *(None for _ in learns[1:])
         gradient = contiguous(gradient)
         gradients: list[Tensor | None] = []
         left = len(learns)
-        last = len(forms) - 1
+        last = len(layers) - 1
         for place in range(last, -1, -1):
-            biased, slope = forms[place]
+            biased, slope = layers[place]
             if slope is not None:
                 # In the gradient's own memory, where nobody else has it.
                 into = empty(gradient.shape) if place == last else gradient
-                _activation_gradient(library, values[place + 1], gradient, slope, into)
+                _activation_gradient(forms.library, values[place + 1], gradient, slope, into)
                 gradient = into
             if biased:
                 left -= 1
-                gradients.append(_sum_of_rows(library, gradient) if learns[left] else None)
+                gradients.append(_sum_of_rows(forms.library, gradient) if learns[left] else None)
             left -= 1
             gradients.append(
-                _multiply(library, values[place], gradient, flipped=(True, False))
+                _multiply(forms, values[place], gradient, flipped=(True, False))
                 if learns[left]
                 else None
             )
             if not any(learns[:left]):
                 return *(None for _ in learns[:left]), *gradients[::-1]
-            gradient = _multiply(library, gradient, weights[place], flipped=(False, True))
+            gradient = _multiply(forms, gradient, weights[place], flipped=(False, True))
         return gradient, *gradients[::-1]
 
 
 def _differentiable(
-    forms: Sequence[tuple[bool, float | None]],
+    layers: Sequence[tuple[bool, float | None]],
     values: Sequence[Tensor],
     weights: Sequence[Tensor],
     gradient: Tensor,
 ) -> Tensor:
     """Return the gradient of the input by Paddle's operations, which have gradients again."""
-    for place in range(len(forms) - 1, -1, -1):
-        slope = forms[place][1]
+    for place in range(len(layers) - 1, -1, -1):
+        slope = layers[place][1]
         if slope is not None:
             positive = (values[place + 1].detach() > 0.0).astype("float32")
             gradient = gradient * (slope + (1.0 - slope) * positive)
@@ -107,13 +119,33 @@ def _differentiable(
     return gradient
 
 
-def _forward(library: Library, x: Tensor, layer: Dense) -> Tensor:
+def _forward(forms: Forms, x: Tensor, layer: Dense) -> Tensor:
     weight, bias, slope = layer
-    return _multiply(library, x, weight, bias, slope=slope)
+    return _multiply(forms, x, weight, bias, slope=slope)
+
+
+class Product(NamedTuple):
+    """The product of two matrices, with what follows it.
+
+    Attributes:
+        rows: Of the result.
+        inner: Length of the sums.
+        columns: Of the result.
+        flipped: Whether each matrix is transposed first.
+        biased: Whether a bias is added.
+        slope: Of the LeakyReLU that follows; None for none.
+    """
+
+    rows: int
+    inner: int
+    columns: int
+    flipped: tuple[bool, bool] = (False, False)
+    biased: bool = False
+    slope: float | None = None
 
 
 def _multiply(
-    library: Library,
+    forms: Forms,
     a: Tensor,
     b: Tensor,
     bias: Tensor | None = None,
@@ -124,19 +156,68 @@ def _multiply(
     """Return the product of two matrices, each transposed first if it is `flipped`."""
     rows, inner = a.shape[::-1] if flipped[0] else a.shape
     columns = b.shape[0 if flipped[1] else 1]
-    y = empty([rows, columns])
+    product = Product(rows, inner, columns, flipped, bias is not None, slope)
+    return multiply_as(_chosen(forms, product), forms.library, product, a, b, bias)
+
+
+def multiply_as(
+    form: str, library: Library, product: Product, a: Tensor, b: Tensor, bias: Tensor | None
+) -> Tensor:
+    """Return a product in one of :data:`FORMS`."""
+    if form == PADDLE:
+        # A sum and a rule of signs that nobody differentiates.
+        across, down = product.flipped
+        y = paddle.matmul(a, b, transpose_x=across, transpose_y=down)
+        y = y if bias is None else y + bias
+        return y if product.slope is None else F.leaky_relu(y, product.slope)
+    y = empty([product.rows, product.columns])
     tensors = {SRC: contiguous(a), WEIGHTS: contiguous(b), DST: y}
     if bias is not None:
         tensors[BIAS] = contiguous(bias)
-    _product(library, (rows, inner, columns), flipped, bias is not None, slope).run(tensors)
+    _product(library, product, form == PADDED).run(tensors)
     return y
+
+
+def _chosen(forms: Forms, product: Product) -> str:
+    """Return the form of a product."""
+    choices = forms.choices
+    work = product.rows * product.inner * product.columns
+    if choices is None or work < LEAST_WORK:
+        return FORMS[0]
+    return choices.remembered(
+        product,
+        lambda: choices.of(_text(product), FORMS, lambda: _runs(forms.library, product)),
+    )
+
+
+def _text(product: Product) -> str:
+    ends = [" transposed" if flipped else "" for flipped in product.flipped]
+    return (
+        f"product {product.rows}x{product.inner}{ends[0]} by {product.inner}x{product.columns}"
+        f"{ends[1]}{', bias' if product.biased else ''}"
+        f"{'' if product.slope is None else f', slope {product.slope:g}'}"
+    )
+
+
+def _runs(library: Library, product: Product) -> Mapping[str, Run]:
+    """Return the forms of a product on random numbers, each ready to run."""
+    first, second = [product.rows, product.inner], [product.inner, product.columns]
+    a = drawn(first[::-1] if product.flipped[0] else first, seed=0)
+    b = drawn(second[::-1] if product.flipped[1] else second, seed=1)
+    bias = drawn([product.columns], seed=2) if product.biased else None
+
+    def run(form: str) -> Sequence[Tensor]:
+        with paddle.no_grad():
+            return (multiply_as(form, library, product, a, b, bias),)
+
+    return {form: functools.partial(run, form) for form in FORMS}
 
 
 def _sum_of_rows(library: Library, a: Tensor) -> Tensor:
     """Return the sum of `a` ``[N, columns]`` over N; as a product, far faster than a sum."""
     rows, columns = a.shape
     sums = empty([columns])
-    plan = _product(library, (1, rows, columns), (False, False), False, None)
+    plan = _product(library, Product(1, rows, columns), padded=False)
     plan.run({SRC: _ones(rows), WEIGHTS: a, DST: sums})
     return sums
 
@@ -155,14 +236,8 @@ def _ones(count: int) -> Tensor:
 
 
 @functools.cache  # and few shapes
-def _product(
-    library: Library,
-    sizes: tuple[int, int, int],
-    flipped: tuple[bool, bool],
-    biased: bool,
-    slope: float | None,
-) -> Plan:
-    rows, inner, columns = sizes
+def _product(library: Library, product: Product, padded: bool) -> Plan:
+    rows, inner, columns, flipped, biased, slope = product
     plain = {
         SRC: library.strided([rows, inner], _strides(rows, inner, flipped[0])),
         WEIGHTS: library.strided([inner, columns], _strides(inner, columns, flipped[1])),
@@ -172,9 +247,12 @@ def _product(
         plain[BIAS] = library.strided([1, columns])
     descriptor = library.primitive_descriptor(
         "dnnl_matmul_primitive_desc_create",
-        plain[SRC], plain[WEIGHTS], plain.get(BIAS), plain[DST],
+        plain[SRC],
+        library.strided([inner, columns], [columns + PADDING, 1]) if padded else plain[WEIGHTS],
+        plain.get(BIAS),
+        plain[DST],
         None if slope is None else library.followed_by_relu(slope),
-    )  # fmt: skip
+    )
     return Plan(library, descriptor, plain)
 
 

@@ -12,10 +12,11 @@ from paddle import Tensor
 from paddle.nn import functional as F
 
 from ppgan_zoo.ops import paddle_convolution
+from ppgan_zoo.ops.choice import Forms
+from ppgan_zoo.ops.convolution import convolve
 from ppgan_zoo.ops.dense import Dense
 from ppgan_zoo.ops.geometry import Geometry
 from ppgan_zoo.ops.onednn import Library
-from ppgan_zoo.ops.onednn_convolution import convolve
 from ppgan_zoo.ops.onednn_dense import dense
 
 # Small, and of every kind: padding at one end alone, strides, a cut end, one channel, groups.
@@ -56,7 +57,7 @@ def _errors_of_dense(library: Library) -> list[float]:
         return x
 
     results = []
-    for compute in (partial(dense, library), plain):
+    for compute in (partial(dense, Forms(library)), plain):
         given = [paddle.to_tensor(array, stop_gradient=False) for array in drawn]
         x, w1, b1, w2, b2 = given
         with paddle.enable_grad():
@@ -81,7 +82,7 @@ def _results(library: Library | None, geometry: Geometry, drawn: Arrays) -> Arra
     given = bias if geometry.bias else None
     with paddle.enable_grad():
         if library is not None:
-            y = convolve(library, geometry, x, weight, given)
+            y = convolve(Forms(library), geometry, x, weight, given)
         else:
             y = paddle_convolution.plain_convolve(geometry, x, weight, given)
         (y * r).sum().backward()

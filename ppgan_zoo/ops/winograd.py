@@ -84,18 +84,51 @@ def convolve(geometry: Geometry, x: Tensor, weight: Tensor, bias: Tensor | None)
 
     Needs a geometry whose :func:`cost` is finite.
     """
+    return convolve_values(geometry, values_of(geometry, x), weight, bias)
+
+
+def values_of(geometry: Geometry, x: Tensor) -> Tensor:
+    """Return the input at the points: ``[points, tiles and images, C]``."""
     down, across = _axes(geometry)
-    points = across.points * down.points
     values = _to_points(across.signal, down.signal, x, across.tiles)
-    values = values.reshape([points, -1, geometry.source[1]])
+    return values.reshape([across.points * down.points, -1, geometry.source[1]])
+
+
+def convolve_values(
+    geometry: Geometry, values: Tensor, weight: Tensor, bias: Tensor | None
+) -> Tensor:
+    """Return the convolution of an input that :func:`values_of` has transformed."""
+    down, across = _axes(geometry)
     filters = _to_points(across.taps, down.taps, weight, 1)
-    filters = filters.reshape([points, *geometry.weight[:2]])
+    filters = filters.reshape([across.points * down.points, *geometry.weight[:2]])
     products = paddle.matmul(values, filters, transpose_y=not geometry.transposed)
-    maps = products.reshape([across.points, down.products, -1])
-    maps = paddle.matmul(maps, down.result, transpose_x=True)
-    maps = paddle.matmul(maps.reshape([across.products, -1]), across.result, transpose_x=True)
+    maps = _from_points(products, down.result, across.result, across.points)
     maps = maps.reshape(list(geometry.target))
     return maps if bias is None else add_bias(maps, bias)
+
+
+def weight_gradient(geometry: Geometry, values: Tensor, dy: Tensor) -> Tensor:
+    """Return the gradient of the filters, in the shape of ``geometry.weight``.
+
+    Args:
+        geometry: One whose :func:`cost` is finite.
+        values: What :func:`values_of` made of the input.
+        dy: The gradient of the output ``[N, C, H, W]``.
+    """
+    down, across = _axes(geometry)
+    products = _to_points(across.result, down.result, dy, across.tiles)
+    products = products.reshape([across.points * down.points, -1, geometry.target[1]])
+    pair = (values, products) if geometry.transposed else (products, values)
+    filters = paddle.matmul(*pair, transpose_x=True)
+    taps = _from_points(filters, down.taps, across.taps, across.points)
+    return taps.reshape(list(geometry.weight))
+
+
+def _from_points(products: Tensor, down: Tensor, across: Tensor, points: int) -> Tensor:
+    """Return ``[..., across.shape[1]]``, the adjoint of :func:`_to_points`."""
+    maps = products.reshape([points, down.shape[0], -1])
+    maps = paddle.matmul(maps, down, transpose_x=True)
+    return paddle.matmul(maps.reshape([across.shape[0], -1]), across, transpose_x=True)
 
 
 def _to_points(across: Tensor, down: Tensor, maps: Tensor, tiles: int) -> Tensor:

@@ -17,9 +17,11 @@ from ppgan_zoo.callbacks.pace import Pace
 from ppgan_zoo.callbacks.progress import EpochLog, ProgressBar
 from ppgan_zoo.callbacks.progress_file import ProgressFile
 from ppgan_zoo.callbacks.samples import SampleGrid
+from ppgan_zoo.callbacks.slowdown import Slowdown
 from ppgan_zoo.registry import LOGS
 from ppgan_zoo.run.build import build_sliced_wasserstein
 from ppgan_zoo.run.job import Job
+from ppgan_zoo.storage.files import as_argument
 from ppgan_zoo.storage.logs import Logs
 from ppgan_zoo.storage.retention import read_good
 from ppgan_zoo.storage.run_directory import RunDirectory
@@ -79,6 +81,7 @@ def build_callbacks(
             (lambda: health.tags) if health else (lambda: ""),
         ),
         Pace(job.iterations, lambda line: logger.info("%s", line)),
+        *_slowdown(job, run, logger),
         EpochLog(logger, job.batches.steps_per_epoch, job.images_per_step),
         _sample_grid(job, run, records, guard),
         *metrics,
@@ -113,6 +116,13 @@ def _first_phase(job: Job, logger: logging.Logger) -> FirstPhaseWatch | None:
         action=section.on_early_collapse,
         logger=logger,
     )
+
+
+def _slowdown(job: Job, run: RunDirectory, logger: logging.Logger) -> list[Callback]:
+    if job.machine.device != "cpu":
+        return []
+    go_on = f"ppgan-zoo train --resume {as_argument(run.path)}"
+    return [Slowdown(lambda line: logger.warning("%s", line), go_on)]
 
 
 def _sample_grid(job: Job, run: RunDirectory, records: Logs | None, guard: Guard) -> SampleGrid:

@@ -83,6 +83,12 @@ class Checkpoint:
         return int(self.manifest.get("restarts", 0))
 
     @property
+    def products(self) -> Mapping[str, str]:
+        """How the run computed its products, as :func:`ppgan_zoo.ops.choices_used` returns it."""
+        found = self.manifest.get("products", {})
+        return found if isinstance(found, Mapping) else {}
+
+    @property
     def model(self) -> Mapping[str, Any]:
         """Name, constructor arguments, image range and latent of the model."""
         model: Mapping[str, Any] = self.manifest["model"]

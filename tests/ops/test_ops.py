@@ -20,7 +20,7 @@ from ppgan_zoo.game.game import Game
 from ppgan_zoo.game.gradient_penalties import squared_gradient_norms
 from ppgan_zoo.models.gan import Gan
 from ppgan_zoo.models.nets import with_moved_weights
-from ppgan_zoo.ops import onednn_convolution, paddle_convolution
+from ppgan_zoo.ops import convolution, paddle_convolution
 from ppgan_zoo.ops.bias import add_bias
 from ppgan_zoo.ops.onednn import Library, OneDNNError
 from ppgan_zoo.training.assemble import make_trainer
@@ -204,7 +204,7 @@ def forbid(monkeypatch):
     def used(*_):
         raise AssertionError("an accelerated convolution was used")
 
-    monkeypatch.setattr(onednn_convolution, "convolve", used)
+    monkeypatch.setattr(convolution, "convolve", used)
     monkeypatch.setattr(paddle_convolution, "convolve", used)
 
 
@@ -399,7 +399,7 @@ def test_the_switch(monkeypatch):
     assert type(layer) is nn.Conv2D
     assert ops.describe() == "Paddle (PPGAN_ZOO_OPS=off)"
     monkeypatch.setenv(ops.SWITCH, "fast")
-    with pytest.raises(ConfigError, match="'fast': must be one of auto, paddle, off"):
+    with pytest.raises(ConfigError, match="'fast': must be one of auto, onednn, paddle, off"):
         ops.describe()
 
 

@@ -1,0 +1,80 @@
+"""Which of several forms of one product is the fastest on this machine, found by running them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+import paddle
+from paddle import Tensor
+
+Run = Callable[[], Sequence[Tensor]]
+"""Computes a product on numbers of its own and returns the results."""
+
+TOLERANCE = 1e-4
+"""Largest difference from the usual form's results, relative to the largest of them."""
+
+GAIN = 0.1
+"""Share of its time that the usual form must lose to make way: less may be noise."""
+
+HOPELESS = 1.4
+"""A form that took so many times as long as the best in the first round is not run again."""
+
+ROUNDS = 4
+LONG_S = 2e-3
+"""Forms that are faster than this are run `MORE` times as often: there the clock is coarse."""
+MORE = 4
+
+
+def drawn(shape: Sequence[int], seed: int) -> Tensor:
+    """Return normal numbers on the CPU, not drawn by Paddle, whose state belongs to the run."""
+    numbers = np.random.default_rng(seed).standard_normal(shape, np.float32)
+    return paddle.to_tensor(numbers, place=paddle.CPUPlace())
+
+
+def fastest(
+    forms: Mapping[str, Run], usual: str, clock: Callable[[], float] = time.perf_counter
+) -> str:
+    """Return the name of the fastest form that computes what the usual one computes.
+
+    Forms take turns, so that a disturbance of the machine meets all of them; the least of each
+    one's times counts.
+
+    Args:
+        forms: At least the usual one.
+        usual: Stays, unless another is faster by :data:`GAIN`.
+        clock: Returns seconds; for tests.
+    """
+    wanted = forms[usual]()
+    alive = [
+        name for name, run in forms.items() if name == usual or _is_equal(run(), wanted)
+    ]  # this was each one's first run, which plans
+    if len(alive) < 2:
+        return usual
+    least = dict.fromkeys(alive, float("inf"))
+
+    def measure(names: Sequence[str]) -> None:
+        for name in names:
+            began = clock()
+            forms[name]()
+            least[name] = min(least[name], clock() - began)
+
+    measure(alive)
+    best = min(least.values())
+    hopeful = [name for name in alive if name == usual or least[name] <= HOPELESS * best]
+    if len(hopeful) < 2:
+        return usual
+    for _ in range(ROUNDS * (MORE if best < LONG_S else 1) - 1):
+        measure(hopeful)
+    winner = min(hopeful, key=lambda name: least[name])
+    return winner if least[winner] < (1.0 - GAIN) * least[usual] else usual
+
+
+def _is_equal(found: Sequence[Tensor], wanted: Sequence[Tensor]) -> bool:
+    for one, other in zip(found, wanted, strict=True):
+        right = other.numpy()
+        error = float(np.abs(one.numpy() - right).max())
+        if not error <= TOLERANCE * float(np.abs(right).max()):
+            return False
+    return True

@@ -1,0 +1,142 @@
+"""What a trial found is kept: for later products, other processes, and runs that go on."""
+
+import json
+import subprocess
+import sys
+
+import paddle
+import pytest
+
+from ppgan_zoo import runtime
+from ppgan_zoo.ops.choice import Choices
+
+MACHINE = {"processor": "a"}
+
+
+def forms(fast, calls=None):
+    """Return forms of which one takes no time, and a list of the names that were tried."""
+
+    def run(name):
+        if calls is not None:
+            calls.append(name)
+        if name != fast:
+            paddle.matmul(paddle.ones([400, 400]), paddle.ones([400, 400]))
+        return [paddle.ones([1])]
+
+    return {name: lambda name=name: run(name) for name in ("usual", "other")}
+
+
+def choose(choices, fast, calls=None, product="a product"):
+    return choices.of(product, ("usual", "other"), lambda: forms(fast, calls))
+
+
+def test_a_product_is_tried_once(tmp_path):
+    choices, calls = Choices(MACHINE, tmp_path), []
+    assert choose(choices, "other", calls) == "other"
+    tried = len(calls)
+    assert tried
+    assert choose(choices, "usual", calls) == "other"
+    assert len(calls) == tried
+
+
+def test_another_process_takes_what_was_found(tmp_path):
+    choose(Choices(MACHINE, tmp_path), "other")
+    assert choose(Choices(MACHINE, tmp_path), "usual") == "other"
+
+
+def test_another_machine_finds_its_own(tmp_path):
+    choose(Choices(MACHINE, tmp_path), "other")
+    assert choose(Choices({"processor": "b"}, tmp_path), "usual") == "usual"
+    assert len(list(tmp_path.glob("*.json"))) == 2
+
+
+def test_each_number_of_threads_has_its_own(tmp_path, monkeypatch):
+    choose(Choices(MACHINE, tmp_path), "other")
+    monkeypatch.setattr(runtime, "threads", lambda: 7)
+    choices = Choices(MACHINE, tmp_path)
+    assert choose(choices, "usual") == "usual"
+    assert choices.used == {"a product, threads 7": "usual"}
+
+
+def test_what_was_found_while_this_process_tried_is_taken(tmp_path):
+    late = Choices(MACHINE, tmp_path)
+    assert choose(late, "usual", product="another") == "usual"  # it has read the file
+    choose(Choices(MACHINE, tmp_path), "other")
+    assert choose(late, "usual") == "other"
+
+
+def test_a_resumed_run_takes_its_own(tmp_path):
+    choose(Choices(MACHINE, tmp_path), "other")
+    choices = Choices(MACHINE, tmp_path)
+    key = f"a product, threads {runtime.threads()}"
+    choices.adopt({key: "usual"})
+    assert choose(choices, "other") == "usual"
+    assert choices.used == {key: "usual"}
+    # and leaves to others what they had
+    assert choose(Choices(MACHINE, tmp_path), "usual") == "other"
+
+
+def test_what_is_adopted_counts_at_once(tmp_path):
+    choices = Choices(MACHINE, tmp_path)
+
+    def ask():
+        return choices.remembered("key", lambda: choose(choices, "other"))
+
+    assert ask() == "other"
+    choices.adopt({f"a product, threads {runtime.threads()}": "usual"})
+    assert ask() == "usual"
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["", "{", "[]", "{}", '{"format": 1}', '{"format": "other", "choices": {}}', "\xff\xfe",
+     '{"format": "ppgan_zoo forms of products, 1", "choices": [1]}'],
+)  # fmt: skip
+def test_a_damaged_file_is_written_anew(tmp_path, content):
+    choices = Choices(MACHINE, tmp_path)
+    choices.file.write_text(content, encoding="latin-1")
+    assert choose(choices, "other") == "other"
+    assert choose(Choices(MACHINE, tmp_path), "usual") == "other"
+
+
+def test_a_form_that_there_is_not_any_more_is_tried_anew(tmp_path):
+    choices = Choices(MACHINE, tmp_path)
+    choose(choices, "other")
+    content = json.loads(choices.file.read_text())
+    content["choices"] = dict.fromkeys(content["choices"], "of an older version")
+    choices.file.write_text(json.dumps(content))
+    assert choose(Choices(MACHINE, tmp_path), "other") == "other"
+    assert choose(Choices(MACHINE, tmp_path), "usual") == "other"
+
+
+@pytest.mark.parametrize("folder", [None, "file"])
+def test_where_nothing_can_be_kept_it_is_known_to_this_process(tmp_path, folder):
+    if folder is not None:
+        (tmp_path / "file").write_text("")
+        folder = tmp_path / "file" / "products"
+    choices, calls = Choices(MACHINE, folder), []
+    assert choose(choices, "other", calls) == "other"
+    tried = len(calls)
+    assert choose(choices, "usual", calls) == "other"
+    assert len(calls) == tried
+
+
+PROGRAM = """
+import sys
+from pathlib import Path
+import paddle
+from ppgan_zoo.ops.choice import Choices
+choices = Choices({"processor": "a"}, Path(sys.argv[1]))
+for number in range(20):
+    print(choices.of(f"product {number}", ("one", "two"), lambda: {
+        name: lambda: [paddle.matmul(paddle.ones([150, 150]), paddle.ones([150, 150]))]
+        for name in ("one", "two")}))
+"""
+
+
+def test_processes_that_begin_together_agree(tmp_path):
+    command = [sys.executable, "-c", PROGRAM, str(tmp_path)]
+    both = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(2)]
+    first, second = (process.communicate(timeout=120)[0].split() for process in both)
+    assert len(first) == 20
+    assert first == second

@@ -1,0 +1,77 @@
+"""A resumed run computes its products as it did before, whatever is faster by now."""
+
+import json
+import shutil
+
+import pytest
+
+from ppgan_zoo import ops
+from ppgan_zoo.storage.checkpoint import open_checkpoint
+
+RECIPE = """
+model:
+  name: gan_mlp
+  generator: {hidden_units: [256]}
+  discriminator: {hidden_units: [256]}
+latent: {dim: 64}
+data: {name: mnist, batch_size: 32, limit: 128}
+training: {iterations: 4}
+checkpoint: {every_steps: 2, keep_last: 5}
+"""
+
+
+@pytest.fixture
+def train(cli, tmp_path):
+    """Train with a cache of its own; returns the final checkpoint's arrays and products."""
+    if ops.library() is None:
+        pytest.skip(ops.describe())
+    (tmp_path / "recipe.yml").write_text(RECIPE)
+
+    def run(name, *arguments):
+        done = cli(
+            "train", "--offline", *arguments, cwd=tmp_path,
+            env={"XDG_CACHE_HOME": str(tmp_path / "cache"), "PPGAN_ZOO_THREADS": "1",
+                 ops.SWITCH: "auto"},
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        last = tmp_path / name / "checkpoints" / "step-00000004"
+        arrays = {file.name: file.read_bytes() for file in last.glob("*.safetensors")}
+        return arrays, open_checkpoint(last).products, done.stderr
+
+    return run
+
+
+def test_a_resume_keeps_the_forms_of_the_run(train, tmp_path):
+    arrays, products, _ = train("run", "-c", "recipe.yml", "--output", "run")
+    assert len(products) >= 6  # three products of each large layer, at least
+    # Now others are said to be faster.
+    (kept,) = (tmp_path / "cache" / "ppgan_zoo" / "products").glob("*.json")
+    content = json.loads(kept.read_text())
+    assert content["choices"] == products
+    flipped = {key: "padded" if form == "paddle" else "paddle" for key, form in products.items()}
+    kept.write_text(json.dumps({**content, "choices": flipped}))
+
+    shutil.copytree(tmp_path / "run", tmp_path / "cut")
+    shutil.rmtree(tmp_path / "cut" / "checkpoints" / "step-00000004")
+    resumed = train("cut", "--resume", "cut")
+    assert resumed[:2] == (arrays, products)
+    anew = train("anew", "-c", "recipe.yml", "--output", "anew")
+    assert anew[1] == flipped
+    assert anew[0] != arrays  # so the forms do make a difference
+
+
+def test_on_another_machine_a_resume_finds_its_own_and_says_so(train, tmp_path):
+    _, products, _ = train("run", "-c", "recipe.yml", "--output", "run")
+    shutil.rmtree(tmp_path / "run" / "checkpoints" / "step-00000004")
+    manifest = tmp_path / "run" / "manifest.json"
+    facts = json.loads(manifest.read_text())
+    facts["starts"][-1]["runtime"]["processor"] = "another"
+    manifest.write_text(json.dumps(facts))
+    (kept,) = (tmp_path / "cache" / "ppgan_zoo" / "products").glob("*.json")
+    content = json.loads(kept.read_text())
+    flipped = {key: "padded" if form == "paddle" else "paddle" for key, form in products.items()}
+    kept.write_text(json.dumps({**content, "choices": flipped}))
+    _, found, said = train("run", "--resume", "run")
+    assert found == flipped
+    assert "before: another" in said
+    assert "the bytes will differ" in said
