@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ppgan_zoo.data.avatar_drawing import LICENCE, PACKAGES, Style, open_style
-from ppgan_zoo.data.avatars import FILES, STYLES
+from ppgan_zoo.data.avatars import FILES, MANIFEST, STYLES
 from ppgan_zoo.data.idx import MAX_BYTES, idx_header, write_idx
 from ppgan_zoo.data.sources import print_to_stderr
 from ppgan_zoo.errors import ConfigError, DataError
@@ -29,7 +29,7 @@ from ppgan_zoo.storage.ownership import is_sealed_folder, refuse_foreign_folder,
 from ppgan_zoo.storage.pictures import image_grid, sealed_png
 from ppgan_zoo.storage.stages import RateBar
 
-MANIFEST, SHEET = "avatars.json", "contact-sheet.png"
+SHEET = "contact-sheet.png"
 SPLITS = ("train", "test")
 TEST_SHARE = 6  # one of so many pictures is held out
 FEWEST, MOST = 60, 10_000_000
