@@ -319,6 +319,7 @@ METRICS: Registry[Metric] = Registry(
         "memorisation": "ppgan_zoo.metrics.memorisation:MEMORISATION",
         "label_accuracy": "ppgan_zoo.metrics.label_accuracy:LABEL_ACCURACY",
         "cluster_accuracy": "ppgan_zoo.metrics.cluster_accuracy:CLUSTER_ACCURACY",
+        "factors": "ppgan_zoo.metrics.factors:FACTORS",
     },
 )
 
