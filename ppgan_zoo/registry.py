@@ -345,6 +345,7 @@ FEATURES: Registry[FeatureKind] = Registry(
         "fashion-v1": "ppgan_zoo.metrics.features:FASHION_V1",
         "avatars-v1": "ppgan_zoo.metrics.features:AVATARS_V1",
         "inception-v3": "ppgan_zoo.metrics.features:INCEPTION_V3",
+        "inception-v3-torchvision": "ppgan_zoo.metrics.features:INCEPTION_V3_TORCHVISION",
     },
 )
 
