@@ -80,12 +80,15 @@ def time_recipe(request: Request) -> dict[str, Any]:
     for _ in range(request.warmup - 1):
         iterate()
     resident = _memory("VmRSS")
+    of_processor = time.process_time()
     milliseconds = _time(iterate, request.iterations, request.seconds)
+    of_processor = time.process_time() - of_processor
     growth, peak = _memory("VmRSS") - resident, _memory("VmHWM")
     result = _figures(milliseconds)
     flop = job.flop_per_iteration()
     ceiling = matrix_product_ceiling()
     result.update(
+        processor_ms_per_iteration=1e3 * of_processor / len(milliseconds),
         images_per_second=1e3 * job.images_per_step / result["ms_per_iteration"],
         first_step_seconds=first_step_seconds,
         peak_memory_mib=peak,

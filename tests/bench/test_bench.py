@@ -44,6 +44,10 @@ def test_the_command_measures_a_recipe(cli, tmp_path):
     assert row["iterations"] == 4
     lower, upper = row["ms_quartiles"]
     assert 0 < lower <= row["ms_per_iteration"] <= upper
+    assert row["processor_ms_per_iteration"] > 0
+    assert row["setting"] == {
+        "image_shape": [1, 28, 28], "num_classes": 0, "objective": "non_saturating", "terms": [],
+    }  # fmt: skip
     assert row["images_per_second"] == pytest.approx(16e3 / row["ms_per_iteration"])
     assert 0 < row["share_of_ceiling"] < 1
     assert 0.1 < row["first_step_seconds"] < 100
