@@ -319,6 +319,7 @@ METRICS: Registry[Metric] = Registry(
         "memorisation": "ppgan_zoo.metrics.memorisation:MEMORISATION",
         "label_accuracy": "ppgan_zoo.metrics.label_accuracy:LABEL_ACCURACY",
         "cluster_accuracy": "ppgan_zoo.metrics.cluster_accuracy:CLUSTER_ACCURACY",
+        "factors": "ppgan_zoo.metrics.factors:FACTORS",
     },
 )
 
@@ -344,6 +345,7 @@ FEATURES: Registry[FeatureKind] = Registry(
         "fashion-v1": "ppgan_zoo.metrics.features:FASHION_V1",
         "avatars-v1": "ppgan_zoo.metrics.features:AVATARS_V1",
         "inception-v3": "ppgan_zoo.metrics.features:INCEPTION_V3",
+        "inception-v3-torchvision": "ppgan_zoo.metrics.features:INCEPTION_V3_TORCHVISION",
     },
 )
 

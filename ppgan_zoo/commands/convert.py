@@ -1,4 +1,4 @@
-"""``ppgan-zoo convert``: makes a checkpoint of weights that the zoo did not write."""
+"""``ppgan-zoo convert``: makes what the zoo reads of weights that it did not write."""
 
 from __future__ import annotations
 
@@ -8,29 +8,36 @@ from pathlib import Path
 from ppgan_zoo import runtime
 from ppgan_zoo.commands.arguments import add_overrides
 from ppgan_zoo.errors import ConfigError
-from ppgan_zoo.registry import MODELS
+from ppgan_zoo.registry import FEATURES, MODELS
 from ppgan_zoo.storage.files import as_argument
 from ppgan_zoo.storage.terminal import say
 
 
 def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the command to the parser."""
-    parser = commands.add_parser("convert", help="make a checkpoint from a generator's weights")
+    parser = commands.add_parser("convert", help="make what the zoo reads of others' weights")
     parser.add_argument("file", type=Path, metavar="FILE",
-                        help=".safetensors, .npz or, with --trust, .pdparams")  # fmt: skip
+                        help=".safetensors, .npz or, with --trust, .pdparams or .pth")  # fmt: skip
     parser.add_argument("--trust", action="store_true",
                         help="read a pickle, which you know to be harmless")  # fmt: skip
     model = parser.add_mutually_exclusive_group(required=True)
     model.add_argument("--model", metavar="NAME", help="the model, with its default arguments")
     model.add_argument("-c", "--config", metavar="RECIPE", help="a recipe of the model")
+    model.add_argument("--features", metavar="NETWORK",
+                       help="weights of a feature network instead, such as inception-v3; --output "
+                       "is then a .safetensors file")  # fmt: skip
     add_overrides(parser, "the recipe")
-    parser.add_argument("--output", type=Path, required=True, metavar="DIR")
+    parser.add_argument("--output", type=Path, required=True, metavar="PATH",
+                        help="the folder to make, or the file of a feature network")  # fmt: skip
     parser.set_defaults(run=_run)
 
 
 def _run(options: argparse.Namespace) -> int:
-    if options.model is not None and options.overrides:
-        raise ConfigError("-o overrides keys of a recipe: give -c RECIPE instead of --model")
+    if options.config is None and options.overrides:
+        other = "--model" if options.features is None else "--features"
+        raise ConfigError(f"-o overrides keys of a recipe: give -c RECIPE instead of {other}")
+    if options.features is not None:
+        return _convert_features(options)
     if options.model is not None:
         MODELS.check_name(options.model, where="--model")
     else:
@@ -49,4 +56,21 @@ def _run(options: argparse.Namespace) -> int:
         f"  samples: ppgan-zoo sample {as_argument(options.output)}",
         f"  export:  ppgan-zoo export --checkpoint {as_argument(options.output)} --output DIR",
     )
+    return 0
+
+
+def _convert_features(options: argparse.Namespace) -> int:
+    """Convert the weights of a feature network."""
+    FEATURES.check_name(options.features, where="--features")
+    runtime.start("cpu")
+    from ppgan_zoo.convert.feature_weights import convert_features
+
+    known = convert_features(options.file, options.features, options.output, trust=options.trust)
+    say(
+        f"converted {options.file} to weights of {options.features} in {options.output}",
+        f"  they are {known}, by their SHA-256" if known else
+        "  their SHA-256 is none that the zoo knows: figures are those of these weights",
+        f"  use:     ppgan-zoo evaluate MODEL --features {options.features} "
+        f"--weights {as_argument(options.output)}",
+    )  # fmt: skip
     return 0

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
-
-from tqdm import tqdm  # type: ignore[import-untyped]
 
 from ppgan_zoo.errors import ConfigError, os_errors
 from ppgan_zoo.storage.files import as_argument
@@ -27,13 +24,10 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
 
 
 def _run(options: argparse.Namespace) -> int:
-    from ppgan_zoo.data.avatar_drawing import make_avatars
+    from ppgan_zoo.data.avatar_making import make_avatars
 
-    with (
-        os_errors(ConfigError, f"--output {options.output}: cannot be written"),
-        tqdm(total=options.count, desc="pictures", file=sys.stderr, disable=None, delay=1.0) as bar,
-    ):
-        make_avatars(options.output, options.count, options.size, options.seed, bar.update)
+    with os_errors(ConfigError, f"--output {options.output}: cannot be written"):
+        make_avatars(options.output, options.count, options.size, options.seed)
     place = as_argument(options.output)
     say(f"{options.count} avatars of {options.size} x {options.size} in {options.output}",
         f"  look:   {as_argument(options.output / 'contact-sheet.png')}",

@@ -21,8 +21,8 @@ def convert(path: Path, facts: ModelFacts, output: Path, *, trust: bool = False)
     """Write a checkpoint with the generator's weights from `path`.
 
     Args:
-        path: A ``.safetensors`` or ``.npz`` file, or a pickle of ``paddle.save``. It holds
-            the ``state_dict`` of a generator, or a section ``generator`` with it.
+        path: A ``.safetensors`` or ``.npz`` file, or a pickle of ``paddle.save`` or ``torch.save``.
+            It holds the ``state_dict`` of a generator, or a section ``generator`` with it.
         facts: The model that the weights are of.
         output: The directory to make; it can be sampled and exported as a run can.
         trust: Read a pickle.
@@ -33,15 +33,7 @@ def convert(path: Path, facts: ModelFacts, output: Path, *, trust: bool = False)
     """
     if not _is_free(output):
         raise ConfigError(f"--output {output}: exists already; give another --output")
-    if path.suffix.lower() not in SUFFIXES:
-        arrays = read_weights(path)
-    elif trust:
-        arrays = read_trusted_pickle(path)
-    else:
-        raise CheckpointError(
-            f"{path}: {path.suffix} files are pickles, and reading a pickle can run anything; "
-            "give --trust if you trust the file"
-        )
+    arrays = read_source(path, trust=trust)
     generator = build_model(facts).generator
     try:
         load_arrays(generator, _of_generator(arrays))
@@ -53,6 +45,26 @@ def convert(path: Path, facts: ModelFacts, output: Path, *, trust: bool = False)
         iteration=0,
         model=facts.to_json(),
         converted_from={"file": path.name, "sha256": sha256_file(path)},
+    )
+
+
+def read_source(path: Path, *, trust: bool) -> Arrays:
+    """Return the arrays of a file of weights by name.
+
+    Args:
+        path: A ``.safetensors`` or ``.npz`` file, or a pickle of ``paddle.save`` or ``torch.save``.
+        trust: Read a pickle.
+
+    Raises:
+        CheckpointError: The file is damaged, or a pickle that is not trusted.
+    """
+    if path.suffix.lower() not in SUFFIXES:
+        return read_weights(path)
+    if trust:
+        return read_trusted_pickle(path)
+    raise CheckpointError(
+        f"{path}: {path.suffix} files are pickles, and reading a pickle can run anything; "
+        "give --trust if you trust the file"
     )
 
 

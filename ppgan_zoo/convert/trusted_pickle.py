@@ -22,7 +22,7 @@ TIMEOUT_SECONDS = 120
 
 
 def read_trusted_pickle(path: Path) -> Arrays:
-    """Return the arrays of a file of ``paddle.save``, by dotted name.
+    """Return the arrays of a file of ``paddle.save`` or ``torch.save``, by dotted name.
 
     The file is read in a process of its own, without this one's environment, with
     limits of memory and time, by an unpickler that imports nothing.
@@ -31,7 +31,9 @@ def read_trusted_pickle(path: Path) -> Arrays:
         CheckpointError: The file cannot be read, or holds more than arrays.
     """
     if not os.path.isfile(path):
-        raise CheckpointError(f"{path}: no such file; give a file that paddle.save wrote")
+        raise CheckpointError(
+            f"{path}: no such file; give a file that paddle.save or torch.save wrote"
+        )
     with tempfile.TemporaryDirectory(prefix="ppgan_zoo-convert-") as folder:
         target = Path(folder, "arrays.safetensors")
         script = Path(__file__).with_name("untrusted_pickle.py")
@@ -50,8 +52,8 @@ def read_trusted_pickle(path: Path) -> Arrays:
             said = done.stderr.decode(errors="replace").strip().splitlines()
             reason = said[-1][:300] if said else f"its reader ended with code {done.returncode}"
             raise CheckpointError(
-                f"{path}: not converted: {reason}; allowed are files that paddle.save wrote from "
-                "a state_dict"
+                f"{path}: not converted: {reason}; allowed are files that paddle.save or "
+                "torch.save wrote from a state_dict"
             )
         try:
             return dict(load_file(target))

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ppgan_zoo.data.embedded_files import embedded_folder, read_embedded
+from ppgan_zoo.data.embedded_files import embedded_folder, read_embedded, read_embedded_json
 from ppgan_zoo.data.idx import idx_sha256, read_idx
 from ppgan_zoo.data.images import ImageSet
 from ppgan_zoo.data.kinds import DataKind
@@ -41,6 +41,9 @@ FILES = {
     "factors": "factors-idx2-ubyte",
 }
 """What a set is made of: each of these names after ``train-`` or ``test-``."""
+
+MANIFEST = "avatars.json"
+"""What a set is described by."""
 
 NO_VALUE = 255
 """In the factors: the drawing has no such part, or its style no such factor."""
@@ -97,6 +100,19 @@ def load_factors(split: str, directory: Path | None = None) -> NDArray[np.uint8]
     """
     name = f"{split}-{FILES['factors']}"
     return _embedded(name) if directory is None else _of_folder(directory, name)
+
+
+def load_factor_names() -> dict[str, dict[str, list[str]]]:
+    """Return what each style's factors may be: by style and factor, the names of its values.
+
+    They are those of the embedded set, in the order of :func:`load_factors`.
+
+    Raises:
+        DataError: They are missing.
+    """
+    told = read_embedded_json(_package_folder() / MANIFEST)
+    names: dict[str, dict[str, list[str]]] = told["factors"]
+    return {style: names[style] for style in STYLES}
 
 
 def _of_folder(folder: Path, name: str) -> NDArray[np.uint8]:

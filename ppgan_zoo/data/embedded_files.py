@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from importlib import resources
-from typing import BinaryIO, cast
+from typing import Any, BinaryIO, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +28,22 @@ def read_embedded(resource: resources.abc.Traversable) -> NDArray[np.uint8]:
         with resource.open("rb") as stream:
             return read_idx_stream(cast(BinaryIO, stream), str(resource))
     except OSError as error:
+        raise DataError(
+            f"{resource}: embedded file cannot be read ({error}); reinstall ppgan_zoo"
+        ) from error
+
+
+def read_embedded_json(resource: resources.abc.Traversable) -> dict[str, Any]:
+    """Return what an embedded manifest says.
+
+    Raises:
+        DataError: It is missing or damaged.
+    """
+    try:
+        with resource.open("rb") as stream:
+            told: dict[str, Any] = json.load(stream)
+            return told
+    except (OSError, ValueError) as error:
         raise DataError(
             f"{resource}: embedded file cannot be read ({error}); reinstall ppgan_zoo"
         ) from error

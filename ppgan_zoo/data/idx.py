@@ -107,7 +107,7 @@ def write_idx(path: str | Path, array: NDArray[np.uint8]) -> None:
     """
     if array.dtype != np.uint8:
         raise DataError(f"{path}: cannot write {array.dtype} values as IDX; convert them to uint8")
-    content = _header(array.shape, str(path)) + array.tobytes()
+    content = idx_header(array.shape, str(path)) + array.tobytes()
     if str(path).endswith(".gz"):
         # No name and no time in the gzip header: the bytes depend on the array alone.
         with Path(path).open("wb") as raw, gzip.GzipFile("", "wb", 9, raw, mtime=0) as zipped:
@@ -118,13 +118,21 @@ def write_idx(path: str | Path, array: NDArray[np.uint8]) -> None:
 
 def idx_sha256(array: NDArray[np.uint8]) -> str:
     """Return the SHA-256 (hex) of the uncompressed IDX file that holds `array`."""
-    digest = hashlib.sha256(_header(array.shape, "array"))
+    digest = hashlib.sha256(idx_header(array.shape, "array"))
     digest.update(np.ascontiguousarray(array).data)
     return digest.hexdigest()
 
 
-def _header(shape: tuple[int, ...], name: str) -> bytes:
-    """Return the IDX header of a uint8 array of `shape`."""
+def idx_header(shape: tuple[int, ...], name: str) -> bytes:
+    """Return the IDX header of a uint8 array of `shape`.
+
+    Args:
+        shape: 1 to 4 dimensions, none of them empty.
+        name: What to call it in an error.
+
+    Raises:
+        DataError: It does not fit.
+    """
     if not 1 <= len(shape) <= _MAX_DIMS or not all(0 < n < 1 << 32 for n in shape):
         raise DataError(
             f"{name}: shape {shape} does not fit IDX; "

@@ -25,7 +25,7 @@ from ppgan_zoo.evaluation.protocol import FORMAT, plain, run_facts
 from ppgan_zoo.evaluation.real_images import choose
 from ppgan_zoo.metrics.feature_cache import cached_features
 from ppgan_zoo.metrics.features import FeatureNetwork, FeatureSet, open_features
-from ppgan_zoo.metrics.metric import RealFeatures, check_metrics, take_metrics
+from ppgan_zoo.metrics.metric import RealFeatures, check_metrics, take_details, take_metrics
 from ppgan_zoo.recipe.bounds import FEWEST_IMAGES, MOST_SAMPLES
 from ppgan_zoo.registry import METRICS
 from ppgan_zoo.storage.files import absolute
@@ -94,7 +94,11 @@ def compare(
     started = time.monotonic()
     network = open_features(how.features, how.weights)
     shape = _shape(network, how.resize)
-    metrics = check_metrics(how.metrics or METRICS_OF_PICTURES, classes=network.classes is not None)
+    metrics = check_metrics(
+        how.metrics or METRICS_OF_PICTURES,
+        classes=network.classes is not None,
+        network=network.name,
+    )
     sets = [choose(_load(path, shape, notify), how.most) for path in (samples, real)]
     shown, true = (cached_features(images, network) for images in sets)
     halves = _part(true, slice(None, None, 2)), _part(true, slice(1, None, 2))
@@ -112,6 +116,7 @@ def compare(
             "metrics": metrics, "image_shape": list(shape), "filter": Settings(shape[1:]).filter,
         },
         "metrics": plain(figures),
+        "details": take_details(shown, RealFeatures(true), metrics),
         "floor": _floor(halves, metrics) if how.floor else None,
         "notes": _notes(network, shape, sets, metrics),
         **run_facts(started),
@@ -163,9 +168,11 @@ def _take(
 
 def _floor(halves: tuple[FeatureSet, FeatureSet], metrics: list[str]) -> dict[str, Any]:
     names = [name for name in metrics if not METRICS.get(name).needs_training_images]
+    shown, real = halves[0], RealFeatures(halves[1])
     return {
-        "real": {"count": len(halves[0].features)},
-        "metrics": plain(take_metrics(halves[0], RealFeatures(halves[1]), names)),
+        "real": {"count": len(shown.features)},
+        "metrics": plain(take_metrics(shown, real, names)),
+        "details": take_details(shown, real, names),
     }
 
 

@@ -51,7 +51,11 @@ class Evaluator:
                 f"need {FEWEST_IMAGES}"
             )
         check_metrics(
-            metrics, classes=network.classes is not None, labels=labels, categories=categories
+            metrics,
+            classes=network.classes is not None,
+            labels=labels,
+            categories=categories,
+            network=network.name,
         )
         network(real.images[:1])  # a misfit is refused here, not after an hour of training
         self.network = network

@@ -26,11 +26,12 @@ from ppgan_zoo.metrics.features import FeatureNetwork
 from ppgan_zoo.metrics.metric import (
     RealFeatures,
     check_metrics,
+    take_details,
     take_metrics,
 )
 from ppgan_zoo.metrics.network import open_network, own_networks
 from ppgan_zoo.recipe.bounds import FEWEST_IMAGES, MOST_SAMPLES
-from ppgan_zoo.registry import METRICS
+from ppgan_zoo.registry import DATA, METRICS
 from ppgan_zoo.storage.run_directory import command_line, start_facts
 
 FORMAT = 1
@@ -135,6 +136,7 @@ def evaluate_sampler(
         },
         "settings": _settings(protocol, metrics, sampler),
         "metrics": plain(figures),
+        "details": take_details(shown, real, metrics),
         "floor": floor,
         "notes": _notes(images, protocol, metrics),
         **run_facts(started),
@@ -149,6 +151,7 @@ def _metrics(protocol: Protocol, network: FeatureNetwork, data: str, sampler: Sa
             classes=network.classes is not None,
             labels=bool(sampler.num_classes),
             categories=bool(sampler.latent.categorical),
+            network=network.name,
         )
     # All of the training images through Inception would take a CPU hours.
     training = protocol.split == "test" and network.name in own_networks(data)
@@ -159,6 +162,7 @@ def _metrics(protocol: Protocol, network: FeatureNetwork, data: str, sampler: Sa
         and (network.classes is not None or not metric.needs_classes)
         and (not metric.needs_labels or sampler.num_classes == network.classes)
         and (not metric.needs_categories or sampler.latent.categorical)
+        and (metric.network is None or metric.network == network.name == DATA.get(data).features)
     ]
 
 
@@ -193,9 +197,14 @@ def _floor(
         and not METRICS.get(name).needs_categories
         and (not METRICS.get(name).needs_labels or others.labels is not None)
     ]
-    figures = take_metrics(cached_features(others, network), real, names, others.labels)
+    shown = cached_features(others, network)
+    figures = take_metrics(shown, real, names, others.labels)
     split = "train" if protocol.split == "test" else "test"
-    return {"real": {**others.describe(), "split": split}, "metrics": plain(figures)}
+    return {
+        "real": {**others.describe(), "split": split},
+        "metrics": plain(figures),
+        "details": take_details(shown, real, names),
+    }
 
 
 def _notes(images: RealImages, protocol: Protocol, metrics: list[str]) -> list[str]:

@@ -1,4 +1,4 @@
-"""The small classifier whose features FID and its kin compare: of digits, clothes or avatars.
+"""The small classifier whose features FID and its kin compare: of digits, clothes, avatars or all.
 
 Seven 3 x 3 convolutions. The features are what the last, linear layer reads: the means
 over all positions of the activations of two depths, half of them where a position sees
@@ -53,11 +53,14 @@ class Classifier(nn.Layer):
 
     Args:
         channels: Of an image: 1 for grey, 3 for RGB.
+        classes: How many it tells apart.
         trainable: Whether to have the batch norms that training needs; without them it is
             the network that :func:`without_batch_norms` makes, convolutions with biases.
     """
 
-    def __init__(self, channels: int = 1, *, trainable: bool = False) -> None:
+    def __init__(
+        self, channels: int = 1, classes: int = CLASSES, *, trainable: bool = False
+    ) -> None:
         super().__init__()
         widths = (channels, *(width for width, _ in _CONVOLUTIONS))
         self.convolutions = nn.LayerList(
@@ -77,7 +80,7 @@ class Classifier(nn.Layer):
             if trainable
             else Standardise(FEATURES)
         )
-        self.classify = nn.Linear(FEATURES, CLASSES)
+        self.classify = nn.Linear(FEATURES, classes)
 
     def pooled(self, images: Any) -> Any:
         """Return the features before they are standardised, ``[N, FEATURES]``, at least 0."""
@@ -93,7 +96,7 @@ class Classifier(nn.Layer):
         return paddle.concat(means, axis=1)
 
     def forward(self, images: Any) -> tuple[Any, Any]:
-        """Return features ``[N, FEATURES]`` and logits ``[N, CLASSES]``.
+        """Return features ``[N, FEATURES]`` and logits ``[N, classes]``.
 
         Args:
             images: float32 ``[N, C, H, W]``, 0 (black) to 1.
@@ -111,7 +114,7 @@ def without_batch_norms(trained: Classifier, batches: Iterable[Any]) -> Classifi
             variance 1. The logits do not depend on it.
     """
     trained.eval()
-    folded = Classifier(trained.convolutions[0].weight.shape[1])
+    folded = Classifier(trained.convolutions[0].weight.shape[1], trained.classify.weight.shape[1])
     folded.eval()
     with paddle.no_grad():
         for before, norm, after in zip(

@@ -3,8 +3,8 @@
 A figure means something only together with the network it was taken with, so each network
 has a name with a version, and the SHA-256 of its weights goes with every result.
 ``digits-v1``, ``fashion-v1`` and ``avatars-v1`` are shipped, trained by
-``tools/train_features.py``;
-the weights of ``inception-v3`` the user supplies; packages may bring networks of their own.
+``tools/train_features.py``; the weights of ``inception-v3`` and ``inception-v3-torchvision`` the
+user supplies; packages may bring networks of their own.
 Importing this module imports no Paddle.
 """
 
@@ -12,12 +12,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,8 +26,11 @@ from safetensors.numpy import load
 
 from ppgan_zoo.errors import ConfigError, PluginError
 from ppgan_zoo.registry import FEATURES
-from ppgan_zoo.storage.files import read_regular
+from ppgan_zoo.storage.files import as_argument, read_regular
 from ppgan_zoo.storage.stages import stage
+
+if TYPE_CHECKING:
+    from ppgan_zoo.metrics.inception import Inception
 
 SHIPPED = {
     "digits-v1": "27bde3a29a4c9dad90276c490f79689858cb3a3b3dfa09f7b9bd81e9e37e9bdb",
@@ -154,10 +157,14 @@ class FeatureKind:
         name: Name in the registry, with a version: other weights get another name.
         open: Makes the network from the user's file of weights, or from None if none was
             given. It raises ConfigError for weights that are missing, not wanted or damaged.
+        check_weights: Of a network whose weights the user brings: it is given their arrays by
+            name, and which file they are from, and raises ConfigError if they are others. None
+            for a network that has its own.
     """
 
     name: str
     open: Callable[[Path | None], FeatureNetwork]
+    check_weights: Callable[[Mapping[str, NDArray[Any]], str], object] | None = None
 
 
 def open_features(name: str, weights: Path | None = None) -> FeatureNetwork:
@@ -220,14 +227,16 @@ def _open_shipped(name: str, weights: Path | None) -> FeatureNetwork:
             "the file was changed: install ppgan_zoo again"
         )
 
-    from ppgan_zoo.metrics.classifier import CLASSES, FEATURES, Classifier
+    from ppgan_zoo.metrics.classifier import FEATURES, Classifier
     from ppgan_zoo.models.weights import load_arrays
 
-    network = Classifier(SHAPES[name][0])
-    load_arrays(network, _arrays(content, str(file)))
+    arrays = {key: array.astype(np.float32) for key, array in _arrays(content, str(file)).items()}
+    classes = len(arrays["classify.bias"])
+    network = Classifier(SHAPES[name][0], classes)
+    load_arrays(network, arrays)
     network.eval()
     return FeatureNetwork(
-        name, sha256, FEATURES, CLASSES, _record(content)["accuracy"],
+        name, sha256, FEATURES, classes, _record(content)["accuracy"],
         lambda images: network(images / 255), SHAPES[name],
     )  # fmt: skip
 
@@ -240,8 +249,8 @@ def _open_inception(name: str, weights: Path | None) -> FeatureNetwork:
         )
     if weights.suffix != ".safetensors":
         raise ConfigError(
-            f"{weights}: {name} reads .safetensors only, as a pickle such as a .pth runs whatever "
-            "code it holds; docs/features.md says how to convert it"
+            f"{weights}: {name} reads .safetensors only; make one of a .pth: ppgan-zoo convert "
+            f"{as_argument(weights)} --trust --features {name} --output {name}.safetensors"
         )
     try:
         content = read_regular(weights)
@@ -249,17 +258,34 @@ def _open_inception(name: str, weights: Path | None) -> FeatureNetwork:
         raise ConfigError(f"{weights}: cannot be read ({error.strerror})") from None
     arrays = _arrays(content, str(weights))
 
-    from ppgan_zoo.metrics.inception import CLASSES, FEATURES, Inception, state_from_reference
+    from ppgan_zoo.metrics.inception import FEATURES
     from ppgan_zoo.models.weights import load_arrays
 
-    network = Inception()
-    state = state_from_reference(arrays, network, str(weights))
+    network, state = _inception_of(name, arrays, str(weights))
     load_arrays(network, {key: array.astype(np.float32) for key, array in state.items()})
     network.eval()
     sha256 = hashlib.sha256(content).hexdigest()
     return FeatureNetwork(
-        name, sha256, FEATURES, CLASSES, None, network, None, _INCEPTION_BATCH
+        name, sha256, FEATURES, network.layout.classes, None, network, None, _INCEPTION_BATCH
     )  # fmt: skip
+
+
+def _inception_of(
+    name: str, arrays: Mapping[str, NDArray[Any]], where: str
+) -> tuple[Inception, dict[str, NDArray[np.float64]]]:
+    """Return an Inception network, and what its state is by the reference's weights.
+
+    Raises:
+        ConfigError: They are those of another network.
+    """
+    from ppgan_zoo.metrics.inception import FID, TORCHVISION, Inception, state_from_reference
+
+    network = Inception({layout.name: layout for layout in (FID, TORCHVISION)}[name])
+    return network, state_from_reference(arrays, network, where)
+
+
+def _inception(name: str) -> FeatureKind:
+    return FeatureKind(name, partial(_open_inception, name), partial(_inception_of, name))
 
 
 DIGITS_V1 = FeatureKind("digits-v1", partial(_open_shipped, "digits-v1"))
@@ -268,4 +294,6 @@ FASHION_V1 = FeatureKind("fashion-v1", partial(_open_shipped, "fashion-v1"))
 
 AVATARS_V1 = FeatureKind("avatars-v1", partial(_open_shipped, "avatars-v1"))
 
-INCEPTION_V3 = FeatureKind("inception-v3", partial(_open_inception, "inception-v3"))
+INCEPTION_V3 = _inception("inception-v3")
+
+INCEPTION_V3_TORCHVISION = _inception("inception-v3-torchvision")

@@ -1,10 +1,11 @@
-"""The Inception network of the published FID figures, without its weights.
+"""The Inception network of the published FID figures and torchvision's, without weights.
 
 This is Inception v3 (Szegedy et al. 2016, Rethinking the Inception Architecture for
 Computer Vision) as the frozen TensorFlow graph of 2015-12-05 has it, which Heusel et al.
 2017 chose for FID. It differs from the paper, and from torchvision, in three ways: average
 pooling leaves the padding out of the mean, the last block pools by maximum, and it tells
-1008 classes apart. Batch norms are folded into the convolutions when weights are read.
+1008 classes apart. :data:`FID` and :data:`TORCHVISION` say which is which. Batch norms are
+folded into the convolutions when weights are read.
 """
 
 from __future__ import annotations
@@ -23,7 +24,6 @@ from ppgan_zoo.errors import ConfigError
 
 IMAGE_SIZE = 299
 FEATURES = 2048
-CLASSES = 1008
 
 _BATCH_NORM_EPSILON = 1e-3
 
@@ -49,6 +49,34 @@ class _Branch:
 
 
 _Block = tuple[_Branch, ...]
+
+
+@dataclass(frozen=True)
+class Layout:
+    """In what the two networks differ.
+
+    Attributes:
+        name: Of the feature network.
+        classes: How many it tells apart.
+        middle: Which pixel value becomes 0; 0 becomes -1.
+        leaves_out_padding: Whether a mean at the border is of the pixels inside alone.
+        last_pooling: Of the last block.
+        has_bias: Whether the logits have the last layer's bias.
+        unused: What the names of weights begin with that only training needs.
+    """
+
+    name: str
+    classes: int
+    middle: float
+    leaves_out_padding: bool
+    last_pooling: str
+    has_bias: bool
+    unused: tuple[str, ...] = ()
+
+
+# The Inception Score leaves the bias out.
+FID = Layout("inception-v3", 1008, 128.0, True, "maximum", False)
+TORCHVISION = Layout("inception-v3-torchvision", 1000, 127.5, False, "mean", True, ("AuxLogits.",))
 
 
 def _block_a(pooled: int) -> _Block:
@@ -138,7 +166,7 @@ _STEM = (
     None,
 )
 
-_BLOCKS = {
+_BLOCKS = {  # but for the last one, Mixed_7c
     "Mixed_5b": _block_a(32),
     "Mixed_5c": _block_a(64),
     "Mixed_5d": _block_a(64),
@@ -149,7 +177,6 @@ _BLOCKS = {
     "Mixed_6e": _block_c(192),
     "Mixed_7a": _block_d(),
     "Mixed_7b": _block_e("mean"),
-    "Mixed_7c": _block_e("maximum"),
 }
 
 
@@ -158,9 +185,9 @@ def _convolution(before: int, unit: _Unit) -> Any:
     return nn.Conv2D(before, unit.channels, unit.kernel, stride=unit.stride, padding=padding)
 
 
-def _pool(x: Any, pooling: str) -> Any:
+def _pool(x: Any, pooling: str, leaves_out_padding: bool = True) -> Any:
     if pooling == "mean":
-        return F.avg_pool2d(x, 3, stride=1, padding=1, exclusive=True)
+        return F.avg_pool2d(x, 3, stride=1, padding=1, exclusive=leaves_out_padding)
     if pooling == "maximum":
         return F.max_pool2d(x, 3, stride=1, padding=1)
     return F.max_pool2d(x, 3, stride=2)
@@ -172,11 +199,12 @@ class _Inception(nn.Layer):
     Args:
         before: Channels in.
         block: Its branches.
+        leaves_out_padding: As of :class:`Layout`.
     """
 
-    def __init__(self, before: int, block: _Block) -> None:
+    def __init__(self, before: int, block: _Block, leaves_out_padding: bool) -> None:
         super().__init__()
-        self._block = block
+        self._block, self._leaves_out_padding = block, leaves_out_padding
         self.channels = 0
         for branch in block:
             channels = before
@@ -191,7 +219,7 @@ class _Inception(nn.Layer):
         """Map ``[N, before, H, W]`` to ``[N, channels, H', W']``."""
         parts = []
         for branch in self._block:
-            y = _pool(x, branch.pooling) if branch.pooling else x
+            y = _pool(x, branch.pooling, self._leaves_out_padding) if branch.pooling else x
             for unit in branch.row:
                 y = F.relu(getattr(self, unit.name)(y))
             forked = [F.relu(getattr(self, unit.name)(y)) for unit in branch.fork]
@@ -200,36 +228,41 @@ class _Inception(nn.Layer):
 
 
 class Inception(nn.Layer):
-    """Images to 2048 features and 1008 logits."""
+    """Images to 2048 features and logits.
 
-    def __init__(self) -> None:
+    Args:
+        layout: Which of the two it is.
+    """
+
+    def __init__(self, layout: Layout = FID) -> None:
         super().__init__()
+        self.layout = layout
         channels = 3
         for unit in _STEM:
             if unit is not None:
                 self.add_sublayer(unit.name, _convolution(channels, unit))
                 channels = unit.channels
-        for name, block in _BLOCKS.items():
-            self.add_sublayer(name, _Inception(channels, block))
+        blocks = {**_BLOCKS, "Mixed_7c": _block_e(layout.last_pooling)}
+        for name, block in blocks.items():
+            self.add_sublayer(name, _Inception(channels, block, layout.leaves_out_padding))
             channels = getattr(self, name).channels
-        self.fc = nn.Linear(channels, CLASSES)
+        self._blocks = tuple(blocks)
+        self.fc = nn.Linear(channels, layout.classes)
 
     def forward(self, images: Any) -> tuple[Any, Any]:
-        """Return features ``[N, 2048]`` and logits ``[N, 1008]``.
-
-        The logits leave out the bias of the last layer, as the Inception Score does.
+        """Return features ``[N, 2048]`` and logits ``[N, classes]``.
 
         Args:
             images: Float ``[N, 1 or 3, H, W]``, 0 to 255.
         """
         x = resize(images.expand([-1, 3, -1, -1]), IMAGE_SIZE)
-        x = (x - 128) / 128
+        x = (x - self.layout.middle) / self.layout.middle
         for unit in _STEM:
             x = _pool(x, "halve") if unit is None else F.relu(getattr(self, unit.name)(x))
-        for name in _BLOCKS:
+        for name in self._blocks:
             x = getattr(self, name)(x)
         features = x.mean(axis=[2, 3])
-        return features, features @ self.fc.weight
+        return features, self.fc(features) if self.layout.has_bias else features @ self.fc.weight
 
 
 def resize(images: Any, size: int) -> Any:
@@ -270,13 +303,18 @@ def state_from_reference(
     Raises:
         ConfigError: An array is missing, of another shape, not finite, or unknown.
     """
-    left = {k: v for k, v in arrays.items() if not k.endswith(".num_batches_tracked")}
+    layout = network.layout
+    left = {
+        key: array
+        for key, array in arrays.items()
+        if not key.endswith(".num_batches_tracked") and not key.startswith(layout.unused)
+    }
 
     def take(name: str, shape: list[int]) -> NDArray[np.float64]:
         array = left.pop(name, None)
         if array is None or list(array.shape) != shape:
             found = "missing" if array is None else f"of shape {list(array.shape)}"
-            raise ConfigError(f"{where}: {name} is {found}; inception-v3 has it as {shape}")
+            raise ConfigError(f"{where}: {name} is {found}; {layout.name} has it as {shape}")
         if not np.isfinite(array).all():
             raise ConfigError(f"{where}: {name} holds NaN or infinity; get the file again")
         return array.astype(np.float64)
@@ -294,9 +332,9 @@ def state_from_reference(
         scale = scale / np.sqrt(variance + _BATCH_NORM_EPSILON)
         state[f"{name}.weight"] = weight * scale[:, None, None, None]
         state[f"{name}.bias"] = shift - mean * scale
-    state["fc.weight"] = take("fc.weight", [CLASSES, FEATURES]).T
-    state["fc.bias"] = take("fc.bias", [CLASSES])
+    state["fc.weight"] = take("fc.weight", [layout.classes, FEATURES]).T
+    state["fc.bias"] = take("fc.bias", [layout.classes])
     if left:
         raise ConfigError(f"{where}: unknown weights {', '.join(sorted(left)[:3])}; "
-                          "give those of the FID network, as docs/features.md says")  # fmt: skip
+                          f"give those of {layout.name}, as docs/features.md says")  # fmt: skip
     return state

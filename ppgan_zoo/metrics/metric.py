@@ -63,6 +63,9 @@ class Metric:
         needs_training_images: Whether :attr:`RealFeatures.training` must be there.
         needs_labels: Whether :attr:`FeatureSet.labels` of the samples must be there.
         needs_categories: Whether :attr:`FeatureSet.categories` of the samples must be there.
+        network: The one feature network that it is for; None for any.
+        details: Samples and real images to more than numbers, as plain JSON values; None for a
+            metric that has no more to say.
         source: Where it was published: authors, year, title.
     """
 
@@ -73,6 +76,8 @@ class Metric:
     needs_training_images: bool = False
     needs_labels: bool = False
     needs_categories: bool = False
+    network: str | None = None
+    details: Callable[[FeatureSet, RealFeatures], Any] | None = None
     source: str = ""
 
     def check(self, where: str) -> None:
@@ -134,8 +139,22 @@ def take_metrics(
     return figures
 
 
+def take_details(samples: FeatureSet, real: RealFeatures, metrics: Iterable[str]) -> dict[str, Any]:
+    """Return what those of `metrics` say that have more to say than numbers, by their names."""
+    return {
+        name: details(samples, real)
+        for name in metrics
+        if (details := METRICS.get(name).details) is not None
+    }
+
+
 def check_metrics(
-    metrics: Iterable[str], *, classes: bool, labels: bool = False, categories: bool = False
+    metrics: Iterable[str],
+    *,
+    classes: bool,
+    labels: bool = False,
+    categories: bool = False,
+    network: str | None = None,
 ) -> list[str]:
     """Return the names as a list.
 
@@ -144,13 +163,20 @@ def check_metrics(
         classes: Whether the feature network predicts classes.
         labels: Whether the samples are made for known classes.
         categories: Whether they are made for categories of the model's own.
+        network: The feature network's name; None where it is not known yet.
 
     Raises:
-        ConfigError: An unknown name, or one that needs classes, labels or categories.
+        ConfigError: An unknown name, or one that needs classes, labels, categories or another
+            feature network.
     """
     wanted = list(metrics)
     for name in wanted:
         metric = METRICS.get(name, where="metrics")
+        if network is not None and metric.network not in (None, network):
+            raise ConfigError(
+                f"metrics: {name} is for the feature network {metric.network} and its images, and "
+                f"not for {network}; leave it out"
+            )
         if metric.needs_classes and not classes:
             raise ConfigError(
                 f"metrics: {name} needs predicted classes, which this feature network has none of"

@@ -4,9 +4,10 @@ Paddle's wheel for CPUs brings oneDNN and uses it in inference alone. Where it i
 computes what Paddle computes (a self-test when the first net is accelerated), :func:`accelerate`
 switches the convolutions and dense layers of a net over to the fastest of several forms, found
 by a short trial of each product that is met: by oneDNN, by Paddle, by Winograd's algorithm or as
-a product of matrices. What was found is kept for later processes (:mod:`ppgan_zoo.ops.choice`),
-since each form rounds in its own way. Without oneDNN convolutions go to faster ones of Paddle's
-operations. In eval mode, on a GPU and in an export all is Paddle's own.
+a product of matrices; inside :func:`precision` also with factors rounded to bfloat16. What was
+found is kept for later processes (:mod:`ppgan_zoo.ops.choice`), since each form rounds in its
+own way. Without oneDNN convolutions go to faster ones of Paddle's operations. In eval mode, on a
+GPU and in an export all is Paddle's own.
 
 ``PPGAN_ZOO_OPS`` in the environment chooses: ``auto`` as above; ``onednn`` for the form that is
 usually fastest, without a trial; ``paddle`` for Paddle's operations alone; ``off`` for Paddle's
@@ -26,7 +27,7 @@ import os
 from collections.abc import Iterator, Mapping
 from contextvars import ContextVar
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from ppgan_zoo.errors import ConfigError
 from ppgan_zoo.runtime import CHECKING_FLAG, cpu_field
@@ -43,7 +44,12 @@ SWITCH = "PPGAN_ZOO_OPS"
 SWITCH_VALUES = ("auto", "onednn", "paddle", "off")
 MARK = "accelerated"
 
+PRECISIONS = ("float32", "bfloat16", "auto")
+Precision = Literal["float32", "bfloat16", "auto"]
+ROUGH_INSTRUCTIONS = ("avx512_bf16", "amx_bf16")
+
 _native: ContextVar[bool] = ContextVar("native", default=False)
+_rough: ContextVar[bool] = ContextVar("rough", default=False)
 
 
 def accelerate(*nets: nn.Layer) -> None:
@@ -119,6 +125,36 @@ def input_gradients() -> Iterator[None]:
 
     with _switched(False), input_gradients_alone():
         yield
+
+
+@contextlib.contextmanager
+def precision(wanted: Precision) -> Iterator[None]:
+    """Let products inside have factors rounded to bfloat16, where that is wanted and faster.
+
+    Sums, biases, results and everything that is no product stay float32. With another value
+    than ``"float32"`` bfloat16 is tried where :func:`why_not_rough` knows no reason against it.
+    """
+    token = _rough.set(wanted != "float32" and why_not_rough() is None)
+    try:
+        yield
+    finally:
+        _rough.reset(token)
+
+
+def why_not_rough() -> str | None:
+    """Return why products cannot be computed in bfloat16 here, or None where they can."""
+    if _device() != "cpu":
+        return f"on {_device()} products are Paddle's own"
+    if _switch() != "auto":
+        return f"{SWITCH}={_switch()}"
+    if not _has_rough_instructions():
+        return f"this processor has neither {' nor '.join(ROUGH_INSTRUCTIONS)}"
+    return None if library() else describe()
+
+
+@functools.cache
+def _has_rough_instructions() -> bool:
+    return bool(set(ROUGH_INSTRUCTIONS) & set(cpu_field("flags").split()))
 
 
 def library() -> Library | None:
@@ -237,7 +273,7 @@ def _forms() -> Forms | None:
     found = library()
     if found is None:
         return None
-    return Forms(found, _choices(found) if _switch() == "auto" else None)
+    return Forms(found, _choices(found) if _switch() == "auto" else None, _rough.get())
 
 
 @functools.cache

@@ -19,7 +19,7 @@ from typing import NamedTuple
 
 from ppgan_zoo import runtime
 from ppgan_zoo.ops.onednn import Library
-from ppgan_zoo.ops.trial import Run, fastest
+from ppgan_zoo.ops.trial import ROUGH, Run, fastest
 from ppgan_zoo.storage.files import read_regular, user_cache, write_atomically
 
 FORMAT = "ppgan_zoo forms of products, 1"
@@ -62,20 +62,27 @@ class Choices:
         return self._remembered[key]
 
     def of(
-        self, product: str, names: tuple[str, ...], make: Callable[[], Mapping[str, Run]]
+        self,
+        product: str,
+        names: tuple[str, ...],
+        make: Callable[[tuple[str, ...]], Mapping[str, Run]],
+        rough: bool = False,
     ) -> str:
         """Return the name of the form to compute a product by.
 
         Args:
             product: What it is, in words that say all that its time depends on but the threads.
             names: Of the forms that there are; the usual one first.
-            make: Returns the forms, for a trial.
+            make: Returns the forms of these names, for a trial.
+            rough: Whether there is also one that rounds the factors to bfloat16.
         """
         key = f"{product}, threads {runtime.threads()}"
+        if rough:
+            names, key = (*names, ROUGH), f"{key}, or {ROUGH}"
         with self._lock:
             found = self._given.get(key) or self._of_others().get(key)
             if found not in names:  # not known yet, or of another version
-                found = self._share(key, fastest(make(), names[0]), names)
+                found = self._share(key, fastest(make(names), names[0]), names)
             self.used[key] = found
             return found
 
@@ -129,10 +136,12 @@ class Forms(NamedTuple):
     Attributes:
         library: oneDNN.
         choices: What was found to be the fastest; None for the usual form always.
+        rough: Whether factors may be rounded to bfloat16 where that is faster.
     """
 
     library: Library
     choices: Choices | None = None
+    rough: bool = False
 
 
 def folder() -> Path | None:

@@ -20,19 +20,23 @@ from ppgan_zoo.ops import columns, differentiation, onednn_convolution, paddle_c
 from ppgan_zoo.ops.bias import add_bias, sum_by_channel
 from ppgan_zoo.ops.choice import LEAST_WORK, Choices, Forms
 from ppgan_zoo.ops.geometry import Geometry
-from ppgan_zoo.ops.onednn import Library
-from ppgan_zoo.ops.trial import Run, drawn
+from ppgan_zoo.ops.onednn import BFLOAT16, FLOAT32, Library
+from ppgan_zoo.ops.trial import ROUGH, Run, drawn
 
 FEW_CHANNELS = 4
 WINOGRADS_COST = 1.0
 """Up to what :func:`ppgan_zoo.ops.winograd.cost` it is the usual form."""
-HIGHEST_COST = 4.0
+HIGHEST_COST = 2.0
 """Up to what cost it is tried at all."""
 
-TRIAL_WORK = 500_000_000
-"""Multiply-adds of a trial: larger batches are tried in part."""
+TRIAL_WORK = 150_000_000
+"""Multiply-adds of a product in a trial: of a larger batch only a part is tried."""
+FEWEST_IMAGES = 32
+"""Of that part, where there are so many: in fewer, what is done once a batch weighs too much."""
 
 ONEDNN, PADDLE, WINOGRAD, COLUMNS = "onednn", "paddle", "winograd", "columns"
+NUMBERS = {ONEDNN: FLOAT32, ROUGH: BFLOAT16}
+"""What oneDNN rounds factors to, by form."""
 OUTPUT, INPUT, FILTERS = "output", "gradient of the input", "gradient of the filters"
 
 
@@ -98,8 +102,8 @@ def _input_as(
     form: str, library: Library, geometry: Geometry, weight: Tensor, dy: Tensor
 ) -> Tensor:
     """Return the gradient of the input."""
-    if form == ONEDNN:
-        return onednn_convolution.input_gradient(library, geometry, weight, dy)
+    if form in NUMBERS:
+        return onednn_convolution.input_gradient(library, geometry, weight, dy, NUMBERS[form])
     return _OUTPUTS[form](library, geometry.reversed(), dy, weight, None)[0]
 
 
@@ -109,15 +113,15 @@ def _filters_as(
     """Return the gradients of filters and bias.
 
     Args:
-        form: One of :data:`_FILTERS`.
+        form: ``onednn``, ``bfloat16``, ``winograd`` or ``columns``.
         library: oneDNN.
         geometry: The convolution.
         source: Its input, or if `kept` what Winograd's algorithm made of it.
         dy: The gradient of its output.
         kept: See `source`.
     """
-    if form == ONEDNN:
-        return onednn_convolution.filter_gradient(library, geometry, source, dy)
+    if form in NUMBERS:
+        return onednn_convolution.filter_gradient(library, geometry, source, dy, NUMBERS[form])
     if form == WINOGRAD:
         values = source if kept else winograd.values_of(geometry, source)
         dweight = winograd.weight_gradient(geometry, values, dy)
@@ -130,6 +134,12 @@ def _by_onednn(
     library: Library, geometry: Geometry, x: Tensor, weight: Tensor, bias: Tensor | None
 ) -> tuple[Tensor, None]:
     return onednn_convolution.output(library, geometry, x, weight, bias), None
+
+
+def _by_onednn_roughly(
+    library: Library, geometry: Geometry, x: Tensor, weight: Tensor, bias: Tensor | None
+) -> tuple[Tensor, None]:
+    return onednn_convolution.output(library, geometry, x, weight, bias, BFLOAT16), None
 
 
 def _by_paddle(
@@ -157,6 +167,7 @@ def _with(bias: Tensor | None, maps: Tensor) -> Tensor:
 
 _OUTPUTS: dict[str, Callable[..., tuple[Tensor, Tensor | None]]] = {
     ONEDNN: _by_onednn,
+    ROUGH: _by_onednn_roughly,
     PADDLE: _by_paddle,
     WINOGRAD: _by_winograd,
     COLUMNS: _by_columns,
@@ -165,40 +176,44 @@ _OUTPUTS: dict[str, Callable[..., tuple[Tensor, Tensor | None]]] = {
 
 def _chosen(forms: Forms, product: str, geometry: Geometry) -> str:
     """Return the form of one of the three products of a convolution."""
-    library, choices = forms
+    library, choices, rough = forms
     if choices is None:
         return forms_of(product, geometry)[0]
     return choices.remembered(
-        (product, geometry), lambda: _choose(library, choices, product, geometry)
+        (product, geometry, rough), lambda: _choose(library, choices, product, geometry, rough)
     )
 
 
-def _choose(library: Library, choices: Choices, product: str, geometry: Geometry) -> str:
+def _choose(
+    library: Library, choices: Choices, product: str, geometry: Geometry, rough: bool
+) -> str:
     names = forms_of(product, geometry)
-    if len(names) < 2 or _work(geometry) < LEAST_WORK:
+    if _work(geometry) < LEAST_WORK:
         return names[0]
     part = _in_part(geometry)
-    return choices.of(
-        f"{product} of {_text(part)}", names, lambda: _runs(library, product, part, names)
-    )
+    if product == INPUT:  # to which the bias is nothing
+        part = replace(part, bias=False)
+    text = f"{product} of {_text(part)}"
+    return choices.of(text, names, lambda names: _runs(library, product, part, names), rough)
 
 
 @functools.lru_cache(maxsize=512)
 def forms_of(product: str, geometry: Geometry) -> tuple[str, ...]:
     """Return the forms that a product can have, the usual one first."""
     cost = winograd.cost(geometry)
+    # Of an image's few channels oneDNN computes sixteen at once, needed or not; Paddle multiplies
+    # matrices and adds up the columns. Of many, it has never been the fastest.
     way = geometry.reversed() if product == INPUT else geometry
-    usual = ONEDNN
+    to_few = way.transposed and way.target[1] <= FEW_CHANNELS
+    of_few = min(geometry.source[1], geometry.target[1]) <= FEW_CHANNELS
+    is_pointwise = columns.is_pointwise(geometry)
     possible = {ONEDNN: True, WINOGRAD: cost < HIGHEST_COST}
     if product == FILTERS:
-        possible[COLUMNS] = columns.takes(geometry)
+        possible[COLUMNS] = (of_few or is_pointwise) and columns.takes(geometry)
     else:
-        possible[PADDLE] = True
-        possible[COLUMNS] = columns.is_pointwise(geometry)
-        # oneDNN computes sixteen channels at once, needed or not; Paddle multiplies matrices
-        # and adds up the columns.
-        if way.transposed and way.target[1] <= FEW_CHANNELS:
-            usual = PADDLE
+        possible[PADDLE] = of_few
+        possible[COLUMNS] = is_pointwise
+    usual = PADDLE if to_few and product != FILTERS else ONEDNN
     if cost < WINOGRADS_COST:
         usual = WINOGRAD
     return usual, *(name for name, is_so in possible.items() if is_so and name != usual)
@@ -213,7 +228,7 @@ def _work(geometry: Geometry) -> int:
 def _in_part(geometry: Geometry) -> Geometry:
     """Return the same of so many images that a trial is short."""
     count, *rest = geometry.source
-    most = max(1, TRIAL_WORK * count // _work(geometry))
+    most = max(FEWEST_IMAGES, TRIAL_WORK * count // _work(geometry))
     return replace(geometry, source=(min(count, most), *rest))
 
 

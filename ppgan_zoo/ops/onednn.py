@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 # Values of oneDNN's enumerations (dnnl_types.h, version 3).
-FLOAT32 = 3
+BFLOAT16, FLOAT32 = 2, 3
 FORMAT_ANY = 1
 FORWARD_TRAINING = 64
 CONVOLUTION_DIRECT = 0x1
@@ -103,12 +103,12 @@ class Library:
         if status := getattr(self._library, function)(*arguments):
             raise OneDNNError(f"{function} returned status {status}")
 
-    def any_layout(self, shape: Sizes) -> c_void_p:
-        """Describe a float32 array whose layout oneDNN may choose."""
+    def any_layout(self, shape: Sizes, number: int = FLOAT32) -> c_void_p:
+        """Describe an array of a type of numbers, whose layout oneDNN may choose."""
         descriptor = c_void_p()
         self.call(
             "dnnl_memory_desc_create_with_tag",
-            byref(descriptor), c_int(len(shape)), _sizes(shape), c_int(FLOAT32), c_int(FORMAT_ANY),
+            byref(descriptor), c_int(len(shape)), _sizes(shape), c_int(number), c_int(FORMAT_ANY),
         )  # fmt: skip
         return descriptor
 

@@ -21,6 +21,7 @@ from ppgan_zoo.ops.onednn import (
     DIFF_SRC,
     DIFF_WEIGHTS,
     DST,
+    FLOAT32,
     FORWARD_TRAINING,
     SRC,
     WEIGHTS,
@@ -32,44 +33,62 @@ from ppgan_zoo.ops.plan import Plan, contiguous, empty
 
 
 def output(
-    library: Library, geometry: Geometry, x: Tensor, weight: Tensor, bias: Tensor | None
+    library: Library,
+    geometry: Geometry,
+    x: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    number: int = FLOAT32,
 ) -> Tensor:
-    """Return the convolution of `x` ``[N, C, H, W]``."""
+    """Return the convolution of `x` ``[N, C, H, W]``.
+
+    Args:
+        library: oneDNN.
+        geometry: The convolution.
+        x: The input.
+        weight: The filters.
+        bias: One number for each channel of the output, or None.
+        number: What factors are rounded to: ``FLOAT32`` (not at all) or ``BFLOAT16``. Sums, bias
+            and what is returned are float32 in any case; likewise in the other functions.
+    """
     y = empty(geometry.target)
     arrays = {SRC: contiguous(x), WEIGHTS: contiguous(weight), DST: y}
     if bias is not None:
         arrays[BIAS] = contiguous(bias)
-    _plan(library, geometry, "forward").run(arrays)
+    _plan(library, geometry, "forward", number).run(arrays)
     return y
 
 
-def input_gradient(library: Library, geometry: Geometry, weight: Tensor, dy: Tensor) -> Tensor:
+def input_gradient(
+    library: Library, geometry: Geometry, weight: Tensor, dy: Tensor, number: int = FLOAT32
+) -> Tensor:
     """Return the gradient of the input, of that of the output."""
     dx = empty(geometry.source)
-    _plan(library, geometry, "backward_data").run(
+    _plan(library, geometry, "backward_data", number).run(
         {WEIGHTS: contiguous(weight), DIFF_DST: contiguous(dy), DIFF_SRC: dx}
     )
     return dx
 
 
 def filter_gradient(
-    library: Library, geometry: Geometry, x: Tensor, dy: Tensor
+    library: Library, geometry: Geometry, x: Tensor, dy: Tensor, number: int = FLOAT32
 ) -> tuple[Tensor, Tensor | None]:
     """Return the gradients of the filters, and of the bias where there is one."""
     dweight, dbias = empty(geometry.weight), None
     arrays = {SRC: contiguous(x), DIFF_DST: contiguous(dy), DIFF_WEIGHTS: dweight}
     if geometry.bias:
         arrays[DIFF_BIAS] = dbias = empty([geometry.target[1]])
-    _plan(library, geometry, "backward_weights").run(arrays)
+    _plan(library, geometry, "backward_weights", number).run(arrays)
     return dweight, dbias
 
 
 @functools.cache  # a program meets few shapes
-def _plan(library: Library, geometry: Geometry, way: str) -> Plan:
+def _plan(library: Library, geometry: Geometry, way: str, number: int) -> Plan:
     source, target = geometry.source, geometry.target
     weight, weight_strides = _weight_of(geometry)
     shapes = {"source": source, "weight": weight, "target": target}
-    free = {name: library.any_layout(shape) for name, shape in shapes.items()}
+    factor = {name: library.any_layout(shape, number) for name, shape in shapes.items()}
+    result = {name: library.any_layout(shape) for name, shape in shapes.items()}
     plain = {
         "source": library.strided(source),
         "weight": library.strided(weight, weight_strides),
@@ -88,8 +107,8 @@ def _plan(library: Library, geometry: Geometry, way: str) -> Plan:
         return library.primitive_descriptor(create, *arguments, None)
 
     forward = describe(
-        "forward", c_int(FORWARD_TRAINING), algorithm,
-        free["source"], free["weight"], plain["bias"], free["target"], *window,
+        "forward", c_int(FORWARD_TRAINING), algorithm, factor["source"], factor["weight"],
+        plain["bias"], (result if way == "forward" else factor)["target"], *window,
     )  # fmt: skip
     if way == "forward":
         roles = {SRC: "source", WEIGHTS: "weight", DST: "target", BIAS: "bias"}
@@ -97,13 +116,13 @@ def _plan(library: Library, geometry: Geometry, way: str) -> Plan:
     elif way == "backward_data":
         roles = {DIFF_SRC: "source", WEIGHTS: "weight", DIFF_DST: "target"}
         descriptor = describe(
-            way, algorithm, free["source"], free["weight"], free["target"], *window, forward
+            way, algorithm, result["source"], factor["weight"], factor["target"], *window, forward
         )
     else:
         roles = {SRC: "source", DIFF_WEIGHTS: "weight", DIFF_DST: "target", DIFF_BIAS: "bias"}
         descriptor = describe(
-            way, algorithm,
-            free["source"], free["weight"], plain["bias"], free["target"], *window, forward,
+            way, algorithm, factor["source"], result["weight"], plain["bias"], factor["target"],
+            *window, forward,
         )  # fmt: skip
     arguments = {argument: plain[role] for argument, role in roles.items() if plain[role]}
     return Plan(library, descriptor, arguments)

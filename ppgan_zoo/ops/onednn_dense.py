@@ -20,6 +20,7 @@ from ppgan_zoo.ops import differentiation
 from ppgan_zoo.ops.choice import LEAST_WORK, Forms
 from ppgan_zoo.ops.dense import Dense
 from ppgan_zoo.ops.onednn import (
+    BFLOAT16,
     BIAS,
     DIFF_DST,
     DIFF_SRC,
@@ -29,7 +30,7 @@ from ppgan_zoo.ops.onednn import (
     Library,
 )
 from ppgan_zoo.ops.plan import Plan, contiguous, empty
-from ppgan_zoo.ops.trial import Run, drawn
+from ppgan_zoo.ops.trial import ROUGH, Run, drawn
 
 ONEDNN, PADDED, PADDLE = FORMS = ("onednn", "padded", "paddle")
 """Ways to compute a product, the usual one first.
@@ -163,7 +164,7 @@ def _multiply(
 def multiply_as(
     form: str, library: Library, product: Product, a: Tensor, b: Tensor, bias: Tensor | None
 ) -> Tensor:
-    """Return a product in one of :data:`FORMS`."""
+    """Return a product in one of :data:`FORMS`, or with factors rounded to bfloat16."""
     if form == PADDLE:
         # A sum and a rule of signs that nobody differentiates.
         across, down = product.flipped
@@ -174,7 +175,7 @@ def multiply_as(
     tensors = {SRC: contiguous(a), WEIGHTS: contiguous(b), DST: y}
     if bias is not None:
         tensors[BIAS] = contiguous(bias)
-    _product(library, product, form == PADDED).run(tensors)
+    _product(library, product, form).run(tensors)
     return y
 
 
@@ -185,8 +186,10 @@ def _chosen(forms: Forms, product: Product) -> str:
     if choices is None or work < LEAST_WORK:
         return FORMS[0]
     return choices.remembered(
-        product,
-        lambda: choices.of(_text(product), FORMS, lambda: _runs(forms.library, product)),
+        (product, forms.rough),
+        lambda: choices.of(
+            _text(product), FORMS, lambda names: _runs(forms.library, product, names), forms.rough
+        ),
     )
 
 
@@ -199,7 +202,7 @@ def _text(product: Product) -> str:
     )
 
 
-def _runs(library: Library, product: Product) -> Mapping[str, Run]:
+def _runs(library: Library, product: Product, names: tuple[str, ...]) -> Mapping[str, Run]:
     """Return the forms of a product on random numbers, each ready to run."""
     first, second = [product.rows, product.inner], [product.inner, product.columns]
     a = drawn(first[::-1] if product.flipped[0] else first, seed=0)
@@ -210,14 +213,14 @@ def _runs(library: Library, product: Product) -> Mapping[str, Run]:
         with paddle.no_grad():
             return (multiply_as(form, library, product, a, b, bias),)
 
-    return {form: functools.partial(run, form) for form in FORMS}
+    return {form: functools.partial(run, form) for form in names}
 
 
 def _sum_of_rows(library: Library, a: Tensor) -> Tensor:
     """Return the sum of `a` ``[N, columns]`` over N; as a product, far faster than a sum."""
     rows, columns = a.shape
     sums = empty([columns])
-    plan = _product(library, Product(1, rows, columns), padded=False)
+    plan = _product(library, Product(1, rows, columns), ONEDNN)
     plan.run({SRC: _ones(rows), WEIGHTS: a, DST: sums})
     return sums
 
@@ -236,7 +239,7 @@ def _ones(count: int) -> Tensor:
 
 
 @functools.cache  # and few shapes
-def _product(library: Library, product: Product, padded: bool) -> Plan:
+def _product(library: Library, product: Product, form: str) -> Plan:
     rows, inner, columns, flipped, biased, slope = product
     plain = {
         SRC: library.strided([rows, inner], _strides(rows, inner, flipped[0])),
@@ -245,14 +248,16 @@ def _product(library: Library, product: Product, padded: bool) -> Plan:
     }
     if biased:
         plain[BIAS] = library.strided([1, columns])
+    source, weights = plain[SRC], plain[WEIGHTS]
+    if form == PADDED:
+        weights = library.strided([inner, columns], [columns + PADDING, 1])
+    elif form == ROUGH:
+        source = library.any_layout([rows, inner], BFLOAT16)
+        weights = library.any_layout([inner, columns], BFLOAT16)
     descriptor = library.primitive_descriptor(
-        "dnnl_matmul_primitive_desc_create",
-        plain[SRC],
-        library.strided([inner, columns], [columns + PADDING, 1]) if padded else plain[WEIGHTS],
-        plain.get(BIAS),
-        plain[DST],
+        "dnnl_matmul_primitive_desc_create", source, weights, plain.get(BIAS), plain[DST],
         None if slope is None else library.followed_by_relu(slope),
-    )
+    )  # fmt: skip
     return Plan(library, descriptor, plain)
 
 

@@ -9,11 +9,18 @@ import numpy as np
 import paddle
 from paddle import Tensor
 
+from ppgan_zoo.ops.onednn import OneDNNError
+
 Run = Callable[[], Sequence[Tensor]]
 """Computes a product on numbers of its own and returns the results."""
 
+ROUGH = "bfloat16"
+"""The form whose factors are rounded to bfloat16, which has 8 bits where float32 has 24."""
+
 TOLERANCE = 1e-4
 """Largest difference from the usual form's results, relative to the largest of them."""
+TOLERANCE_OF_ROUGH = 2e-2
+"""The same of :data:`ROUGH`; random numbers differ by 3e-3."""
 
 GAIN = 0.1
 """Share of its time that the usual form must lose to make way: less may be noise."""
@@ -21,16 +28,22 @@ GAIN = 0.1
 HOPELESS = 1.4
 """A form that took so many times as long as the best in the first round is not run again."""
 
-ROUNDS = 4
-LONG_S = 2e-3
+ROUNDS = 3
+SHORT_S = 2e-3
 """Forms that are faster than this are run `MORE` times as often: there the clock is coarse."""
 MORE = 4
 
 
+DRAWN = 9973  # prime, so that no row is like the row before
+
+
 def drawn(shape: Sequence[int], seed: int) -> Tensor:
-    """Return normal numbers on the CPU, not drawn by Paddle, whose state belongs to the run."""
-    numbers = np.random.default_rng(seed).standard_normal(shape, np.float32)
-    return paddle.to_tensor(numbers, place=paddle.CPUPlace())
+    """Return normal numbers on the CPU, not drawn by Paddle, whose state belongs to the run.
+
+    They repeat after some thousands, since drawing millions takes longer than a trial.
+    """
+    few = np.random.default_rng(seed).standard_normal(DRAWN, np.float32)
+    return paddle.to_tensor(np.resize(few, shape), place=paddle.CPUPlace())
 
 
 def fastest(
@@ -48,7 +61,7 @@ def fastest(
     """
     wanted = forms[usual]()
     alive = [
-        name for name, run in forms.items() if name == usual or _is_equal(run(), wanted)
+        name for name, run in forms.items() if name == usual or _is_right(name, run, wanted)
     ]  # this was each one's first run, which plans
     if len(alive) < 2:
         return usual
@@ -65,16 +78,21 @@ def fastest(
     hopeful = [name for name in alive if name == usual or least[name] <= HOPELESS * best]
     if len(hopeful) < 2:
         return usual
-    for _ in range(ROUNDS * (MORE if best < LONG_S else 1) - 1):
+    for _ in range(ROUNDS * (MORE if best < SHORT_S else 1) - 1):
         measure(hopeful)
     winner = min(hopeful, key=lambda name: least[name])
     return winner if least[winner] < (1.0 - GAIN) * least[usual] else usual
 
 
-def _is_equal(found: Sequence[Tensor], wanted: Sequence[Tensor]) -> bool:
+def _is_right(name: str, run: Run, wanted: Sequence[Tensor]) -> bool:
+    try:
+        found = run()
+    except OneDNNError:  # no code for it on this processor
+        return False
+    tolerance = TOLERANCE_OF_ROUGH if name == ROUGH else TOLERANCE
     for one, other in zip(found, wanted, strict=True):
         right = other.numpy()
         error = float(np.abs(one.numpy() - right).max())
-        if not error <= TOLERANCE * float(np.abs(right).max()):
+        if not error <= tolerance * float(np.abs(right).max()):
             return False
     return True

@@ -77,6 +77,7 @@ class Training(Section):
     `fresh_reals`: G's updates have real images of their own, and not those of D's last update,
     to be compared with. `accumulate_steps`: parts that a batch goes through the nets in, to
     save memory. `clean_gradients`: NaN in a gradient becomes 0, and what is infinite 1e5.
+    `precision`: of the factors of products; `auto` is bfloat16 where the processor has it.
     """
 
     epochs: Positive | None = None
@@ -88,6 +89,7 @@ class Training(Section):
     discriminator_batch: Literal["separate", "concatenated", "alternating"] = "separate"
     accumulate_steps: Annotated[int, Field(ge=LEAST_COUNT, le=1024)] = 1
     clean_gradients: bool = False
+    precision: Literal["float32", "bfloat16", "auto"] = "float32"
 
     @model_validator(mode="after")
     def _one_length(self) -> Training:

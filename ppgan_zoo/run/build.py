@@ -184,6 +184,7 @@ def build_trainer(recipe: Recipe, gan: Gan, iterations: int, group: Group | None
         smoothing=LabelSmoothing(**recipe.objective.label_smoothing.model_dump()),
         top_share=top_share,
         clean_gradients=recipe.training.clean_gradients,
+        precision=recipe.training.precision,
         latent_prior=recipe.latent.prior,
         shared_latent=recipe.latent.shared,
         generator_steps=recipe.training.generator_steps,

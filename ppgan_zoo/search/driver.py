@@ -114,7 +114,11 @@ def check(search: Search, runs: list[Run], conditions: Conditions) -> None:
     try:
         network = open_network(name, settings.features, weights)
         check_metrics(
-            settings.names(), classes=network.classes is not None, labels=True, categories=True
+            settings.names(),
+            classes=network.classes is not None,
+            labels=True,
+            categories=True,
+            network=network.name,
         )
     except ZooError as error:
         raise ConfigError(f"{search.path}: evaluate: {error}") from None

@@ -39,7 +39,7 @@ class Evaluate(Section):
 
     def names(self) -> list[str]:
         """Return the metrics to take."""
-        needed = ("fid",) if self.features == "inception-v3" else ("fid", "modes")
+        needed = ("fid",) if (self.features or "").startswith("inception-v3") else ("fid", "modes")
         return list(dict.fromkeys((*needed, *self.metrics)))
 
 

@@ -54,6 +54,24 @@ class Bar(tqdm):  # type: ignore[misc]
         )
 
 
+class RateBar(tqdm):  # type: ignore[misc]
+    """A bar that also says how many are done a second; shown on a terminal alone.
+
+    Args:
+        total: What it ends at.
+        done: How many are done already.
+        unit: What they are: ``"files"``.
+    """
+
+    monitor_interval = 0
+
+    def __init__(self, total: int, done: int, unit: str) -> None:
+        super().__init__(
+            total=total, initial=done, unit=f" {unit}", file=sys.stderr, disable=None,
+            dynamic_ncols=True,
+        )  # fmt: skip
+
+
 def is_on_terminal() -> bool:
     """Tell whether standard error is a terminal, where a bar can be drawn."""
     return sys.stderr is not None and sys.stderr.isatty()

@@ -15,6 +15,7 @@ from ppgan_zoo.game.schedules import Schedule, Value, constant
 from ppgan_zoo.game.terms import Net, Term
 from ppgan_zoo.game.view import View
 from ppgan_zoo.models.gan import Gan
+from ppgan_zoo.ops import Precision, why_not_rough
 from ppgan_zoo.training.chance import Chance
 from ppgan_zoo.training.ema import Ema
 from ppgan_zoo.training.optimizers import make_optimizer
@@ -45,6 +46,7 @@ def make_trainer(
     view: View | None = None,
     accumulate_steps: int = 1,
     clean_gradients: bool = False,
+    precision: Precision = "float32",
     generator_optimizer: Optimizer | None = None,
     discriminator_optimizer: Optimizer | None = None,
     generator_schedule: Schedule | None = None,
@@ -86,6 +88,9 @@ def make_trainer(
         accumulate_steps: Parts that each update's batch goes through the nets in; their
             gradients are averaged. Less memory, the same update but for batch statistics.
         clean_gradients: Replace NaN in a gradient by 0, and what is infinite by 1e5.
+        precision: ``"bfloat16"``: round the factors of products to bfloat16 where that is faster
+            on this processor, with a warning where it has no instructions for it; ``"auto"``:
+            the same without a warning. Weights, sums and optimizers are float32 in any case.
         generator_optimizer: Over G's parameters, and those of the nets that learn with it;
             None makes Adam(2e-4, 0.5, 0.999).
         discriminator_optimizer: Over D's, likewise.
@@ -147,6 +152,11 @@ def make_trainer(
     trainer_class: type[Trainer] = spec.trainer or Trainer
     ordered = updates if first == "discriminator" else updates[::-1]
     trainer = trainer_class(gan, game, ordered, ema, chance, **(options or {}))
+    trainer.precision = precision
+    if precision == "bfloat16" and (reason := why_not_rough()):
+        trainer.warnings.append(
+            f"training.precision: bfloat16: {reason}; products are computed in float32"
+        )
     if chance.group.size > 1:
         share_batch_norms(*gan.nets.values(), statistics=batch_norm)
     return trainer

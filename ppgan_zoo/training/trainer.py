@@ -93,6 +93,7 @@ class Trainer:
         self.ema = ema
         self.chance = chance
         self.iteration = 0
+        self.precision: ops.Precision = "float32"
         self.stop_requested = False
         self.stepping = False
         self.parts: dict[str, Part] = {"terms": game.terms}
@@ -127,7 +128,7 @@ class Trainer:
         batches = real.split(self._batches_per_step)
         own = [part.map(self._own_rows) for part in batches]
         scalars: Scalars = {}
-        with group.together():
+        with group.together(), ops.precision(self.precision):
             for update in self.updates:
                 scalars.update(update.apply(self.gan, self.game, own, moment))
         scalars = group.mean(scalars)

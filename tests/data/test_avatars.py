@@ -3,7 +3,10 @@
 import hashlib
 import json
 import os
+import signal
+import subprocess
 import sys
+import time
 
 import numpy as np
 import pytest
@@ -11,9 +14,11 @@ from conftest import ROOT, tree_bytes
 
 from ppgan_zoo.cli import main
 from ppgan_zoo.data import avatar_drawing as drawing
+from ppgan_zoo.data import avatar_making as making
 from ppgan_zoo.data import load_image_set
 from ppgan_zoo.data.avatars import NO_VALUE, STYLES, load_factors
 from ppgan_zoo.errors import ConfigError, DataError
+from ppgan_zoo.storage.journal import partial_folder
 
 # Of the pinned versions of the packages; recorded once, when the pictures were looked at.
 HASHES = {
@@ -31,7 +36,7 @@ def styles():
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
     folder = tmp_path_factory.mktemp("avatars") / "set"
-    drawing.make_avatars(folder, 120, 24, 0)
+    making.make_avatars(folder, 120, 24, 0)
     return folder
 
 
@@ -103,9 +108,9 @@ def test_a_set_of_ones_own(made):
 
 
 def test_the_same_request_gives_the_same_bytes_and_another_seed_others(made, tmp_path):
-    drawing.make_avatars(tmp_path / "again", 120, 24, 0)
+    making.make_avatars(tmp_path / "again", 120, 24, 0)
     assert tree_bytes(tmp_path / "again") == tree_bytes(made)
-    drawing.make_avatars(tmp_path / "again", 60, 24, 1)  # replaces what it made
+    making.make_avatars(tmp_path / "again", 60, 24, 1)  # replaces what it made
     one, other = (
         load_image_set("avatars", directory=folder).images for folder in (made, tmp_path / "again")
     )
@@ -113,34 +118,144 @@ def test_the_same_request_gives_the_same_bytes_and_another_seed_others(made, tmp
 
 
 def test_the_first_pictures_do_not_depend_on_how_many_there_are(made, tmp_path):
-    drawing.make_avatars(tmp_path / "few", 60, 24, 0)
+    making.make_avatars(tmp_path / "few", 60, 24, 0)
     few = load_image_set("avatars", directory=tmp_path / "few").images
     np.testing.assert_array_equal(few, load_image_set("avatars", directory=made).images[:50])
 
 
 def test_a_folder_of_another_is_never_replaced(made, tmp_path):
     folder = tmp_path / "set"
-    drawing.make_avatars(folder, 60, 16, 0)
+    making.make_avatars(folder, 60, 16, 0)
     (folder / "mine").touch()
     with pytest.raises(ConfigError, match="exists already"):
-        drawing.make_avatars(folder, 60, 16, 0)
+        making.make_avatars(folder, 60, 16, 0)
     assert (folder / "mine").exists()
 
 
-def test_a_kill_or_an_error_leaves_nothing(tmp_path):
-    def stop():
-        raise KeyboardInterrupt
+COUNT = 180
 
-    with pytest.raises(KeyboardInterrupt):
-        drawing.make_avatars(tmp_path / "deep" / "set", 60, 16, 0, stop)
-    assert os.listdir(tmp_path) == []
+
+@pytest.fixture(scope="module")
+def unbroken(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("unbroken") / "set"
+    making.make_avatars(folder, COUNT, 16, 0)
+    return tree_bytes(folder)
+
+
+def started(output):
+    """Return a running command, once it has drawn some pictures, and its journal."""
+    words = ["data", "make", "avatars", "-n", str(COUNT), "--size", "16", "--output", str(output)]
+    running = subprocess.Popen(
+        [sys.executable, "-m", "ppgan_zoo", *words],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    journal = output.with_name(f"{output.name}.partial") / "journal.jsonl"
+    until = time.monotonic() + 60
+    while time.monotonic() < until and running.poll() is None:
+        if journal.exists() and journal.read_bytes().count(b"\n") > 20:
+            break
+        time.sleep(0.002)
+    return running, journal
+
+
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, -15), (signal.SIGKILL, -9)]
+)
+def test_a_run_that_was_ended_is_continued_to_the_same_bytes(number, code, unbroken, tmp_path):
+    running, journal = started(tmp_path / "set")
+    running.send_signal(number)
+    _, said = running.communicate(timeout=60)
+    assert running.returncode == code and "Traceback" not in said
+    assert sorted(os.listdir(tmp_path)) == ["set.partial"]
+    with pytest.raises(DataError, match="holds no avatars"):
+        load_image_set("avatars", directory=tmp_path / "set")
+    with pytest.raises(DataError, match="only 0x08"):
+        load_image_set("avatars", directory=tmp_path / "set.partial")
+    if number == signal.SIGINT:
+        assert "stopped; the same command continues" in said
+    done, lines = journal.read_bytes().count(b"\n"), []
+    assert 20 < done < COUNT
+    making.make_avatars(tmp_path / "set", COUNT, 16, 0, lines.append)
+    assert lines == [f"{tmp_path}/set: continuing after {done} of {COUNT}"]
+    assert tree_bytes(tmp_path / "set") == unbroken
+    assert os.listdir(tmp_path) == ["set"]
+
+
+class Stopped(Exception):
+    pass
+
+
+def stopped_in_the_test_split(output, monkeypatch):
+    draw, seen = drawing.Style.draw, []
+
+    def stops(self, seed, size):
+        seen.append(seed)
+        if sum("-test-" in seed for seed in seen) > 12:
+            raise Stopped
+        return draw(self, seed, size)
+
+    with monkeypatch.context() as patch, pytest.raises(Stopped):
+        patch.setattr(drawing.Style, "draw", stops)
+        making.make_avatars(output, COUNT, 16, 0)
+    return output.with_name(f"{output.name}.partial")
+
+
+@pytest.mark.parametrize("damage", ["none", "a row", "half a row", "a line", "a number", "rows"])
+def test_what_a_crash_damaged_is_drawn_again(damage, unbroken, tmp_path, monkeypatch):
+    partial = stopped_in_the_test_split(tmp_path / "set", monkeypatch)
+    rows, journal = partial / "train-images-idx4-ubyte", partial / "journal.jsonl"
+    content, lines = rows.read_bytes(), journal.read_bytes()
+    if damage == "a row":
+        rows.write_bytes(content[:9000] + bytes([content[9000] ^ 1]) + content[9001:])
+    elif damage == "half a row":
+        rows.write_bytes(content[:-100])
+    elif damage == "a line":
+        journal.write_bytes(lines[:-20])
+    elif damage == "a number":
+        journal.write_bytes(b"3\n" + lines)
+    elif damage == "rows":
+        rows.unlink()
+    making.make_avatars(tmp_path / "set", COUNT, 16, 0)
+    assert tree_bytes(tmp_path / "set") == unbroken
+
+
+@pytest.mark.parametrize(
+    ("request_", "other"), [((60, 16, 0), "count"), ((COUNT, 17, 3), "size, seed")]
+)
+def test_other_settings_in_the_same_output_are_said(request_, other, tmp_path, monkeypatch):
+    partial = stopped_in_the_test_split(tmp_path / "set", monkeypatch)
+    lines = []
+    making.make_avatars(tmp_path / "set", *request_, lines.append)
+    assert lines == [
+        f"{partial}: holds the beginning of another set (other {other}), which is dropped; this "
+        "one begins anew"
+    ]
+    making.make_avatars(tmp_path / "alone", *request_)
+    assert tree_bytes(tmp_path / "set") == tree_bytes(tmp_path / "alone")
+
+
+def test_a_second_process_leaves_the_work_of_the_first_alone(tmp_path):
+    partial = tmp_path / "set.partial"
+    with partial_folder(partial, {}, ["train-images-idx4-ubyte"], print):
+        (partial / "journal.jsonl").write_bytes(b"of the first")
+        with pytest.raises(DataError, match="another process is making this set"):
+            making.make_avatars(tmp_path / "set", 60, 16, 1)
+        assert (partial / "journal.jsonl").read_bytes() == b"of the first"
+
+
+def test_a_set_that_is_made_again_stays_until_the_new_one_is_whole(tmp_path, monkeypatch):
+    making.make_avatars(tmp_path / "set", 60, 16, 5)
+    before = tree_bytes(tmp_path / "set")
+    stopped_in_the_test_split(tmp_path / "set", monkeypatch)
+    assert tree_bytes(tmp_path / "set") == before
 
 
 def test_a_style_that_has_no_more_pictures(monkeypatch, tmp_path):
     one = drawing.Drawing(np.zeros((3, 16, 16), np.uint8), {})
     monkeypatch.setattr(drawing.Style, "draw", lambda self, seed, size: one)
     with pytest.raises(DataError, match=r"critters has 1 different pictures of 16 x 16"):
-        drawing.make_avatars(tmp_path / "set", 60, 16, 0)
+        making.make_avatars(tmp_path / "set", 60, 16, 0)
+    assert os.listdir(tmp_path) == []
 
 
 def test_the_command(tmp_path, capsys):

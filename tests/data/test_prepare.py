@@ -25,6 +25,7 @@ from ppgan_zoo.data.prepare.open_source import open_source
 from ppgan_zoo.data.prepare.prepare import prepare
 from ppgan_zoo.data.prepare.settings import Settings, parse_colour, parse_size
 from ppgan_zoo.errors import ConfigError, DataError
+from ppgan_zoo.storage.journal import partial_folder
 
 NOISE = np.random.default_rng(0).integers(0, 256, (40, 8, 8, 3), np.uint8)
 GREY = np.random.default_rng(1).integers(0, 256, (12, 6, 6), np.uint8)
@@ -483,7 +484,7 @@ def test_a_beginning_with_other_settings_or_pictures_is_begun_anew(tmp_path):
     (tmp_path / "in" / "a" / "bad.png").unlink()
     said = []
     made(tmp_path / "in", tmp_path / "out", notify=said.append)
-    assert not any("going on" in line for line in said)
+    assert any("holds the beginning of another set (other source), which" in line for line in said)
     assert len(loaded(tmp_path / "out")) == 6
 
 
@@ -500,11 +501,13 @@ def test_nothing_that_is_there_is_replaced(tmp_path):
 
 def test_one_process_makes_a_set(tmp_path):
     write(tmp_path / "in", CLASSES)
-    with (
-        partial_module.partial_folder(tmp_path / "out.partial", {}),
-        pytest.raises(DataError, match="another process is preparing this set"),
-    ):
-        made(tmp_path / "in", tmp_path / "out")
+    folder = tmp_path / "out.partial"
+    with partial_folder(folder, {}, partial_module.FILES, print):
+        write(folder, {"journal.jsonl": b"of the first", "train_images.npy": b"rows"})
+        with pytest.raises(DataError, match="another process is making this set"):
+            made(tmp_path / "in", tmp_path / "out")
+        assert (folder / "journal.jsonl").read_bytes() == b"of the first"
+        assert (folder / "train_images.npy").read_bytes() == b"rows"
 
 
 def many(folder, count=3000):

@@ -129,8 +129,16 @@ def _other(folder: Path, stock: Stock) -> None:
 
 
 OTHERS = [
-    Case("a zip of PyTorch", ("convert", "--trust", "weights.pt", *CONVERT),
-         ("weights.pt", "not readable"), _torch),
+    Case("a zip of PyTorch that runs a command", ("convert", "--trust", "weights.pt", *CONVERT),
+         ("weights.pt", "system, which could run anything"), _torch),
+    Case("a web page for weights", ("convert", "--trust", "weights.pth", *CONVERT),
+         ("weights.pth", "a page of the web"), _write("weights.pth", b"<html>404</html>")),
+    Case("features that bring their own weights",
+         ("convert", "x.npz", "--features", "avatars-v1", "--output", "x.safetensors"),
+         ("--features avatars-v1", "its own weights")),
+    Case("an unknown feature network for weights",
+         ("convert", "x.npz", "--features", "inception-v4", "--output", "x.safetensors"),
+         ("--features", "did you mean 'inception-v3'")),
     Case("an npz with a pickle in it", ("convert", "weights.npz", *CONVERT),
          ("weights.npz", "not readable"), _objects),
     Case("an npz that asks for 4 GiB", ("convert", "weights.npz", *CONVERT), ("memory",), _bomb),

@@ -144,7 +144,7 @@ def test_names_and_weights_that_do_not_go_together(tmp_path):
         open_features("digits")
     with pytest.raises(ConfigError, match="digits-v1: comes with its own weights"):
         open_features("digits-v1", tmp_path / "weights.safetensors")
-    assert FEATURES.names() == ["avatars-v1", "digits-v1", "fashion-v1", "inception-v3"]
+    assert FEATURES.names() == [*sorted(SHIPPED), "inception-v3", "inception-v3-torchvision"]
     assert sorted(kind.name for kind in FEATURES.all()) == FEATURES.names()
 
 

@@ -1,4 +1,4 @@
-"""The FID Inception network against torch-fidelity with the same random weights."""
+"""The Inception networks against torch-fidelity and torchvision with the same random weights."""
 
 from pathlib import Path
 
@@ -10,9 +10,11 @@ from safetensors.numpy import save_file
 
 from ppgan_zoo.errors import ConfigError
 from ppgan_zoo.metrics.features import open_features
-from ppgan_zoo.metrics.inception import Inception, resize, state_from_reference
+from ppgan_zoo.metrics.inception import FID, TORCHVISION, Inception, resize, state_from_reference
 
-RECORDED = np.load(Path(__file__).parents[1] / "reference" / "inception.npz", allow_pickle=False)
+REFERENCE = Path(__file__).parents[1] / "reference"
+RECORDED = np.load(REFERENCE / "inception.npz", allow_pickle=False)
+TORCHVISION_FILE = REFERENCE / "inception_torchvision.npz"
 SHAPES = {
     str(name): tuple(map(int, str(shape).split("x")))
     for name, shape in zip(RECORDED["names"], RECORDED["shapes"])
@@ -46,19 +48,35 @@ def test_grey_images_give_the_features_of_the_reference(network):
     np.testing.assert_allclose(found.probabilities, expected, atol=1e-4)
 
 
-def test_the_architecture_is_the_reference_s_in_double_precision(drawn):
+def exact(layout, drawn):
+    """Return features and logits of one image, in float64."""
     paddle.set_default_dtype("float64")
     try:
-        network = Inception()
+        network = Inception(layout)
     finally:
         paddle.set_default_dtype("float32")
     arrays = state_from_reference(drawn, network, "drawn")
     assert network.set_state_dict(arrays) == ([], [])
     network.eval()
     with paddle.no_grad():
-        features, logits = network(paddle.to_tensor(images(1, 3, 299, 299).astype(np.float64)))
-    close(features.numpy(), RECORDED["exact/features"], 1e-9)
-    close(logits.numpy(), RECORDED["exact/logits"], 1e-9)
+        found = network(paddle.to_tensor(images(1, 3, 299, 299).astype(np.float64)))
+    return [part.numpy() for part in found]
+
+
+def test_the_architecture_is_the_reference_s_in_double_precision(drawn):
+    features, logits = exact(FID, drawn)
+    close(features, RECORDED["exact/features"], 1e-9)
+    close(logits, RECORDED["exact/logits"], 1e-9)
+
+
+def test_torchvision_s_is_torchvision_s_in_double_precision(drawn):
+    recorded = np.load(TORCHVISION_FILE, allow_pickle=False)
+    shapes = {"fc.weight": (1000, 2048), "fc.bias": (1000,)}
+    own = {name: weight(name, shape) for name, shape in shapes.items()}
+    unused = {"AuxLogits.fc.weight": np.zeros((1000, 768), np.float32)}
+    features, logits = exact(TORCHVISION, {**drawn, **own, **unused})
+    close(features, recorded["features"], 1e-9)
+    close(logits, recorded["logits"], 1e-9)
 
 
 @pytest.mark.parametrize("side", [28, 64, 320])
@@ -100,7 +118,7 @@ def test_arrays_that_are_not_numbers_are_named():
 
 @pytest.mark.parametrize("name", ["weights.pth", "weights.pt", "weights.pkl"])
 def test_pickles_are_refused_unread(name, tmp_path):
-    with pytest.raises(ConfigError, match=rf"{name}: inception-v3 reads .safetensors only"):
+    with pytest.raises(ConfigError, match=rf"{name}: inception-v3 reads .*: ppgan-zoo convert"):
         open_features("inception-v3", tmp_path / name)  # not even there
 
 

@@ -24,7 +24,11 @@ FIGURES = {
     "memorisation": ("memorisation", "memorisation_z", "memorisation_ratio"),
     "label_accuracy": ("label_accuracy",),
     "cluster_accuracy": ("cluster_accuracy",),
-}
+    "factors": (
+        "factor_recall", "least_factor_recall", "factor_distance", "largest_factor_distance",
+    ),
+}  # fmt: skip
+OF_ANY_IMAGES = [name for name in FIGURES if name != "factors"]  # which is for avatars alone
 
 
 @pytest.fixture(autouse=True)
@@ -53,9 +57,9 @@ def test_every_metric_is_taken_in_the_order_of_the_table(real):
     assert metric_names() == list(FIGURES)
     shown = np.arange(120) % 4
     found = take_metrics(
-        points(0), real, reversed(FIGURES), labels=shown, categories=(shown + 1) % 4
+        points(0), real, reversed(OF_ANY_IMAGES), labels=shown, categories=(shown + 1) % 4
     )
-    assert list(found) == [figure for figures in FIGURES.values() for figure in figures]
+    assert list(found) == [figure for name in OF_ANY_IMAGES for figure in FIGURES[name]]
     assert (found["modes"], found["label_accuracy"], found["cluster_accuracy"]) == (4, 1.0, 1.0)
     assert found["class_score"] == pytest.approx(4.0, rel=0.01)
     assert set(found) - set(ROWS) == {
@@ -69,12 +73,13 @@ def test_the_metrics_that_say_what_they_need():
         for need in ("classes", "training_images", "labels", "categories")
     }
     assert needs == {
-        "classes": ["class_score", "modes", "label_accuracy", "cluster_accuracy"],
+        "classes": ["class_score", "modes", "label_accuracy", "cluster_accuracy", "factors"],
         "training_images": ["memorisation"],
         "labels": ["label_accuracy"],
         "categories": ["cluster_accuracy"],
     }
-    assert [m.name for m in METRICS.all() if not m.source] == ["modes"]
+    assert [m.name for m in METRICS.all() if not m.source] == ["modes", "factors"]
+    assert {m.name: m.network for m in METRICS.all() if m.network} == {"factors": "avatars-v1"}
 
 
 def test_what_is_not_there_is_named_in_one_line(real):
@@ -115,7 +120,7 @@ def test_what_real_images_need_is_worked_out_once(real, monkeypatch):
     assert RealFeatures(points(1)).once(count, 3) == 123
     assert seen == [3, 5, 3]
     # The same figures the second time, from what was kept.
-    names = list(FIGURES)[:-2]  # all that need nothing of the samples but what they are
+    names = OF_ANY_IMAGES[:-2]  # all that need nothing of the samples but what they are
     assert take_metrics(points(0), real, names) == take_metrics(points(0), real, names)
 
 

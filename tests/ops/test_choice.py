@@ -27,7 +27,7 @@ def forms(fast, calls=None):
 
 
 def choose(choices, fast, calls=None, product="a product"):
-    return choices.of(product, ("usual", "other"), lambda: forms(fast, calls))
+    return choices.of(product, ("usual", "other"), lambda names: forms(fast, calls))
 
 
 def test_a_product_is_tried_once(tmp_path):
@@ -128,7 +128,7 @@ import paddle
 from ppgan_zoo.ops.choice import Choices
 choices = Choices({"processor": "a"}, Path(sys.argv[1]))
 for number in range(20):
-    print(choices.of(f"product {number}", ("one", "two"), lambda: {
+    print(choices.of(f"product {number}", ("one", "two"), lambda names: {
         name: lambda: [paddle.matmul(paddle.ones([150, 150]), paddle.ones([150, 150]))]
         for name in ("one", "two")}))
 """

@@ -5,6 +5,7 @@ import paddle
 import pytest
 
 from ppgan_zoo.ops import trial
+from ppgan_zoo.ops.onednn import OneDNNError
 
 
 class Machine:
@@ -71,6 +72,20 @@ def test_a_form_that_computes_something_else_is_not_taken(wrong):
 def test_rounding_is_no_difference():
     machine = Machine({"usual": 1.0, "other": 0.1}, {"other": [1.0, 2.0 + 1e-5]})
     assert machine.fastest("usual") == "other"
+
+
+@pytest.mark.parametrize(("error", "winner"), [(1e-2, trial.ROUGH), (1e-1, "usual")])
+def test_a_rough_form_may_differ_more_but_not_at_will(error, winner):
+    machine = Machine({"usual": 1.0, trial.ROUGH: 0.1}, {trial.ROUGH: [1.0, 2.0 * (1 + error)]})
+    assert machine.fastest("usual") == winner
+
+
+def test_a_form_that_the_processor_has_no_code_for_is_left_out():
+    def refused():
+        raise OneDNNError("unimplemented")
+
+    forms = {"usual": lambda: [paddle.ones([1])], trial.ROUGH: refused}
+    assert trial.fastest(forms, "usual") == "usual"
 
 
 def test_its_numbers_are_not_of_the_runs_chance():

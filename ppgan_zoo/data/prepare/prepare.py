@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +12,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from PIL import __version__ as pillow_version
-from tqdm import tqdm
 
 from ppgan_zoo.data.mapped import map_npy
 from ppgan_zoo.data.npy import header
@@ -27,7 +25,7 @@ from ppgan_zoo.data.prepare.layout import (
     labels_file,
 )
 from ppgan_zoo.data.prepare.open_source import open_source
-from ppgan_zoo.data.prepare.partial import PartialSet, discard, partial_folder
+from ppgan_zoo.data.prepare.partial import FILES, PartialSet
 from ppgan_zoo.data.prepare.pool import Pool
 from ppgan_zoo.data.prepare.settings import Settings
 from ppgan_zoo.data.prepare.sheet import save_sheet
@@ -36,12 +34,13 @@ from ppgan_zoo.data.sources import print_to_stderr
 from ppgan_zoo.errors import ConfigError, DataError
 from ppgan_zoo.runtime import available_cores
 from ppgan_zoo.storage.files import as_argument, atomic_folder, to_json, write_atomically
+from ppgan_zoo.storage.journal import PARTIAL, discard, partial_folder
+from ppgan_zoo.storage.stages import RateBar
 
 ENOUGH_TO_HOLD_OUT = 1000
 """A source of fewer pictures is used whole: metrics need 100 that are held out."""
 
 HELD_OUT = 0.1
-_PARTIAL = ".partial"
 
 _NOTES = {
     "enlarged": "are smaller than {size} and were enlarged",
@@ -105,23 +104,23 @@ def prepare(
     if os.path.lexists(output) and not (output.is_dir() and not any(output.iterdir())):
         raise DataError(f"{output}: exists already; give another --output, or delete it")
     opened = source if isinstance(source, Source) else open_source(source, notify)
-    folder = output.with_name(output.name + _PARTIAL)
+    folder = output.with_name(output.name + PARTIAL)
     work = _Work(opened, settings, max_unreadable, jobs or available_cores(), notify)
     identity = {
         "source": opened.identity,
         "settings": settings.describe(),
         "pillow": pillow_version,
     }
-    try:
-        with partial_folder(folder, identity) as begun:
+    with partial_folder(folder, identity, FILES, notify) as begun:
+        try:
             return work.carry_out(folder, output, begun)
-    except KeyboardInterrupt:
-        if work.is_worth_keeping:
-            notify(f"stopped; the same command continues with what is in {as_argument(folder)}")
-        raise
-    finally:
-        if not work.is_worth_keeping:
-            discard(folder)
+        except KeyboardInterrupt:
+            if work.is_worth_keeping:
+                notify(f"stopped; the same command continues with what is in {as_argument(folder)}")
+            raise
+        finally:
+            if not work.is_worth_keeping:
+                discard(folder, FILES)
 
 
 @dataclass
@@ -175,7 +174,7 @@ class _Work:
         self.is_worth_keeping = partial.count("train") > 0
         with (
             Pool(told, min(self.jobs, max(1, (count - start) // 8))) as pool,
-            _Bar(total=count, initial=start, unit="files") as bar,
+            RateBar(count, start, "files") as bar,
         ):
             for done in pool.run(self.source.entries(start)):
                 partial.append(done)
@@ -291,12 +290,3 @@ class _Work:
                 f"{shown}: {len(partial.duplicates):,} pictures are equal to an earlier one, as "
                 f"{name} is to {first}; they are {kept}, and listed in {REPORT}"
             )
-
-
-class _Bar(tqdm):
-    """A bar with files a second and the time left; without the thread that tqdm starts."""
-
-    monitor_interval = 0
-
-    def __init__(self, **options: Any) -> None:
-        super().__init__(file=sys.stderr, disable=None, dynamic_ncols=True, **options)
