@@ -86,3 +86,35 @@ def test_the_overhead_of_a_run_adds_up(tmp_path):
     assert {"step", "batches", "SampleGrid", "CheckpointSaver", "Curves"} <= set(shares)
     assert sum(shares.values()) == pytest.approx(100, abs=0.1)
     assert all(share >= 0 for share in shares.values())
+
+
+def run(script, *arguments):
+    return subprocess.run(
+        [sys.executable, BENCHMARKS / script, *arguments],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+
+
+def test_pictures_a_second_of_all_who_read_the_folder():
+    small = ["--count", "8", "--rounds", "1", "--picture", "64", "48", "--size", "16"]
+    done = run("prepare_speed.py", *small)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("8 JPEGs of 64x48 to 16x16")
+    rows = [line for line in done.stdout.splitlines() if line.startswith(("data", "a plain"))]
+    assert len(rows) >= 2 and rows[-1].startswith("a plain loop of Pillow")
+    done = run("prepare_speed.py", *small, "--torch", "/bin/false")
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[-1].startswith("prepare_speed: --torch /bin/false: no message")
+
+
+def test_the_share_of_a_step_that_a_batch_takes(tmp_path):
+    (tmp_path / "tiny.yml").write_text(TINY)
+    done = run(
+        "large_set.py", "-c", str(tmp_path / "tiny.yml"), "--count", "500", "--side", "28",
+        "--batches", "3", "--iterations", "2", "--pause-ms", "0", "--dense",
+        "--folder", str(tmp_path),
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    assert lines[0].startswith("500 images of 28x28 RGB, 0.0 GiB: peak ")
+    assert "an iteration of" in lines[1] and lines[2].endswith("% of that")
