@@ -344,6 +344,7 @@ FEATURES: Registry[FeatureKind] = Registry(
         "digits-v1": "ppgan_zoo.metrics.features:DIGITS_V1",
         "fashion-v1": "ppgan_zoo.metrics.features:FASHION_V1",
         "avatars-v1": "ppgan_zoo.metrics.features:AVATARS_V1",
+        "general-v1": "ppgan_zoo.metrics.features:GENERAL_V1",
         "inception-v3": "ppgan_zoo.metrics.features:INCEPTION_V3",
         "inception-v3-torchvision": "ppgan_zoo.metrics.features:INCEPTION_V3_TORCHVISION",
     },

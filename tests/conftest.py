@@ -102,6 +102,7 @@ class Projection:
     """A feature network of no training: eight fixed projections and four classes."""
 
     name, sha256, dim, classes, accuracy = "projection", "0" * 64, 8, 4, None
+    is_general = False
 
     def __init__(self):
         self.seen = []

@@ -24,8 +24,9 @@ if TYPE_CHECKING:
 def main() -> int:
     """Run the command line; returns the exit code."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("name", choices=("digits-v1", "fashion-v1", "avatars-v1"))
-    parser.add_argument("--data-dir", type=Path, help="folder with the full sets")
+    parser.add_argument("name", choices=("digits-v1", "fashion-v1", "avatars-v1", "general-v1"))
+    parser.add_argument("--data-dir", type=Path, help="folder with the full sets; general-v1 "
+                        "needs none")  # fmt: skip
     parser.add_argument("--output", type=Path, required=True, help="the .safetensors to write")
     parser.add_argument("--epochs", type=int, help="instead of the schedule's")
     parser.add_argument("--seed", type=int, default=0)
@@ -45,6 +46,11 @@ def main() -> int:
 def _check(options: argparse.Namespace) -> None:
     if options.epochs is not None and options.epochs < 1:
         raise ConfigError(f"--epochs {options.epochs}: give 1 or more")
+    if options.name == "general-v1" and (options.data_dir or options.hold_out):
+        raise ConfigError(
+            "general-v1: its images are in the package or drawn; leave out --data-dir and "
+            "--hold-out"
+        )
     if options.seed < 0:
         raise ConfigError(f"--seed {options.seed}: give 0 or more")
     if not options.output.absolute().parent.is_dir():  # not to be found out after the training
@@ -60,36 +66,63 @@ def _train(options: argparse.Namespace) -> None:
     from safetensors.numpy import save
 
     from ppgan_zoo.metrics import classifier_training as training
-    from ppgan_zoo.models.weights import layer_arrays
 
     schedule = replace(training.SCHEDULES[options.name], seed=options.seed)
     if options.epochs is not None:
         schedule = replace(schedule, epochs=options.epochs)
+    sets, factors, sources = _images(schedule.image_set, options)
+
+    def report(line: str) -> None:
+        print(f"{time.monotonic() - started:6.0f} s  {line}", file=sys.stderr, flush=True)
+
+    network = training.train(schedule, sets["train"], report, factors)
+    right = training.are_right(network, sets["test"])
+    found = float(right.mean())
+    by_source = {name: float(right[rows].mean()) for name, rows in sources.items()}
+    more = {"accuracy_by_source": by_source} if by_source else {}
+    header = training.facts(
+        options.name, schedule, accuracy=found, **more,
+        held_out=options.hold_out,
+        data={split: images.sha256 for split, images in sets.items()},
+        versions={"paddle": machine.paddle, "numpy": np.__version__},
+        machine=platform.machine(),
+    )  # fmt: skip
+    write_atomically(options.output, save(training.stored_arrays(network, schedule), header))
+    report(f"accuracy {found:.4f} on {len(sets['test'])} images")
+    for name, share in by_source.items():
+        report(f"accuracy {share:.4f} on those of {name}")
+    print(f"{options.output}: SHA-256 {sha256_file(options.output)}")
+
+
+def _images(
+    image_set: str, options: argparse.Namespace
+) -> tuple[dict[str, ImageSet], Factors | None, dict[str, slice]]:
+    """Return both splits, their factors, and which test images are of which source."""
+    if image_set == "general":
+        return _general_images()
     sets = {
-        split: load_image_set(schedule.image_set, directory=options.data_dir, split=split)
+        split: load_image_set(image_set, directory=options.data_dir, split=split)
         for split in ("train", "test")
     }
     if not 0 <= options.hold_out < len(sets["train"]):
         raise ConfigError(f"--hold-out {options.hold_out}: give 0 to {len(sets['train']) - 1}")
     if options.hold_out:
         sets["train"], sets["test"] = _split(sets["train"], options.hold_out)
+    factors = _factors(sets, options.data_dir) if image_set == "avatars" else None
+    return sets, factors, {}
 
-    def report(line: str) -> None:
-        print(f"{time.monotonic() - started:6.0f} s  {line}", file=sys.stderr, flush=True)
 
-    factors = _factors(sets, options.data_dir) if schedule.image_set == "avatars" else None
-    network = training.train(schedule, sets["train"], report, factors)
-    found = training.accuracy(network, sets["test"])
-    header = training.facts(
-        options.name, schedule, accuracy=found, held_out=options.hold_out,
-        data={split: images.sha256 for split, images in sets.items()},
-        versions={"paddle": machine.paddle, "numpy": np.__version__},
-        machine=platform.machine(),
-    )  # fmt: skip
-    arrays = {key: np.ascontiguousarray(array) for key, array in layer_arrays(network).items()}
-    write_atomically(options.output, save(arrays, header))
-    report(f"accuracy {found:.4f} on {len(sets['test'])} images")
-    print(f"{options.output}: SHA-256 {sha256_file(options.output)}")
+def _general_images() -> tuple[dict[str, ImageSet], Factors, dict[str, slice]]:
+    from ppgan_zoo.metrics.factor_training import Factors
+    from ppgan_zoo.metrics.general_images import GROUPS, load_general_images
+
+    train, test = load_general_images("train"), load_general_images("test")
+    sources, start = {}, 0
+    for name, count in test.counts.items():
+        sources[name] = slice(start, start + count)
+        start += count
+    factors = Factors(train.factors, test.images, test.factors, GROUPS)
+    return {"train": train.images, "test": test.images}, factors, sources
 
 
 def _factors(sets: dict[str, ImageSet], directory: Path | None) -> Factors:

@@ -31,10 +31,12 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser.add_argument("--metrics", metavar="NAME,NAME", help="fid, kid, ... (default: all)")
     parser.add_argument(
         "--features", metavar="NETWORK",
-        help="digits-v1, fashion-v1, avatars-v1 or inception-v3 (default: the data set's own; "
-        "with --against: avatars-v1)",
+        help="digits-v1, general-v1, inception-v3, ... (default: the data set's own; for pictures "
+        "of your own: general-v1)",
     )  # fmt: skip
-    parser.add_argument("--weights", type=Path, metavar="FILE", help="of inception-v3")
+    parser.add_argument(
+        "--weights", type=Path, metavar="FILE", help="of inception-v3 or inception-v3-torchvision"
+    )
     parser.add_argument("--num-samples", type=int, default=10_000, metavar="N")
     parser.add_argument(
         "--split", choices=("test", "train"), default="test",

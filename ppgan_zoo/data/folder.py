@@ -148,7 +148,7 @@ def _load(
     return load_folder(directory, image_size, channels, limit, notify, background, limit_seed)
 
 
-FOLDER = DataKind("folder", _load, needs_directory=True, has_splits=False)
+FOLDER = DataKind("folder", _load, features="general-v1", needs_directory=True, has_splits=False)
 
 
 def _check_colour(background: object) -> None:

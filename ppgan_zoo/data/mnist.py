@@ -70,7 +70,7 @@ def _load(
             f"{name}: {split} split not found ({missing}); the embedded set has only the train "
             f"split: give --data-dir DIR or set {DATA_VARIABLE}"
         )
-    embedded = _from_package(name)
+    embedded = embedded_part(name)
     notify(
         f"{name}: full set not found ({missing}); using the embedded first "
         f"{len(embedded):,} training images. {_ADVICE}"
@@ -138,7 +138,7 @@ def _from_download(name: str, split: str, notify: Callable[[str], None]) -> Imag
     return _image_set(name, images, labels, "download", str(folder))
 
 
-def _from_package(name: str) -> ImageSet:
+def embedded_part(name: str) -> ImageSet:
     """Return the embedded part of a set."""
     official = OFFICIAL_SETS[name]
     folder = embedded_folder(official.folder)

@@ -105,4 +105,4 @@ def _load(
     return load_prepared(folder, split, verify=verify)
 
 
-PREPARED = DataKind("prepared", _load, needs_directory=True)
+PREPARED = DataKind("prepared", _load, features="general-v1", needs_directory=True)

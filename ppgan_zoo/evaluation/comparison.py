@@ -21,17 +21,16 @@ from ppgan_zoo.data.prepare.settings import Settings
 from ppgan_zoo.data.prepared import load_prepared
 from ppgan_zoo.data.sources import print_to_stderr
 from ppgan_zoo.errors import ConfigError, DataError
-from ppgan_zoo.evaluation.protocol import FORMAT, plain, run_facts
+from ppgan_zoo.evaluation.protocol import FORMAT, plain, run_facts, sight_of
 from ppgan_zoo.evaluation.real_images import choose
 from ppgan_zoo.metrics.feature_cache import cached_features
-from ppgan_zoo.metrics.features import FeatureNetwork, FeatureSet, open_features
+from ppgan_zoo.metrics.features import GENERAL, FeatureNetwork, FeatureSet, open_features
 from ppgan_zoo.metrics.metric import RealFeatures, check_metrics, take_details, take_metrics
 from ppgan_zoo.recipe.bounds import FEWEST_IMAGES, MOST_SAMPLES
 from ppgan_zoo.registry import METRICS
 from ppgan_zoo.storage.files import absolute
 
-DEFAULT_FEATURES = "avatars-v1"
-"""The shipped network that sees colour."""
+DEFAULT_FEATURES = GENERAL
 
 MOST_PICTURES = 10_000
 
@@ -188,13 +187,7 @@ def _notes(
     network: FeatureNetwork, shape: tuple[int, int, int], sets: list[ImageSet], metrics: list[str]
 ) -> list[str]:
     """Return what a reader of the figures must know."""
-    channels, height, width = shape
-    colour = "grey" if channels == 1 else "RGB"
-    notes = [
-        f"{network.name} sees every picture as {height} x {width} {colour}, and what it was "
-        "trained on (docs/features.md): finer detail, and other matters, it does not see; its "
-        "figures are not those of another network"
-    ]
+    notes = [sight_of(network, shape)]
     counts = [len(images) for images in sets]
     if counts[0] != counts[1] or min(counts) < MOST_PICTURES:
         notes.append(

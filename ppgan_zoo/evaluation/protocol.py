@@ -138,7 +138,7 @@ def evaluate_sampler(
         "metrics": plain(figures),
         "details": take_details(shown, real, metrics),
         "floor": floor,
-        "notes": _notes(images, protocol, metrics),
+        "notes": _notes(images, protocol, metrics, network),
         **run_facts(started),
     }  # fmt: skip
 
@@ -159,7 +159,7 @@ def _metrics(protocol: Protocol, network: FeatureNetwork, data: str, sampler: Sa
         metric.name
         for metric in METRICS.all()
         if (training or not metric.needs_training_images)
-        and (network.classes is not None or not metric.needs_classes)
+        and ((network.classes is not None and not network.is_general) or not metric.needs_classes)
         and (not metric.needs_labels or sampler.num_classes == network.classes)
         and (not metric.needs_categories or sampler.latent.categorical)
         and (metric.network is None or metric.network == network.name == DATA.get(data).features)
@@ -207,9 +207,11 @@ def _floor(
     }
 
 
-def _notes(images: RealImages, protocol: Protocol, metrics: list[str]) -> list[str]:
+def _notes(
+    images: RealImages, protocol: Protocol, metrics: list[str], network: FeatureNetwork
+) -> list[str]:
     """Return what a reader of the figures must know."""
-    notes = []
+    notes = [sight_of(network, images.image_shape)] if network.is_general else []
     real, count = len(images.compared), protocol.num_samples
     if protocol.split == "train":
         notes.append(
@@ -233,6 +235,22 @@ def _notes(images: RealImages, protocol: Protocol, metrics: list[str]) -> list[s
             "not be those the model was trained on"
         )
     return notes
+
+
+def sight_of(network: FeatureNetwork, shape: tuple[int, int, int]) -> str:
+    """Return what a network sees of pictures, and what it does not.
+
+    Args:
+        network: The network.
+        shape: Channels, height and width of the pictures that it is given.
+    """
+    channels, height, width = network.image_shape or shape
+    colour = "grey" if channels == 1 else "RGB"
+    return (
+        f"{network.name} sees every picture as {height} x {width} {colour}, and what it was "
+        "trained on (docs/features.md): finer detail, and other matters, it does not see; its "
+        "figures are not those of another network"
+    )
 
 
 def _settings(protocol: Protocol, metrics: list[str], sampler: Sampler) -> dict[str, Any]:

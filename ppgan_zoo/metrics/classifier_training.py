@@ -19,8 +19,10 @@ from numpy.typing import NDArray
 from paddle.nn import functional as F
 
 from ppgan_zoo.data import Batches, ImageSet
-from ppgan_zoo.metrics.classifier import IMAGE_SHAPE, Classifier, without_batch_norms
+from ppgan_zoo.metrics import general_images
+from ppgan_zoo.metrics.classifier import CLASSES, IMAGE_SHAPE, Classifier, without_batch_norms
 from ppgan_zoo.metrics.factor_training import FactorHead, Factors
+from ppgan_zoo.models.weights import layer_arrays, load_arrays
 
 # Keeps this stream apart from any other that is seeded with the same number.
 _AUGMENTATION = 0xA06
@@ -90,6 +92,8 @@ class Schedule:
         momentum: Of Nesterov's stochastic gradient descent.
         weight_decay: Of all parameters.
         seed: Of initial weights, order and augmentation.
+        classes: How many the images have.
+        stored_as: Type of the numbers in the file of weights.
     """
 
     image_set: str
@@ -102,6 +106,8 @@ class Schedule:
     momentum: float = 0.9
     weight_decay: float = 5e-4
     seed: int = 0
+    classes: int = CLASSES
+    stored_as: str = "float32"
 
     def learning_rate(self, step: int, steps: int) -> float:
         """Return the rate of `step` out of `steps`, counted from 0."""
@@ -117,7 +123,11 @@ SCHEDULES = {
     ),
     "fashion-v1": Schedule("fashion_mnist", Augmentation(shift_pixels=2, flip=True), epochs=14),
     "avatars-v1": Schedule("avatars", NO_CHANGE, epochs=8, image_shape=(3, 32, 32)),
-}
+    "general-v1": Schedule(
+        "general", NO_CHANGE, epochs=5, image_shape=(3, 32, 32),
+        classes=general_images.CLASSES, stored_as="float16",
+    ),
+}  # fmt: skip
 """The schedule of each shipped network, by its name."""
 
 
@@ -131,7 +141,7 @@ def train(
 
     Args:
         schedule: What to do.
-        training: Images of the schedule's shape with labels 0 to 9.
+        training: Images of the schedule's shape and classes, with labels.
         report: Called with a line of text after every epoch.
         factors: What else of each image the features are to tell; the network that is returned
             does not say it any more.
@@ -140,7 +150,7 @@ def train(
         wanted = list(schedule.image_shape)
         raise ValueError(f"{training.name}: needs labels and images of {wanted}")
     paddle.seed(schedule.seed)
-    network = Classifier(schedule.image_shape[0], trainable=True)
+    network = Classifier(schedule.image_shape[0], schedule.classes, trainable=True)
     head = None if factors is None else FactorHead(factors)
     heads = [] if head is None else head.parameters()
     optimizer = paddle.optimizer.Momentum(
@@ -174,16 +184,32 @@ def train(
             losses.clear()
     if head is not None:
         report(f"factors of held-out images: {head.accuracy(network):.4f} right")
-    return without_batch_norms(network, _in_order(training.images))
+    folded = without_batch_norms(network, _in_order(training.images))
+    rounded = stored_arrays(folded, schedule)
+    load_arrays(folded, {name: array.astype(np.float32) for name, array in rounded.items()})
+    return folded
+
+
+def stored_arrays(network: Classifier, schedule: Schedule) -> dict[str, NDArray[Any]]:
+    """Return the weights of a network by name, as its file holds them."""
+    arrays = layer_arrays(network)
+    return {
+        name: np.asarray(array, schedule.stored_as, order="C") for name, array in arrays.items()
+    }
 
 
 def accuracy(network: Classifier, images: ImageSet) -> float:
     """Return the share of `images` whose label the folded `network` says, 0 to 1."""
+    return float(np.mean(are_right(network, images)))
+
+
+def are_right(network: Classifier, images: ImageSet) -> NDArray[np.bool_]:
+    """Return of each of `images`, ``[N]``, whether the folded `network` says its label."""
     assert images.labels is not None
     network.eval()
     with paddle.no_grad():
         said = [network(batch)[1].argmax(axis=1).numpy() for batch in _in_order(images.images)]
-    return float(np.mean(np.concatenate(said) == images.labels))
+    return np.asarray(np.concatenate(said) == images.labels)
 
 
 def facts(name: str, schedule: Schedule, **more: Any) -> dict[str, str]:

@@ -33,11 +33,13 @@ class Factors:
             class, or :data:`NO_VALUE`.
         held_out: Images with labels that are not trained on.
         held_out_values: Their factors, uint8 ``[M, K]``.
+        groups: Of each class, the number of its group: in one group factors have one meaning.
     """
 
     training: NDArray[np.uint8]
     held_out: ImageSet
     held_out_values: NDArray[np.uint8]
+    groups: tuple[int, ...] = tuple(range(CLASSES))
 
 
 class FactorHead(nn.Layer):
@@ -51,14 +53,16 @@ class FactorHead(nn.Layer):
         super().__init__()
         self._factors = factors
         values = factors.training[factors.training != NO_VALUE]
-        self._shape = (CLASSES, factors.training.shape[1], int(values.max()) + 1)
+        self._shape = (max(factors.groups) + 1, factors.training.shape[1], int(values.max()) + 1)
+        self._groups = paddle.to_tensor(factors.groups, dtype="int64")
         self.linear = nn.Linear(FEATURES, int(np.prod(self._shape)))
 
     def forward(self, features: Any, labels: Any) -> Any:
         """Return logits ``[N, K, values]`` of features ``[N, FEATURES]`` and labels ``[N]``."""
         of_all = self.linear(features).reshape([-1, *self._shape])
         rows = paddle.arange(len(labels), dtype=labels.dtype)
-        return paddle.gather_nd(of_all, paddle.stack([rows, labels], axis=1))
+        groups = paddle.gather(self._groups, labels)
+        return paddle.gather_nd(of_all, paddle.stack([rows, groups], axis=1))
 
     def loss(self, features: Any, labels: Any, chosen: NDArray[np.int64]) -> Any:
         """Return the mean cross-entropy of all factors that the chosen images have."""

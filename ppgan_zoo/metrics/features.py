@@ -2,7 +2,7 @@
 
 A figure means something only together with the network it was taken with, so each network
 has a name with a version, and the SHA-256 of its weights goes with every result.
-``digits-v1``, ``fashion-v1`` and ``avatars-v1`` are shipped, trained by
+``digits-v1``, ``fashion-v1``, ``avatars-v1`` and ``general-v1`` are shipped, trained by
 ``tools/train_features.py``; the weights of ``inception-v3`` and ``inception-v3-torchvision`` the
 user supplies; packages may bring networks of their own.
 Importing this module imports no Paddle.
@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import load
 
+from ppgan_zoo.data import ImageSet
 from ppgan_zoo.errors import ConfigError, PluginError
 from ppgan_zoo.registry import FEATURES
 from ppgan_zoo.storage.files import as_argument, read_regular
@@ -36,6 +37,7 @@ SHIPPED = {
     "digits-v1": "27bde3a29a4c9dad90276c490f79689858cb3a3b3dfa09f7b9bd81e9e37e9bdb",
     "fashion-v1": "4286400dfffcf969ff6b924c824be5206ef0d4377e4ea680d38ae2861aec5acf",
     "avatars-v1": "d078927db11f20188abc4d931b878e97b48ed8074758c9098958c12502fdcbba",
+    "general-v1": "07c8a1c228cb8457ebdda7c906eb7162b48b5f32f427a98177c0e4e7bff5a146",
 }
 """SHA-256 of the weights of each network that comes with the package, by its name."""
 
@@ -43,8 +45,12 @@ SHAPES = {
     "digits-v1": (1, 28, 28),
     "fashion-v1": (1, 28, 28),
     "avatars-v1": (3, 32, 32),
+    "general-v1": (3, 32, 32),
 }
 """Channels, height and width of the images that each of them takes."""
+
+GENERAL = "general-v1"
+"""The shipped network for pictures of any kind."""
 
 # Activations of Inception at 299 x 299 take some 15 MB an image.
 _INCEPTION_BATCH = 32
@@ -89,6 +95,8 @@ class FeatureNetwork:
         image_shape: Channels, height and width of the only images that it takes; None for
             grey or RGB of any size.
         largest_batch: The most images that fit in memory; None for no such limit.
+        is_general: Whether it is for pictures of any kind: of each it sees the central square,
+            resized to its `image_shape`, and its classes say nothing of theirs.
     """
 
     name: str
@@ -99,13 +107,15 @@ class FeatureNetwork:
     forward: Forward = field(repr=False)
     image_shape: tuple[int, int, int] | None = field(repr=False)
     largest_batch: int | None = field(default=None, repr=False)
+    is_general: bool = field(default=False, repr=False)
 
     def __call__(self, images: NDArray[np.uint8], *, batch_size: int = 250) -> FeatureSet:
         """Return the features and class probabilities of `images`.
 
         Args:
             images: uint8 ``[N, C, H, W]``, 0 to 255, at least one; of :data:`SHAPES` for the
-                shipped networks, grey or RGB of any size for ``inception-v3``.
+                shipped networks, grey or RGB of any size for a general one and for
+                ``inception-v3``.
             batch_size: The most images that go through the network at once.
 
         Raises:
@@ -119,7 +129,10 @@ class FeatureNetwork:
         what = f"{len(images):,} images through {self.name}"
         with paddle.no_grad(), stage(what, len(images)) as advance:
             for start in range(0, len(images), step):
-                batch = paddle.to_tensor(images[start : start + step].astype(np.float32))
+                part = images[start : start + step]
+                if self.is_general and self.image_shape is not None:
+                    part = _brought_to(part, self.image_shape)
+                batch = paddle.to_tensor(part.astype(np.float32))
                 found, logits = self.forward(batch)
                 features.append(found.numpy())
                 if logits is not None:
@@ -137,11 +150,11 @@ class FeatureNetwork:
                 f"{self.name}: images are {images.dtype} {list(images.shape)}; "
                 "give uint8 [N, C, H, W], at least one image"
             )
-        wanted = self.image_shape
+        wanted = None if self.is_general else self.image_shape
         if wanted is not None and images.shape[1:] != wanted:
             raise ConfigError(
                 f"{self.name}: images are {list(images.shape[1:])}; it takes {list(wanted)} "
-                "(channels, height, width): use inception-v3, or a model of such images"
+                f"(channels, height, width): use {GENERAL}, or a model of such images"
             )
         if wanted is None and images.shape[1] not in (1, 3):
             raise ConfigError(
@@ -187,6 +200,14 @@ def open_features(name: str, weights: Path | None = None) -> FeatureNetwork:
             "a ppgan_zoo.metrics.features.FeatureNetwork"
         )
     return network
+
+
+def _brought_to(images: NDArray[np.uint8], shape: tuple[int, int, int]) -> NDArray[np.uint8]:
+    """Return images as :meth:`ppgan_zoo.data.ImageSet.resized` makes them of this shape."""
+    if images.shape[1:] == shape:
+        return images
+    made = ImageSet.of("images", images, source="generator", location="images")
+    return made.resized(shape[1:], shape[0]).images
 
 
 def _arrays(content: bytes, where: str) -> dict[str, NDArray[np.floating]]:
@@ -237,7 +258,7 @@ def _open_shipped(name: str, weights: Path | None) -> FeatureNetwork:
     network.eval()
     return FeatureNetwork(
         name, sha256, FEATURES, classes, _record(content)["accuracy"],
-        lambda images: network(images / 255), SHAPES[name],
+        lambda images: network(images / 255), SHAPES[name], is_general=name == GENERAL,
     )  # fmt: skip
 
 
@@ -293,6 +314,8 @@ DIGITS_V1 = FeatureKind("digits-v1", partial(_open_shipped, "digits-v1"))
 FASHION_V1 = FeatureKind("fashion-v1", partial(_open_shipped, "fashion-v1"))
 
 AVATARS_V1 = FeatureKind("avatars-v1", partial(_open_shipped, "avatars-v1"))
+
+GENERAL_V1 = FeatureKind(GENERAL, partial(_open_shipped, GENERAL))
 
 INCEPTION_V3 = _inception("inception-v3")
 

@@ -44,7 +44,7 @@ def registered():
 def test_the_kinds_of_the_zoo():
     kinds = {kind.name: kind for kind in DATA.all()}
     assert list(kinds) == ["mnist", "fashion_mnist", "folder", "prepared", "avatars"]
-    networks = ["digits-v1", "fashion-v1", None, None, "avatars-v1"]
+    networks = ["digits-v1", "fashion-v1", "general-v1", "general-v1", "avatars-v1"]
     assert [kind.features for kind in kinds.values()] == networks
     assert [kind.needs_directory for kind in kinds.values()] == [False, False, True, True, False]
     assert [kind.has_splits for kind in kinds.values()] == [True, True, False, True, True]

@@ -1,5 +1,6 @@
 """The evaluation protocol: what is compared, what the result states, what is refused."""
 
+import dataclasses
 import json
 import shutil
 
@@ -220,8 +221,9 @@ def test_what_the_model_cannot_give_is_refused(run, tmp_path):
     without = train.train(plain, tmp_path / "run", offline=True).run.path
     with pytest.raises(CheckpointError, match=r"holds no moving average.*leave out --ema"):
         open_sampler(without, ema=True)
-    with pytest.raises(ConfigError, match="no network of its own"):
-        network_module.open_network("folder", None, None)
+    bare = dataclasses.replace(DATA.get("mnist"), name="bare", features=None)
+    with DATA.lent(bare), pytest.raises(ConfigError, match="no network of its own"):
+        network_module.open_network("bare", None, None)
 
 
 def test_metrics_of_classes_need_a_network_that_has_them(run, network):
@@ -234,6 +236,15 @@ def test_metrics_of_classes_need_a_network_that_has_them(run, network):
     assert "modes" not in evaluate(run, Protocol(num_samples=150, floor=False))["metrics"]
     with pytest.raises(ConfigError, match="modes needs predicted classes"):
         evaluate(run, Protocol(num_samples=150, metrics=("modes",)))
+
+
+def test_classes_of_a_general_network_say_nothing_unless_they_are_asked_for(run, network):
+    network.is_general, network.image_shape = True, (3, 32, 32)
+    result = evaluate(run, Protocol(num_samples=150, floor=False))
+    assert "fid" in result["metrics"] and "modes" not in result["metrics"]
+    assert "projection sees every picture as 32 x 32 RGB" in result["notes"][0]
+    asked = evaluate(run, Protocol(num_samples=150, floor=False, metrics=("modes",)))
+    assert "modes" in asked["metrics"]
 
 
 # The data.
