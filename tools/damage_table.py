@@ -113,7 +113,9 @@ class _Measure:
         self._network, self._colours = network, options.colours
         self._has_classes = network.classes == int(real.labels.max()) + 1
         self._metrics = options.metrics.split(",") if options.metrics else [
-            metric.name for metric in METRICS.all() if self._has_classes or not metric.needs_classes
+            metric.name for metric in METRICS.all()
+            if (self._has_classes or not metric.needs_classes)
+            and metric.network in (None, network.name)
         ]  # fmt: skip
         self.sees_all = "memorisation" in self._metrics
         training = self._seen(pool.training).features if self.sees_all else None
