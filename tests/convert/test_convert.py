@@ -3,6 +3,7 @@
 import json
 import os
 import pickle
+import subprocess
 import sys
 
 import numpy as np
@@ -160,5 +161,12 @@ def test_a_reader_that_crashes_or_hangs_is_one_line(tmp_path, monkeypatch):
 
 
 def test_the_parent_never_imports_pickle_reading_code():
-    assert "ppgan_zoo.convert.untrusted_pickle" not in sys.modules
+    program = (
+        "import sys, ppgan_zoo.convert.trusted_pickle, ppgan_zoo.convert.feature_weights, "
+        "ppgan_zoo.convert.converter; print('ppgan_zoo.convert.untrusted_pickle' in sys.modules)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.split() == ["False"]
     assert os.path.isfile(trusted_pickle.__file__)

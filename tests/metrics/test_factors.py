@@ -153,11 +153,12 @@ def test_the_command_compares_two_sets_by_it(tmp_path, capsys):
         np.save(tmp_path / f"{name}.npy", images[rows].transpose(0, 2, 3, 1))
     words = ["evaluate", str(tmp_path / "one.npy"), "--against", str(tmp_path / "other.npy")]
     output = tmp_path / "result.json"
-    assert main([*words, "--metrics", "factors", "--output", str(output)]) == 0
+    words += ["--metrics", "factors", "--features"]
+    assert main([*words, "avatars-v1", "--output", str(output)]) == 0
     assert "factors: recall" in capsys.readouterr().out
     result = json.loads(output.read_text())
     found = result["details"]["factors"]["cutouts"]["headVariant"]
     assert found == {"recall": 1.0, "distance": found["distance"], "missing": []}
     assert 0 < found["distance"] < 0.5 and result["floor"]["details"]["factors"]
-    assert main([*words, "--metrics", "factors", "--features", "digits-v1"]) == 2
+    assert main([*words, "digits-v1"]) == 2
     assert "is for the feature network avatars-v1" in capsys.readouterr().err
