@@ -44,7 +44,6 @@ SWITCH = "PPGAN_ZOO_OPS"
 SWITCH_VALUES = ("auto", "onednn", "paddle", "off")
 MARK = "accelerated"
 
-PRECISIONS = ("float32", "bfloat16", "auto")
 Precision = Literal["float32", "bfloat16", "auto"]
 ROUGH_INSTRUCTIONS = ("avx512_bf16", "amx_bf16")
 

@@ -17,8 +17,10 @@ from paddle.nn import functional as F
 from ppgan_zoo.ops import differentiation
 
 
-def add_bias(maps: Tensor, bias: Tensor) -> Tensor:
-    """Return ``maps [N, C, H, W]`` plus ``bias [C]``, with gradients to both."""
+def add_bias(maps: Tensor, bias: Tensor | None) -> Tensor:
+    """Return ``maps [N, C, H, W]`` plus ``bias [C]`` if there is one, with gradients to both."""
+    if bias is None:
+        return maps
     learns = [not maps.stop_gradient, not bias.stop_gradient]
     if paddle.is_grad_enabled() and any(learns):
         return _AddBias.apply(maps, bias, learns)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -95,7 +95,29 @@ def _output(
 ) -> tuple[Tensor, Tensor | None]:
     """Return the output, and what Winograd's algorithm made of the input if it was that."""
     form = _chosen(forms, OUTPUT, geometry)
-    return _OUTPUTS[form](forms.library, geometry, x, weight, bias)
+    return _output_as(form, forms.library, geometry, x, weight, bias)
+
+
+def _output_as(
+    form: str,
+    library: Library,
+    geometry: Geometry,
+    x: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+) -> tuple[Tensor, Tensor | None]:
+    """Return what :func:`_output` does, in a form."""
+    if form in NUMBERS:
+        y = onednn_convolution.output(library, geometry, x, weight, bias, NUMBERS[form])
+        return y, None
+    if form == WINOGRAD:
+        values = winograd.values_of(geometry, x)
+        return winograd.convolve_values(geometry, values, weight, bias), values
+    if form == PADDLE:
+        maps = paddle_convolution.plain_convolve(geometry, x, weight, None)
+    else:
+        maps = columns.pointwise(geometry, x, weight)
+    return add_bias(maps, bias), None
 
 
 def _input_as(
@@ -104,7 +126,7 @@ def _input_as(
     """Return the gradient of the input."""
     if form in NUMBERS:
         return onednn_convolution.input_gradient(library, geometry, weight, dy, NUMBERS[form])
-    return _OUTPUTS[form](library, geometry.reversed(), dy, weight, None)[0]
+    return _output_as(form, library, geometry.reversed(), dy, weight, None)[0]
 
 
 def _filters_as(
@@ -128,50 +150,6 @@ def _filters_as(
     else:
         dweight = columns.weight_gradient(geometry, source, dy)
     return dweight, sum_by_channel(dy) if geometry.bias else None
-
-
-def _by_onednn(
-    library: Library, geometry: Geometry, x: Tensor, weight: Tensor, bias: Tensor | None
-) -> tuple[Tensor, None]:
-    return onednn_convolution.output(library, geometry, x, weight, bias), None
-
-
-def _by_onednn_roughly(
-    library: Library, geometry: Geometry, x: Tensor, weight: Tensor, bias: Tensor | None
-) -> tuple[Tensor, None]:
-    return onednn_convolution.output(library, geometry, x, weight, bias, BFLOAT16), None
-
-
-def _by_paddle(
-    library: Library, geometry: Geometry, x: Tensor, weight: Tensor, bias: Tensor | None
-) -> tuple[Tensor, None]:
-    return _with(bias, paddle_convolution.plain_convolve(geometry, x, weight, None)), None
-
-
-def _by_columns(
-    library: Library, geometry: Geometry, x: Tensor, weight: Tensor, bias: Tensor | None
-) -> tuple[Tensor, None]:
-    return _with(bias, columns.pointwise(geometry, x, weight)), None
-
-
-def _by_winograd(
-    library: Library, geometry: Geometry, x: Tensor, weight: Tensor, bias: Tensor | None
-) -> tuple[Tensor, Tensor]:
-    values = winograd.values_of(geometry, x)
-    return winograd.convolve_values(geometry, values, weight, bias), values
-
-
-def _with(bias: Tensor | None, maps: Tensor) -> Tensor:
-    return maps if bias is None else add_bias(maps, bias)
-
-
-_OUTPUTS: dict[str, Callable[..., tuple[Tensor, Tensor | None]]] = {
-    ONEDNN: _by_onednn,
-    ROUGH: _by_onednn_roughly,
-    PADDLE: _by_paddle,
-    WINOGRAD: _by_winograd,
-    COLUMNS: _by_columns,
-}
 
 
 def _chosen(forms: Forms, product: str, geometry: Geometry) -> str:
@@ -258,7 +236,7 @@ def _runs(
     def run(form: str) -> Sequence[Tensor]:
         with paddle.no_grad():
             if product == OUTPUT:
-                return _OUTPUTS[form](library, geometry, x, weight, bias)[:1]
+                return _output_as(form, library, geometry, x, weight, bias)[:1]
             if product == INPUT:
                 return (_input_as(form, library, geometry, weight, dy),)
             found = _filters_as(form, library, geometry, x, dy, kept=False)

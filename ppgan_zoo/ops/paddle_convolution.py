@@ -31,5 +31,4 @@ def convolve(geometry: Geometry, x: Tensor, weight: Tensor, bias: Tensor | None)
     """Return the same in the fastest way that Paddle's operations allow."""
     if winograd.cost(geometry) < HIGHEST_COST:
         return winograd.convolve(geometry, x, weight, bias)
-    maps = plain_convolve(geometry, x, weight, None)
-    return maps if bias is None else add_bias(maps, bias)
+    return add_bias(plain_convolve(geometry, x, weight, None), bias)

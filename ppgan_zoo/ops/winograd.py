@@ -103,8 +103,7 @@ def convolve_values(
     filters = filters.reshape([across.points * down.points, *geometry.weight[:2]])
     products = paddle.matmul(values, filters, transpose_y=not geometry.transposed)
     maps = _from_points(products, down.result, across.result, across.points)
-    maps = maps.reshape(list(geometry.target))
-    return maps if bias is None else add_bias(maps, bias)
+    return add_bias(maps.reshape(list(geometry.target)), bias)
 
 
 def weight_gradient(geometry: Geometry, values: Tensor, dy: Tensor) -> Tensor:
