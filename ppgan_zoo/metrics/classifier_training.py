@@ -23,6 +23,7 @@ from ppgan_zoo.metrics import general_images
 from ppgan_zoo.metrics.classifier import CLASSES, IMAGE_SHAPE, Classifier, without_batch_norms
 from ppgan_zoo.metrics.factor_training import FactorHead, Factors
 from ppgan_zoo.models.weights import layer_arrays, load_arrays
+from ppgan_zoo.storage.half_precision import widened
 
 # Keeps this stream apart from any other that is seeded with the same number.
 _AUGMENTATION = 0xA06
@@ -185,8 +186,7 @@ def train(
     if head is not None:
         report(f"factors of held-out images: {head.accuracy(network):.4f} right")
     folded = without_batch_norms(network, _in_order(training.images))
-    rounded = stored_arrays(folded, schedule)
-    load_arrays(folded, {name: array.astype(np.float32) for name, array in rounded.items()})
+    load_arrays(folded, widened(stored_arrays(folded, schedule)))
     return folded
 
 

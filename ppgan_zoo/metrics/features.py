@@ -28,6 +28,7 @@ from ppgan_zoo.data import ImageSet
 from ppgan_zoo.errors import ConfigError, PluginError
 from ppgan_zoo.registry import FEATURES
 from ppgan_zoo.storage.files import as_argument, read_regular
+from ppgan_zoo.storage.half_precision import widened
 from ppgan_zoo.storage.stages import stage
 
 if TYPE_CHECKING:
@@ -251,7 +252,7 @@ def _open_shipped(name: str, weights: Path | None) -> FeatureNetwork:
     from ppgan_zoo.metrics.classifier import FEATURES, Classifier
     from ppgan_zoo.models.weights import load_arrays
 
-    arrays = {key: array.astype(np.float32) for key, array in _arrays(content, str(file)).items()}
+    arrays = widened(_arrays(content, str(file)))
     classes = len(arrays["classify.bias"])
     network = Classifier(SHAPES[name][0], classes)
     load_arrays(network, arrays)

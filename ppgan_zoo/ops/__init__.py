@@ -151,9 +151,15 @@ def why_not_rough() -> str | None:
     return None if library() else describe()
 
 
-@functools.cache
 def _has_rough_instructions() -> bool:
-    return bool(set(ROUGH_INSTRUCTIONS) & set(cpu_field("flags").split()))
+    return bool(_instructions(ROUGH_INSTRUCTIONS))
+
+
+@functools.cache
+def _instructions(wanted: tuple[str, ...]) -> str:
+    """Return those of some sets of instructions that the processor has, with blanks between."""
+    there = cpu_field("flags").split()
+    return " ".join(name for name in wanted if name in there)
 
 
 def library() -> Library | None:
@@ -283,7 +289,7 @@ def _choices(found: Library) -> Choices:
 
     machine = {
         **{name: cpu_field(name) for name in ("model name", "cpu family", "model", "stepping")},
-        "instructions": " ".join(sorted({"avx2", "avx512f"} & set(cpu_field("flags").split()))),
+        "instructions": _instructions(("avx2", "avx512f")),
         "allowed": os.environ.get("ONEDNN_MAX_CPU_ISA", "all"),
         "oneDNN": found.version,
         "Paddle": paddle.__version__,

@@ -103,31 +103,30 @@ class Choices:
 
     def _share(self, key: str, form: str, names: tuple[str, ...]) -> str:
         """Keep a choice for other processes, or take theirs if they were faster."""
-        kept = self._of_others()
-        with contextlib.suppress(OSError), self._alone():
-            kept = self._kept = self._read()
-            if kept.get(key) not in names and self.file is not None:
+        if self.file is not None:
+            with contextlib.suppress(OSError), _alone(self.file):
+                kept = self._kept = self._read()
+                if kept.get(key) in names:
+                    return kept[key]
                 kept[key] = form
                 choices = dict(sorted(kept.items()))
                 content = {"format": FORMAT, "machine": self.machine, "choices": choices}
                 write_atomically(self.file, json.dumps(content, indent=1) + "\n")
-        if kept.get(key) not in names:
-            kept[key] = form
-        return kept[key]
+        self._of_others()[key] = form
+        return form
 
-    @contextlib.contextmanager
-    def _alone(self) -> Iterator[None]:
-        if self.file is None:
-            yield
-            return
-        self.file.parent.mkdir(parents=True, exist_ok=True)
-        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
-        descriptor = os.open(self.file.with_suffix(".lock"), flags, 0o600)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
-            yield
-        finally:
-            os.close(descriptor)
+
+@contextlib.contextmanager
+def _alone(file: Path) -> Iterator[None]:
+    """Let no other process write a file meanwhile; wait for one that does."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+    descriptor = os.open(file.with_suffix(".lock"), flags, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 class Forms(NamedTuple):
