@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+from collections.abc import Iterator
 from importlib import resources
 from typing import Any, BinaryIO, cast
 
@@ -24,13 +26,8 @@ def read_embedded(resource: resources.abc.Traversable) -> NDArray[np.uint8]:
     Raises:
         DataError: It is missing or damaged.
     """
-    try:
-        with resource.open("rb") as stream:
-            return read_idx_stream(cast(BinaryIO, stream), str(resource))
-    except OSError as error:
-        raise DataError(
-            f"{resource}: embedded file cannot be read ({error}); reinstall ppgan_zoo"
-        ) from error
+    with _opened(resource, OSError) as stream:
+        return read_idx_stream(stream, str(resource))
 
 
 def read_embedded_json(resource: resources.abc.Traversable) -> dict[str, Any]:
@@ -39,11 +36,18 @@ def read_embedded_json(resource: resources.abc.Traversable) -> dict[str, Any]:
     Raises:
         DataError: It is missing or damaged.
     """
+    with _opened(resource, OSError, ValueError) as stream:
+        told: dict[str, Any] = json.load(stream)
+    return told
+
+
+@contextlib.contextmanager
+def _opened(resource: resources.abc.Traversable, *damage: type[Exception]) -> Iterator[BinaryIO]:
+    """Open an embedded file; an error of these kinds says to install the package again."""
     try:
         with resource.open("rb") as stream:
-            told: dict[str, Any] = json.load(stream)
-            return told
-    except (OSError, ValueError) as error:
+            yield cast(BinaryIO, stream)
+    except damage as error:
         raise DataError(
             f"{resource}: embedded file cannot be read ({error}); reinstall ppgan_zoo"
         ) from error
