@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import statistics
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 from ppgan_zoo import __version__
 from ppgan_zoo.callbacks.pace import Pace
 from ppgan_zoo.callbacks.progress import ProgressBar
+from ppgan_zoo.callbacks.stop import StopOnSignal
 from ppgan_zoo.collapse.mixtures import MIXTURES, REAL_DRAW, Mixture, MixtureBatches
 from ppgan_zoo.collapse.modes import ModeCount
 from ppgan_zoo.collapse.recipes import SETTING, CollapseRecipe
@@ -27,7 +29,9 @@ from ppgan_zoo.collapse.stacked_mnist import (
     score_images,
     score_real,
 )
+from ppgan_zoo.collapse.study import Checkpoints, SeedFolder, Study
 from ppgan_zoo.data import ImageSet
+from ppgan_zoo.errors import INTERRUPTED, Ended
 from ppgan_zoo.run.build import build_model_and_trainer, facts_of, total_iterations
 from ppgan_zoo.storage.stages import tell_above_bars
 from ppgan_zoo.training.loop import BatchSource, Callback
@@ -184,19 +188,29 @@ class SettingResult:
 
     def to_json(self) -> dict[str, Any]:
         """Return everything but the samples, as plain data."""
+        facts = setting_facts(self.test, self.recipe)
+        recipe = facts.pop("recipe")
         return {
-            "test": self.test.name,
-            "modes": self.test.modes,
-            "samples": self.test.samples,
-            **self.test.facts(),
+            **facts,
             "seeds": [seed.row() for seed in self.seeds],
             "mean": self.mean(),
             "std": self.std(),
             "floor": dataclasses.asdict(self.floor),
-            "recipe": self.recipe.model_dump(mode="json", include=SETTING),
+            "recipe": recipe,
             "ppgan_zoo": __version__,
             "paddle": paddle.__version__,
         }
+
+
+def setting_facts(test: KnownModes, recipe: CollapseRecipe) -> dict[str, Any]:
+    """Return what the figures of a setting depend on besides the seeds, as plain data."""
+    return {
+        "test": test.name,
+        "modes": test.modes,
+        "samples": test.samples,
+        **test.facts(),
+        "recipe": recipe.model_dump(mode="json", include=SETTING),
+    }
 
 
 def run_setting(
@@ -205,6 +219,7 @@ def run_setting(
     seeds: Iterable[int],
     done: Callable[[SeedResult], None] = lambda result: None,
     callbacks: Callable[[int], Sequence[Callback]] = lambda iterations: (),
+    study: Study | None = None,
 ) -> SettingResult:
     """Train a setting once for each seed and count the modes of its samples.
 
@@ -214,9 +229,11 @@ def run_setting(
         seeds: Of the initial weights, the data and everything else.
         done: Called after each seed.
         callbacks: Called with the iterations of a run; returns what watches the first seed's.
+        study: Where runs are kept, and those that were begun are gone on with; None for nowhere.
 
     Raises:
         ConfigError: The recipe cannot be built.
+        Ended: A signal came; with a study, what was done is saved.
     """
     results: list[SeedResult] = []
     all_seeds = list(seeds)
@@ -224,7 +241,9 @@ def run_setting(
         own = recipe.model_copy(update={"seed": seed})
         watchers = (lambda iterations: ()) if results else callbacks
         title = f"run {len(results) + 1} of {len(all_seeds)}" if len(all_seeds) > 1 else ""
-        results.append(run_seed(test, own, watchers, title=title))
+        folder = None if study is None else study.of_seed(seed)
+        kept = None if folder is None else folder.result()
+        results.append(kept or run_seed(test, own, watchers, title=title, folder=folder))
         done(results[-1])
     return SettingResult(test, recipe, tuple(results), test.floor())
 
@@ -235,26 +254,50 @@ def run_seed(
     callbacks: Callable[[int], Sequence[Callback]] = lambda iterations: (),
     *,
     title: str = "",
+    folder: SeedFolder | None = None,
 ) -> SeedResult:
     """Train a recipe and count the modes of its samples (of the EMA, where there is one).
 
-    `title` is what the progress of it begins with, such as ``"run 2 of 3"``.
+    Args:
+        test: The data.
+        recipe: What to train.
+        callbacks: Called with the iterations; returns what watches the run.
+        title: What the progress of it begins with, such as ``"run 2 of 3"``.
+        folder: Where it is kept; a run that was begun there is gone on with. None for nowhere.
+
+    Raises:
+        Ended: A signal came; in a folder, what was done is saved.
     """
     facts = facts_of(recipe, test.image_shape)
     size = recipe.images_per_step
     batches = test.batches(size, recipe.seed, facts.image_range)
     iterations = total_iterations(recipe, batches.steps_per_epoch)
     trainer = build_model_and_trainer(recipe, facts, iterations)
-    started = time.monotonic()
+    notify = functools.partial(_tell, f"{title}: " if title else "")
+    keeper = None if folder is None else Checkpoints(folder, facts.to_json())
+    if keeper is not None:
+        keeper.resume(trainer, notify)
+    started, stop = time.monotonic(), StopOnSignal()
     watchers = [
         ProgressBar(iterations, size, 20, title=title),
         Pace(iterations, tell_above_bars, what=f"{title}: " if title else ""),
         *callbacks(iterations),
+        *([keeper, stop] if keeper is not None else []),
     ]
     trainer.fit(batches, iterations=iterations, callbacks=watchers)
-    seconds = time.monotonic() - started
+    if stop.signal is not None:
+        notify(f"stopped at iteration {trainer.iteration:,} and saved; the same command goes on")
+        raise Ended(INTERRUPTED + stop.signal)
+    seconds = time.monotonic() - started if keeper is None else keeper.seconds
     images = trainer.samples(test.samples)
-    return SeedResult(recipe.seed, test.score(images, facts.image_range), seconds, images)
+    result = SeedResult(recipe.seed, test.score(images, facts.image_range), seconds, images)
+    if folder is not None:
+        folder.keep(result)
+    return result
+
+
+def _tell(title: str, line: str) -> None:
+    tell_above_bars(f"{title}{line}")
 
 
 def _sample_std(values: list[float]) -> float:

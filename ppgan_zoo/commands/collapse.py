@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING
 
 from ppgan_zoo import runtime
 from ppgan_zoo.commands.arguments import add_device, add_overrides, check_seed, data_override
-from ppgan_zoo.errors import CheckpointError, ConfigError, os_errors
+from ppgan_zoo.errors import ConfigError, os_errors
 from ppgan_zoo.storage.stages import shown
 from ppgan_zoo.storage.terminal import say
 
 if TYPE_CHECKING:
     from ppgan_zoo.collapse.recipes import CollapseRecipe
     from ppgan_zoo.collapse.setting import KnownModes
+    from ppgan_zoo.collapse.study import Study
 
 TESTS = ("ring", "grid", "stacked_mnist")
 
@@ -40,7 +41,8 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
                         help="how many runs (default: 3)")  # fmt: skip
     parser.add_argument("--seed", type=int, default=0, help="the first of them (default: 0)")
     parser.add_argument("--output", type=Path, metavar="DIR",
-                        help="where result.json and samples.png go (default: nowhere)")  # fmt: skip
+                        help="where result.json, samples.png and each run go; the same command "
+                        "goes on with what is there (default: nowhere)")  # fmt: skip
     parser.add_argument("--film", type=int, metavar="FRAMES",
                         help="of ring and grid, with --output: film.gif of the first run, "
                         "with G's points and what D thinks of every place")  # fmt: skip
@@ -65,20 +67,33 @@ def _run(options: argparse.Namespace) -> int:
     from ppgan_zoo.collapse.recipes import collapse_recipe
 
     recipe = collapse_recipe(options.test, _overrides(options))
-    folder = options.output
-    if folder is not None and (folder.exists() and (not folder.is_dir() or any(folder.iterdir()))):
-        raise CheckpointError(f"--output {folder}: is not an empty directory; give another")
-    runtime.start(options.device)
+    machine = runtime.start(options.device)
+    from ppgan_zoo import ops
+    from ppgan_zoo.collapse.setting import setting_facts
+    from ppgan_zoo.collapse.study import Study
+
+    test = _open_test(recipe, options)
+    if options.output is None:
+        return _study(options, test, recipe, None)
+    described = {**machine.describe(), "convolutions": ops.describe()}
+    study = Study(options.output, setting_facts(test, recipe), described)
+    with study.begin():
+        if options.film is not None and study.of_seed(options.seed).begun:
+            raise ConfigError(
+                f"--film: the run of seed {options.seed} in {options.output} has begun, and a film "
+                "begins with it; leave out --film, or give another --output"
+            )
+        return _study(options, test, recipe, study)
+
+
+def _study(
+    options: argparse.Namespace, test: KnownModes, recipe: CollapseRecipe, study: Study | None
+) -> int:
     from ppgan_zoo.collapse import report
     from ppgan_zoo.collapse.film import Film, to_gif
     from ppgan_zoo.collapse.setting import MixtureModes, run_setting
-    from ppgan_zoo.storage.files import atomic_folder
+    from ppgan_zoo.storage.files import write_atomically
 
-    test = _open_test(recipe, options)
-    if folder is not None:
-        where = f"--output {folder}: cannot be made"
-        with os_errors(ConfigError, where, then="give another"):
-            folder.mkdir(parents=True, exist_ok=True)
     table = options.format == "table"
     if table:
         say(*report.table_head(test.name, recipe, test.modes).split("\n"))
@@ -97,17 +112,22 @@ def _run(options: argparse.Namespace) -> int:
             range(options.seed, options.seed + options.seeds),
             lambda seed: say(report.seed_row(seed)) if table else None,
             film,
+            study,
         )
     document = json.dumps(result.to_json(), indent=2, allow_nan=False)
     say(*(report.table_foot(result) if table else document).split("\n"))
-    if folder is not None:
-        with atomic_folder(folder) as made:
-            (made / "result.json").write_text(document + "\n", encoding="utf-8")
-            (made / "samples.png").write_bytes(report.picture(result))
-            for one in films:
-                (made / "film.gif").write_bytes(to_gif(one))
+    if study is not None:
+        files = {
+            "result.json": f"{document}\n".encode(),
+            "samples.png": report.picture(result),
+        }
+        if films:
+            files["film.gif"] = to_gif(films[0])
+        with os_errors(ConfigError, f"--output {study.path}: cannot be written to"):
+            for name, content in files.items():
+                write_atomically(study.path / name, content)
         if table:
-            say(*(str(path) for path in sorted(folder.iterdir())))
+            say(*(str(study.path / name) for name in sorted(files)))
     return 0
 
 

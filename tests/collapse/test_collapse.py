@@ -220,8 +220,10 @@ def test_the_command_writes_table_json_and_picture(tmp_path, capsys):
     assert data["recipe"]["terms"] == [{"name": "r1", "weight": 0.5, "every_steps": 1}]
     with Image.open(tmp_path / "out" / "samples.png") as cloud:
         assert cloud.size == (320, 340)
-    assert main([*options, "--output", str(tmp_path / "out")]) == 2
-    assert "is not an empty directory" in capsys.readouterr().err
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "mine").touch()
+    assert main([*options, "--output", str(tmp_path / "other")]) == 2
+    assert "is no empty directory" in capsys.readouterr().err
     assert main(["collapse", "grid", *flags, "--format", "json"]) == 0
     assert json.loads(capsys.readouterr().out)["test"] == "grid"
 
