@@ -16,6 +16,8 @@ from ppgan_zoo.errors import DataError
 PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".gif", ".tif", ".tiff")
 """What the name of a picture ends in, in either case."""
 
+COPY = " (to take what they lead to, copy the folder by cp -RL)"
+
 MOST_ENDINGS = 4  # of file names that are named where they are passed over
 
 
@@ -26,6 +28,7 @@ class Found:
     Attributes:
         names: Paths of the pictures from the folder on, sorted part by part.
         links: How many links lead to folders.
+        outside: How many pictures are links that lead out of the folder.
         broken: How many links lead to nothing.
         hidden: How many names begin with a dot.
         others: How many files are no pictures by their names, by what these end in.
@@ -33,6 +36,7 @@ class Found:
 
     names: list[str] = field(default_factory=list)
     links: int = 0
+    outside: int = 0
     broken: int = 0
     hidden: int = 0
     others: Counter[str] = field(default_factory=Counter)
@@ -47,6 +51,7 @@ class Found:
         more = ", ..." if len(self.others) > MOST_ENDINGS else ""
         counts = (
             (self.links, "link to a folder", "links to folders", ""),
+            (self.outside, "link out of the folder", "links out of the folder", COPY),
             (self.broken, "link to nothing", "links to nothing", ""),
             (self.hidden, "hidden name", "hidden names", " (they begin with a dot)"),
             (others, "other file", "other files", f" ({', '.join(endings)}{more})"),
@@ -59,7 +64,10 @@ class Found:
 
 
 def look_through(folder: Path, suffixes: tuple[str, ...]) -> Found:
-    """Return what lies below a folder; links to other folders are not followed.
+    """Return what lies below a folder; links to other folders and out of it are not followed.
+
+    A set that is made of a folder is given away, and its pictures with it. So what lies in it is
+    taken, and not what a link in it, which an archive may have brought, leads to.
 
     Args:
         folder: The folder.
@@ -91,7 +99,10 @@ def look_through(folder: Path, suffixes: tuple[str, ...]) -> Found:
             if name.startswith("."):
                 seen.hidden += 1
             elif name.lower().endswith(suffixes):
-                seen.names.append(path[above:])
+                if os.path.islink(path) and not _is_below(path, folder):
+                    seen.outside += 1
+                else:
+                    seen.names.append(path[above:])
             elif not os.path.exists(path):
                 seen.broken += 1
             else:
@@ -103,6 +114,11 @@ def look_through(folder: Path, suffixes: tuple[str, ...]) -> Found:
         )
     seen.names.sort(key=lambda name: name.split(os.sep))
     return seen
+
+
+def _is_below(path: str, folder: Path) -> bool:
+    """Tell whether what a path leads to lies in a folder, or below it."""
+    return Path(os.path.realpath(path)).is_relative_to(os.path.realpath(folder))
 
 
 MOST_FOLDERS = 100  # that are looked into for a first picture

@@ -1,6 +1,7 @@
 """Folders of pictures."""
 
 import os
+import shutil
 import struct
 import zlib
 from pathlib import Path
@@ -238,6 +239,29 @@ def test_what_is_passed_over_is_counted_with_the_reason(tmp_path):
     (tmp_path / "a.png").unlink()
     with pytest.raises(DataError, match=r"no pictures found \(skipped: 1 link to a folder"):
         load_folder(tmp_path)
+
+
+def test_links_out_of_the_folder_are_counted_and_not_followed(tmp_path):
+    inside, secret = tmp_path / "in", tmp_path / "secret.png"
+    inside.mkdir()
+    save(secret, 200, "L")
+    save(inside / "a.png", 7, "L")
+    (inside / "again.png").symlink_to("a.png")
+    (inside / "b.png").symlink_to(secret)
+    (inside / "zero.png").symlink_to("/dev/zero")
+    (tmp_path / "by_link").symlink_to(inside)
+    for folder in (inside, tmp_path / "by_link"):
+        said = []
+        found = load_folder(folder, notify=said.append)
+        assert found.images.max() == 7 and len(found) == 2
+        assert said == [
+            f"{folder}: skipped 2 links out of the folder (to take what they lead to, copy the "
+            "folder by cp -RL)"
+        ]
+    copy = tmp_path / "copy"
+    (inside / "zero.png").unlink()
+    shutil.copytree(inside, copy)  # as cp -RL does
+    assert len(load_folder(copy)) == 3
 
 
 def test_pictures_beside_classes_are_named_since_they_take_the_labels_away(tmp_path):

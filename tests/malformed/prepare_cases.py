@@ -136,7 +136,7 @@ FOLDERS = [
     _built("a source that links to itself", lambda path: path.symlink_to("in"), "in"),
     _built("a pipe called WebP", _with(lambda path: os.mkfifo(path / "a.webp")), "not a regular"),
     _built("a device called TIFF", _with(lambda path: (path / "a.tiff").symlink_to("/dev/zero")),
-           "not a regular file"),
+           "link out of the folder", "cp -RL"),
     _built("a sparse terabyte called GIF", _with(lambda path: _sparse(path / "a.gif", GIF)),
            "a.gif", "at most"),
     _built("labels that are a pipe", _with(lambda path: (

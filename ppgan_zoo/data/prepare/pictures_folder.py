@@ -19,7 +19,7 @@ from ppgan_zoo.storage.files import read_regular
 
 
 class PicturesFolder(Source):
-    """All pictures below a folder, sorted by path; links to other folders are not followed.
+    """All pictures below a folder, sorted by path; links that lead elsewhere are not followed.
 
     Args:
         folder: The folder.
