@@ -231,7 +231,8 @@ READERS = {  # who may open what is no file of a user, or does so elsewhere
     ("data/avatar_drawing.py", "read_text"),  # of the package dicebear-styles
     ("data/avatar_drawing.py", "open"),  # by Pillow, what was drawn
     ("convert/untrusted_pickle.py", "open"),  # a process of its own, with limits
-    ("convert/porting.py", "load"),  # of a file that is open already, as is the next
+    ("collapse/study.py", "load"),  # of a file that is open already, as are the next
+    ("convert/porting.py", "load"),
     ("metrics/feature_cache.py", "safe_open"),
     ("metrics/damage.py", "open"),  # by Pillow, what was written just before
     ("convert/trusted_pickle.py", "load_file"),  # what that process wrote

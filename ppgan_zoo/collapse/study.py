@@ -19,7 +19,7 @@ from ppgan_zoo.errors import CheckpointError, ConfigError, DataError, TrainingEr
 from ppgan_zoo.run.identity import changes_of_machine, differences
 from ppgan_zoo.run.recovery import bring_to
 from ppgan_zoo.storage.checkpoint import first_non_finite, save_checkpoint
-from ppgan_zoo.storage.files import read_regular, to_json, write_atomically
+from ppgan_zoo.storage.files import open_regular, read_regular, to_json, write_atomically
 from ppgan_zoo.storage.retention import (
     checkpoint_folders,
     load_newest,
@@ -149,7 +149,8 @@ class SeedFolder:
         try:
             row = json.loads(read_regular(self.path / ROW, MAX_BYTES))
             figures = (row["modes"], row["high_quality"], row["reverse_kl"])
-            images = np.load(self.path / IMAGES, allow_pickle=False)
+            with open_regular(self.path / IMAGES) as file:
+                images = np.load(file, allow_pickle=False)
             return SeedResult(row["seed"], ModeCount(*figures), row["seconds"], images)
         except (OSError, ValueError, KeyError, TypeError, EOFError) as error:
             raise DataError(

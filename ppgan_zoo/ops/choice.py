@@ -1,8 +1,8 @@
 """The form of each product that was found to be the fastest, for this process and the next.
 
-What is found is kept in a file for each kind of machine, so that a trial is made once, and all
-processes on a machine compute the same: rounding differs from form to form. A checkpoint keeps
-what its run was computed by, and a resume takes that.
+What is found is kept in a file for each kind of machine, a line for each product, so that a trial
+is made once, and all processes on a machine compute the same: rounding differs from form to form.
+A checkpoint keeps what its run was computed by, and a resume takes that.
 """
 
 from __future__ import annotations
@@ -15,14 +15,16 @@ import os
 import threading
 from collections.abc import Callable, Hashable, Iterator, Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, BinaryIO, NamedTuple, TypeVar
 
 from ppgan_zoo import runtime
 from ppgan_zoo.ops.onednn import Library
 from ppgan_zoo.ops.trial import ROUGH, Run, fastest
-from ppgan_zoo.storage.files import read_regular, user_cache, write_atomically
+from ppgan_zoo.storage.files import open_inside, user_cache
 
-FORMAT = "ppgan_zoo forms of products, 1"
+Content = TypeVar("Content", dict[str, Any], list[Any])
+
+FORMAT = "ppgan_zoo forms of products, 2"
 LARGEST_FILE = 4 << 20
 LEAST_WORK = 1_000_000
 """Multiply-adds from which a trial pays; for less the usual form is used."""
@@ -41,9 +43,10 @@ class Choices:
         self.used: dict[str, str] = {}
         self._given: dict[str, str] = {}
         text = json.dumps(self.machine, sort_keys=True)
-        name = f"{hashlib.sha256(text.encode()).hexdigest()[:16]}.json"
+        name = f"{hashlib.sha256(text.encode()).hexdigest()[:16]}.jsonl"
         self.file = None if folder is None else folder / name
         self._kept: dict[str, str] | None = None
+        self._size = 0  # of the file, when it was read or written
         self._remembered: dict[tuple[Hashable, int], str] = {}
         self._lock = threading.RLock()
 
@@ -88,45 +91,66 @@ class Choices:
 
     def _of_others(self) -> dict[str, str]:
         if self._kept is None:
-            self._kept = self._read()
+            self._kept = {}
+            with contextlib.suppress(OSError), self._opened() as file:
+                self._read(file)
         return self._kept
-
-    def _read(self) -> dict[str, str]:
-        if self.file is None:
-            return {}
-        try:
-            content = json.loads(read_regular(self.file, LARGEST_FILE))
-            choices = content["choices"] if content["format"] == FORMAT else {}
-            return {str(key): str(form) for key, form in choices.items()}
-        except (OSError, ValueError, KeyError, TypeError, AttributeError):
-            return {}  # not there yet, or damaged: it is written anew
 
     def _share(self, key: str, form: str, names: tuple[str, ...]) -> str:
         """Keep a choice for other processes, or take theirs if they were faster."""
-        if self.file is not None:
-            with contextlib.suppress(OSError), _alone(self.file):
-                kept = self._kept = self._read()
+        kept = self._of_others()
+        with contextlib.suppress(OSError), self._opened() as file:
+            if os.fstat(file.fileno()).st_size != self._size:
+                kept = self._read(file)
                 if kept.get(key) in names:
                     return kept[key]
-                kept[key] = form
-                choices = dict(sorted(kept.items()))
-                content = {"format": FORMAT, "machine": self.machine, "choices": choices}
-                write_atomically(self.file, json.dumps(content, indent=1) + "\n")
-        self._of_others()[key] = form
+            line = json.dumps([key, form]) + "\n"
+            if not self._size:
+                line = json.dumps({"format": FORMAT, "machine": self.machine}) + "\n" + line
+            file.write(line.encode())
+            self._size += len(line)
+        kept[key] = form
         return form
 
+    @contextlib.contextmanager
+    def _opened(self) -> Iterator[BinaryIO]:
+        """Open the file, which no other process writes to meanwhile; wait for one that does."""
+        if self.file is None:
+            raise FileNotFoundError
+        self.file.parent.mkdir(parents=True, exist_ok=True)
+        descriptor = open_inside(
+            self.file.parent, self.file.name, os.O_RDWR | os.O_APPEND | os.O_CREAT
+        )
+        with os.fdopen(descriptor, "r+b", buffering=0) as file:
+            fcntl.flock(file, fcntl.LOCK_EX)  # until it is closed
+            yield file
 
-@contextlib.contextmanager
-def _alone(file: Path) -> Iterator[None]:
-    """Let no other process write a file meanwhile; wait for one that does."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
-    descriptor = os.open(file.with_suffix(".lock"), flags, 0o600)
+    def _read(self, file: BinaryIO) -> dict[str, str]:
+        """Read what is kept; a file that is no such file, or has grown too large, is emptied."""
+        file.seek(0)
+        head, *lines = file.read(LARGEST_FILE).split(b"\n")
+        self._size = os.fstat(file.fileno()).st_size
+        kept = self._kept = {}
+        if self._size >= LARGEST_FILE or _parsed(head, dict).get("format") != FORMAT:
+            file.truncate(0)
+            self._size = 0
+            return kept
+        for line in lines:
+            entry = _parsed(line, list)
+            if len(entry) == 2:
+                kept[str(entry[0])] = str(entry[1])
+        if lines[-1:] != [b""]:  # of a process that was killed
+            self._size += file.write(b"\n")
+        return kept
+
+
+def _parsed(line: bytes, kind: type[Content]) -> Content:
+    """Return what a line of JSON holds; nothing, if it is damaged."""
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)
+        content = json.loads(line)
+    except (ValueError, RecursionError):
+        return kind()
+    return content if isinstance(content, kind) else kind()
 
 
 class Forms(NamedTuple):

@@ -8,6 +8,7 @@ import paddle
 import pytest
 
 from ppgan_zoo import runtime
+from ppgan_zoo.ops import choice
 from ppgan_zoo.ops.choice import Choices
 
 MACHINE = {"processor": "a"}
@@ -47,7 +48,7 @@ def test_another_process_takes_what_was_found(tmp_path):
 def test_another_machine_finds_its_own(tmp_path):
     choose(Choices(MACHINE, tmp_path), "other")
     assert choose(Choices({"processor": "b"}, tmp_path), "usual") == "usual"
-    assert len(list(tmp_path.glob("*.json"))) == 2
+    assert len(list(tmp_path.glob("*.jsonl"))) == 2
 
 
 def test_each_number_of_threads_has_its_own(tmp_path, monkeypatch):
@@ -89,22 +90,53 @@ def test_what_is_adopted_counts_at_once(tmp_path):
 
 @pytest.mark.parametrize(
     "content",
-    ["", "{", "[]", "{}", '{"format": 1}', '{"format": "other", "choices": {}}', "\xff\xfe",
-     '{"format": "ppgan_zoo forms of products, 1", "choices": [1]}'],
+    ["", "{", "[]", "{}", '{"format": 1}', '{"format": "other"}\n["a", "b"]\n', "\xff\xfe",
+     "[" * 100_000],
 )  # fmt: skip
 def test_a_damaged_file_is_written_anew(tmp_path, content):
     choices = Choices(MACHINE, tmp_path)
     choices.file.write_text(content, encoding="latin-1")
     assert choose(choices, "other") == "other"
     assert choose(Choices(MACHINE, tmp_path), "usual") == "other"
+    assert len(choices.file.read_text().splitlines()) == 2
+
+
+@pytest.mark.parametrize("damage", ['["a product, th', "[1]\n", "{}\n", "\xff\n", "\n"])
+def test_a_damaged_line_costs_no_other(tmp_path, damage):
+    choices = Choices(MACHINE, tmp_path)
+    choose(choices, "other")
+    with choices.file.open("a", encoding="latin-1") as file:
+        file.write(damage)
+    late = Choices(MACHINE, tmp_path)
+    assert choose(late, "usual") == "other"
+    assert choose(late, "other", product="another") == "other"
+    last = Choices(MACHINE, tmp_path)
+    assert choose(last, "usual") == choose(last, "usual", product="another") == "other"
+
+
+def test_a_file_that_has_grown_too_large_is_begun_anew(tmp_path, monkeypatch):
+    monkeypatch.setattr(choice, "LARGEST_FILE", 1000)
+    for number in range(50):
+        choose(Choices(MACHINE, tmp_path), "other", product=f"product {number}")
+    assert choose(Choices(MACHINE, tmp_path), "usual", product="product 49") == "other"
+    assert Choices(MACHINE, tmp_path).file.stat().st_size < 1100
+
+
+def test_a_file_that_is_a_link_is_not_written_through(tmp_path):
+    choices, other = Choices(MACHINE, tmp_path / "cache"), tmp_path / "other"
+    other.write_text("mine")
+    choices.file.parent.mkdir()
+    choices.file.symlink_to(other)
+    assert choose(choices, "other") == "other"
+    assert other.read_text() == "mine"
 
 
 def test_a_form_that_there_is_not_any_more_is_tried_anew(tmp_path):
     choices = Choices(MACHINE, tmp_path)
     choose(choices, "other")
-    content = json.loads(choices.file.read_text())
-    content["choices"] = dict.fromkeys(content["choices"], "of an older version")
-    choices.file.write_text(json.dumps(content))
+    head, line = choices.file.read_text().splitlines()
+    key, _ = json.loads(line)
+    choices.file.write_text(f"{head}\n{json.dumps([key, 'of an older version'])}\n")
     assert choose(Choices(MACHINE, tmp_path), "other") == "other"
     assert choose(Choices(MACHINE, tmp_path), "usual") == "other"
 
