@@ -114,7 +114,7 @@ def check(search: Search, runs: list[Run], conditions: Conditions) -> None:
     try:
         network = open_network(name, settings.features, weights)
         check_metrics(
-            settings.names(),
+            settings.names(name),
             classes=network.classes is not None,
             labels=True,
             categories=True,
@@ -144,7 +144,7 @@ def check(search: Search, runs: list[Run], conditions: Conditions) -> None:
         try:
             job = builder.build(recipe)
             check_metrics(
-                settings.names(),
+                settings.names(name),
                 classes=network.classes is not None,
                 labels=bool(job.facts.num_classes),
                 categories=bool(job.facts.latent.categorical),

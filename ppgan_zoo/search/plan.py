@@ -26,9 +26,12 @@ from ppgan_zoo.search.space import Space, space_of
 SETTING_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")  # becomes the name of a folder
 SET_BY_THE_SEARCH = {"seed": "the key seeds", "data.directory": "--data-dir"}
 
+FOR_ANY_PICTURES = ("general-v1", "inception-v3", "inception-v3-torchvision")
+"""Feature networks whose classes are not those of the images that are judged."""
+
 
 class Evaluate(Section):
-    """How every run is measured. FID is always taken, and modes where there are classes."""
+    """How every run is measured. FID is always taken, and modes where the network knows the classes."""
 
     features: FeaturesName | None = None
     weights: str | None = None
@@ -37,9 +40,10 @@ class Evaluate(Section):
     metrics: tuple[MetricName, ...] = ("fid",)
     best: bool = False
 
-    def names(self) -> list[str]:
-        """Return the metrics to take."""
-        needed = ("fid",) if (self.features or "").startswith("inception-v3") else ("fid", "modes")
+    def names(self, data: str) -> list[str]:
+        """Return the metrics to take of samples of an image set's kind."""
+        network = self.features or DATA.get(data).features
+        needed = ("fid",) if network in FOR_ANY_PICTURES else ("fid", "modes")
         return list(dict.fromkeys((*needed, *self.metrics)))
 
 

@@ -25,6 +25,7 @@ from ppgan_zoo.registry import DATA
 from ppgan_zoo.search import Conditions, load_search, run_search, running
 from ppgan_zoo.search.driver import _ended_by_signals, check
 from ppgan_zoo.search.pictures import _stack, plot_fid
+from ppgan_zoo.search.plan import Evaluate
 from ppgan_zoo.search.results import Failure, Result, SearchDirectory, Training
 from ppgan_zoo.search.running import Runner
 from ppgan_zoo.search.summary import Spread, as_json, has_collapsed, report, summarise, table
@@ -694,3 +695,16 @@ def test_a_mistake_is_said_without_importing_paddle(search_file):
         capture_output=True, text=True, timeout=60, check=False,
     )  # fmt: skip
     assert (done.returncode, done.stderr.count("\n")) == (2, 1), done.stderr
+
+
+@pytest.mark.parametrize(
+    ("data", "features", "metrics"),
+    [
+        ("mnist", None, ["fid", "modes", "kid"]),
+        ("prepared", None, ["fid", "kid"]),
+        ("prepared", "digits-v1", ["fid", "modes", "kid"]),
+        ("mnist", "inception-v3", ["fid", "kid"]),
+    ],
+)
+def test_modes_are_counted_by_a_network_that_knows_the_classes(data, features, metrics):
+    assert Evaluate(features=features, metrics=("kid",)).names(data) == metrics
