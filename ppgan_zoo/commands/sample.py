@@ -12,12 +12,16 @@ from ppgan_zoo.evaluation.orders import parse_seeds
 from ppgan_zoo.evaluation.written import Output
 from ppgan_zoo.storage.terminal import say
 
+USUAL = 64
+"""How many images are made where nothing else is said."""
+
 
 def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the command to the parser."""
     parser = commands.add_parser("sample", help="make images")
     add_model(parser)
-    parser.add_argument("-n", dest="count", type=int, default=64, help="how many (default: 64)")
+    parser.add_argument("-n", dest="count", type=int,
+                        help="how many (default: 64; with classes, whole rows)")  # fmt: skip
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--class", dest="class_name", metavar="CLASS",
                         help="for a model with labels: one class, by name or number (default: "
@@ -45,7 +49,7 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
 
 
 def _run(options: argparse.Namespace) -> int:
-    if not 1 <= options.count <= 1_000_000:
+    if options.count is not None and not 1 <= options.count <= 1_000_000:
         raise ConfigError(f"-n {options.count}: give 1 to 1000000")
     check_seed(options.seed)
     if options.sweep is not None and options.class_name is not None:
@@ -60,13 +64,16 @@ def _run(options: argparse.Namespace) -> int:
     from ppgan_zoo.evaluation.sampler import open_sampler
 
     sampler = open_sampler(model, best=options.best, truncation=options.truncation)
+    count = options.count
+    if count is None:
+        count = USUAL if options.class_name is not None else sampler.whole_rows(USUAL)
     if options.sweep is not None:
-        images, in_a_row = sampler.sweep(options.sweep, options.count, options.seed)
+        images, in_a_row = sampler.sweep(options.sweep, count, options.seed)
         output.write_images(images, in_a_row)
         say(f"{len(images)} images in {output.path}")
         return 0
     order = sampler.order(
-        options.count, options.seed, seeds=seeds, class_name=options.class_name,
+        count, options.seed, seeds=seeds, class_name=options.class_name,
         in_rows=output.has_rows,
     )  # fmt: skip
     of_each_class = options.class_name is None and seeds is None

@@ -141,6 +141,10 @@ class Sampler:
         columns = -(-count // self.num_classes)
         return np.arange(count, dtype=np.int64) // columns, columns
 
+    def whole_rows(self, about: int) -> int:
+        """Return about how many images fill a picture that shows a class in each row."""
+        return max(1, about // self.num_classes) * self.num_classes if self.num_classes else about
+
     def sweep(self, code: str, count: int, seed: int) -> tuple[NDArray[np.uint8], int]:
         """Return images in rows, along each of which one code of z goes through its values.
 
@@ -175,10 +179,11 @@ class Sampler:
 
     def _repr_html_(self) -> str:
         """Show a few samples in a notebook."""
-        labels, columns = self.labels_in_rows(SHOWN)
+        count = self.whole_rows(SHOWN)
+        labels, columns = self.labels_in_rows(count)
         weights = "moving average" if self.origin["weights"] == "ema" else "weights as they are"
         caption = f"{self.origin['model']}, iteration {self.origin['iteration']:,} ({weights})"
-        return grid_html(self.sample(SHOWN, 0, labels), columns, caption)
+        return grid_html(self.sample(count, 0, labels), columns, caption)
 
     def _images(self, code: Code) -> NDArray[np.uint8]:
         parts = []

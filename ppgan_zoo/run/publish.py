@@ -135,8 +135,9 @@ def publish(
         text = card_text(card, source.iteration, facts.to_json())
         (folder / "README.md").write_text(text, encoding="utf-8")
         sampler = open_sampler(folder)
-        labels, columns = sampler.labels_in_rows(GRID_IMAGES)
-        grid = image_grid(sampler.sample(GRID_IMAGES, 0, labels), columns=columns)
+        count = sampler.whole_rows(GRID_IMAGES)
+        labels, columns = sampler.labels_in_rows(count)
+        grid = image_grid(sampler.sample(count, 0, labels), columns=columns)
         save_png(folder / "samples.png", grid)
         # Not timed: which settings are the fastest is a matter of the machine that uses it.
         export(find_checkpoint(folder), folder / "export", timed=False)

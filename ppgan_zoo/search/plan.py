@@ -31,7 +31,7 @@ FOR_ANY_PICTURES = ("general-v1", "inception-v3", "inception-v3-torchvision")
 
 
 class Evaluate(Section):
-    """How every run is measured. FID is always taken, and modes where the network knows the classes."""
+    """How every run is measured: by FID, and modes where the network knows the classes."""
 
     features: FeaturesName | None = None
     weights: str | None = None

@@ -200,7 +200,8 @@ class Runner:
         settings, place = self.search.file.evaluate, self.directory.evaluation(run)
         command = [
             "evaluate", str(self.directory.run(run).path), "--output", str(place),
-            "--metrics", ",".join(settings.names(run.recipe.data.name)), "--num-samples", str(settings.num_samples),
+            "--metrics", ",".join(settings.names(run.recipe.data.name)),
+            "--num-samples", str(settings.num_samples),
             "--split", settings.split, *self._options(),
             *(("--features", settings.features) if settings.features else ()),
             *(("--weights", settings.weights) if settings.weights else ()),
