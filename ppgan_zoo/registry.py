@@ -357,6 +357,7 @@ WEIGHTS: Registry[Pretrained] = Registry(
     {
         "mnist_tuned": "ppgan_zoo.weights.shipped:MNIST_TUNED",
         "fashion_tuned": "ppgan_zoo.weights.shipped:FASHION_TUNED",
+        "dcgan_avatars": "ppgan_zoo.weights.shipped:DCGAN_AVATARS",
     },
 )
 

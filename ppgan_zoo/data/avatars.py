@@ -151,4 +151,10 @@ def _image_set(
     )  # fmt: skip
 
 
-AVATARS = DataKind("avatars", _load, features="avatars-v1", default_shape=(3, SIZE, SIZE))
+AVATARS = DataKind(
+    "avatars",
+    _load,
+    features="avatars-v1",
+    default_shape=(3, SIZE, SIZE),
+    licence="CC0 1.0",
+)

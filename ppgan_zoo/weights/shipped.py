@@ -19,3 +19,9 @@ FASHION_TUNED = Pretrained(
     "21e1e2e1f817798d5b143758e5b5dee1bf25915b9ccc27a009f2f52c1972dbec",
     folder=_HERE / "fashion_tuned",
 )
+
+DCGAN_AVATARS = Pretrained(
+    "dcgan_avatars",
+    "689e6016131a1ff6e0fe2ba54e36f67d210a042c98e921dfcab81d00f5c2c944",
+    folder=_HERE / "dcgan_avatars",
+)
