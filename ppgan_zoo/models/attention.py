@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from paddle import Tensor, nn
-from paddle.nn import functional as F
 
 from ppgan_zoo.errors import ConfigError
+from ppgan_zoo.models.resampling import max_pooled
 from ppgan_zoo.models.residual import conv1x1
 
 LEAST_CHANNELS = 8
@@ -84,20 +84,6 @@ def softmax(scores: Tensor) -> Tensor:
     """Return the softmax over the last axis; written out, for Paddle's has no double gradient."""
     raised = (scores - scores.max(axis=-1, keepdim=True).detach()).exp()
     return raised / raised.sum(axis=-1, keepdim=True)
-
-
-def max_pooled(x: Tensor) -> Tensor:
-    """Return the largest of each 2x2 pixels, ``[N, C, H / 2, W / 2]`` rounded down.
-
-    As ``a + relu(b - a)``, for Paddle's max-pooling has no double gradient.
-    """
-    _, channels, height, width = x.shape
-    rows, columns = height // 2, width // 2
-    cells = x[:, :, : 2 * rows, : 2 * columns].reshape([-1, channels, rows, 2, columns, 2])
-    above, below = cells[:, :, :, 0], cells[:, :, :, 1]
-    larger = above + F.relu(below - above)  # [N, C, rows, columns, 2]
-    left, right = larger[..., 0], larger[..., 1]
-    return left + F.relu(right - left)
 
 
 def _as_columns(x: Tensor) -> Tensor:

@@ -13,7 +13,8 @@ from paddle import Tensor, nn
 from paddle.nn import functional as F
 
 from ppgan_zoo.models.gan import Judgement
-from ppgan_zoo.models.residual import doubled, grid_of
+from ppgan_zoo.models.resampling import doubled
+from ppgan_zoo.models.residual import grid_of
 from ppgan_zoo.models.spec import GanSpec
 
 

@@ -12,12 +12,12 @@ from __future__ import annotations
 from typing import Any
 
 from paddle import Tensor, nn
-from paddle.autograd import PyLayer
 from paddle.nn import functional as F
 
 from ppgan_zoo.errors import ConfigError
 from ppgan_zoo.models.labels import Projection, with_one_hot
 from ppgan_zoo.models.layers import check_quarters
+from ppgan_zoo.models.resampling import max_pooled
 from ppgan_zoo.models.spec import GanSpec
 
 LEAKY_SLOPE = 0.02  # the default of fluid's leaky_relu
@@ -120,8 +120,8 @@ class DCGANDiscriminator(nn.Layer):
 
     def forward(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
         """Map images ``[N, C, H, W]`` and labels ``[N]`` to logits ``[N, 1]``, real above 0."""
-        x = F.leaky_relu(_MaxPool.apply(self.conv1(images)), LEAKY_SLOPE)
-        x = F.leaky_relu(self.norm2(_MaxPool.apply(self.conv2(x))), LEAKY_SLOPE)
+        x = F.leaky_relu(max_pooled(self.conv1(images)), LEAKY_SLOPE)
+        x = F.leaky_relu(self.norm2(max_pooled(self.conv2(x))), LEAKY_SLOPE)
         x = x.reshape([x.shape[0], -1])
         x = F.leaky_relu(self.norm3(self.dense3(x)), LEAKY_SLOPE)
         logits = self.dense4(x)
@@ -131,29 +131,6 @@ class DCGANDiscriminator(nn.Layer):
 def _after_one(side: int, padding: int) -> int:
     """Return the side of a map after a 5x5 convolution and pooling."""
     return (side + 2 * padding - 4) // 2
-
-
-class _MaxPool(PyLayer):
-    """Max-pooling by 2x2, as Paddle's own, but for NaN.
-
-    With its mask Paddle's is several times cheaper on CPUs, forward and backward. Where all of
-    a window is NaN, though, that mask holds -1, and Paddle's backward then writes in front of
-    the gradient: the process ends in a crash, or never. Here the backward is the unpooling by
-    the same mask, which is the same numbers, kept inside.
-    """
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor) -> Tensor:
-        pooled, mask = F.max_pool2d(x, kernel_size=2, stride=2, return_mask=True)
-        ctx.save_for_backward(mask)
-        ctx.shape = x.shape
-        return pooled
-
-    @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> Tensor:
-        (mask,) = ctx.saved_tensor()
-        inside = mask.clip(min=0)
-        return F.max_unpool2d(gradient, inside, kernel_size=2, stride=2, output_size=ctx.shape)
 
 
 SPEC = GanSpec(

@@ -23,7 +23,7 @@ from paddle.nn import functional as F
 from ppgan_zoo.distributed.collectives import drawn
 from ppgan_zoo.errors import ConfigError
 from ppgan_zoo.models.gan import Judgement
-from ppgan_zoo.models.residual import doubled
+from ppgan_zoo.models.resampling import doubled, halved
 from ppgan_zoo.models.spec import GanSpec
 from ppgan_zoo.models.weights import spectral_norm
 
@@ -162,7 +162,7 @@ class FastGANDiscriminator(nn.Layer):
             if place >= 2:
                 x = x * self.excitations[place - 2](maps[place - 2])
             maps.append(x)
-        small = self.small(F.avg_pool2d(images, 2))
+        small = self.small(halved(images))
         patches = [self.head(maps[-1]), self.small_head(small)]
         return Judgement(
             paddle.concat([logits.reshape([logits.shape[0], -1]) for logits in patches], axis=1),
@@ -216,12 +216,20 @@ class _Halving(nn.Layer):
             _conv(outputs, outputs, 3), _norm(outputs), _leaky(),
         )  # fmt: skip
         self.direct = nn.Sequential(
-            nn.AvgPool2D(2), _conv(inputs, outputs, 1), _norm(outputs), _leaky()
+            _MeanPool(), _conv(inputs, outputs, 1), _norm(outputs), _leaky()
         )
 
     def forward(self, x: Tensor) -> Tensor:
         """Map ``[N, inputs, H, W]`` to ``[N, outputs, H / 2, W / 2]``."""
         return 0.5 * (self.main(x) + self.direct(x))
+
+
+class _MeanPool(nn.Layer):
+    """The mean of each 2x2 pixels."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map ``[N, C, H, W]`` to ``[N, C, H / 2, W / 2]``."""
+        return halved(x)
 
 
 class _Excitation(nn.Layer):

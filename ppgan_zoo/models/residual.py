@@ -8,18 +8,15 @@ same function.
 
 from __future__ import annotations
 
-import functools
 import math
 from collections.abc import Callable
 
-import numpy as np
-import paddle
-from numpy.typing import NDArray
 from paddle import Tensor, nn
 from paddle.nn import functional as F
 
 from ppgan_zoo.errors import ConfigError
 from ppgan_zoo.models.layers import check_grid
+from ppgan_zoo.models.resampling import doubled, halved
 
 Norm = Callable[[int], nn.Layer]
 """Makes the norm of so many feature maps."""
@@ -137,36 +134,6 @@ def dense(inputs: int, outputs: int, *, bias: bool = True) -> nn.Linear:
     glorot = nn.initializer.XavierUniform()
     zeros = nn.initializer.Constant(0.0) if bias else False
     return nn.Linear(inputs, outputs, weight_attr=glorot, bias_attr=zeros)
-
-
-WIDEST_PRODUCT = 64
-"""Pixels of a row up to which a product is the fastest way to double it."""
-
-
-def doubled(x: Tensor) -> Tensor:
-    """Return ``[N, C, 2 H, 2 W]``: each pixel four times. Nearest-neighbour upsampling.
-
-    On CPUs rows are multiplied by a matrix of zeros and ones, which is exact: Paddle's ``expand``
-    takes two to ten times as long, and its gradient as well.
-    """
-    _, channels, height, width = x.shape
-    shape = [-1, channels, 2 * height, 2 * width]
-    if paddle.in_dynamic_mode() and x.place.is_cpu_place() and width <= WIDEST_PRODUCT:
-        repeat = paddle.to_tensor(_repetition(width), x.dtype, place=x.place)
-        return paddle.matmul(x.reshape([-1, width]), repeat).reshape(shape)
-    x = x.reshape([-1, channels, height, 1, width, 1]).expand([-1, -1, -1, 2, -1, 2])
-    return x.reshape(shape)
-
-
-@functools.cache
-def _repetition(width: int) -> NDArray[np.float64]:
-    """Return the matrix ``[width, 4 width]`` that makes of a row two, each number twice in both."""
-    return np.tile(np.repeat(np.eye(width), 2, axis=1), (1, 2))
-
-
-def halved(x: Tensor) -> Tensor:
-    """Return ``[N, C, H / 2, W / 2]``: the mean of each 2x2 pixels."""
-    return F.avg_pool2d(x, 2)
 
 
 def check_channels(where: str, channels: tuple[int, ...]) -> None:

@@ -8,8 +8,9 @@ from paddle import nn
 import ppgan_zoo
 from ppgan_zoo.errors import ConfigError
 from ppgan_zoo.game.gradient_penalties import squared_gradient_norms
-from ppgan_zoo.models.attention import SelfAttention, max_pooled, softmax
+from ppgan_zoo.models.attention import SelfAttention, softmax
 from ppgan_zoo.models.cost import count_parameters
+from ppgan_zoo.models.resampling import max_pooled
 
 RNG = np.random.default_rng(0)
 

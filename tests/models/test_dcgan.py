@@ -10,14 +10,14 @@ from paddle import nn
 from paddle.nn import functional as F
 
 from ppgan_zoo.game.gradient_penalties import squared_gradient_norms
-from ppgan_zoo.models.dcgan import _MaxPool
+from ppgan_zoo.models.resampling import max_pooled
 
 
 @pytest.mark.parametrize("shape", [(2, 3, 8, 8), (4, 2, 9, 7)])
 def test_pooling_and_its_gradient_are_paddles(shape):
     values = np.random.default_rng(0).integers(0, 3, shape).astype(np.float32)  # with many ties
     found = []
-    for pool in (_MaxPool.apply, lambda x: F.max_pool2d(x, 2, 2, return_mask=True)[0]):
+    for pool in (max_pooled, lambda x: F.max_pool2d(x, 2, 2, return_mask=True)[0]):
         x = paddle.to_tensor(values, stop_gradient=False)
         pooled = pool(x)
         (pooled * pooled + pooled).sum().backward()
@@ -33,7 +33,7 @@ class Small(nn.Layer):
         self.hidden, self.last = nn.Linear(27, 4), nn.Linear(4, 1)
 
     def forward(self, images):
-        x = _MaxPool.apply(F.leaky_relu(self.convolution(images), 0.2))
+        x = max_pooled(F.leaky_relu(self.convolution(images), 0.2))
         return self.last(F.sigmoid(self.hidden(x.reshape([x.shape[0], -1]))))
 
 
