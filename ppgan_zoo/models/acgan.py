@@ -13,12 +13,12 @@ import itertools
 import math
 
 from paddle import Tensor, nn
-from paddle.nn import functional as F
 
 from ppgan_zoo.models.gan import Judgement
 from ppgan_zoo.models.labels import with_one_hot
 from ppgan_zoo.models.layers import Dropout, check_grid, normal_weights, same_size
 from ppgan_zoo.models.spec import GanSpec
+from ppgan_zoo.ops import leaky_relu, relu
 
 
 class ACGenerator(nn.Layer):
@@ -70,10 +70,10 @@ class ACGenerator(nn.Layer):
 
     def forward(self, z: Tensor, labels: Tensor) -> Tensor:
         """Map z ``[N, latent_dim]`` and labels ``[N]`` to images ``[N, C, H, W]`` in [-1, 1]."""
-        x = F.relu(self.dense(with_one_hot(z, labels, self.num_classes)))
+        x = relu(self.dense(with_one_hot(z, labels, self.num_classes)))
         x = x.reshape([-1, *self.grid_shape])
         for index, norm in enumerate(self.norms):
-            x = F.relu(norm(self.ups[index](x)))
+            x = relu(norm(self.ups[index](x)))
         return self.ups[-1](x).tanh()
 
 
@@ -122,9 +122,9 @@ class ACDiscriminator(nn.Layer):
         Returns:
             Logits ``[N, 1]``, real above 0, and ``class_logits`` ``[N, num_classes]``.
         """
-        x = self.dropout(F.leaky_relu(self.convolutions[0](images), 0.2))
+        x = self.dropout(leaky_relu(self.convolutions[0](images), 0.2))
         for index, norm in enumerate(self.norms, start=1):
-            x = self.dropout(F.leaky_relu(norm(self.convolutions[index](x)), 0.2))
+            x = self.dropout(leaky_relu(norm(self.convolutions[index](x)), 0.2))
         x = x.reshape([x.shape[0], -1])
         return Judgement(self.logit(x), {"class_logits": self.classes(x)})
 

@@ -16,6 +16,7 @@ from paddle.nn import functional as F
 
 from ppgan_zoo.models.layers import normal_weights
 from ppgan_zoo.models.spec import GanSpec
+from ppgan_zoo.ops import leaky_relu
 
 
 class BiGenerator(nn.Layer):
@@ -113,8 +114,8 @@ class _Stack(nn.Layer):
         self.dense3 = nn.Linear(hidden_units, outputs, weight_attr=normal_weights())
 
     def forward(self, x: Tensor) -> Tensor:
-        x = F.leaky_relu(self.dense1(x), self.slope)
-        return self.dense3(F.leaky_relu(self.norm2(self.dense2(x)), self.slope))
+        x = leaky_relu(self.dense1(x), self.slope)
+        return self.dense3(leaky_relu(self.norm2(self.dense2(x)), self.slope))
 
 
 SPEC = GanSpec(

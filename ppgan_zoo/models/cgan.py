@@ -22,6 +22,7 @@ from paddle.nn import functional as F
 from ppgan_zoo.models.labels import one_hot
 from ppgan_zoo.models.layers import Dropout, normal_weights
 from ppgan_zoo.models.spec import GanSpec
+from ppgan_zoo.ops import relu
 
 # Standard deviations: a label then weighs about as much as z, and as an image.
 LABELS_OF_G, LABELS_OF_D = 0.2, 1.0
@@ -64,8 +65,8 @@ class ConditionalGenerator(nn.Layer):
     def forward(self, z: Tensor, labels: Tensor) -> Tensor:
         """Map z ``[N, latent_dim]`` and labels ``[N]`` to images ``[N, C, H, W]`` in [0, 1]."""
         y = self.of_label(one_hot(labels, self.num_classes, z.dtype))
-        x = self.dropout(F.relu(paddle.concat([self.of_z(z), y], axis=1)))
-        x = self.dropout(F.relu(self.joint(x)))
+        x = self.dropout(relu(paddle.concat([self.of_z(z), y], axis=1)))
+        x = self.dropout(relu(self.joint(x)))
         return F.sigmoid(self.pixels(x)).reshape([-1, *self.image_shape])
 
 

@@ -12,13 +12,13 @@ from __future__ import annotations
 from typing import Any
 
 from paddle import Tensor, nn
-from paddle.nn import functional as F
 
 from ppgan_zoo.errors import ConfigError
 from ppgan_zoo.models.labels import Projection, with_one_hot
 from ppgan_zoo.models.layers import check_quarters
 from ppgan_zoo.models.resampling import max_pooled
 from ppgan_zoo.models.spec import GanSpec
+from ppgan_zoo.ops import leaky_relu, relu
 
 LEAKY_SLOPE = 0.02  # the default of fluid's leaky_relu
 
@@ -65,10 +65,10 @@ class DCGANGenerator(nn.Layer):
         """Map z ``[N, latent_dim]`` and labels ``[N]`` to images ``[N, C, H, W]`` in [-1, 1]."""
         if labels is not None:
             z = with_one_hot(z, labels, self.num_classes)
-        x = F.relu(self.norm1(self.dense1(z)))
-        x = F.relu(self.norm2(self.dense2(x)))
+        x = relu(self.norm1(self.dense1(z)))
+        x = relu(self.norm2(self.dense2(x)))
         x = x.reshape([-1, *self.grid_shape])
-        return self.up2(F.relu(self.up1(x))).tanh()
+        return self.up2(relu(self.up1(x))).tanh()
 
 
 class DCGANDiscriminator(nn.Layer):
@@ -120,10 +120,10 @@ class DCGANDiscriminator(nn.Layer):
 
     def forward(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
         """Map images ``[N, C, H, W]`` and labels ``[N]`` to logits ``[N, 1]``, real above 0."""
-        x = F.leaky_relu(max_pooled(self.conv1(images)), LEAKY_SLOPE)
-        x = F.leaky_relu(self.norm2(max_pooled(self.conv2(x))), LEAKY_SLOPE)
+        x = leaky_relu(max_pooled(self.conv1(images)), LEAKY_SLOPE)
+        x = leaky_relu(self.norm2(max_pooled(self.conv2(x))), LEAKY_SLOPE)
         x = x.reshape([x.shape[0], -1])
-        x = F.leaky_relu(self.norm3(self.dense3(x)), LEAKY_SLOPE)
+        x = leaky_relu(self.norm3(self.dense3(x)), LEAKY_SLOPE)
         logits = self.dense4(x)
         return logits if labels is None else logits + self.projection(x, labels)
 

@@ -9,7 +9,6 @@ weights start Glorot uniform and its biases at zero.
 from __future__ import annotations
 
 from paddle import Tensor, nn
-from paddle.nn import functional as F
 
 from ppgan_zoo.errors import ConfigError
 from ppgan_zoo.models.layers import (
@@ -20,6 +19,7 @@ from ppgan_zoo.models.layers import (
     tensorflow_batch_norm,
 )
 from ppgan_zoo.models.spec import GanSpec
+from ppgan_zoo.ops import leaky_relu
 
 LEAKY_SLOPE = 0.01
 
@@ -69,9 +69,9 @@ class DropoutGenerator(nn.Layer):
     def forward(self, z: Tensor) -> Tensor:
         """Map z ``[N, latent_dim]`` to images ``[N, C, H, W]`` in [-1, 1]."""
         x = self.project(z).reshape([-1, *self.grid_shape])
-        x = self.up1(self.dropout(F.leaky_relu(self.norm1(x), LEAKY_SLOPE)))
-        x = self.up2(self.dropout(F.leaky_relu(self.norm2(x), LEAKY_SLOPE)))
-        x = self.up3(self.dropout(F.leaky_relu(self.norm3(x), LEAKY_SLOPE)))
+        x = self.up1(self.dropout(leaky_relu(self.norm1(x), LEAKY_SLOPE)))
+        x = self.up2(self.dropout(leaky_relu(self.norm2(x), LEAKY_SLOPE)))
+        x = self.up3(self.dropout(leaky_relu(self.norm3(x), LEAKY_SLOPE)))
         return x.tanh()
 
 
@@ -104,9 +104,9 @@ class DropoutDiscriminator(nn.Layer):
 
     def forward(self, images: Tensor) -> Tensor:
         """Map images ``[N, C, H, W]`` to logits ``[N, 1]``, real above 0."""
-        x = self.dropout(F.leaky_relu(self.conv1(images), LEAKY_SLOPE))
-        x = self.dropout(F.leaky_relu(self.norm2(self.conv2(x)), LEAKY_SLOPE))
-        x = self.dropout(F.leaky_relu(self.norm3(self.conv3(x)), LEAKY_SLOPE))
+        x = self.dropout(leaky_relu(self.conv1(images), LEAKY_SLOPE))
+        x = self.dropout(leaky_relu(self.norm2(self.conv2(x)), LEAKY_SLOPE))
+        x = self.dropout(leaky_relu(self.norm3(self.conv3(x)), LEAKY_SLOPE))
         return self.score(x.reshape([x.shape[0], -1]))
 
 

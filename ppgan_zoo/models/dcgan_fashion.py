@@ -13,12 +13,12 @@ from __future__ import annotations
 from typing import Any
 
 from paddle import Tensor, nn
-from paddle.nn import functional as F
 
 from ppgan_zoo.errors import ConfigError
 from ppgan_zoo.models.labels import Projection, with_one_hot
 from ppgan_zoo.models.layers import LARGEST_GRID
 from ppgan_zoo.models.spec import GanSpec
+from ppgan_zoo.ops import leaky_relu, relu
 
 FEWEST_HALVINGS = 2
 SMALL_GRID = 7  # a side of this many pixels is halved no more
@@ -72,7 +72,7 @@ class StridedGenerator(nn.Layer):
             z = with_one_hot(z, labels, self.num_classes)
         x = self.project(z).reshape([-1, *self.grid_shape])
         for place in range(1, self.halvings + 1):
-            x = F.relu(getattr(self, f"norm{place}")(x))
+            x = relu(getattr(self, f"norm{place}")(x))
             x = getattr(self, f"up{place}")(x)
         return x.tanh()
 
@@ -119,10 +119,10 @@ class StridedDiscriminator(nn.Layer):
 
     def forward(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
         """Map images ``[N, C, H, W]`` and labels ``[N]`` to logits ``[N, 1]``, real above 0."""
-        x = F.leaky_relu(self.conv1(images), 0.2)
+        x = leaky_relu(self.conv1(images), 0.2)
         for place in range(2, self.halvings + 1):
             x = getattr(self, f"norm{place}")(getattr(self, f"conv{place}")(x))
-            x = F.leaky_relu(x, 0.2)
+            x = leaky_relu(x, 0.2)
         x = x.reshape([x.shape[0], -1])
         logits = self.score(x)
         return logits if labels is None else logits + self.projection(x, labels)

@@ -14,6 +14,7 @@ from paddle.nn import functional as F
 
 from ppgan_zoo.models.layers import check_quarters, same_crop, same_size, tensorflow_batch_norm
 from ppgan_zoo.models.spec import GanSpec
+from ppgan_zoo.ops import leaky_relu, relu
 
 LEAKY_SLOPE = 0.2
 
@@ -56,10 +57,10 @@ class SigmoidGenerator(nn.Layer):
     def forward(self, z: Tensor) -> Tensor:
         """Map z ``[N, latent_dim]`` to images ``[N, C, H, W]`` in [0, 1]."""
         x = self.project(z).reshape([-1, *self.grid_shape])
-        x = self.up1(F.relu(self.norm1(x)))
-        x = self.up2(F.relu(self.norm2(x)))
-        x = self.up3(F.relu(self.norm3(x)))
-        x = self.up4(F.relu(self.norm4(x)))
+        x = self.up1(relu(self.norm1(x)))
+        x = self.up2(relu(self.norm2(x)))
+        x = self.up3(relu(self.norm3(x)))
+        x = self.up4(relu(self.norm4(x)))
         return F.sigmoid(x)
 
 
@@ -91,7 +92,7 @@ class PreactivatedDiscriminator(nn.Layer):
         """Map images ``[N, C, H, W]`` to logits ``[N, 1]``, real above 0."""
         x = images
         for convolution in (self.conv1, self.conv2, self.conv3, self.conv4):
-            x = convolution(F.leaky_relu(x, LEAKY_SLOPE))
+            x = convolution(leaky_relu(x, LEAKY_SLOPE))
         return self.score(x.reshape([x.shape[0], -1]))
 
 

@@ -16,6 +16,7 @@ from paddle import ParamAttr, Tensor, nn
 from paddle.nn import functional as F
 
 from ppgan_zoo import ops
+from ppgan_zoo.ops import leaky_relu
 
 SLOPE = 0.2
 """Of every LeakyReLU here."""
@@ -64,7 +65,7 @@ class EqualisedLinear(nn.Linear):  # type: ignore[misc]
     def forward(self, x: Tensor) -> Tensor:
         """Return ``[N, fan_out]`` of ``[N, fan_in]``."""
         x = F.linear(x, self.weight * self.weight_scale, self.bias * self.bias_scale)
-        return F.leaky_relu(x, SLOPE) if self.activated else x
+        return leaky_relu(x, SLOPE) if self.activated else x
 
 
 class EqualisedConv2D(nn.Conv2D):  # type: ignore[misc]
@@ -113,7 +114,7 @@ class EqualisedConv2D(nn.Conv2D):  # type: ignore[misc]
         """Return ``[N, channels_out, H', W']`` of ``[N, channels_in, H, W]``."""
         bias = None if self.bias is None else self.bias * self.bias_scale
         x = ops.conv2d(self, x, self.weight * self.weight_scale, bias)
-        return F.leaky_relu(x, SLOPE) if self.activated else x
+        return leaky_relu(x, SLOPE) if self.activated else x
 
 
 def unit_mean_square(x: Tensor) -> Tensor:

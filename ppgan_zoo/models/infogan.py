@@ -9,11 +9,11 @@ Weights begin at N(0, 0.02) as in the authors' code; images are in [-1, 1], not 
 from __future__ import annotations
 
 from paddle import Tensor, nn
-from paddle.nn import functional as F
 
 from ppgan_zoo.models.gan import Judgement
 from ppgan_zoo.models.layers import check_quarters, normal_weights
 from ppgan_zoo.models.spec import GanSpec
+from ppgan_zoo.ops import leaky_relu, relu
 
 
 class InfoGenerator(nn.Layer):
@@ -62,9 +62,9 @@ class InfoGenerator(nn.Layer):
 
     def forward(self, z: Tensor) -> Tensor:
         """Map z ``[N, latent_dim]`` to images ``[N, C, H, W]`` in [-1, 1]."""
-        x = F.relu(self.norm1(self.dense1(z)))
-        x = F.relu(self.norm2(self.dense2(x))).reshape([-1, *self.grid_shape])
-        x = F.relu(self.norm3(self.up3(x)))
+        x = relu(self.norm1(self.dense1(z)))
+        x = relu(self.norm2(self.dense2(x))).reshape([-1, *self.grid_shape])
+        x = relu(self.norm3(self.up3(x)))
         return self.up4(x).tanh()
 
 
@@ -125,10 +125,10 @@ class InfoDiscriminator(nn.Layer):
             Logits ``[N, 1]``, real above 0, and ``code``: logits of each categorical code, means
             of the continuous ones and, if they are learnt, their log-variances.
         """
-        x = F.leaky_relu(self.conv1(images), 0.1)
-        x = F.leaky_relu(self.norm2(self.conv2(x)), 0.1)
-        x = F.leaky_relu(self.norm3(self.dense3(x.reshape([x.shape[0], -1]))), 0.1)
-        code = F.leaky_relu(self.code_norm1(self.code1(x)), 0.1)
+        x = leaky_relu(self.conv1(images), 0.1)
+        x = leaky_relu(self.norm2(self.conv2(x)), 0.1)
+        x = leaky_relu(self.norm3(self.dense3(x.reshape([x.shape[0], -1]))), 0.1)
+        code = leaky_relu(self.code_norm1(self.code1(x)), 0.1)
         return Judgement(self.logit(x), {"code": self.code2(code)})
 
 

@@ -22,6 +22,7 @@ from ppgan_zoo.models.equalised import (
     unit_mean_square,
 )
 from ppgan_zoo.models.fir import fir
+from ppgan_zoo.ops import leaky_relu
 
 
 class Mapping(nn.Layer):
@@ -152,7 +153,7 @@ class StyledConv2D(ModulatedConv2D):
             noise = drawn(lambda shape: paddle.randn(shape, x.dtype), maps)
         # LeakyReLU(g x) is g LeakyReLU(x): the gain goes where numbers are few.
         x = x * _of_maps(GAIN * self.demodulation(scales))
-        return F.leaky_relu(x + GAIN * self._noise_and_bias(noise), SLOPE)
+        return leaky_relu(x + GAIN * self._noise_and_bias(noise), SLOPE)
 
     def _noise_and_bias(self, noise: Tensor) -> Tensor:
         """Return ``[N, O, H, W]``: each map's bias, and noise ``[N, 1, H, W]`` on all of them.

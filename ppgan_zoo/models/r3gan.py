@@ -15,12 +15,12 @@ from itertools import pairwise
 
 import paddle
 from paddle import Tensor, nn
-from paddle.nn import functional as F
 
 from ppgan_zoo.errors import ConfigError
 from ppgan_zoo.models.fir import downsample, upsample
 from ppgan_zoo.models.layers import check_grid
 from ppgan_zoo.models.spec import GanSpec
+from ppgan_zoo.ops import leaky_relu
 
 LEAKY_SLOPE = 0.2
 EXPANSION = 2  # of the channels, inside a block
@@ -167,8 +167,8 @@ class _Block(nn.Layer):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map ``[N, C, H, W]`` to the same shape."""
-        y = F.leaky_relu(self.expand(x), LEAKY_SLOPE)
-        y = F.leaky_relu(self.mix(y), LEAKY_SLOPE)
+        y = leaky_relu(self.expand(x), LEAKY_SLOPE)
+        y = leaky_relu(self.mix(y), LEAKY_SLOPE)
         return x + self.project(y)
 
 

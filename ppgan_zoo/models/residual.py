@@ -12,11 +12,11 @@ import math
 from collections.abc import Callable
 
 from paddle import Tensor, nn
-from paddle.nn import functional as F
 
 from ppgan_zoo.errors import ConfigError
 from ppgan_zoo.models.layers import check_grid
 from ppgan_zoo.models.resampling import doubled, halved
+from ppgan_zoo.ops import relu
 
 Norm = Callable[[int], nn.Layer]
 """Makes the norm of so many feature maps."""
@@ -47,8 +47,8 @@ class GeneratorBlock(nn.Layer):
             x: The maps.
             condition: What conditional norms take beside them; None for plain ones.
         """
-        inside = self.conv1(doubled(F.relu(_normalised(self.norm1, x, condition))))
-        inside = self.conv2(F.relu(_normalised(self.norm2, inside, condition)))
+        inside = self.conv1(doubled(relu(_normalised(self.norm1, x, condition))))
+        inside = self.conv2(relu(_normalised(self.norm2, inside, condition)))
         return inside + doubled(self.skip(x))
 
 
@@ -70,7 +70,7 @@ class FirstBlock(nn.Layer):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map ``[N, inputs, H, W]`` to ``[N, outputs, H / 2, W / 2]``."""
-        inside = self.conv2(F.relu(self.conv1(x)))
+        inside = self.conv2(relu(self.conv1(x)))
         if not self.down:
             return inside + self.skip(x)
         return halved(inside) + self.skip(halved(x))
@@ -112,8 +112,8 @@ class DiscriminatorBlock(nn.Layer):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map ``[N, inputs, H, W]`` to ``[N, outputs, H, W]``, or half of H and W."""
-        inside = self.conv1(F.relu(self.norm1(x)))
-        inside = self.conv2(F.relu(self.norm2(inside)))
+        inside = self.conv1(relu(self.norm1(x)))
+        inside = self.conv2(relu(self.norm2(inside)))
         if not self.down:
             return inside + self.skip(x)
         return halved(inside) + self.skip(halved(x))

@@ -9,7 +9,6 @@ import math
 from itertools import pairwise
 
 from paddle import Tensor, nn
-from paddle.nn import functional as F
 
 from ppgan_zoo.models.attention import attention_layers, check_attention
 from ppgan_zoo.models.labels import Projection
@@ -24,6 +23,7 @@ from ppgan_zoo.models.residual import (
     dense,
     grid_of,
 )
+from ppgan_zoo.ops import relu
 
 
 class ResidualGenerator(nn.Layer):
@@ -86,7 +86,7 @@ class ResidualGenerator(nn.Layer):
         x = self.project(z[:, : self.first_dim]).reshape([-1, *self.grid_shape])
         for place, block in enumerate(self.blocks):
             x = self.attention[place](block(x, self.condition(z, labels, place)))
-        return self.pixels(F.relu(self.norm(x))).tanh()
+        return self.pixels(relu(self.norm(x))).tanh()
 
     def condition(self, z: Tensor, labels: Tensor | None, place: int) -> Tensor | None:
         """Return what the norms of a block take beside their maps: the labels, if there are any."""
@@ -147,6 +147,6 @@ class ResidualDiscriminator(nn.Layer):
         x = images
         for place, block in enumerate(self.blocks):
             x = self.attention[place](block(x))
-        features = F.relu(x).sum(axis=[2, 3])
+        features = relu(x).sum(axis=[2, 3])
         logits = self.score(features)
         return logits if labels is None else logits + self.projection(features, labels)

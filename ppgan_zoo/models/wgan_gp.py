@@ -13,6 +13,7 @@ from paddle.nn import functional as F
 from ppgan_zoo.models.layers import check_quarters, same_crop, same_size
 from ppgan_zoo.models.residual import dense
 from ppgan_zoo.models.spec import GanSpec
+from ppgan_zoo.ops import leaky_relu, relu
 
 KERNEL, STRIDE, LEAKY_SLOPE = 5, 2, 0.2
 
@@ -50,9 +51,9 @@ class WGANGPGenerator(nn.Layer):
     def forward(self, z: Tensor) -> Tensor:
         """Map z ``[N, latent_dim]`` to images ``[N, C, H, W]`` in [0, 1]."""
         height, width = self.quarter
-        x = F.relu(self.project(z)).reshape([-1, *self.grid_shape])
-        x = F.relu(self.up1(x))[:, :, :height, :width]  # of 8x8 for 28x28 images, 7x7
-        return F.sigmoid(self.up3(F.relu(self.up2(x))))
+        x = relu(self.project(z)).reshape([-1, *self.grid_shape])
+        x = relu(self.up1(x))[:, :, :height, :width]  # of 8x8 for 28x28 images, 7x7
+        return F.sigmoid(self.up3(relu(self.up2(x))))
 
 
 class WGANGPDiscriminator(nn.Layer):
@@ -81,7 +82,7 @@ class WGANGPDiscriminator(nn.Layer):
         """Map images ``[N, C, H, W]`` to scores ``[N, 1]``, real above."""
         x = images
         for convolution in (self.conv1, self.conv2, self.conv3):
-            x = F.leaky_relu(convolution(x), LEAKY_SLOPE)
+            x = leaky_relu(convolution(x), LEAKY_SLOPE)
         return self.score(x.reshape([x.shape[0], -1]))
 
 

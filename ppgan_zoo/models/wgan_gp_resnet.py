@@ -19,7 +19,6 @@ from itertools import pairwise
 from typing import Literal
 
 from paddle import Tensor, nn
-from paddle.nn import functional as F
 
 from ppgan_zoo.models.conditional_norm import ConditionalBatchNorm
 from ppgan_zoo.models.gan import Judgement
@@ -35,6 +34,7 @@ from ppgan_zoo.models.residual import (
 )
 from ppgan_zoo.models.resnet import ResidualGenerator
 from ppgan_zoo.models.spec import GanSpec
+from ppgan_zoo.ops import relu
 
 EPSILON = 1e-5  # of batch norm and of layer norm
 
@@ -149,7 +149,7 @@ class WGANGPDiscriminator(nn.Layer):
         x = self.first(images)
         for block in self.blocks:
             x = block(x)
-        x = x.reshape([x.shape[0], -1]) if self.layer_norm else F.relu(x).mean(axis=[2, 3])
+        x = x.reshape([x.shape[0], -1]) if self.layer_norm else relu(x).mean(axis=[2, 3])
         scores = self.score(x)
         if labels is None:
             return scores

@@ -15,7 +15,8 @@ layers as they are.
 
 Read ``accelerated``, then ``geometry`` with ``paddle_convolution``, ``winograd``, ``columns`` and
 ``bias``; then ``onednn``, ``plan`` and ``onednn_convolution``; ``trial`` and ``choice`` with
-``convolution``, which chooses; ``dense`` with ``onednn_dense``, ``self_test`` and ``threads``;
+``convolution``, which chooses; ``dense`` with ``activation`` and ``onednn_dense``, ``self_test``
+and ``threads``;
 ``differentiation`` says what of these can be differentiated twice.
 """
 
@@ -108,6 +109,23 @@ def conv2d(layer: nn.Conv2D, x: Tensor, weight: Tensor, bias: Tensor | None) -> 
 
     fast = layer.training and layer.accelerated
     return convolve_with(_chosen() if fast else None, layer, x, weight, bias)
+
+
+def leaky_relu(x: Tensor, slope: float) -> Tensor:
+    """Return ``F.leaky_relu(x, slope)``, whose gradient takes a sixth of the time on CPUs.
+
+    Args:
+        x: Any tensor.
+        slope: 0 or more.
+    """
+    from ppgan_zoo.ops import activation
+
+    return activation.leaky_relu(x, slope, _for_activations)
+
+
+def relu(x: Tensor) -> Tensor:
+    """Return ``F.relu(x)``, whose gradient takes a sixth of the time on CPUs."""
+    return leaky_relu(x, 0.0)
 
 
 @contextlib.contextmanager
@@ -260,6 +278,10 @@ def _chosen() -> Convolve | None:
 
     forms = _forms()
     return functools.partial(convolution.convolve, forms) if forms else paddle_convolution.convolve
+
+
+def _for_activations() -> Library | None:
+    return None if _native.get() or _checks_every_number() else library()
 
 
 def _chosen_dense() -> Compute | None:

@@ -17,13 +17,12 @@ from paddle.autograd import PyLayer
 from paddle.nn import functional as F
 
 from ppgan_zoo.ops import differentiation
+from ppgan_zoo.ops.activation import relu_gradient
 from ppgan_zoo.ops.choice import LEAST_WORK, Forms
 from ppgan_zoo.ops.dense import Dense
 from ppgan_zoo.ops.onednn import (
     BFLOAT16,
     BIAS,
-    DIFF_DST,
-    DIFF_SRC,
     DST,
     SRC,
     WEIGHTS,
@@ -86,9 +85,8 @@ class _Run(PyLayer):  # type: ignore[misc]
             biased, slope = layers[place]
             if slope is not None:
                 # In the gradient's own memory, where nobody else has it.
-                into = empty(gradient.shape) if place == last else gradient
-                _activation_gradient(forms.library, values[place + 1], gradient, slope, into)
-                gradient = into
+                into = None if place == last else gradient
+                gradient = relu_gradient(forms.library, values[place + 1], gradient, slope, into)
             if biased:
                 left -= 1
                 gradients.append(_sum_of_rows(forms.library, gradient) if learns[left] else None)
@@ -225,14 +223,6 @@ def _sum_of_rows(library: Library, a: Tensor) -> Tensor:
     return sums
 
 
-def _activation_gradient(
-    library: Library, y: Tensor, gradient: Tensor, slope: float, into: Tensor
-) -> None:
-    # Output and input have the same sign, and the gradient depends on that alone.
-    plan = _activation(library, tuple(y.shape), slope)
-    plan.run({SRC: y, DIFF_DST: gradient, DIFF_SRC: into})
-
-
 @functools.cache  # a program meets few batch sizes
 def _ones(count: int) -> Tensor:
     return paddle.ones([count], "float32")
@@ -264,10 +254,3 @@ def _product(library: Library, product: Product, form: str) -> Plan:
 def _strides(rows: int, columns: int, flipped: bool) -> list[int] | None:
     # A row is a column in memory, but oneDNN reads past the end of one described as flipped.
     return [1, rows] if flipped and min(rows, columns) > 1 else None
-
-
-@functools.cache
-def _activation(library: Library, shape: tuple[int, ...], slope: float) -> Plan:
-    plain = library.strided(shape)
-    arguments = dict.fromkeys((SRC, DIFF_DST, DIFF_SRC), plain)
-    return Plan(library, library.relu_gradient(plain, slope), arguments)
