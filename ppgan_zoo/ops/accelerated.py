@@ -9,6 +9,7 @@ import paddle
 from paddle import Tensor, nn
 from paddle.nn import functional as F
 
+from ppgan_zoo.ops import batch_norm, differentiation
 from ppgan_zoo.ops.dense import Compute, Dense, fits, through
 from ppgan_zoo.ops.geometry import Geometry
 
@@ -45,6 +46,22 @@ def accelerated_classes(
                 return transposed_in_training(self, x)
             return nn.Conv2DTranspose.forward(self, x, output_size)
 
+    class BatchNorm1D(nn.BatchNorm1D):  # type: ignore[misc]
+        """``nn.BatchNorm1D``, faster where its gradient is differentiated."""
+
+        def forward(self, x: Tensor) -> Tensor:
+            if self.training:
+                return normalised_in_training(self, x, nn.BatchNorm1D.forward)
+            return nn.BatchNorm1D.forward(self, x)
+
+    class BatchNorm2D(nn.BatchNorm2D):  # type: ignore[misc]
+        """``nn.BatchNorm2D``, faster where its gradient is differentiated."""
+
+        def forward(self, x: Tensor) -> Tensor:
+            if self.training:
+                return normalised_in_training(self, x, nn.BatchNorm2D.forward)
+            return nn.BatchNorm2D.forward(self, x)
+
     class DenseLayer(nn.Linear):  # type: ignore[misc]
         """``nn.Linear``, faster in train mode."""
 
@@ -60,6 +77,13 @@ def accelerated_classes(
             if self.training:
                 return sequence_in_training(self, x)
             return nn.Sequential.forward(self, x)
+
+    def normalised_in_training(
+        layer: Any, x: Tensor, plain: Callable[[Any, Tensor], Tensor]
+    ) -> Tensor:
+        if differentiation.is_of_input_alone() and batch_norm.fits(layer, x):
+            return batch_norm.normalised(layer, x)
+        return plain(layer, x)
 
     def dense_in_training(layer: nn.Linear, x: Tensor) -> Tensor:
         alone = [Dense(layer.weight, layer.bias)]
@@ -83,6 +107,8 @@ def accelerated_classes(
         return nn.Conv2DTranspose.forward(layer, x)
 
     return {
+        nn.BatchNorm1D: BatchNorm1D,
+        nn.BatchNorm2D: BatchNorm2D,
         nn.Conv2D: Conv2D,
         nn.Conv2DTranspose: Conv2DTranspose,
         nn.Linear: DenseLayer,

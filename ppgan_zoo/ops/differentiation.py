@@ -19,6 +19,11 @@ def input_gradients_alone() -> Iterator[None]:
         _of_input_alone.reset(token)
 
 
+def is_of_input_alone() -> bool:
+    """Tell whether it was promised: then a forward is one that is differentiated twice."""
+    return _of_input_alone.get()
+
+
 def check_of_input_alone() -> None:
     """Refuse, in a backward under ``create_graph=True``, what was not promised.
 

@@ -149,6 +149,8 @@ def make_trainer(
             warmup=ema_warmup,
             statistics_batches=ema_statistics_batches,
         )
+    if chance.group.size > 1:  # before the trainer accelerates those of one process
+        share_batch_norms(*gan.nets.values(), statistics=batch_norm)
     trainer_class: type[Trainer] = spec.trainer or Trainer
     ordered = updates if first == "discriminator" else updates[::-1]
     trainer = trainer_class(gan, game, ordered, ema, chance, **(options or {}))
@@ -157,8 +159,6 @@ def make_trainer(
         trainer.warnings.append(
             f"training.precision: bfloat16: {reason}; products are computed in float32"
         )
-    if chance.group.size > 1:
-        share_batch_norms(*gan.nets.values(), statistics=batch_norm)
     return trainer
 
 
