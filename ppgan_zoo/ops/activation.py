@@ -1,8 +1,8 @@
 """The gradient of LeakyReLU and ReLU by oneDNN.
 
-Paddle's takes six times as long as it need, on large maps as long as a tenth of a convolution, and
-the gradient of that gradient longer still. The numbers are the same to the bit: each is the
-gradient, or it times the slope.
+Paddle's takes two to three times as long, on large maps as long as a tenth of a convolution, and the
+gradient of that gradient longer still. The numbers are the same to the bit: each is the gradient,
+or it times the slope.
 """
 
 from __future__ import annotations
