@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from ppgan_zoo.collapse.mixtures import WITHIN_STDS
-from ppgan_zoo.collapse.setting import MixtureModes, SeedResult, SettingResult, StackedMnistModes
+from ppgan_zoo.collapse.setting import MixtureModes, SettingResult, StackedMnistModes
+from ppgan_zoo.collapse.study import SeedResult
 from ppgan_zoo.data import to_uint8
 from ppgan_zoo.game.terms import get_term
 from ppgan_zoo.recipe.game import TermSection

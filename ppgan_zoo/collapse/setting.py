@@ -29,7 +29,7 @@ from ppgan_zoo.collapse.stacked_mnist import (
     score_images,
     score_real,
 )
-from ppgan_zoo.collapse.study import Checkpoints, SeedFolder, Study
+from ppgan_zoo.collapse.study import Checkpoints, SeedFolder, SeedResult, Study
 from ppgan_zoo.data import ImageSet
 from ppgan_zoo.errors import INTERRUPTED, Ended
 from ppgan_zoo.run.build import build_model_and_trainer, facts_of, total_iterations
@@ -142,20 +142,6 @@ class StackedMnistModes:
             "digits": self.digits.describe(),
             "floor_digits": self.held_out.describe(),
         }
-
-
-@dataclass(frozen=True)
-class SeedResult:
-    """How one seed did: its figures, seconds of training, and its samples."""
-
-    seed: int
-    count: ModeCount
-    seconds: float
-    images: NDArray[np.float32]
-
-    def row(self) -> dict[str, Any]:
-        """Return plain data, without the samples."""
-        return {"seed": self.seed, **dataclasses.asdict(self.count), "seconds": self.seconds}
 
 
 @dataclass(frozen=True)

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import io
 import json
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ppgan_zoo import ops
 from ppgan_zoo.collapse.modes import ModeCount
@@ -32,9 +34,6 @@ from ppgan_zoo.storage.tolerance import reason
 from ppgan_zoo.training.loop import Callback
 from ppgan_zoo.training.trainer import Trainer
 
-if TYPE_CHECKING:
-    from ppgan_zoo.collapse.setting import SeedResult
-
 IDENTITY, ROW, IMAGES, CHECKPOINTS = "study.json", "row.json", "samples.npy", "checkpoints"
 EVERY_STEPS = 500
 """Iterations between two checkpoints of a run."""
@@ -46,6 +45,20 @@ WHERE = (".directory", ".location", ".source")
 """Ends of the keys that tell where the same digits lie."""
 
 MAX_BYTES = 1 << 26
+
+
+@dataclass(frozen=True)
+class SeedResult:
+    """How one seed did: its figures, seconds of training, and its samples."""
+
+    seed: int
+    count: ModeCount
+    seconds: float
+    images: NDArray[np.float32]
+
+    def row(self) -> dict[str, Any]:
+        """Return plain data, without the samples."""
+        return {"seed": self.seed, **dataclasses.asdict(self.count), "seconds": self.seconds}
 
 
 @dataclass(frozen=True)
@@ -142,8 +155,6 @@ class SeedFolder:
         Raises:
             DataError: What was kept is damaged.
         """
-        from ppgan_zoo.collapse.setting import SeedResult
-
         if not (self.path / ROW).exists():
             return None
         try:

@@ -1,6 +1,6 @@
 """The gradient of LeakyReLU and ReLU by oneDNN.
 
-Paddle's takes two to three times as long, on large maps as long as a tenth of a convolution, and the
+Paddle's takes two to three times as long, on large maps a tenth of a convolution, and the
 gradient of that gradient longer still. The numbers are the same to the bit: each is the gradient,
 or it times the slope.
 """

@@ -21,7 +21,6 @@ from ppgan_zoo.collapse.recipes import BASES, collapse_recipe
 from ppgan_zoo.collapse.report import picture, table_head
 from ppgan_zoo.collapse.setting import (
     MixtureModes,
-    SeedResult,
     SettingResult,
     StackedMnistModes,
     run_seed,
@@ -34,6 +33,7 @@ from ppgan_zoo.collapse.stacked_mnist import (
     score_images,
     score_real,
 )
+from ppgan_zoo.collapse.study import SeedResult
 from ppgan_zoo.data import ImageSet
 from ppgan_zoo.errors import ConfigError, UnknownNameError
 from ppgan_zoo.models.gan import Gan
