@@ -96,8 +96,8 @@ class Study:
     def _check_setting(self) -> None:
         path = self.path / IDENTITY
         try:
-            held = json.loads(read_regular(path, MAX_BYTES))
-        except (OSError, ValueError, RecursionError):
+            held = dict(json.loads(read_regular(path, MAX_BYTES)))
+        except (OSError, ValueError, TypeError, RecursionError):
             raise ConfigError(f"{path}: cannot be read; give another --output") from None
         for key, was, now in differences(held, json.loads(json.dumps(self.setting))):
             if key.endswith(WHERE):
@@ -121,11 +121,22 @@ class Study:
             self.path.mkdir(parents=True, exist_ok=True)
         with locked(self.path):
             self.check()
+            self._check_links()
             clear_abandoned(self.path)
             with os_errors(ConfigError, f"--output {self.path}: cannot be written to"):
                 if not (self.path / IDENTITY).exists():
                     write_atomically(self.path / IDENTITY, to_json(self.setting))
             yield
+
+    def _check_links(self) -> None:
+        """Make sure that what is written lies in the folder itself."""
+        with os_errors(CheckpointError, f"{self.path}: cannot be looked at"):
+            link = next((path for path in self.path.rglob("*") if path.is_symlink()), None)
+        if link is not None:
+            raise CheckpointError(
+                f"{link}: is a symbolic link, and the study would write to where it leads; put in "
+                "its place what it leads to"
+            )
 
     def of_seed(self, seed: int) -> SeedFolder:
         """Return the folder of one run."""
@@ -228,7 +239,7 @@ class Checkpoints(Callback):
             else:
                 notify(changed)
             bring_to(trainer, checkpoint, arrays)
-            self._before = float(checkpoint.manifest["seconds"])
+            self._before = float(checkpoint.manifest.get("seconds", 0.0))
             notify(f"goes on from iteration {trainer.iteration:,}")
         remove_abandoned(self.folder.checkpoints, trainer.iteration, notify)
         self._began = self.clock()

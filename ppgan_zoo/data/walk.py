@@ -153,8 +153,8 @@ def classes_of(
     beside = folders.count(None)
     if 0 < beside < len(folders):
         notify(
-            f"{where}: {beside} pictures lie beside its sub-folders, so these are not classes; "
-            "move the pictures into one to get labels"
+            f"{where}: {beside} of {len(folders)} pictures lie beside its sub-folders, so these "
+            "are not classes; move such pictures into one to get labels"
         )
     found = sorted({folder for folder in folders if folder is not None})
     if len(found) < 2 or beside:

@@ -12,7 +12,7 @@ from ppgan_zoo.collapse import study as study_module
 from ppgan_zoo.collapse.recipes import collapse_recipe
 from ppgan_zoo.collapse.setting import MixtureModes, run_setting, setting_facts
 from ppgan_zoo.collapse.study import IMAGES, ROW, Study
-from ppgan_zoo.errors import ConfigError, DataError, Ended
+from ppgan_zoo.errors import CheckpointError, ConfigError, DataError, Ended
 from ppgan_zoo.training.loop import Callback
 
 SHORT = ["training.iterations=12", "data.batch_size=8", "ema.decay=0.9"]
@@ -121,9 +121,20 @@ def test_damage_is_named(tmp_path):
     (tmp_path / "seed-3" / ROW).write_text("[]")
     with pytest.raises(DataError, match="seed-3"):
         run(tmp_path)
-    (tmp_path / "study.json").write_text("{")
-    with pytest.raises(ConfigError, match=r"study\.json: cannot be read"):
-        run(tmp_path)
+    for damaged in ("{", "[1]", "[" * 9999, "1"):
+        (tmp_path / "study.json").write_text(damaged)
+        with pytest.raises(ConfigError, match=r"study\.json: cannot be read"):
+            run(tmp_path)
+
+
+def test_a_study_writes_through_no_link(tmp_path):
+    study, other = tmp_path / "study", tmp_path / "other"
+    run(study)
+    other.mkdir()
+    (study / "seed-4").symlink_to(other)
+    with pytest.raises(CheckpointError, match="seed-4: is a symbolic link"):
+        run(study, seeds=[3, 4])
+    assert not list(other.iterdir())
 
 
 def test_another_machine_is_told(tmp_path, capsys):

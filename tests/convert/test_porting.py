@@ -294,13 +294,14 @@ def test_files_without_pickle(tmp_path):
             read_weights(tmp_path / name)
 
 
-def test_every_test_that_the_table_names_exists():
+@pytest.mark.parametrize("name", ["porting.md", "porting.zh.md"])
+def test_every_test_that_the_table_names_exists(name):
     root = Path(__file__).parents[1]
-    page = (root.parent / "docs" / "porting.md").read_text(encoding="utf-8")
+    page = (root.parent / "docs" / name).read_text(encoding="utf-8")
     named = set(re.findall(r"`(test_\w+)`", page))
     assert len(named) > 20
     written = "".join(
-        (root / name).read_text()
-        for name in ("convert/test_porting.py", "models/test_reference.py")
+        (root / file).read_text()
+        for file in ("convert/test_porting.py", "models/test_reference.py")
     )
-    assert [name for name in sorted(named) if f"def {name}(" not in written] == []
+    assert [test for test in sorted(named) if f"def {test}(" not in written] == []

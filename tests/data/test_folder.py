@@ -270,7 +270,7 @@ def test_pictures_beside_classes_are_named_since_they_take_the_labels_away(tmp_p
     said = []
     assert load_folder(tmp_path, notify=said.append).labels is None
     (line,) = said
-    assert "1 pictures lie beside its sub-folders, so these are not classes" in line
+    assert "1 of 3 pictures lie beside its sub-folders, so these are not classes" in line
 
 
 def test_an_animation_gives_its_first_image_and_says_so(tmp_path):

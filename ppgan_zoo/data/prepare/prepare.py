@@ -270,16 +270,17 @@ class _Work:
     def _say(self, partial: PartialSet, described: manifest.Manifest, output: Path) -> None:
         """Tell what a user should know of the set."""
         shown = as_argument(output)
+        count = f"{self.source.count:,} pictures"
         height, width = self.settings.size
         for note, text in _NOTES.items():
             if partial.notes[note]:
                 said = text.format(size=f"{height}x{width}", ground=list(self.settings.ground))
-                self.notify(f"{shown}: {partial.notes[note]:,} pictures {said}")
+                self.notify(f"{shown}: {partial.notes[note]:,} of {count} {said}")
         if partial.unreadable:
             name, reason = partial.unreadable[0]
             self.notify(
-                f"{shown}: {len(partial.unreadable):,} of {self.source.count:,} pictures cannot be "
-                f"read, the first is {name}: {reason}; all are listed in {REPORT}"
+                f"{shown}: {len(partial.unreadable):,} of {count} cannot be read, the first is "
+                f"{name}: {reason}; all are listed in {REPORT}"
             )
         if partial.duplicates:
             name, first = partial.duplicates[0]
@@ -287,6 +288,6 @@ class _Work:
                 "left out" if self.settings.drop_duplicates else "kept; --drop-duplicates does not"
             )
             self.notify(
-                f"{shown}: {len(partial.duplicates):,} pictures are equal to an earlier one, as "
+                f"{shown}: {len(partial.duplicates):,} of {count} are equal to an earlier one, as "
                 f"{name} is to {first}; they are {kept}, and listed in {REPORT}"
             )
