@@ -17,7 +17,8 @@ Read ``accelerated``, then ``geometry`` with ``paddle_convolution``, ``winograd`
 ``bias``; then ``onednn``, ``plan`` and ``onednn_convolution``; ``trial`` and ``choice`` with
 ``convolution``, which chooses; ``dense`` with ``activation`` and ``onednn_dense``, ``self_test``
 and ``threads``;
-``differentiation`` says what of these can be differentiated twice.
+``differentiation`` says what of these can be differentiated twice, and ``batch_norm`` computes that
+of a batch norm.
 """
 
 from __future__ import annotations
