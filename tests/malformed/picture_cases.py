@@ -99,8 +99,8 @@ OTHER_FILES = [
     _picture("a pickle called PNG", b"cos\nsystem\n(S'touch canary'\ntR.", "not a picture"),
     _picture("a zip called PNG", b"PK\x03\x04" + bytes(40), "not a picture"),
     _built("a pipe called PNG", lambda folder: _special(folder, "pipe"), "a.png"),
-    _built("a device called PNG", lambda folder: _special(folder, "/dev/zero"), "a.png"),
-    _built("a terminal called PNG", lambda folder: _special(folder, "/dev/tty"), "a.png"),
+    _built("a device called PNG", lambda folder: _special(folder, "/dev/zero"), "link out of"),
+    _built("a terminal called PNG", lambda folder: _special(folder, "/dev/tty"), "link out of"),
     _built(
         "a folder called PNG",
         lambda folder: (folder / "pictures/a.png").mkdir(parents=True),

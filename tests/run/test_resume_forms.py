@@ -41,15 +41,21 @@ def train(cli, tmp_path):
     return run
 
 
+def flip(folder, products):
+    """Keep another form of each product in the cache, and return these."""
+    (kept,) = (folder / "cache" / "ppgan_zoo" / "products").glob("*.jsonl")
+    head, *lines = kept.read_text().splitlines()
+    assert dict(map(json.loads, lines)) == products
+    flipped = {key: "padded" if form == "paddle" else "paddle" for key, form in products.items()}
+    kept.write_text("\n".join([head, *map(json.dumps, map(list, flipped.items()))]) + "\n")
+    return flipped
+
+
 def test_a_resume_keeps_the_forms_of_the_run(train, tmp_path):
     arrays, products, _ = train("run", "-c", "recipe.yml", "--output", "run")
     assert len(products) >= 6  # three products of each large layer, at least
     # Now others are said to be faster.
-    (kept,) = (tmp_path / "cache" / "ppgan_zoo" / "products").glob("*.json")
-    content = json.loads(kept.read_text())
-    assert content["choices"] == products
-    flipped = {key: "padded" if form == "paddle" else "paddle" for key, form in products.items()}
-    kept.write_text(json.dumps({**content, "choices": flipped}))
+    flipped = flip(tmp_path, products)
 
     shutil.copytree(tmp_path / "run", tmp_path / "cut")
     shutil.rmtree(tmp_path / "cut" / "checkpoints" / "step-00000004")
@@ -67,10 +73,7 @@ def test_on_another_machine_a_resume_finds_its_own_and_says_so(train, tmp_path):
     facts = json.loads(manifest.read_text())
     facts["starts"][-1]["runtime"]["processor"] = "another"
     manifest.write_text(json.dumps(facts))
-    (kept,) = (tmp_path / "cache" / "ppgan_zoo" / "products").glob("*.json")
-    content = json.loads(kept.read_text())
-    flipped = {key: "padded" if form == "paddle" else "paddle" for key, form in products.items()}
-    kept.write_text(json.dumps({**content, "choices": flipped}))
+    flipped = flip(tmp_path, products)
     _, found, said = train("run", "--resume", "run")
     assert found == flipped
     assert "before: another" in said
