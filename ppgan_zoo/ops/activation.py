@@ -33,8 +33,7 @@ def leaky_relu(x: Tensor, slope: float, chosen: Callable[[], Library | None]) ->
         chosen: Returns oneDNN, if it is to be used at the moment.
     """
     if (
-        paddle.in_dynamic_mode()  # no export
-        and paddle.is_grad_enabled()
+        paddle.is_grad_enabled()
         and not x.stop_gradient
         and math.prod(x.shape) >= LEAST_NUMBERS
         and x.dtype == paddle.float32
