@@ -58,6 +58,11 @@ def steps(first: float, at_steps: Sequence[int], factor: float) -> Schedule:
     return lambda iteration: first * factor ** sum(iteration >= step for step in at_steps)
 
 
+def warmed_up(schedule: Schedule, over: int) -> Schedule:
+    """Let a rate rise in a straight line in the first `over` iterations (Goyal et al. 2017)."""
+    return lambda iteration: schedule(iteration) * min((iteration + 1) / max(over, 1), 1.0)
+
+
 def straight(first: float, last: float, start: int, until: int) -> Schedule:
     """Go straight from `first`, up to `start`, to `last`, from `until` on."""
     return lambda iteration: first + (last - first) * _done(iteration, start, until)

@@ -60,7 +60,8 @@ class LearningRateSchedule(Section):
     ``constant``; ``linear`` (from iteration `start` down to `final` times the rate at
     `until_step`, None for the end of training); ``cosine`` (likewise, from the first one on);
     ``inverse_time`` (the rate over ``1 + decay * iteration``); ``steps`` (multiplied by
-    `factor` at each of the iterations `at_steps`).
+    `factor` at each of the iterations `at_steps`). With any of them the rate rises in a straight
+    line over the first `warmup_steps` iterations.
     """
 
     name: Literal["constant", "linear", "cosine", "inverse_time", "steps"] = "constant"
@@ -70,6 +71,7 @@ class LearningRateSchedule(Section):
     decay: Annotated[float, Field(gt=0.0, le=1.0, allow_inf_nan=False)] | None = None
     at_steps: Milestones = ()
     factor: Annotated[float, Field(gt=0.0, le=1.0, allow_inf_nan=False)] | None = None
+    warmup_steps: Annotated[int, Field(ge=0, le=2**31 - 1)] = 0
 
     @model_validator(mode="after")
     def _keys_of_this_schedule(self) -> LearningRateSchedule:
@@ -81,7 +83,8 @@ class LearningRateSchedule(Section):
             "steps": {"at_steps", "factor"},
         }
         needed = takes[self.name] - {"start", "final", "until_step"}
-        given = {key for key, value in self if key != "name" and value not in (None, ())}
+        of_all = {"name", "warmup_steps"}
+        given = {key for key, value in self if key not in of_all and value not in (None, ())}
         check_keys(f"schedule {self.name}", given, takes[self.name], needed)
         if self.until_step is not None and self.until_step <= (self.start or 0):
             raise ValueError(

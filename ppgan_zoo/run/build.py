@@ -340,6 +340,11 @@ def _build_optimizer(gan: Gan, net: Net, section: OptimizerSection) -> Optimizer
 
 
 def _build_rate(section: OptimizerSection, iterations: int) -> Schedule:
+    whole, over = _without_warmup(section, iterations), section.schedule.warmup_steps
+    return schedules.warmed_up(whole, over) if over else whole
+
+
+def _without_warmup(section: OptimizerSection, iterations: int) -> Schedule:
     rate, schedule = section.learning_rate, section.schedule
     final = schedule.final or 0.0
     iterations = schedule.until_step or iterations

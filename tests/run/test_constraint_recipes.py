@@ -199,7 +199,7 @@ def test_schedules_and_arguments_of_terms_reach_the_trainer(tiny_recipe):
         "terms=[{name: r1, weight: {name: linear, first: 10, last: 1, until_step: 5}}, "
         "{name: lecam, decay: 0.5}]",
         "optimizer.discriminator.beta2={name: cosine, first: 0.9, last: 0.99}",
-        "optimizer.generator.schedule={name: steps, at_steps: [4], factor: 0.1}",
+        "optimizer.generator.schedule={name: steps, at_steps: [4], factor: 0.1, warmup_steps: 2}",
         "constraints.augment=[translation]",
         "constraints.augment_probability={name: linear, first: 0, last: 1}",
         "ema={half_life: 500}",
@@ -209,7 +209,7 @@ def test_schedules_and_arguments_of_terms_reach_the_trainer(tiny_recipe):
     assert dict(lecam.arguments) == {"decay": 0.5}
     of_d, of_g = trainer.updates
     assert [at(of_d.beta2, i) for i in (0, 10)] == pytest.approx([0.9, 0.99])
-    assert [of_g.schedule(i) for i in (3, 4)] == pytest.approx([2e-4, 2e-5])
+    assert [of_g.schedule(i) for i in (0, 1, 3, 4)] == pytest.approx([1e-4, 2e-4, 2e-4, 2e-5])
     assert [at(trainer.game.view.augment_probability, i) for i in (0, 5, 10)] == [0, 0.5, 1]
     assert trainer.ema.half_life == 500
     with pytest.raises(ConfigError, match="terms: lecam: has no argument 'dekay'"):

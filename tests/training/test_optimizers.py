@@ -8,7 +8,7 @@ import pytest
 from paddle import nn
 
 from ppgan_zoo.errors import CheckpointError, UnknownNameError
-from ppgan_zoo.game.schedules import constant, cosine, inverse_time, linear
+from ppgan_zoo.game.schedules import constant, cosine, inverse_time, linear, warmed_up
 from ppgan_zoo.models.weights import trainable_parameters
 from ppgan_zoo.training.optimizers import (
     OPTIMIZERS,
@@ -32,6 +32,8 @@ from ppgan_zoo.training.optimizers import (
         (cosine(0.4, 100, final=0.5), {0: 0.4, 50: 0.3, 100: 0.2}),
         (cosine(0.4, 0), {0: 0.4, 1: 0.0}),
         (inverse_time(0.4, 0.01), {0: 0.4, 100: 0.2, 300: 0.1}),
+        (warmed_up(constant(0.3), 4), {0: 0.075, 1: 0.15, 3: 0.3, 4: 0.3, 99: 0.3}),
+        (warmed_up(linear(0.4, 100), 50), {0: 0.008, 24: 0.152, 49: 0.204, 75: 0.1, 100: 0.0}),
     ],
 )
 def test_schedules(schedule, rates):
