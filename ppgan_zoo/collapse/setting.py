@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
 import statistics
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -174,15 +173,12 @@ class SettingResult:
 
     def to_json(self) -> dict[str, Any]:
         """Return everything but the samples, as plain data."""
-        facts = setting_facts(self.test, self.recipe)
-        recipe = facts.pop("recipe")
         return {
-            **facts,
+            **setting_facts(self.test, self.recipe),
             "seeds": [seed.row() for seed in self.seeds],
             "mean": self.mean(),
             "std": self.std(),
             "floor": dataclasses.asdict(self.floor),
-            "recipe": recipe,
             "ppgan_zoo": __version__,
             "paddle": paddle.__version__,
         }
@@ -259,14 +255,18 @@ def run_seed(
     batches = test.batches(size, recipe.seed, facts.image_range)
     iterations = total_iterations(recipe, batches.steps_per_epoch)
     trainer = build_model_and_trainer(recipe, facts, iterations)
-    notify = functools.partial(_tell, f"{title}: " if title else "")
+    what = f"{title}: " if title else ""
+
+    def notify(line: str) -> None:
+        tell_above_bars(f"{what}{line}")
+
     keeper = None if folder is None else Checkpoints(folder, facts.to_json())
     if keeper is not None:
         keeper.resume(trainer, notify)
     started, stop = time.monotonic(), StopOnSignal()
     watchers = [
         ProgressBar(iterations, size, 20, title=title),
-        Pace(iterations, tell_above_bars, what=f"{title}: " if title else ""),
+        Pace(iterations, tell_above_bars, what=what),
         *callbacks(iterations),
         *([keeper, stop] if keeper is not None else []),
     ]
@@ -280,10 +280,6 @@ def run_seed(
     if folder is not None:
         folder.keep(result)
     return result
-
-
-def _tell(title: str, line: str) -> None:
-    tell_above_bars(f"{title}{line}")
 
 
 def _sample_std(values: list[float]) -> float:

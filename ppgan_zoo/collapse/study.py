@@ -198,25 +198,18 @@ class Checkpoints(Callback):
     Args:
         folder: Of the run.
         model: What rebuilds it, for the manifest.
-        clock: Returns seconds; for tests.
     """
 
-    def __init__(
-        self,
-        folder: SeedFolder,
-        model: Mapping[str, Any],
-        clock: Callable[[], float] = time.monotonic,
-    ) -> None:
+    def __init__(self, folder: SeedFolder, model: Mapping[str, Any]) -> None:
         self.folder = folder
         self.model = dict(model)
-        self.clock = clock
         self._before = 0.0
-        self._began = clock()
+        self._began = time.monotonic()
 
     @property
     def seconds(self) -> float:
         """Of training in all, those before the run was continued included."""
-        return self._before + self.clock() - self._began
+        return self._before + time.monotonic() - self._began
 
     def resume(self, trainer: Trainer, notify: Callable[[str], None]) -> None:
         """Bring a fresh trainer to the newest checkpoint, if there is one.
@@ -242,7 +235,7 @@ class Checkpoints(Callback):
             self._before = float(checkpoint.manifest.get("seconds", 0.0))
             notify(f"goes on from iteration {trainer.iteration:,}")
         remove_abandoned(self.folder.checkpoints, trainer.iteration, notify)
-        self._began = self.clock()
+        self._began = time.monotonic()
 
     def on_step_end(self, trainer: Trainer, scalars: dict[str, Any]) -> None:
         """Save, if it is time to."""
