@@ -115,6 +115,29 @@ def test_a_padding_beyond_the_filter_is_refused(padding):
         ppgan_zoo.create("dcgan", discriminator={"padding": padding})
 
 
+@pytest.mark.parametrize(
+    "kernel_size, reached", [(2, {1}), (4, {4}), (5, {4, 6, 9}), (6, {9}), (8, {16})]
+)
+def test_an_even_kernel_of_the_book_reaches_each_pixel_equally_often(kernel_size, reached):
+    gan = ppgan_zoo.create(
+        "dcgan", image_shape=(1, 20, 24), generator={"channels": 2, "kernel_size": kernel_size}
+    )
+    assert gan.generator(paddle.zeros([3, 100])).shape == [3, 1, 20, 24]
+    layer = gan.generator.up2
+    layer.weight.set_value(paddle.ones_like(layer.weight))
+    ones = paddle.zeros([1, 2, 10, 12])
+    ones[:, 0] = 1.0
+    counts = layer(ones).numpy()[0, 0, 4:-4, 4:-4]
+    assert {round(float(count), 3) for count in counts.ravel()} == reached
+
+
+@pytest.mark.parametrize("kernel_size", [1, 9])
+def test_a_kernel_of_the_book_beyond_its_sizes_is_refused(kernel_size):
+    wanted = f"kernel_size of the generator is {kernel_size}; give 2 to 8"
+    with pytest.raises(ConfigError, match=wanted):
+        ppgan_zoo.create("dcgan", generator={"kernel_size": kernel_size})
+
+
 @pytest.mark.parametrize("name", ["gan_mlp", "dcgan"])
 def test_a_width_beyond_32_bits_is_refused(name):
     width = {"gan_mlp": (99_999_999_999,), "dcgan": 99_999_999_999}[name]
