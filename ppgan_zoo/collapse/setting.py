@@ -211,7 +211,7 @@ def run_setting(
         seeds: Of the initial weights, the data and everything else.
         done: Called after each seed.
         callbacks: Called with the iterations of a run; returns what watches the first seed's.
-        study: Where runs are kept, and those that were begun are gone on with; None for nowhere.
+        study: Where runs are kept, and continued if they were begun; None for nowhere.
 
     Raises:
         ConfigError: The recipe cannot be built.
@@ -245,7 +245,7 @@ def run_seed(
         recipe: What to train.
         callbacks: Called with the iterations; returns what watches the run.
         title: What the progress of it begins with, such as ``"run 2 of 3"``.
-        folder: Where it is kept; a run that was begun there is gone on with. None for nowhere.
+        folder: Where it is kept, and continued if it was begun there; None for nowhere.
 
     Raises:
         Ended: A signal came; in a folder, what was done is saved.
