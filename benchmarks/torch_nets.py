@@ -72,7 +72,7 @@ class MLPDiscriminator(nn.Module):
 
 
 class BookGenerator(nn.Module):
-    def __init__(self, latent_dim, hidden_units=2048, channels=128):
+    def __init__(self, latent_dim, hidden_units=2048, channels=128, kernel_size=5):
         super().__init__()
         self.channels, self.side = channels, SIDE // 4
         units = channels * self.side**2
@@ -84,10 +84,14 @@ class BookGenerator(nn.Module):
             nn.BatchNorm1d(units),
             nn.ReLU(inplace=True),
         )
+        double = {
+            "kernel_size": kernel_size, "stride": 2, "padding": (kernel_size - 1) // 2,
+            "output_padding": kernel_size % 2,
+        }  # fmt: skip
         self.upsample = nn.Sequential(
-            nn.ConvTranspose2d(channels, channels, 5, stride=2, padding=2, output_padding=1),
+            nn.ConvTranspose2d(channels, channels, **double),
             nn.ReLU(inplace=True),
-            nn.ConvTranspose2d(channels, CHANNELS, 5, stride=2, padding=2, output_padding=1),
+            nn.ConvTranspose2d(channels, CHANNELS, **double),
             nn.Tanh(),
         )
 
