@@ -17,13 +17,14 @@ import numpy as np
 import paddle
 from paddle import Tensor
 
+from ppgan_zoo import ops
 from ppgan_zoo.data.batches import Batch
 from ppgan_zoo.distributed.collectives import whole
 from ppgan_zoo.errors import ConfigError
 from ppgan_zoo.game.compatibility import check_combination, probe_batch
 from ppgan_zoo.game.objectives import LabelSmoothing, Objective
 from ppgan_zoo.game.schedules import Value, at
-from ppgan_zoo.game.terms import Net, Scalars, Term, TermInputs, Terms
+from ppgan_zoo.game.terms import SIDES, Net, Scalars, Side, Term, TermInputs, Terms
 from ppgan_zoo.game.view import View
 from ppgan_zoo.models.gan import Gan, Judgement
 from ppgan_zoo.models.latent import Code
@@ -82,6 +83,7 @@ class Game:
         self.concatenate = concatenate
         self.top_share = top_share
         self.one_batch = concatenate
+        self._row_by_row = False
 
     def prepare(self, gan: Gan, weight_clip: float | None = None) -> list[str]:
         """Look whether the game can be played with these nets, and how best.
@@ -101,9 +103,8 @@ class Game:
             packing=self.view.packing,
         )
         probe = probe_batch(gan, self.view.packing, count=4)
-        self.one_batch = self.concatenate or acts_row_by_row(
-            gan.discriminator, probe.images, probe.labels
-        )
+        self._row_by_row = acts_row_by_row(gan.discriminator, probe.images, probe.labels)
+        self.one_batch = self.concatenate or self._row_by_row
         if self.accelerated is None and not self.has_own_losses():
             self.accelerated = True
         elif self.accelerated is None:
@@ -127,10 +128,15 @@ class Game:
         """
         fake = self.show(fake, moment)
         real = self.show(real, moment)
-        of_real, of_fake = self._judge_both(gan, real, fake)
+        gradients: dict[Side, Tensor] = {}
+        if sides := self._sides_of_gradients(gan, moment):
+            of_real, of_fake, gradients = self._judge_and_differentiate(gan, real, fake, sides)
+        else:
+            of_real, of_fake = self._judge_both(gan, real, fake)
         logits = whole(of_real.logits), whole(of_fake.logits)
         loss = self.objective.discriminator_loss(*logits, self.smoothing)
         inputs = self._inputs("discriminator", gan, real, fake, moment).note(of_real, of_fake)
+        inputs.gradients.update(gradients)
         loss, scalars = self._add_terms(loss, inputs)
         with paddle.no_grad():
             scores = {
@@ -257,6 +263,38 @@ class Game:
         of_real, of_fake = both.split([real.images.shape[0], fake.images.shape[0]])
         return of_real, of_fake
 
+    def _sides_of_gradients(self, gan: Gan, moment: Moment) -> list[Side]:
+        """Return at which images D's gradient comes of the pass that its loss needs.
+
+        None, if D sees images differently in a pass of their own: with batch norm or dropout,
+        or beside codes that an encoder makes of them.
+        """
+        if not self._row_by_row or gan.spec.encoder is not None:
+            return []
+        due = self.terms.due("discriminator", moment.iteration, lazy=False)
+        asked = {term.gradient_at for term in due}
+        return [side for side in SIDES if side in asked]
+
+    def _judge_and_differentiate(
+        self, gan: Gan, real: Batch, fake: Batch, sides: Sequence[Side]
+    ) -> tuple[Judgement, Judgement, dict[Side, Tensor]]:
+        """Return what D says of both, and its gradient at the images of some sides."""
+        shown: dict[Side, Batch] = {"real": real, "fake": fake}
+        for side in sides:
+            shown[side] = _with_gradient(shown[side])
+        with ops.input_gradients():
+            if len(sides) == len(shown):
+                of_real, of_fake = self._judge_both(gan, shown["real"], shown["fake"])
+            else:  # apart, so that the gradient is of one side's graph alone
+                of_real, of_fake = (judge(gan, batch) for batch in shown.values())
+            said: dict[Side, Judgement] = {"real": of_real, "fake": of_fake}
+            found = paddle.grad(
+                [said[side].logits.sum() for side in sides],
+                [shown[side].images for side in sides],
+                create_graph=True,
+            )
+        return of_real, of_fake, dict(zip(sides, found, strict=True))
+
     def _top(
         self, fake: Tensor, real: Tensor | None, moment: Moment
     ) -> tuple[Tensor, Tensor | None]:
@@ -278,6 +316,13 @@ class Game:
         with_terms, scalars = self.terms.add_to(loss, due, inputs)
         assert with_terms is not None
         return with_terms, scalars
+
+
+def _with_gradient(batch: Batch) -> Batch:
+    """Return a batch of the same images, which a gradient may be asked of."""
+    images = batch.images.detach()
+    images.stop_gradient = False
+    return Batch(images, batch.labels, batch.code)
 
 
 def judge(gan: Gan, shown: Batch) -> Judgement:

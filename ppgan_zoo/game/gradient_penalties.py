@@ -17,7 +17,7 @@ from paddle.nn import functional as F
 from ppgan_zoo import ops
 from ppgan_zoo.distributed.collectives import whole
 from ppgan_zoo.game.augmentation import tensor_like
-from ppgan_zoo.game.terms import Term, TermInputs
+from ppgan_zoo.game.terms import Side, Term, TermInputs
 
 # The gradient of a norm has none at 0: this keeps it finite, far below float32's steps at 1.
 TINY = 1e-12
@@ -30,7 +30,19 @@ def squared_gradient_norms(logits_of: Callable[[Tensor], Tensor], images: Tensor
     with ops.input_gradients():
         logits = logits_of(images)
         (gradient,) = paddle.grad(logits.sum(), images, create_graph=True)
-    return gradient.square().reshape([images.shape[0], -1]).sum(axis=1)
+    return _squares(gradient)
+
+
+def _squares(gradient: Tensor) -> Tensor:
+    return gradient.square().reshape([gradient.shape[0], -1]).sum(axis=1)
+
+
+def _squared_norms_at(inputs: TermInputs, side: Side) -> Tensor:
+    """Return :func:`squared_gradient_norms` of images as D was shown them for its loss."""
+    if side in inputs.gradients:
+        return _squares(inputs.gradients[side])
+    shown = inputs.real if side == "real" else inputs.fake
+    return _squared_norms(inputs, shown.images, shown.labels)
 
 
 def _squared_norms(inputs: TermInputs, images: Tensor, labels: Any) -> Tensor:
@@ -78,12 +90,12 @@ def dragan(inputs: TermInputs) -> Tensor:
 
 def r1(inputs: TermInputs) -> Tensor:
     """``E ||grad D(real)||^2 / 2``."""
-    return 0.5 * _squared_norms(inputs, inputs.real.images, inputs.real.labels).mean()
+    return 0.5 * _squared_norms_at(inputs, "real").mean()
 
 
 def r2(inputs: TermInputs) -> Tensor:
     """``E ||grad D(fake)||^2 / 2``."""
-    return 0.5 * _squared_norms(inputs, inputs.fake.images, inputs.fake.labels).mean()
+    return 0.5 * _squared_norms_at(inputs, "fake").mean()
 
 
 def _penalty(
@@ -93,10 +105,11 @@ def _penalty(
     *,
     of_fakes: bool = True,
     single: bool = False,
+    at: Side | None = None,
 ) -> Term:
     return Term(
         name, source, function, 10.0,
-        of_gradient=True, of_fakes=of_fakes, of_single_images=single,
+        of_gradient=True, gradient_at=at, of_fakes=of_fakes, of_single_images=single,
     )  # fmt: skip
 
 
@@ -106,5 +119,5 @@ ZERO_CENTERED_GP = _penalty(
     "zero_centered_gp", "Thanh-Tung et al. 2019", zero_centered_gp, single=True
 )
 DRAGAN = _penalty("dragan", "Kodali et al. 2017", dragan, of_fakes=False)
-R1 = _penalty("r1", "Mescheder et al. 2018, equation 9", r1, of_fakes=False)
-R2 = _penalty("r2", "Mescheder et al. 2018, equation 10", r2)
+R1 = _penalty("r1", "Mescheder et al. 2018, equation 9", r1, of_fakes=False, at="real")
+R2 = _penalty("r2", "Mescheder et al. 2018, equation 10", r2, at="fake")

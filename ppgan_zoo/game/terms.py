@@ -32,6 +32,9 @@ from ppgan_zoo.storage.checkpoint import Arrays
 
 Net = Literal["generator", "discriminator"]
 NETS: tuple[Net, ...] = get_args(Net)
+Side = Literal["real", "fake"]
+"""Which of the two batches that D is shown."""
+SIDES: tuple[Side, ...] = get_args(Side)
 Scalars = dict[str, Tensor]
 
 
@@ -49,6 +52,9 @@ class TermInputs:
         code: What the fake images were made of.
         iteration: Iterations done before this one.
         net: In whose loss the term is this time.
+        gradients: The gradient of D's logits, summed over the batch, at the images that D was
+            shown, with its graph: of the sides for which :attr:`Term.gradient_at` asks, where
+            it came of the pass that D's loss needs anyway.
     """
 
     judge: Callable[..., Judgement]
@@ -59,6 +65,7 @@ class TermInputs:
     code: Code | None = None
     iteration: int = 0
     net: Net = "discriminator"
+    gradients: dict[Side, Tensor] = field(default_factory=dict, repr=False)
     _judged: dict[str, Judgement] = field(default_factory=dict, repr=False)
 
     def note(self, real: Judgement | None = None, fake: Judgement | None = None) -> TermInputs:
@@ -130,6 +137,9 @@ class Term:
             in iterations divisible by this, with as many times its weight, so that it pulls
             as hard (lazy regularisation, Karras et al. 2020, appendix B).
         of_gradient: Whether it is of the gradient of its net, and so needs a double gradient.
+        gradient_at: If that gradient is D's at the real or at the fake images as D was shown them,
+            which: a D that takes each image by itself then passes them once for its loss and for
+            the term (:attr:`TermInputs.gradients`).
         of_fakes: Whether it looks at G's images. Where no lazy term that is due does, an update of
             its own is spared making them.
         of_single_images: Whether its paper rules out a D with batch norm, in which the
@@ -149,6 +159,7 @@ class Term:
     net: Net | Literal["both"] = "discriminator"
     every_steps: int = 1
     of_gradient: bool = False
+    gradient_at: Side | None = None
     of_fakes: bool = True
     of_single_images: bool = False
     bounds_critic: bool = False

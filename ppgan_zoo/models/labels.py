@@ -49,4 +49,13 @@ class Projection(nn.Layer):
 
     def forward(self, features: Tensor, labels: Tensor) -> Tensor:
         """Return ``[N, 1]`` of features ``[N, features]`` and labels int64 ``[N]``."""
-        return (self.embedding(labels) * features).sum(axis=1, keepdim=True)
+        return row_products(self.embedding(labels), features)
+
+
+def row_products(a: Tensor, b: Tensor) -> Tensor:
+    """Return the products of the rows of two matrices ``[N, D]``: ``[N, 1]``.
+
+    As a product of matrices: where a penalty differentiates the gradient of a product of elements,
+    Paddle sends zeros back through all that stands before it, at the cost of a backward pass.
+    """
+    return paddle.matmul(a.unsqueeze(1), b.unsqueeze(2)).reshape([-1, 1])

@@ -18,6 +18,7 @@ from paddle import Tensor, nn
 
 from ppgan_zoo.errors import ConfigError
 from ppgan_zoo.models.fir import downsample, upsample
+from ppgan_zoo.models.labels import row_products
 from ppgan_zoo.models.layers import check_grid
 from ppgan_zoo.models.spec import GanSpec
 from ppgan_zoo.ops import leaky_relu
@@ -136,11 +137,10 @@ class R3GANDiscriminator(nn.Layer):
     def forward(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
         """Map images ``[N, C, H, W]`` and labels ``[N]`` to logits ``[N, 1]``, real above 0."""
         x = self.body(self.pixels(images))
-        x = (x * self.window).reshape([x.shape[0], x.shape[1], -1]).sum(axis=2)
-        features = self.features(x)
-        if labels is None:
-            return features
-        return (features * self.embedding(labels)).sum(axis=1, keepdim=True)
+        maps = x.reshape([x.shape[0], x.shape[1], -1]).transpose([1, 0, 2])
+        sums = paddle.matmul(maps, self.window.reshape([x.shape[1], -1, 1]))  # [C, N, 1]
+        features = self.features(sums.squeeze(2).t())
+        return features if labels is None else row_products(features, self.embedding(labels))
 
 
 class _Block(nn.Layer):

@@ -155,7 +155,7 @@ def test_accumulated_parts_make_the_whole_batch_s_update(objective):
         assert of_whole.keys() == of_parts.keys()
         for key in of_whole:
             assert float(of_whole[key]) == pytest.approx(float(of_parts[key]), abs=1e-5), key
-    assert parts.gan.discriminator.seen[0].shape[0] == 2 + 2  # real and fake
+    assert parts.gan.discriminator.seen[0].shape[0] == 2  # of eight real images, a part
     for net in ("generator", "discriminator"):
         left, right = (t.gan.nets[net].layer.weight.numpy() for t in (whole, parts))
         np.testing.assert_allclose(left, right, atol=1e-6)
