@@ -186,9 +186,9 @@ def _margins(inverse: Matrices, height: int, width: int) -> list[int]:
 class AdaptiveProbability:
     """A probability of augmentation that rises while D knows the real images too well.
 
-    r is the mean sign of D's logits of real images, as D is shown them. Every four batches the
-    probability goes up if r is above the target, and down if it is below, by the share that
-    these batches are of `images`.
+    r is the mean sign of D's logits of real images, as D is shown them, in D's last update of an
+    iteration. Every four iterations the probability goes up if r is above the target, and down if
+    it is below, by the share that their real images are of `images`.
 
     Args:
         target: What r is to be.
@@ -232,8 +232,9 @@ class AdaptiveProbability:
         self._seen += images
         if len(self._signs) == self.INTERVAL:
             r = paddle.concat(self._signs).mean().item()
-            step = np.sign(r - self.target) * self._seen / self.images
-            self.probability = float(np.clip(self.probability + step, 0.0, self.most))
+            if np.isfinite(r):  # or the probability would be lost for good
+                step = np.sign(r - self.target) * self._seen / self.images
+                self.probability = float(np.clip(self.probability + step, 0.0, self.most))
             self._signs, self._seen = [], 0
 
     def state(self) -> Arrays:

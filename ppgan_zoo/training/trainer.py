@@ -144,7 +144,7 @@ class Trainer:
     def _adapt(self, controller: AdaptiveProbability, sign: Tensor, images: int) -> Scalars:
         """Let the probability of augmentation follow D, and return what to log of it."""
         controller.follow(sign, images)
-        return {"augment/probability": paddle.to_tensor([controller.probability], "float32")}
+        return {"augment/probability": paddle.to_tensor(controller.probability, "float32")}
 
     def _own_rows(self, rows: Tensor) -> Tensor:
         """Return this process's rows of a batch that all processes share."""

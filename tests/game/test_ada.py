@@ -149,6 +149,13 @@ def fed(controller, sign, batches, size=64):
     return controller.probability
 
 
+def test_a_sign_that_is_no_number_moves_nothing():
+    controller = AdaptiveProbability()
+    before = fed(controller, 0.9, 4)
+    assert fed(controller, float("nan"), 4) == before
+    assert fed(controller, 0.9, 4) > before
+
+
 def test_the_probability_moves_every_four_batches():
     controller = AdaptiveProbability()
     assert fed(controller, 0.9, 3) == 0.0
