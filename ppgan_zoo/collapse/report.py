@@ -16,6 +16,7 @@ from ppgan_zoo.game.terms import get_term
 from ppgan_zoo.recipe.game import TermSection
 from ppgan_zoo.recipe.schedules import Schedule
 from ppgan_zoo.storage.pictures import image_grid
+from ppgan_zoo.training.ema import TENSORFLOWS_WARMUP
 
 HEADER = ("seed", "modes", "high quality", "reverse KL", "seconds")
 SHOWN_IMAGES, GRID_COLUMNS = 64, 8
@@ -28,7 +29,11 @@ def table_head(test: str, recipe: Any, modes: int) -> str:
         f"{test}: {recipe.model.name}, {recipe.objective.name or 'the objective of the model'}",
         *(f"{_weight(term)} {term.name}" for term in recipe.terms or ()),
         *([f"packing {constraints.packing}"] if constraints.packing > 1 else []),
-        *([f"ema {ema.decay:g} (warmup {ema.warmup:g})"] if ema.decay is not None else []),
+        *(
+            [f"ema {ema.decay:g} (warmup {ema.warmup or TENSORFLOWS_WARMUP:g})"]
+            if ema.decay is not None
+            else []
+        ),
     ]
     line = (
         f"{' + '.join(parts)}; {recipe.training.iterations:,} iterations of batch "

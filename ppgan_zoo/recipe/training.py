@@ -125,14 +125,15 @@ _AVERAGE = Needs(
 class Ema(Section):
     """The moving average of G's weights; `decay` per iteration, None for none.
 
-    In iteration t the decay is no more than ``(1 + t) / (warmup + t)``. In place of
-    `decay`, `half_life` says after how many images a weight counts half. The average's
+    In iteration t the decay is no more than ``(1 + t) / (warmup + t)``; 10 unless set. In place
+    of `decay`, `half_life` says after how many images a weight counts half, and `warmup` bounds
+    it only where it is set. The average's
     batch norms have statistics of their own, of `statistics_batches` batches of z.
     """
 
     decay: Fraction | None = None
     half_life: Annotated[float | Schedule[_Images], number_or_schedule(_Images)] | None = None
-    warmup: Annotated[float, Field(ge=LEAST_WARMUP, le=1000.0, allow_inf_nan=False)] = 10.0
+    warmup: Annotated[float, Field(ge=LEAST_WARMUP, le=1000.0, allow_inf_nan=False)] | None = None
     statistics_batches: Annotated[int, Field(ge=LEAST_COUNT, le=1000)] = 16
 
     needs: ClassVar = {"warmup": _AVERAGE, "statistics_batches": _AVERAGE}

@@ -55,7 +55,7 @@ def make_trainer(
     discriminator_beta2: Value | None = None,
     ema_decay: float | None = None,
     ema_half_life: Value | None = None,
-    ema_warmup: float = 10.0,
+    ema_warmup: float | None = None,
     ema_statistics_batches: int = 16,
     seed: int = 0,
     group: Group | None = None,

@@ -12,6 +12,9 @@ from ppgan_zoo.models.weights import frozen_copy
 from ppgan_zoo.recipe.bounds import LEAST_COUNT, LEAST_WARMUP, check_least
 from ppgan_zoo.training.chance import Chance
 
+TENSORFLOWS_WARMUP = 10.0
+"""Of its ExponentialMovingAverage: early weights are soon forgotten."""
+
 
 class Ema:
     """Follows G's weights, and has batch norm statistics of its own.
@@ -24,7 +27,8 @@ class Ema:
             place of `decay`.
         warmup: The decay in iteration t is at most ``(1 + t) / (warmup + t)``: the weights of
             iteration s count in proportion to ``(s / t) ** (warmup - 2)`` as long as that
-            holds. 2 makes the mean of all so far; TensorFlow has 10.
+            holds. 2 makes the mean of all so far; TensorFlow has 10. None: that with `decay`, and
+            no such bound with `half_life`, as in the papers that have one.
         statistics_batches: Batches that the statistics of its batch norms are the mean of.
 
     Raises:
@@ -38,12 +42,15 @@ class Ema:
         *,
         decay: float | None = None,
         half_life: Value | None = None,
-        warmup: float = 10.0,
+        warmup: float | None = None,
         statistics_batches: int = 16,
     ) -> None:
         if (decay is None) == (half_life is None):
             raise ConfigError("ema: give either decay or half_life")
-        check_least("ema: warmup", warmup, LEAST_WARMUP)
+        if warmup is not None:
+            check_least("ema: warmup", warmup, LEAST_WARMUP)
+        elif decay is not None:
+            warmup = TENSORFLOWS_WARMUP
         check_least("ema: statistics_batches", statistics_batches, LEAST_COUNT)
         self.decay = decay
         self.half_life = half_life
@@ -56,13 +63,14 @@ class Ema:
 
     def decay_at(self, iteration: int, images: int) -> float:
         """Return the decay in an iteration that has so many real images."""
-        # The warm-up of TensorFlow's ExponentialMovingAverage: early weights soon forgotten.
-        ramp = (1.0 + iteration) / (self.warmup + iteration)
-        if self.decay is not None:
-            return min(self.decay, ramp)
-        assert self.half_life is not None
-        half_life = at(self.half_life, iteration)
-        return min(0.5 ** (images / max(half_life, 1e-8)), ramp)
+        if self.half_life is not None:
+            decay = 0.5 ** (images / max(at(self.half_life, iteration), 1e-8))
+        else:
+            assert self.decay is not None
+            decay = self.decay
+        if self.warmup is None:
+            return decay
+        return min(decay, (1.0 + iteration) / (self.warmup + iteration))
 
     @paddle.no_grad()
     def follow(self, generator: nn.Layer, iteration: int, images: int, batch_size: int) -> None:

@@ -675,7 +675,7 @@ def test_shipped_recipes_have_no_key_without_effect(config):
 
 
 def test_a_key_that_is_set_to_its_default_is_not_told(path):
-    recipe = loaded(path, SMALL, "ema.warmup=10", "evaluation.num_samples=2000")
+    recipe = loaded(path, SMALL, "ema.statistics_batches=16", "evaluation.num_samples=2000")
     assert keys_without_effect(recipe) == []
     assert keys_without_effect(loaded(path, recipe.to_yaml())) == []
 

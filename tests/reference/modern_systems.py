@@ -60,7 +60,7 @@ class System:
     beta1: float = 0.5
     beta2: object = fixed(0.999)
     weight_decay: float = 0.0
-    decay: object = lambda t, images: 0.999
+    decay: object = lambda t, images: min(0.999, (1 + t) / (10 + t))  # as TensorFlow warms up
 
 
 # The models.

@@ -124,11 +124,10 @@ class Training:
         self.optimizers[side].step()
 
     def follow(self, t):
-        """The average, as TensorFlow's: sooner moved at first."""
+        """The average."""
         if self.system.decay is None:
             return
         decay = self.system.decay(t, BATCH * self.case.d_steps)
-        decay = min(decay, (1 + t) / (10 + t))
         for name, value in self.nets["generator"].parameters.items():
             self.average[name] = decay * self.average[name] + (1 - decay) * value.detach()
 

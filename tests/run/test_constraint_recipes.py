@@ -108,7 +108,7 @@ def test_keys_of_an_average_that_is_not_there_are_warned_of(tiny_recipe):
         "statistics_batches out",
     ]
     assert built(tiny_recipe, *keys).warnings == []
-    assert built(tiny_recipe, none, "ema.warmup=10", "ema.statistics_batches=16").warnings == []
+    assert built(tiny_recipe, none, "ema.statistics_batches=16").warnings == []
 
 
 def test_warnings_are_told_at_load_and_in_the_log(tiny_recipe, tmp_path, cli):
