@@ -53,11 +53,13 @@ def color(images: Tensor, rng: np.random.Generator) -> Tensor:
     return (images - mean) * (contrast + 0.5) + mean
 
 
-def translation(images: Tensor, rng: np.random.Generator) -> Tensor:
-    """Move by up to an eighth of each side, filling up with 0."""
+def translation(images: Tensor, rng: np.random.Generator, *, mirror: bool = False) -> Tensor:
+    """Move by up to an eighth of each side, filling up with 0 or with a `mirror` image."""
     count, _, height, width = images.shape
-    rows = _shift_matrices(height, rng.integers(-_eighth(height), _eighth(height) + 1, count))
-    columns = _shift_matrices(width, rng.integers(-_eighth(width), _eighth(width) + 1, count))
+    rows, columns = (
+        _shift_matrices(side, rng.integers(-_eighth(side), _eighth(side) + 1, count), mirror)
+        for side in (height, width)
+    )
     # A product with 0/1 matrices moves pixels exactly, whole batches at once.
     moved = paddle.matmul(tensor_like(rows, images), images)
     return paddle.matmul(moved, tensor_like(columns, images), transpose_y=True)
@@ -121,8 +123,14 @@ def _eighth(side: int) -> int:
     return int(side * 0.125 + 0.5)
 
 
-def _shift_matrices(side: int, shifts: NDArray[np.int64]) -> NDArray[np.float32]:
-    """Return ``[N, 1, side, side]`` matrices M with ``(M x)[i] = x[i - shift]``."""
+def _shift_matrices(side: int, shifts: NDArray[np.int64], mirror: bool) -> NDArray[np.float32]:
+    """Return ``[N, 1, side, side]`` matrices M with ``(M x)[i] = x[i - shift]``.
+
+    Beyond its ends, x is 0 or, as a `mirror` has it, ``x[-1] = x[1]`` and so on.
+    """
     index = np.arange(side)
-    matrices = index[:, None] - index[None, :] == shifts[:, None, None]
+    source = index[:, None] - shifts[:, None, None]
+    if mirror:
+        source = side - 1 - np.abs(side - 1 - np.abs(source))
+    matrices = source == index[None, :]
     return matrices[:, None].astype(np.float32)

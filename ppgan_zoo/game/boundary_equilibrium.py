@@ -37,13 +37,27 @@ class BoundaryEquilibrium:
         self.gamma, self.rate = gamma, rate
         self.k = paddle.zeros([1])
         self.convergence = paddle.zeros([1])
+        self._balances: list[Tensor] = []  # one for each part of the batch
 
     def __call__(self, inputs: TermInputs) -> Tensor:
-        """Return the term with k as it is, then move k."""
+        """Return the term; k moves when the update is done."""
         real, fake = -inputs.real_logits.mean(), -inputs.fake_logits.mean()
-        k = self.k.reshape([]).astype(fake.dtype)
-        self._move(average(real.detach()), average(fake.detach()))
-        return (1.0 - k) * fake
+        with paddle.no_grad():
+            of_real, of_fake = (
+                average(error.detach()).reshape([1]).astype("float32") for error in (real, fake)
+            )
+            balance = self.gamma * of_real - of_fake
+            self._balances.append(balance)
+            self.convergence = of_real + balance.abs()
+        return (1.0 - self.k.reshape([]).astype(fake.dtype)) * fake
+
+    @paddle.no_grad()
+    def updated(self) -> None:
+        """Move k by the errors of the update."""
+        if self._balances:
+            balance = sum(self._balances[1:], self._balances[0]) / len(self._balances)
+            self.k = (self.k + self.rate * balance).clip(0.0, 1.0)
+            self._balances = []
 
     def scalars(self) -> Scalars:
         """Return k, and the paper's measure ``L(x) + |gamma L(x) - L(G(z))|``, which falls."""
@@ -56,12 +70,6 @@ class BoundaryEquilibrium:
     def load_state(self, arrays: Arrays) -> None:
         """Put k back."""
         self.k = paddle.to_tensor(np.asarray(arrays["k"], np.float32))
-
-    @paddle.no_grad()
-    def _move(self, real: Tensor, fake: Tensor) -> None:
-        balance = (self.gamma * real - fake).reshape([1]).astype("float32")
-        self.k = (self.k + self.rate * balance).clip(0.0, 1.0)
-        self.convergence = real.reshape([1]).astype("float32") + balance.abs()
 
 
 BOUNDARY_EQUILIBRIUM = Term(

@@ -44,6 +44,7 @@ def check_combination(
     """
     name, discriminator = gan.spec.name, gan.discriminator
     of_gradient = [term for term in terms if term.of_gradient and term.net == "discriminator"]
+    of_pairs = [term for term in terms if term.compares]
     normalised = has_spectral_norm(discriminator)
     if weight_clip is not None:
         if weight_clip <= 0.0:
@@ -75,6 +76,12 @@ def check_combination(
                     f"{line}use {WITHOUT_BATCH_NORM}, or spectral_norm in place of the term"
                 )
             warnings.append(f"{line}better use {WITHOUT_BATCH_NORM}")
+        warnings += [
+            f"terms: {term.name} compares what D says of two versions of an image, and {name}'s "
+            "discriminator has batch norm, by which that depends on the rest of the batch; better "
+            f"use {WITHOUT_BATCH_NORM}"
+            for term in of_pairs
+        ]
     if packing > 1:
         _check_packing(gan, packing)
     _check_calls(gan, terms)

@@ -1,4 +1,4 @@
-"""Consistency regularisation (bCR, Zhao et al. 2021)."""
+"""Consistency regularisation: CR (Zhang et al. 2020) and bCR (Zhao et al. 2021)."""
 
 from __future__ import annotations
 
@@ -6,27 +6,47 @@ import numpy as np
 import paddle
 from paddle import Tensor
 
+from ppgan_zoo.errors import ConfigError
 from ppgan_zoo.game.augmentation import tensor_like, translation
 from ppgan_zoo.game.terms import Term, TermInputs
 
 
-def consistency(inputs: TermInputs, *, flip: bool = False) -> Tensor:
-    """``E (D(real) - D(T(real)))^2 + E (D(fake) - D(T(fake)))^2``, T a random change.
+def consistency(
+    inputs: TermInputs, *, flip: bool = False, real: float = 1.0, fake: float = 1.0
+) -> Tensor:
+    """``real * E (D(x) - D(T(x)))^2 + fake * E (D(y) - D(T(y)))^2`` of real x and fake y.
 
-    T moves an image by up to an eighth of its sides and, with `flip`, mirrors every other one left
-    to right, as the paper does. It is off unless asked for: a mirrored digit is another.
+    T moves an image by up to an eighth of its sides, where its mirror image at the edge fills up,
+    and, with `flip`, mirrors every other one left to right, as the papers do. That is off unless
+    asked for: a mirrored digit is another.
 
     Args:
         inputs: What D was shown.
         flip: Whether T may mirror images.
+        real: Weight of the real images.
+        fake: Weight of the fake ones; 0 is CR, which is of real images alone.
+
+    Raises:
+        ConfigError: A weight below 0, or none above.
     """
-    pairs = ((inputs.real, inputs.real_logits), (inputs.fake, inputs.fake_logits))
-    terms = []
-    for batch, logits in pairs:
-        images = mirrored(batch.images, inputs.rng) if flip else batch.images
-        changed = inputs.logits(translation(images, inputs.rng), batch.labels)
-        terms.append((logits - changed).square().mean())
-    return terms[0] + terms[1]
+    if min(real, fake) < 0.0 or not real + fake > 0.0:
+        raise ConfigError(
+            f"terms: consistency: real is {real}, fake is {fake}; give 0 or more, one above 0"
+        )
+    total: Tensor | None = None
+    for weight, side in ((real, "real"), (fake, "fake")):
+        if not weight:
+            continue
+        batch = inputs.real if side == "real" else inputs.fake
+        logits = inputs.real_logits if side == "real" else inputs.fake_logits
+        changed = translation(batch.images, inputs.rng, mirror=True)
+        if flip:
+            changed = mirrored(changed, inputs.rng)
+        z = None if batch.code is None else inputs.z_of(batch)
+        again = inputs.logits(changed, batch.labels, z)
+        term = weight * (logits - again).square().mean()
+        total = term if total is None else total + term
+    return total
 
 
 def mirrored(images: Tensor, rng: np.random.Generator) -> Tensor:
@@ -35,4 +55,10 @@ def mirrored(images: Tensor, rng: np.random.Generator) -> Tensor:
     return chosen * paddle.flip(images, axis=[3]) + (1.0 - chosen) * images
 
 
-CONSISTENCY = Term("consistency", "Zhao et al. 2021 (bCR)", consistency, 10.0)
+CONSISTENCY = Term(
+    "consistency",
+    "Zhang et al. 2020 (CR); Zhao et al. 2021 (bCR)",
+    consistency,
+    10.0,
+    compares=True,
+)

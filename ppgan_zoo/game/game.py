@@ -213,9 +213,16 @@ class Game:
             self.objective.relativistic or self.terms.of("generator") or self.has_own_losses()
         )
 
-    def beside(self, real: Batch, code: Code) -> Code:
-        """Return a code as it goes with real images: in a paired game, with their labels."""
-        return Code(code.z, real.labels) if self.objective.paired else code
+    def beside(self, net: Net, real: Batch, code: Code) -> Code:
+        """Return the code that goes with real images in an update of `net`: with their labels.
+
+        That is, where a loss takes each real image together with the fake one at its place: in a
+        paired game, and in D's updates by a term that does.
+        """
+        with_labels = self.objective.paired or (
+            net == "discriminator" and any(term.same_labels for term in self.terms.of(net))
+        )
+        return Code(code.z, real.labels) if with_labels else code
 
     def show(self, batch: Batch, moment: Moment) -> Batch:
         """Return a batch as D sees it."""

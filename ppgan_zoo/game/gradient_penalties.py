@@ -42,38 +42,42 @@ def _squared_norms_at(inputs: TermInputs, side: Side) -> Tensor:
     if side in inputs.gradients:
         return _squares(inputs.gradients[side])
     shown = inputs.real if side == "real" else inputs.fake
-    return _squared_norms(inputs, shown.images, shown.labels)
+    return _squared_norms(inputs, shown.images, shown.labels, inputs.z_of(shown))
 
 
-def _squared_norms(inputs: TermInputs, images: Tensor, labels: Any) -> Tensor:
-    return squared_gradient_norms(lambda x: inputs.logits(x, labels), images)
+def _squared_norms(inputs: TermInputs, images: Tensor, labels: Any, z: Tensor | None) -> Tensor:
+    return squared_gradient_norms(lambda x: inputs.logits(x, labels, z), images)
 
 
-def _norms(inputs: TermInputs, images: Tensor) -> Tensor:
-    # Between real and fake images, and near the real ones: with the labels of the real ones.
-    return (_squared_norms(inputs, images, inputs.real.labels) + TINY).sqrt()
+def _squared_norms_between(inputs: TermInputs) -> Tensor:
+    """Return them at one point on each straight line from a real to a fake image of its class.
 
-
-def _between(inputs: TermInputs) -> Tensor:
-    """Draw one point on each straight line from a real to a fake image."""
+    A D that judges pairs sees the z between theirs.
+    """
     real, fake = inputs.real.images, inputs.fake.images
     u = tensor_like(inputs.rng.random((real.shape[0], 1, 1, 1)), real)
-    return real + u * (fake - real)
+    z = inputs.z_of(inputs.real), inputs.z_of(inputs.fake)
+    between = None if z[0] is None else z[0] + u.reshape([-1, 1]) * (z[1] - z[0])
+    return _squared_norms(inputs, real + u * (fake - real), inputs.real.labels, between)
+
+
+def _root(squares: Tensor) -> Tensor:
+    return (squares + TINY).sqrt()
 
 
 def wgan_gp(inputs: TermInputs) -> Tensor:
     """``E (||grad D(x)|| - 1)^2`` at x between real and fake."""
-    return (_norms(inputs, _between(inputs)) - 1.0).square().mean()
+    return (_root(_squared_norms_between(inputs)) - 1.0).square().mean()
 
 
 def one_sided_gp(inputs: TermInputs) -> Tensor:
     """``E max(0, ||grad D(x)|| - 1)^2`` at x between real and fake."""
-    return F.relu(_norms(inputs, _between(inputs)) - 1.0).square().mean()
+    return F.relu(_root(_squared_norms_between(inputs)) - 1.0).square().mean()
 
 
 def zero_centered_gp(inputs: TermInputs) -> Tensor:
     """``E ||grad D(x)||^2`` at x between real and fake."""
-    return _squared_norms(inputs, _between(inputs), inputs.real.labels).mean()
+    return _squared_norms_between(inputs).mean()
 
 
 def dragan(inputs: TermInputs) -> Tensor:
@@ -85,7 +89,8 @@ def dragan(inputs: TermInputs) -> Tensor:
     real, rng = inputs.real.images, inputs.rng
     u, noise = rng.random((real.shape[0], 1, 1, 1)), rng.random(real.shape)
     near = real + 0.5 * whole(real).std() * tensor_like(u * noise, real)
-    return (_norms(inputs, near) - 1.0).square().mean()
+    squares = _squared_norms(inputs, near, inputs.real.labels, inputs.z_of(inputs.real))
+    return (_root(squares) - 1.0).square().mean()
 
 
 def r1(inputs: TermInputs) -> Tensor:
@@ -99,25 +104,18 @@ def r2(inputs: TermInputs) -> Tensor:
 
 
 def _penalty(
-    name: str,
-    source: str,
-    function: Callable[[TermInputs], Tensor],
-    *,
-    of_fakes: bool = True,
-    single: bool = False,
-    at: Side | None = None,
+    name: str, source: str, function: Callable[[TermInputs], Tensor], **is_so: Any
 ) -> Term:
-    return Term(
-        name, source, function, 10.0,
-        of_gradient=True, gradient_at=at, of_fakes=of_fakes, of_single_images=single,
-    )  # fmt: skip
+    return Term(name, source, function, 10.0, of_gradient=True, **is_so)
 
 
-WGAN_GP = _penalty("wgan_gp", "Gulrajani et al. 2017, equation 3", wgan_gp, single=True)
-ONE_SIDED_GP = _penalty("one_sided_gp", "Petzka et al. 2018", one_sided_gp, single=True)
+_BETWEEN = {"of_single_images": True, "same_labels": True}
+
+WGAN_GP = _penalty("wgan_gp", "Gulrajani et al. 2017, equation 3", wgan_gp, **_BETWEEN)
+ONE_SIDED_GP = _penalty("one_sided_gp", "Petzka et al. 2018", one_sided_gp, **_BETWEEN)
 ZERO_CENTERED_GP = _penalty(
-    "zero_centered_gp", "Thanh-Tung et al. 2019", zero_centered_gp, single=True
+    "zero_centered_gp", "Thanh-Tung et al. 2019", zero_centered_gp, **_BETWEEN
 )
 DRAGAN = _penalty("dragan", "Kodali et al. 2017", dragan, of_fakes=False)
-R1 = _penalty("r1", "Mescheder et al. 2018, equation 9", r1, of_fakes=False, at="real")
-R2 = _penalty("r2", "Mescheder et al. 2018, equation 10", r2, at="fake")
+R1 = _penalty("r1", "Mescheder et al. 2018, equation 9", r1, of_fakes=False, gradient_at="real")
+R2 = _penalty("r2", "Mescheder et al. 2018, equation 10", r2, gradient_at="fake")

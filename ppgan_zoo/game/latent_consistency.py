@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+import numpy as np
 import paddle
 from paddle import Tensor
 
 from ppgan_zoo.errors import ConfigError
 from ppgan_zoo.game.augmentation import tensor_like
 from ppgan_zoo.game.terms import Term, TermInputs
+from ppgan_zoo.models.gan import Gan
 from ppgan_zoo.models.latent import Code
 
 
@@ -39,28 +43,48 @@ class LatentConsistency:
 
     def __call__(self, inputs: TermInputs) -> Tensor:
         """Return the term of the net whose loss it is in."""
+        assert inputs.gan is not None and inputs.code is not None
+        code = inputs.code
+        codes = code, Code(code.z + self._step(inputs.gan, code.z, inputs.rng), code.labels)
         if inputs.net == "generator":
-            here, there = self._images(inputs).split(2)
+            here, there = _images(inputs.gan, codes)
             return -self.generator * (here - there).square().mean()
         with paddle.no_grad():
-            images = self._images(inputs)
+            images = paddle.concat(_images(inputs.gan, codes))
         # Packed as D was shown images: neighbours, stacked along the channels.
         channels, *sides = inputs.fake.images.shape[1:]
         images = images.reshape([-1, channels, *sides])
         labels = inputs.fake.labels
         both = None if labels is None else paddle.concat([labels, labels])
-        here, there = inputs.logits(images, both).split(2)
+        here, there = inputs.logits(images, both, paddle.concat([code.z for code in codes])).split(
+            2
+        )
         return self.discriminator * (here - there).square().mean()
 
-    def _images(self, inputs: TermInputs) -> Tensor:
-        """Return G's images of z, then those of z + e, made as one batch."""
-        assert inputs.gan is not None and inputs.code is not None
-        z, labels = inputs.code.z, inputs.code.labels
-        step = tensor_like(self.std * inputs.rng.standard_normal(z.shape), z)
-        both = None if labels is None else paddle.concat([labels, labels])
-        return inputs.gan.generate(Code(paddle.concat([z, z + step]), both))
+    def _step(self, gan: Gan, z: Tensor, rng: np.random.Generator) -> Tensor:
+        """Draw e: of the noise in z, for the other codes in it have meanings of their own."""
+        count, numbers = z.shape
+        step = np.zeros((count, numbers))
+        noise = gan.latent().noise_dim
+        step[:, :noise] = self.std * rng.standard_normal((count, noise))
+        return tensor_like(step, z)
+
+
+def _images(gan: Gan, codes: Sequence[Code]) -> list[Tensor]:
+    """Return G's images of each code, all with the same chance (noise, dropout) inside G."""
+    state = paddle.get_rng_state()
+    images = []
+    for code in codes:
+        paddle.set_rng_state(state)
+        images.append(gan.generate(code))
+    return images
 
 
 LATENT_CONSISTENCY = Term(
-    "latent_consistency", "Zhao et al. 2021 (zCR)", LatentConsistency, 1.0, net="both"
+    "latent_consistency",
+    "Zhao et al. 2021 (zCR)",
+    LatentConsistency,
+    1.0,
+    net="both",
+    compares=True,
 )

@@ -21,10 +21,14 @@ class LeCam:
         self.decay = decay
         # Sums of mean logits, and of the weights that they came with.
         self.sums = {key: paddle.zeros([1]) for key in ("real", "fake", "weight")}
+        self._next: list[dict[str, Tensor]] = []  # with each part of the batch taken in
 
     def __call__(self, inputs: TermInputs) -> Tensor:
-        """Take the update's logits into the averages, then return the term."""
-        averages = self._update(inputs)
+        """Return the term, by averages that these logits are part of.
+
+        Of a batch in parts each part sees its own; the averages are kept when the update is done.
+        """
+        averages = self._with(inputs)
         return (inputs.real_logits - averages["fake"]).square().mean() + (
             inputs.fake_logits - averages["real"]
         ).square().mean()
@@ -38,18 +42,30 @@ class LeCam:
         self.sums = {key: paddle.to_tensor(arrays[key]) for key in self.sums}
 
     @paddle.no_grad()
-    def _update(self, inputs: TermInputs) -> dict[str, Tensor]:
+    def updated(self) -> None:
+        """Keep the averages, with the update's logits in them."""
+        if self._next:
+            self.sums = {
+                key: sum((sums[key] for sums in self._next[1:]), self._next[0][key])
+                / len(self._next)
+                for key in self.sums
+            }
+            self._next = []
+
+    @paddle.no_grad()
+    def _with(self, inputs: TermInputs) -> dict[str, Tensor]:
         means = {
             "real": average(inputs.real_logits.mean()),
             "fake": average(inputs.fake_logits.mean()),
             "weight": paddle.ones([1]),
         }
-        self.sums = {
+        sums = {
             key: self.decay * total + (1.0 - self.decay) * means[key].reshape([1])
             for key, total in self.sums.items()
         }
+        self._next.append(sums)
         # Divided by the weights, as in Adam, so that the first averages are not near 0.
-        return {key: self.sums[key] / self.sums["weight"] for key in ("real", "fake")}
+        return {key: sums[key] / sums["weight"] for key in ("real", "fake")}
 
 
 LECAM = Term("lecam", "Tseng et al. 2021", LeCam, 0.01)

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal, Protocol, get_args
 
 import numpy as np
+import paddle
 from paddle import Tensor
 
 from ppgan_zoo import ops
@@ -93,9 +94,22 @@ class TermInputs:
         """D's logits of the fake images."""
         return self.fake_judgement.logits
 
-    def logits(self, images: Tensor, labels: Any) -> Tensor:
-        """Return D's logits of any images."""
-        return self.judge(images, labels).logits
+    def logits(self, images: Tensor, labels: Any, z: Tensor | None = None) -> Tensor:
+        """Return D's logits of any images; beside z, if it judges pairs and z is given."""
+        return self.judge(images, labels, *(() if z is None else (z,))).logits
+
+    def z_of(self, batch: Batch) -> Tensor | None:
+        """Return the z that D sees beside a batch, without a graph; None if it sees images alone.
+
+        Of fake images it is what they were made of, of real ones what the encoder finds.
+        """
+        if self.gan is None or self.gan.spec.encoder is None:
+            return None
+        if batch.code is not None:
+            return batch.code.z
+        with paddle.no_grad():
+            found: Tensor = self.gan.nets[self.gan.spec.encoder](batch.images)
+        return found
 
     def _judgement(self, side: str, batch: Batch) -> Judgement:
         if side not in self._judged:
@@ -107,7 +121,10 @@ class TermInputs:
 class Remembers(Protocol):
     """A term's function that keeps something between updates.
 
-    It may also have a method ``scalars() -> Scalars``: what to log beside its value.
+    It may also have a method ``scalars() -> Scalars``: what to log beside its value; and a method
+    ``updated() -> None``, called after each update of a net whose loss it is in. A batch can pass
+    in parts (``accumulate_steps``), each of which calls the term: what moves once an update, as a
+    moving average does, moves there.
     """
 
     def __call__(self, inputs: TermInputs) -> Tensor:
@@ -140,6 +157,10 @@ class Term:
         gradient_at: If that gradient is D's at the real or at the fake images as D was shown them,
             which: a D that takes each image by itself then passes them once for its loss and for
             the term (:attr:`TermInputs.gradients`).
+        compares: Whether it compares what D says of two versions of an image, which batch norm in D
+            makes depend on the rest of the batch.
+        same_labels: Whether it takes a real image and the fake one at its place together; in D's
+            updates the fake one then is of the real one's class.
         of_fakes: Whether it looks at G's images. Where no lazy term that is due does, an update of
             its own is spared making them.
         of_single_images: Whether its paper rules out a D with batch norm, in which the
@@ -160,6 +181,8 @@ class Term:
     every_steps: int = 1
     of_gradient: bool = False
     gradient_at: Side | None = None
+    compares: bool = False
+    same_labels: bool = False
     of_fakes: bool = True
     of_single_images: bool = False
     bounds_critic: bool = False
@@ -288,6 +311,11 @@ class Terms:
             more: Scalars = getattr(self._functions[term.name], "scalars", dict)()
             scalars.update({f"term/{term.name}/{name}": scalar for name, scalar in more.items()})
         return loss, scalars
+
+    def updated(self, net: Net) -> None:
+        """Let what is kept between updates move, after an update of `net`."""
+        for term in self.of(net):
+            getattr(self._functions[term.name], "updated", lambda: None)()
 
     def state(self) -> Arrays:
         """Return what a checkpoint must hold: ``"term.name"`` of all that remember."""

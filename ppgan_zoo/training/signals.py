@@ -65,7 +65,7 @@ def take_signals(trainer: Trainer, real: Batch, count: int = 64) -> Signals:
     count = min(count, len(real)) // packing * packing
     shown = real.map(lambda array: paddle.to_tensor(array[:count]))
     moment = trainer.chance.health(trainer.iteration)
-    code = game.beside(shown, moment.code(count))
+    code = game.beside("generator", shown, moment.code(count))
     with _kept(trainer):
         fake, gradient = _gradient_to_samples(trainer, shown, code, moment)
         with paddle.no_grad():

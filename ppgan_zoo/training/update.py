@@ -112,13 +112,14 @@ class Update:
         self._set_rates(moment.iteration)
         batches = self._batches(real)
         parts = self.accumulate_steps
-        codes = [game.beside(batch, moment.code(len(batch), parts)) for batch in batches]
+        codes = [game.beside(self.net, batch, moment.code(len(batch), parts)) for batch in batches]
         scalars: Scalars = {}
         with frozen(*self._others):
             for batch, code, losses in zip(
                 batches, codes, self._losses(gan, game, codes, moment), strict=True
             ):
                 scalars.update(self._learn(losses, batch, code))
+                game.terms.updated(self.net)
             scalars.update(self._learn_lazily(gan, game, batches[-1], codes[-1], moment))
         return scalars
 
@@ -175,6 +176,7 @@ class Update:
         del scalars[f"loss/{self.net}"]
         fill_gradients(*self.nets.values())
         self._step()
+        game.terms.updated(self.net)
         return scalars
 
     def _backward(self, loss_of: LossOf, batch: Batch, code: Code) -> Scalars:

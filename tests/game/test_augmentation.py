@@ -41,6 +41,16 @@ def test_translation_moves_each_image_by_its_own_whole_steps():
         np.testing.assert_array_equal(got, wanted)
 
 
+def test_translation_may_fill_up_with_the_mirror_image():
+    moved = translation(paddle.to_tensor(images()), rng(), mirror=True).numpy()
+    draws = rng()
+    rows, columns = draws.integers(-2, 3, 6), draws.integers(-3, 4, 6)
+    for image, got, down, right in zip(images(), moved, rows, columns, strict=True):
+        padded = np.pad(image, ((0, 0), (3, 3), (3, 3)), mode="reflect")
+        wanted = padded[:, 3 - down : 19 - down, 3 - right : 27 - right]
+        np.testing.assert_array_equal(got, wanted)
+
+
 @pytest.mark.parametrize("shape", [(50, 2, 8, 8), (50, 1, 7, 9)])
 def test_cutout_blanks_one_rectangle_of_half_the_sides(shape):
     kept = cutout(paddle.ones(shape), rng()).numpy()

@@ -58,6 +58,27 @@ def test_it_is_its_formula_in_both_losses():
     assert of_g.item() == pytest.approx(-2.0 * np.square(step).mean(), rel=1e-4)
 
 
+class NoisyGenerator(Generator):
+    def forward(self, z):
+        noise = paddle.randn([z.shape[0], 4])
+        return super().forward(z) + noise.reshape([-1, 1, 2, 2])
+
+
+def test_chance_inside_g_is_the_same_for_both_codes():
+    gan = Gan(SPEC, NoisyGenerator(), Discriminator())
+    term = get_term("latent_consistency", std=1e-9).ready()
+    for net in ("discriminator", "generator"):
+        assert term(inputs_of(gan, net)).item() == pytest.approx(0.0, abs=1e-12)
+
+
+def test_only_the_noise_in_z_is_moved():
+    gan = ppgan_zoo.create("infogan", latent_dim=15, generator={"channels": (4, 4)})
+    term = get_term("latent_consistency").ready()
+    step = term._step(gan, paddle.zeros([6, 15]), np.random.default_rng(1)).numpy()
+    assert np.abs(step[:, :3]).min() > 0.0  # then ten numbers of c1, one each of c2 and c3
+    assert not step[:, 3:].any()
+
+
 @pytest.mark.parametrize("net", ["discriminator", "generator"])
 def test_the_net_learns_whose_loss_it_is_in(net):
     gan = Gan(SPEC, Generator(), Discriminator())

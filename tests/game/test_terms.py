@@ -50,7 +50,7 @@ def function(name):
     made = TERMS.get(name).ready()
     if name == "lecam":
         averages = {"real": paddle.to_tensor([0.3]), "fake": paddle.to_tensor([-0.2])}
-        made._update = lambda inputs: averages
+        made._with = lambda inputs: averages
     return made
 
 
@@ -196,14 +196,29 @@ def test_a_gradient_penalty_leaves_the_images_without_gradient():
         assert all(batch.grad is None for batch in both), name
 
 
-def test_consistency_compares_each_image_with_itself_moved():
+@pytest.mark.parametrize("flip", [False, True])
+@pytest.mark.parametrize(("real", "fake"), [(1.0, 1.0), (2.0, 0.0), (0.0, 3.0), (0.5, 2.0)])
+def test_consistency_compares_each_image_with_itself_changed(real, fake, flip):
     discriminator, rng = linear(2.0), np.random.default_rng(9)
     wanted = 0.0
-    for seed in (1, 2):
-        x = paddle.to_tensor(images(seed))
-        wanted += float((discriminator(x) - discriminator(translation(x, rng))).square().mean())
+    for seed, weight in ((1, real), (2, fake)):
+        if weight:
+            x = paddle.to_tensor(images(seed))
+            changed = translation(x, rng, mirror=True)
+            changed = mirrored(changed, rng) if flip else changed
+            wanted += weight * (discriminator(x) - discriminator(changed)).square().mean().item()
+    term = get_term("consistency", flip=flip, real=real, fake=fake).ready()
     assert wanted > 0
-    assert value("consistency", discriminator) == pytest.approx(wanted)
+    assert term(shown(discriminator)).item() == pytest.approx(wanted)
+
+
+@pytest.mark.parametrize(("real", "fake"), [(-1.0, 1.0), (0.0, 0.0)])
+def test_consistency_of_nothing_is_refused(real, fake):
+    with pytest.raises(ConfigError, match="consistency: real is .*; give 0 or more, one above 0"):
+        get_term("consistency", real=real, fake=fake).ready()(shown(linear(1.0)))
+
+
+def test_consistency_of_a_d_that_never_changes_is_nothing():
     assert value("consistency", lambda x: x.reshape([-1, PIXELS])[:, :1] * 0.0 + 4.0) == 0.0
 
 
@@ -214,13 +229,6 @@ def test_consistency_may_mirror_images_where_the_data_allow():
     turned = (changed == x.numpy()[..., ::-1]).all((1, 2, 3))
     assert (kept ^ turned).all()
     assert 70 < turned.sum() < 130
-    # The left edge of what D sees comes from the right one of a mirrored image.
-    left = nn.Linear(PIXELS, 1)
-    found = get_term("consistency", flip=True).ready()(
-        shown(lambda y: left(y.reshape([-1, PIXELS])))
-    )
-    plain = get_term("consistency").ready()(shown(lambda y: left(y.reshape([-1, PIXELS]))))
-    assert found.item() != plain.item()
 
 
 def logits_shown(real, fake):
@@ -233,6 +241,7 @@ def total(terms, inputs, iteration=0):
     """The sum of all terms of an update."""
     inputs.iteration = iteration
     loss, _ = terms.add_to(paddle.zeros([]), terms.terms, inputs)
+    terms.updated("discriminator")
     return float(loss)
 
 
@@ -247,6 +256,21 @@ def test_lecam_by_hand():
     fake = (0.99 * 0.01 * -1 + 0.01 * 0) / (1 - 0.99**2)
     wanted = (1 - fake) ** 2 + (0 - real) ** 2
     assert total(terms, second, 1) == pytest.approx(wanted, abs=1e-4)
+
+
+def test_lecams_averages_move_once_an_update_whatever_its_parts():
+    paddle.set_default_dtype("float32")
+    before = logits_shown(np.float32([1.0]), np.float32([-2.0]))
+    whole, parts = Terms(["lecam"]), Terms(["lecam"])
+    for terms in (whole, parts):
+        total(terms, before)
+    total(whole, logits_shown(np.float32([2.0, 4.0]), np.float32([-1.0, 1.0])))
+    for real, fake in ((2.0, -1.0), (4.0, 1.0)):
+        part = logits_shown(np.float32([real]), np.float32([fake]))
+        parts.add_to(paddle.zeros([]), parts.terms, part)
+    parts.updated("discriminator")
+    for key, array in whole.state().items():
+        np.testing.assert_allclose(parts.state()[key], array, rtol=1e-6, err_msg=key)
 
 
 def test_lecam_goes_on_from_its_state():

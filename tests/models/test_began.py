@@ -148,6 +148,8 @@ def inputs(real, fake):
 def test_k_and_the_measure_by_hand():
     term = get_term("boundary_equilibrium").ready()
     assert term(inputs(0.4, 0.1)).item() == pytest.approx(0.1, rel=1e-6)  # k is 0: all of L(G)
+    assert term.scalars()["k"].item() == 0.0
+    term.updated()
     # 0.001 * (0.5 * 0.4 - 0.1), and 0.4 + |0.5 * 0.4 - 0.1|
     assert term.scalars()["k"].item() == pytest.approx(0.0001, rel=1e-5)
     assert term.scalars()["convergence"].item() == pytest.approx(0.5, rel=1e-6)
@@ -159,7 +161,21 @@ def test_k_stays_within_0_and_1(real, fake, end):
     term = get_term("boundary_equilibrium", gamma=1.0, rate=0.4).ready()
     for _ in range(4):
         term(inputs(real, fake))
+        term.updated()
     assert term.scalars()["k"].item() == end
+
+
+def test_k_moves_once_an_update_by_the_mean_of_its_parts():
+    whole, parts = (get_term("boundary_equilibrium", rate=0.5).ready() for _ in range(2))
+    whole(inputs(0.6, 0.2))
+    for real, fake in ((0.4, 0.1), (0.8, 0.3)):
+        parts(inputs(real, fake))
+    for term in (whole, parts):
+        term.updated()
+        term.updated()  # nothing came since
+    k = whole.scalars()["k"].item()
+    assert k == pytest.approx(0.5 * 0.1, rel=1e-5)
+    assert parts.scalars()["k"].item() == pytest.approx(k, rel=1e-6)
 
 
 @pytest.mark.parametrize(

@@ -12,8 +12,10 @@ from reference.arrays import dense, leaky, norm, sigmoid, slopes, softplus
 import ppgan_zoo
 from ppgan_zoo.data.batches import Batch
 from ppgan_zoo.errors import ConfigError, PluginError
+from ppgan_zoo.game import consistency
 from ppgan_zoo.game.game import Game
 from ppgan_zoo.game.objectives import get_objective
+from ppgan_zoo.game.terms import TermInputs, get_term
 from ppgan_zoo.game.view import View
 from ppgan_zoo.models.cost import count_parameters
 from ppgan_zoo.models.latent import Code
@@ -144,6 +146,50 @@ def test_losses_and_every_gradient_are_numpys(concatenate):
         for key, (direction, slope) in slopes(wanted, arrays(layer)).items():
             found = (parameters[key].grad.numpy() * direction).sum()
             assert found == pytest.approx(slope, rel=1e-4, abs=1e-7), (net, key)
+
+
+def shown(gan, images, z):
+    real, fake = (Batch(paddle.to_tensor(side)) for side in images)
+    code = Code(paddle.to_tensor(z))
+    fake = Batch(fake.images, code=code)
+    return TermInputs(gan.judge, real, fake, np.random.default_rng(1), gan, code)
+
+
+def test_consistency_judges_a_fake_image_beside_its_own_z(monkeypatch):
+    gan, (real, z) = small(), given()
+    fake = np.tanh(real[::-1] + 0.3)
+    monkeypatch.setattr(consistency, "translation", lambda images, rng, mirror: images)
+    term = get_term("consistency").ready()
+    assert term(shown(gan, (real, fake), z)).item() == pytest.approx(0.0, abs=1e-12)
+
+
+@pytest.mark.parametrize("name", ["r1", "r2", "wgan_gp", "zero_centered_gp", "dragan"])
+def test_a_penalty_holds_z_while_the_image_moves(name):
+    gan, (real, z) = small(), given()
+    fake = np.tanh(real[::-1] + 0.3)
+    inputs = shown(gan, (real, fake), z)
+    w, rng = arrays(gan.discriminator), np.random.default_rng(1)
+    found = z_of(arrays(gan.nets["encoder"]), real)
+    u = rng.random((len(real), 1, 1, 1))
+    at, beside = {
+        "r1": (real, found),
+        "r2": (fake, z),
+        "dragan": (real + 0.5 * real.std(ddof=1) * u * rng.random(real.shape), found),
+    }.get(name, (real + u * (fake - real), found + u[:, :, 0, 0] * (z - found)))
+    squares, step = np.zeros(len(real)), 1e-5
+    for place in np.ndindex(real.shape):
+        ends = []
+        for sign in (1.0, -1.0):
+            moved = at.copy()
+            moved[place] += sign * step
+            ends.append(judged(w, moved, beside).sum())
+        squares[place[0]] += ((ends[0] - ends[1]) / (2 * step)) ** 2
+    wanted = {
+        "r1": squares.mean() / 2,
+        "r2": squares.mean() / 2,
+        "zero_centered_gp": squares.mean(),
+    }.get(name, np.square(np.sqrt(squares) - 1).mean())
+    assert get_term(name).ready()(inputs).item() == pytest.approx(wanted, rel=1e-5)
 
 
 def test_ds_update_leaves_the_encoders_weights_alone():

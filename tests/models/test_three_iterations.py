@@ -177,7 +177,7 @@ def test_every_gradient_of_one_update(name, side, monkeypatch):
     trainer = trainer_of(name, monkeypatch)
     gan, game, moment = trainer.gan, trainer.game, trainer.chance.at(0)
     shown = real(name, 0, [0]).map(paddle.to_tensor)
-    code = game.beside(shown, moment.code(BATCH))
+    code = game.beside(side, shown, moment.code(BATCH))
     if side == "discriminator":
         with paddle.no_grad():
             fake = Batch(gan.generate(code), code.labels, code)

@@ -1,17 +1,20 @@
 """Lazy terms, schedules and the moving average's half-life, against numpy."""
 
+import math
+
 import numpy as np
 import paddle
 import pytest
 from paddle import nn
 
 import ppgan_zoo
+from ppgan_zoo.data.batches import Batch
 from ppgan_zoo.errors import ConfigError
 from ppgan_zoo.game import schedules
 from ppgan_zoo.game.terms import Term, get_term
 from ppgan_zoo.models.gan import Gan
 from ppgan_zoo.models.spec import GanSpec
-from ppgan_zoo.recipe.load import recipe_from
+from ppgan_zoo.recipe.load import load_recipe, recipe_from, shipped_recipes
 from ppgan_zoo.run.build import build_trainer
 from ppgan_zoo.training.assemble import make_trainer
 from ppgan_zoo.training.chance import Chance
@@ -223,9 +226,24 @@ def test_an_average_by_half_life_follows_its_formula():
     average = nets.generator.layer.weight.numpy().astype(np.float64)
     for iteration in range(20):
         trainer.step(real_images(iteration, 8))  # eight images: one half-life
-        decay = min(0.5, (1 + iteration) / (10 + iteration))
-        average = decay * average + (1 - decay) * nets.generator.layer.weight.numpy()
+        average = 0.5 * average + 0.5 * nets.generator.layer.weight.numpy()
     np.testing.assert_allclose(trainer.ema.generator.layer.weight.numpy(), average, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("recipe", "last"), [("r3gan_cifar10", 5e6), ("r3gan_ffhq64", 5e5), ("r3gan_imagenet32", 5e7)]
+)
+def test_the_averages_of_r3gan_reach_their_published_half_lives(recipe, last):
+    loaded = load_recipe(shipped_recipes()[recipe])
+    iterations, batch = loaded.ema.half_life.until_step, loaded.data.batch_size
+    trainer = build_trainer(loaded, ppgan_zoo.create("gan_mlp"), loaded.training.iterations)
+    halves = [
+        batch * math.log(0.5) / math.log(trainer.ema.decay_at(iterations * quarter // 4, batch))
+        for quarter in (1, 2, 4)
+    ]
+    wanted = [last * (1 - math.cos(math.pi * share)) / 2 for share in (0.25, 0.5, 1.0)]
+    assert halves == pytest.approx(wanted, rel=2e-3)
+    assert trainer.ema.decay_at(0, batch) < 1e-9  # at first, G as it is
 
 
 def at_quarters(schedule):
@@ -256,6 +274,31 @@ def test_a_rate_of_a_recipe_may_reach_its_last_value_before_the_end():
     )
     schedule = build_trainer(recipe, ppgan_zoo.create("gan_mlp"), 1000).updates[1].schedule
     assert [schedule(i) for i in (0, 200, 400, 999)] == pytest.approx([2e-4, 1.25e-4, 5e-5, 5e-5])
+
+
+@pytest.mark.parametrize(
+    ("terms", "same"),
+    [(["wgan_gp"], True), (["one_sided_gp"], True), (["r1", "r2"], False), ([], False)],
+)
+def test_a_penalty_between_images_has_fakes_of_the_real_ones_classes(terms, same):
+    """As in the code of WGAN-GP: in D's updates; G's are of any class."""
+    nets = ppgan_zoo.create(
+        "wgan_gp_resnet",
+        num_classes=10,
+        generator={"channels": (4, 4)},
+        discriminator={"channels": (4, 4, 4, 4)},
+    )
+    seen = []
+    nets.generator.register_forward_pre_hook(lambda layer, given: seen.append(given[1].numpy()))
+    trainer = make_trainer(
+        nets, objective="wasserstein", terms=terms, discriminator_steps=1, generator_steps=1, seed=2
+    )
+    seen.clear()
+    labels = np.arange(20) % 10
+    trainer.step(Batch(np.zeros((20, *nets.image_shape), np.float32), labels))
+    of_d, of_g = seen
+    assert (of_d == labels).all() == same
+    assert (of_g != labels).any()
 
 
 def test_g_learns_from_the_images_that_d_scores_highest():
