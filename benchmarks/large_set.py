@@ -23,7 +23,8 @@ import numpy as np
 from ppgan_zoo.bench.driver import bench
 from ppgan_zoo.data import Batches, load_image_set
 from ppgan_zoo.data.npy import HEADER_BYTES, header
-from ppgan_zoo.recipe.load import find_recipe, load_recipe
+from ppgan_zoo.recipe.load import load_recipe
+from ppgan_zoo.recipe.shipped import find_recipe
 
 CHUNK = 4096  # images
 

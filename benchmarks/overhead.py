@@ -16,7 +16,8 @@ from pathlib import Path
 from ppgan_zoo import runtime
 from ppgan_zoo.bench.driver import table
 from ppgan_zoo.errors import ZooError
-from ppgan_zoo.recipe.load import find_recipe, load_recipe
+from ppgan_zoo.recipe.load import load_recipe
+from ppgan_zoo.recipe.shipped import find_recipe
 
 COLUMNS = {
     "recipe": "{recipe}",

@@ -17,7 +17,8 @@ from statistics import median
 from ppgan_zoo import runtime
 from ppgan_zoo.bench.driver import bench, table
 from ppgan_zoo.errors import ZooError
-from ppgan_zoo.recipe.load import find_recipe, load_recipe
+from ppgan_zoo.recipe.load import load_recipe
+from ppgan_zoo.recipe.shipped import find_recipe
 
 HERE = Path(__file__).resolve().parent
 RECIPES = (  # fastgan_folder has a peer too, and needs pictures: -o data.directory=...

@@ -35,7 +35,8 @@ from pathlib import Path
 
 from ppgan_zoo import runtime
 from ppgan_zoo.errors import ConfigError, ZooError
-from ppgan_zoo.recipe.load import find_recipe, load_recipe
+from ppgan_zoo.recipe.load import load_recipe
+from ppgan_zoo.recipe.shipped import find_recipe
 
 PROCESSES = (8, 16, 32, 64, 128, 256, 512, 1024)
 

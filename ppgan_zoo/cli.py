@@ -28,31 +28,31 @@ LONG_WORD = re.compile(r"\S{200,}")
 SHELLS = ("bash", "zsh", "tcsh", "fish", "powershell")
 """Those that can complete commands and options."""
 
-# Modules of ppgan_zoo.commands, in the order of --help.
-COMMANDS = (
-    "list",
-    "doctor",
-    "info",
-    "check",
-    "schema",
-    "train",
-    "sample",
-    "evaluate",
-    "search",
-    "stability",
-    "leaderboard",
-    "export",
-    "playground",
-    "publish",
-    "invert",
-    "walk",
-    "film",
-    "report",
-    "bench",
-    "convert",
-    "collapse",
-    "data",
-)
+COMMANDS = {
+    "list": "list models, recipes and pretrained models",
+    "doctor": "look at the machine and the installation: what is there, what to mend",
+    "info": "show everything that is known about one model",
+    "check": "check that an architecture keeps its promises",
+    "schema": "print the JSON schema of recipes, with which editors complete and check",
+    "train": "train a recipe, or resume a run",
+    "sample": "make images",
+    "evaluate": "measure a model: FID, KID, precision, ...",
+    "search": "compare settings of recipes within minutes, several seeds each",
+    "stability": "train the first phase of a recipe over many seeds: how many begin?",
+    "leaderboard": "compare all recipes for 28x28 images, each with the same budget",
+    "export": "make a model for Paddle Inference",
+    "playground": "make a page to play with a generator in",
+    "publish": "put weights, card, grid and export of a run into one folder",
+    "invert": "find the z (or w) whose image is nearest to yours",
+    "walk": "make a film of a walk through the latent space",
+    "film": "make a film of how the samples of a run grew",
+    "report": "make one HTML page of a run, or of several",
+    "bench": "measure how fast recipes train here",
+    "convert": "make what the zoo reads of others' weights",
+    "collapse": "train on data of known modes and count those that are found",
+    "data": "make image sets",
+}
+"""Modules of ``ppgan_zoo.commands`` and what they do, in the order of ``--help``."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -64,7 +64,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     _open_streams()
     tell_warnings()
     try:
-        options = _parser().parse_args(arguments)
+        given = sys.argv[1:] if arguments is None else list(arguments)
+        options = command_parser(
+            next((word for word in given if word in COMMANDS), None)
+        ).parse_args(given)
         runtime.prepare()
         return _carry_out(options)
     except ZooError as error:
@@ -149,21 +152,27 @@ class _PrintCompletion(argparse.Action):
         """Print and end, as ``--help`` does; `values` are the namespace and the shell."""
         import shtab
 
-        say(*shtab.complete(parser, values[1]).splitlines())
+        say(*shtab.complete(command_parser(*COMMANDS), values[1]).splitlines())
         parser.exit(0)
 
 
-def _parser() -> argparse.ArgumentParser:
+def command_parser(*commands: str | None) -> argparse.ArgumentParser:
+    """Return a parser that knows the names of all commands, and what these of them take.
+
+    A command's module is imported only for that: together they take longer than most of them run.
+    """
     parser = _Parser(prog="ppgan-zoo", description="A plugin-style zoo of GANs for PaddlePaddle.")
     parser.add_argument("--version", action="version", version=f"ppgan_zoo {__version__}")
     parser.add_argument(
         "--print-completion", action=_PrintCompletion, choices=SHELLS,
         help="print a script by which a shell completes commands and options",
     )  # fmt: skip
-    commands = parser.add_subparsers(required=True, metavar="command")
-    for command in COMMANDS:
-        import_module(f"ppgan_zoo.commands.{command}").add(commands)
-        commands.choices[command].set_defaults(command=command)
+    parsers = parser.add_subparsers(required=True, metavar="command")
+    for name, what in COMMANDS.items():
+        of_command = parsers.add_parser(name, help=what)
+        of_command.set_defaults(command=name)
+        if name in commands:
+            import_module(f"ppgan_zoo.commands.{name}").add(of_command)
     return parser
 
 

@@ -9,7 +9,8 @@ import pytest
 from conftest import ROOT
 
 from ppgan_zoo.collapse.recipes import collapse_recipe
-from ppgan_zoo.recipe.load import recipe_from, shipped_recipes
+from ppgan_zoo.recipe.load import recipe_from
+from ppgan_zoo.recipe.shipped import shipped_recipes
 from ppgan_zoo.registry import MODELS, OBJECTIVES, TERMS, WEIGHTS
 
 FOLDER = ROOT / "docs" / "notebooks"

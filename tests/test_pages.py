@@ -8,10 +8,11 @@ from itertools import takewhile
 import pytest
 from conftest import ROOT
 
-from ppgan_zoo.cli import _parser
+from ppgan_zoo.cli import command_parser
 from ppgan_zoo.collapse.recipes import collapse_recipe
 from ppgan_zoo.commands.collapse import _overrides
-from ppgan_zoo.recipe.load import find_recipe, load_recipe
+from ppgan_zoo.recipe.load import load_recipe
+from ppgan_zoo.recipe.shipped import find_recipe
 from ppgan_zoo.registry import MODELS, OBJECTIVES, WEIGHTS
 
 DOCS = ROOT / "docs"
@@ -62,7 +63,7 @@ def zoo_commands():
 
 def check(command):
     """Parse a command, and load what it names from the zoo."""
-    options = _parser().parse_args(command)
+    options = command_parser(command[0]).parse_args(command)
     if options.command == "collapse":
         collapse_recipe(options.test, _overrides(options))
     if options.command == "info":

@@ -37,7 +37,7 @@ def test_both_languages_show_the_same_code():
 
 def test_every_shipped_recipe_and_model_is_in_the_readme():
     from ppgan_zoo import list_models
-    from ppgan_zoo.recipe.load import shipped_recipes
+    from ppgan_zoo.recipe.shipped import shipped_recipes
 
     for name in ("README.md", "README_cn.md"):
         text = (ROOT / name).read_text(encoding="utf-8")

@@ -32,7 +32,7 @@ FORBIDDEN = (
 # Where one of these stands all the same, and why that is sound.
 ALLOWED = {
     ("__init__.py", "importlib.import_module"): "the package's own names, from a table",
-    ("cli.py", "importlib.import_module"): "the commands, from a tuple in the same file",
+    ("cli.py", "importlib.import_module"): "the commands, from a table in the same file",
     ("registry.py", "importlib.import_module"): "models by a table, and plugins: installed code",
     (
         "storage/run_directory.py",

@@ -12,7 +12,8 @@ from ppgan_zoo import runtime
 from ppgan_zoo.models.create import create
 from ppgan_zoo.models.outline import read_outline
 from ppgan_zoo.models.spec import FAMILIES
-from ppgan_zoo.recipe.load import load_recipe, shipped_recipes
+from ppgan_zoo.recipe.load import load_recipe
+from ppgan_zoo.recipe.shipped import shipped_recipes
 from ppgan_zoo.registry import MODELS
 
 ROOT = Path(__file__).resolve().parent.parent

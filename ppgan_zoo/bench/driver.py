@@ -18,7 +18,8 @@ from typing import Any
 from ppgan_zoo.bench.process import Request
 from ppgan_zoo.errors import ConfigError
 from ppgan_zoo.ops import SWITCH
-from ppgan_zoo.recipe.load import find_recipe, load_recipe
+from ppgan_zoo.recipe.load import load_recipe
+from ppgan_zoo.recipe.shipped import find_recipe
 from ppgan_zoo.storage.terminal import tell
 
 Row = dict[str, Any]

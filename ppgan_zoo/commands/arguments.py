@@ -9,7 +9,6 @@ from pathlib import Path
 
 from ppgan_zoo.errors import ConfigError
 from ppgan_zoo.storage.pickles import refuse_pickle
-from ppgan_zoo.weights.pretrained import is_name, locate, suggestion
 
 
 def add_overrides(parser: argparse.ArgumentParser, what: str) -> None:
@@ -55,6 +54,8 @@ def find_model(model: str) -> Path:
     Raises:
         ZooError: It is a pickle, no directory, or a pretrained model that is damaged.
     """
+    from ppgan_zoo.weights.pretrained import is_name, locate, suggestion
+
     refuse_pickle(Path(model))
     if is_name(model):
         return locate(model)

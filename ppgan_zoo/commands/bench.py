@@ -13,9 +13,8 @@ from ppgan_zoo.ops import SWITCH_VALUES
 from ppgan_zoo.storage.terminal import say, tell
 
 
-def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add the command to the parser."""
-    parser = commands.add_parser("bench", help="measure how fast recipes train here")
+def add(parser: argparse.ArgumentParser) -> None:
+    """Add what the command takes."""
     parser.add_argument(
         "-c", "--config", dest="recipes", metavar="RECIPE", action="append",
         help="a .yml file or a shipped name; repeatable (default: all shipped recipes)",
@@ -47,7 +46,8 @@ def _run(options: argparse.Namespace) -> int:
     if options.profile and options.sample:
         raise ConfigError("--profile measures training: leave out --sample")
     from ppgan_zoo.bench.driver import bench
-    from ppgan_zoo.recipe.load import find_recipe, load_recipe, shipped_recipes
+    from ppgan_zoo.recipe.load import load_recipe
+    from ppgan_zoo.recipe.shipped import find_recipe, shipped_recipes
 
     recipes = options.recipes or list(shipped_recipes())
     for recipe in recipes:  # refused before the first is measured

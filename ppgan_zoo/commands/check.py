@@ -21,9 +21,8 @@ if TYPE_CHECKING:
 BROKEN = 1
 
 
-def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add the command to the parser."""
-    parser = commands.add_parser("check", help="check that an architecture keeps its promises")
+def add(parser: argparse.ArgumentParser) -> None:
+    """Add what the command takes."""
     parser.add_argument(
         "model", metavar="NAME_OR_MODULE:SPEC",
         help="a model's name, or where its spec is: module:ATTRIBUTE",

@@ -21,11 +21,8 @@ if TYPE_CHECKING:
 TESTS = ("ring", "grid", "stacked_mnist")
 
 
-def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add the command to the parser."""
-    parser = commands.add_parser(
-        "collapse", help="train on data of known modes and count those that are found"
-    )
+def add(parser: argparse.ArgumentParser) -> None:
+    """Add what the command takes."""
     parser.add_argument("test", choices=TESTS, help="which data")
     parser.add_argument("--objective", metavar="NAME", help="short for -o objective.name=NAME")
     parser.add_argument(

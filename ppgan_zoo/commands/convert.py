@@ -13,9 +13,8 @@ from ppgan_zoo.storage.files import as_argument
 from ppgan_zoo.storage.terminal import say
 
 
-def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add the command to the parser."""
-    parser = commands.add_parser("convert", help="make what the zoo reads of others' weights")
+def add(parser: argparse.ArgumentParser) -> None:
+    """Add what the command takes."""
     parser.add_argument("file", type=Path, metavar="FILE",
                         help=".safetensors, .npz or, with --trust, .pdparams or .pth")  # fmt: skip
     parser.add_argument("--trust", action="store_true",
@@ -41,7 +40,8 @@ def _run(options: argparse.Namespace) -> int:
     if options.model is not None:
         MODELS.check_name(options.model, where="--model")
     else:
-        from ppgan_zoo.recipe.load import find_recipe, load_recipe
+        from ppgan_zoo.recipe.load import load_recipe
+        from ppgan_zoo.recipe.shipped import find_recipe
 
         recipe = load_recipe(find_recipe(options.config), options.overrides)
         MODELS.check_name(recipe.model.name, where=f"{options.config}: model.name")

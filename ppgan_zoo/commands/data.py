@@ -17,9 +17,8 @@ SUBCOMMANDS: tuple[Add, ...] = (data_prepare.add, data_make.add)
 """The functions that add them, in the order of ``--help``."""
 
 
-def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add the command to the parser."""
-    parser = commands.add_parser("data", help="make image sets")
+def add(parser: argparse.ArgumentParser) -> None:
+    """Add what the command takes."""
     subcommands = parser.add_subparsers(required=True, metavar="what")
     for add_subcommand in SUBCOMMANDS:
         add_subcommand(subcommands)

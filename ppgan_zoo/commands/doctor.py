@@ -10,11 +10,8 @@ from ppgan_zoo.storage.terminal import say
 MARKS = {"well": "ok  ", "note": "note", "mend": "MEND"}
 
 
-def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add the command to the parser."""
-    parser = commands.add_parser(
-        "doctor", help="look at the machine and the installation: what is there, what to mend"
-    )
+def add(parser: argparse.ArgumentParser) -> None:
+    """Add what the command takes."""
     parser.add_argument("--data-dir", metavar="DIR", help="where the data sets are")
     parser.add_argument("--format", choices=("text", "json"), default="text")
     parser.set_defaults(run=_run)

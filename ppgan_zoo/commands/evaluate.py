@@ -16,9 +16,8 @@ from ppgan_zoo.storage.stages import shown
 from ppgan_zoo.storage.terminal import say, tell
 
 
-def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add the command to the parser."""
-    parser = commands.add_parser("evaluate", help="measure a model: FID, KID, precision, ...")
+def add(parser: argparse.ArgumentParser) -> None:
+    """Add what the command takes."""
     add_model(parser)
     parser.add_argument("--against", type=Path, metavar="PICTURES",
                         help="compare two sets of pictures instead; MODEL is then one of them "

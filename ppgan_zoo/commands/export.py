@@ -15,9 +15,8 @@ if TYPE_CHECKING:
     from ppgan_zoo.export.predictor import Trial
 
 
-def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add the command to the parser."""
-    parser = commands.add_parser("export", help="make a model for Paddle Inference")
+def add(parser: argparse.ArgumentParser) -> None:
+    """Add what the command takes."""
     parser.add_argument(
         "--checkpoint", required=True, metavar="RUN",
         help="a run, one checkpoint, or the name of a pretrained model",

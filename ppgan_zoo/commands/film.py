@@ -12,9 +12,8 @@ from ppgan_zoo.storage.terminal import say
 SECONDS_OF_THE_LAST = 2.0
 
 
-def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add the command to the parser."""
-    parser = commands.add_parser("film", help="make a film of how the samples of a run grew")
+def add(parser: argparse.ArgumentParser) -> None:
+    """Add what the command takes."""
     parser.add_argument("model", type=Path, metavar="RUN", help="a run, finished or not")
     parser.add_argument("--fps", type=float, default=4.0, help="frames a second (4)")
     parser.add_argument("--output", type=Path, default=Path("film.gif"), metavar="FILE",

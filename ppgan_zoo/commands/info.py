@@ -24,9 +24,8 @@ if TYPE_CHECKING:
     from ppgan_zoo.models.gan import Gan
 
 
-def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add the command to the parser."""
-    parser = commands.add_parser("info", help="show everything that is known about one model")
+def add(parser: argparse.ArgumentParser) -> None:
+    """Add what the command takes."""
     parser.add_argument("name", help="a model, a pretrained model or a published folder")
     parser.add_argument("--format", choices=("text", "json"), default="text")
     parser.add_argument(

@@ -15,9 +15,8 @@ from ppgan_zoo.storage.terminal import say
 SHOWN = 8
 
 
-def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add the command to the parser."""
-    parser = commands.add_parser("invert", help="find the z (or w) whose image is nearest to yours")
+def add(parser: argparse.ArgumentParser) -> None:
+    """Add what the command takes."""
     parser.add_argument("model", metavar="MODEL",
                         help="a run, a checkpoint or the name of a pretrained model")  # fmt: skip
     parser.add_argument("picture", type=Path, metavar="PICTURE", help="PNG, JPEG or BMP")

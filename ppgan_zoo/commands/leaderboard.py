@@ -13,11 +13,8 @@ from ppgan_zoo.storage.files import read_regular
 from ppgan_zoo.storage.terminal import say, tell
 
 
-def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add the command, with its two, to the parser."""
-    parser = commands.add_parser(
-        "leaderboard", help="compare all recipes for 28x28 images, each with the same budget"
-    )
+def add(parser: argparse.ArgumentParser) -> None:
+    """Add what the command takes."""
     parts = parser.add_subparsers(required=True, metavar="command", dest="part")
     run = parts.add_parser("run", help="train and measure what is missing")
     run.add_argument("--budget", type=float, required=True, metavar="MINUTES",

@@ -16,15 +16,14 @@ from ppgan_zoo.storage.terminal import say
 LABELS = {"ignores": "no", "takes": "if wanted", "needs": "yes"}
 
 
-def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add the command to the parser."""
-    parser = commands.add_parser("list", help="list models, recipes and pretrained models")
+def add(parser: argparse.ArgumentParser) -> None:
+    """Add what the command takes."""
     parser.add_argument("--format", choices=("text", "json"), default="text")
     parser.set_defaults(run=_run)
 
 
 def _run(options: argparse.Namespace) -> int:
-    from ppgan_zoo.recipe.load import shipped_recipes
+    from ppgan_zoo.recipe.shipped import shipped_recipes
 
     sources = dict(sorted(MODELS.sources().items()))
     outlines = {name: read_outline(source.target) for name, source in sources.items()}

@@ -16,9 +16,8 @@ MOST_PICTURES = 20_000
 """Of the training set in one page: 28x28 pixels each, 21 MB of text."""
 
 
-def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add the command to the parser."""
-    parser = commands.add_parser("playground", help="make a page to play with a generator in")
+def add(parser: argparse.ArgumentParser) -> None:
+    """Add what the command takes."""
     parser.add_argument("models", nargs="+", metavar="MODEL",
                         help="runs, checkpoints, exported models or names of pretrained ones, all "
                         "in one page")  # fmt: skip

@@ -11,11 +11,8 @@ from ppgan_zoo.storage.files import as_argument
 from ppgan_zoo.storage.terminal import say
 
 
-def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add the command to the parser."""
-    parser = commands.add_parser(
-        "publish", help="put weights, card, grid and export of a run into one folder"
-    )
+def add(parser: argparse.ArgumentParser) -> None:
+    """Add what the command takes."""
     parser.add_argument("model", metavar="RUN", help="a run, or a checkpoint in one")
     parser.add_argument("--output", type=Path, required=True, metavar="FOLDER")
     parser.add_argument("--name", help="of the model (default: the name of FOLDER)")

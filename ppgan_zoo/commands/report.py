@@ -19,9 +19,8 @@ if TYPE_CHECKING:
 MOST_RUNS, MOST = 12, 96
 
 
-def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add the command to the parser."""
-    parser = commands.add_parser("report", help="make one HTML page of a run, or of several")
+def add(parser: argparse.ArgumentParser) -> None:
+    """Add what the command takes."""
     parser.add_argument("runs", type=Path, nargs="+", metavar="RUN", help="finished or not")
     parser.add_argument(
         "--figures", type=Path, action="append", default=[], metavar="FILE",

@@ -16,9 +16,8 @@ USUAL = 64
 """How many images are made where nothing else is said."""
 
 
-def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add the command to the parser."""
-    parser = commands.add_parser("sample", help="make images")
+def add(parser: argparse.ArgumentParser) -> None:
+    """Add what the command takes."""
     add_model(parser)
     parser.add_argument("-n", dest="count", type=int,
                         help="how many (default: 64; with classes, whole rows)")  # fmt: skip

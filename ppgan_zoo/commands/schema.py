@@ -9,11 +9,8 @@ from ppgan_zoo import runtime
 from ppgan_zoo.storage.terminal import say
 
 
-def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add the command to the parser."""
-    parser = commands.add_parser(
-        "schema", help="print the JSON schema of recipes, with which editors complete and check"
-    )
+def add(parser: argparse.ArgumentParser) -> None:
+    """Add what the command takes."""
     parser.add_argument(
         "--built-in", action="store_true", help="leave out what installed plugins add"
     )

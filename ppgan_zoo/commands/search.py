@@ -10,11 +10,8 @@ from ppgan_zoo.errors import ConfigError
 from ppgan_zoo.storage.terminal import say, tell
 
 
-def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add the command to the parser."""
-    parser = commands.add_parser(
-        "search", help="compare settings of recipes within minutes, several seeds each"
-    )
+def add(parser: argparse.ArgumentParser) -> None:
+    """Add what the command takes."""
     parser.add_argument("file", type=Path, metavar="FILE",
                         help="what to compare, see docs/search.md")  # fmt: skip
     parser.add_argument(

@@ -17,11 +17,8 @@ MOST_SEEDS = 1000
 LARGEST_SEED = 2**31 - 1
 
 
-def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add the command to the parser."""
-    parser = commands.add_parser(
-        "stability", help="train the first phase of a recipe over many seeds: how many begin?"
-    )
+def add(parser: argparse.ArgumentParser) -> None:
+    """Add what the command takes."""
     parser.add_argument("recipe", metavar="RECIPE", help="a .yml file or a shipped name")
     add_overrides(parser, "the recipe")
     parser.add_argument(

@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING
 
 from ppgan_zoo import runtime
 from ppgan_zoo.commands.arguments import add_device, add_overrides, data_override
-from ppgan_zoo.distributed.group import Group
-from ppgan_zoo.distributed.launch import check_processes, run_in_processes
 from ppgan_zoo.errors import INTERRUPTED, ConfigError, DataError
 from ppgan_zoo.registry import MODELS
 from ppgan_zoo.storage.files import as_argument
@@ -22,9 +20,8 @@ if TYPE_CHECKING:
 STOPPED_BY_HEALTH = 3
 
 
-def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add the command to the parser."""
-    parser = commands.add_parser("train", help="train a recipe, or resume a run")
+def add(parser: argparse.ArgumentParser) -> None:
+    """Add what the command takes."""
     parser.add_argument("-c", "--config", metavar="RECIPE", help="a .yml file or a shipped name")
     add_overrides(parser, "the recipe, such as -o data.batch_size=64")
     parser.add_argument(
@@ -62,14 +59,19 @@ def _run(options: argparse.Namespace) -> int:
     if options.data_dir is not None:
         overrides.append(data_override(options.data_dir))
 
-    check_processes(options.processes)
+    if options.processes != 1:
+        from ppgan_zoo.distributed.launch import check_processes
+
+        check_processes(options.processes)
     if options.resume is not None:
         return _resume(options, overrides)
     if options.config is None:
         raise ConfigError("train needs -c RECIPE, or --resume RUN to continue a run")
-    from ppgan_zoo.recipe.load import find_recipe, load_recipe
+    from ppgan_zoo.recipe.shipped import find_recipe
 
     path = find_recipe(options.config)
+    from ppgan_zoo.recipe.load import load_recipe
+
     recipe = load_recipe(path, overrides)
     MODELS.check_name(recipe.model.name, where=f"{path}: model.name")
     from ppgan_zoo.run.own_pictures import own_pictures, with_the_line_that_works
@@ -126,6 +128,7 @@ def _resume(options: argparse.Namespace, overrides: list[str]) -> int:
 
 
 def _check_shares(processes: int, recipe: Recipe, path: Path) -> None:
+    from ppgan_zoo.distributed.group import Group
     from ppgan_zoo.run.shares import check_shares
 
     check_shares(recipe, Group(size=processes), path)
@@ -145,6 +148,8 @@ def _refuse_to_prepare_at_once(pictures: Path) -> None:
 
 def _in_processes(options: argparse.Namespace, arguments: list[str], overrides: list[str]) -> int:
     """Train in several processes, each of which is given these arguments."""
+    from ppgan_zoo.distributed.launch import run_in_processes
+
     offline = ["--offline"] if options.offline else []
     more = [part for override in overrides for part in ("-o", override)]
     return run_in_processes(options.processes, [*arguments, *offline, *more])

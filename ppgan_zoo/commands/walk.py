@@ -11,9 +11,8 @@ from ppgan_zoo.storage.films import Film
 from ppgan_zoo.storage.terminal import say
 
 
-def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add the command to the parser."""
-    parser = commands.add_parser("walk", help="make a film of a walk through the latent space")
+def add(parser: argparse.ArgumentParser) -> None:
+    """Add what the command takes."""
     parser.add_argument("model", metavar="MODEL",
                         help="a run, a checkpoint or the name of a pretrained model")  # fmt: skip
     parser.add_argument("-n", dest="pictures", type=int, default=16, metavar="N",

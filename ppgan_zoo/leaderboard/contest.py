@@ -14,8 +14,9 @@ from ppgan_zoo.errors import ConfigError, ZooError
 from ppgan_zoo.leaderboard.length import stretched
 from ppgan_zoo.models.outline import read_outline
 from ppgan_zoo.recipe.base import Section
-from ppgan_zoo.recipe.load import load_recipe, shipped_recipes
+from ppgan_zoo.recipe.load import load_recipe
 from ppgan_zoo.recipe.recipe import Recipe
+from ppgan_zoo.recipe.shipped import shipped_recipes
 from ppgan_zoo.recipe.strict_yaml import to_yaml
 from ppgan_zoo.registry import MODELS
 from ppgan_zoo.run.job import JobBuilder

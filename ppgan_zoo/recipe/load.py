@@ -1,4 +1,4 @@
-"""From a YAML file to a recipe: found, read, overridden and checked.
+"""From a YAML file to a recipe: read, overridden and checked.
 
 An unknown key, a wrong type or an impossible value is one line with file, line, key and
 what is allowed, before anything else happens.
@@ -7,50 +7,19 @@ what is allowed, before anything else happens.
 from __future__ import annotations
 
 import copy
-import os
 from collections.abc import Iterable, Mapping
-from importlib import resources
 from pathlib import Path
 from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
-from ppgan_zoo.errors import ConfigError, UnknownNameError
+from ppgan_zoo.errors import ConfigError
 from ppgan_zoo.recipe.explain import explain, kind_of
 from ppgan_zoo.recipe.overrides import apply_overrides, override_of, place_of
 from ppgan_zoo.recipe.recipe import Recipe
 from ppgan_zoo.recipe.strict_yaml import Document, lists_to_tuples, read_yaml
 
 AnyRecipe = TypeVar("AnyRecipe", bound=Recipe)
-
-
-def shipped_recipes() -> dict[str, Path]:
-    """Return the recipes that come with the zoo, by bare name."""
-    folder = Path(str(resources.files("ppgan_zoo"))) / "configs"
-    if not folder.is_dir():  # a checkout, not yet installed
-        folder = folder.parent.parent / "configs"
-    return {path.stem: path for path in sorted(folder.glob("*.yml"))}
-
-
-def find_recipe(name_or_path: str) -> Path:
-    """Return the file that `-c` means: a path, or the bare name of a shipped recipe.
-
-    Raises:
-        ConfigError: No such file.
-        UnknownNameError: No shipped recipe has that name.
-    """
-    path = Path(name_or_path)
-    if os.path.isfile(path):  # Path.is_file raises where a name is too long
-        return path
-    shipped = shipped_recipes()
-    if name_or_path in shipped:
-        return shipped[name_or_path]
-    if path.suffix in {".yml", ".yaml"} or len(path.parts) > 1:
-        raise ConfigError(
-            f"{name_or_path}: no such recipe file; give an existing .yml file or one of the "
-            f"shipped names: {', '.join(shipped)}"
-        )
-    raise UnknownNameError("recipe", name_or_path, shipped)
 
 
 def load_recipe(path: str | Path, overrides: Iterable[str] = ()) -> Recipe:

@@ -16,8 +16,9 @@ from ppgan_zoo.errors import ConfigError, ZooError
 from ppgan_zoo.recipe.base import FeaturesName, MetricName, Section
 from ppgan_zoo.recipe.bounds import FEWEST_IMAGES, MOST_SAMPLES
 from ppgan_zoo.recipe.explain import explain, kind_of
-from ppgan_zoo.recipe.load import find_recipe, load_recipe
+from ppgan_zoo.recipe.load import load_recipe
 from ppgan_zoo.recipe.recipe import Recipe
+from ppgan_zoo.recipe.shipped import find_recipe
 from ppgan_zoo.recipe.strict_yaml import Document, lists_to_tuples, read_yaml
 from ppgan_zoo.registry import DATA
 from ppgan_zoo.runtime import check_installed

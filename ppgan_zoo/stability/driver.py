@@ -18,7 +18,8 @@ from typing import Any
 from ppgan_zoo.data.sources import print_to_stderr
 from ppgan_zoo.errors import ConfigError, os_errors
 from ppgan_zoo.ops import SWITCH
-from ppgan_zoo.recipe.load import find_recipe, load_recipe
+from ppgan_zoo.recipe.load import load_recipe
+from ppgan_zoo.recipe.shipped import find_recipe
 from ppgan_zoo.runtime import cpu_threads
 from ppgan_zoo.stability.process import Request
 from ppgan_zoo.stability.report import Row, summarise

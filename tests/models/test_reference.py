@@ -12,7 +12,8 @@ from ppgan_zoo.convert.porting import convert_weights
 from ppgan_zoo.data.batches import Batch
 from ppgan_zoo.models.latent import Code
 from ppgan_zoo.models.weights import load_arrays
-from ppgan_zoo.recipe.load import find_recipe, load_recipe
+from ppgan_zoo.recipe.load import load_recipe
+from ppgan_zoo.recipe.shipped import find_recipe
 from ppgan_zoo.run.build import build_trainer
 from ppgan_zoo.training.chance import TRAINING_DRAW
 

@@ -23,7 +23,8 @@ from ppgan_zoo.models.stylegan2 import (
     with_deviation,
 )
 from ppgan_zoo.models.weights import layer_arrays
-from ppgan_zoo.recipe.load import find_recipe, load_recipe
+from ppgan_zoo.recipe.load import load_recipe
+from ppgan_zoo.recipe.shipped import find_recipe
 from ppgan_zoo.run.build import build_model_and_trainer, facts_of
 from ppgan_zoo.training.assemble import make_trainer
 

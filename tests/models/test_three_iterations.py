@@ -29,7 +29,8 @@ from ppgan_zoo.data.batches import Batch
 from ppgan_zoo.models import layers
 from ppgan_zoo.models.latent import Code
 from ppgan_zoo.models.nets import in_mode
-from ppgan_zoo.recipe.load import find_recipe, load_recipe
+from ppgan_zoo.recipe.load import load_recipe
+from ppgan_zoo.recipe.shipped import find_recipe
 from ppgan_zoo.run.build import build_trainer
 
 RECORDED = np.load(Path(__file__).parents[1] / "reference" / "modern.npz", allow_pickle=False)

@@ -11,7 +11,7 @@ from conftest import ROOT
 from ppgan_zoo.cli import main
 from ppgan_zoo.models.docstrings import argument_meanings
 from ppgan_zoo.models.spec import constructor_arguments
-from ppgan_zoo.recipe.load import shipped_recipes
+from ppgan_zoo.recipe.shipped import shipped_recipes
 from ppgan_zoo.recipe.strict_yaml import read_yaml
 from ppgan_zoo.registry import MODELS
 

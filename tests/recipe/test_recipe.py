@@ -9,9 +9,10 @@ import pytest
 
 from ppgan_zoo.errors import ConfigError, UnknownNameError
 from ppgan_zoo.recipe.base import Section, keys_without_effect
-from ppgan_zoo.recipe.load import find_recipe, load_recipe, recipe_from, shipped_recipes
+from ppgan_zoo.recipe.load import load_recipe, recipe_from
 from ppgan_zoo.recipe.recipe import Recipe
 from ppgan_zoo.recipe.schedules import LearningRateSchedule, first_value
+from ppgan_zoo.recipe.shipped import find_recipe, shipped_recipes
 from ppgan_zoo.recipe.strict_yaml import parse_yaml, to_yaml
 from ppgan_zoo.registry import AUGMENTATIONS, DATA, FEATURES, METRICS, OBJECTIVES, TERMS
 
@@ -502,7 +503,7 @@ def test_the_guilty_one_of_many_overrides_is_named(path):
     [
         "from ppgan_zoo.recipe.load import load_recipe; load_recipe({config!r})",
         "import ppgan_zoo; assert 'dcgan' in ppgan_zoo.list_models()",
-        "from ppgan_zoo.recipe.load import shipped_recipes; assert shipped_recipes()",
+        "from ppgan_zoo.recipe.shipped import shipped_recipes; assert shipped_recipes()",
     ],
 )
 def test_reading_recipes_and_listing_names_import_no_paddle(code):

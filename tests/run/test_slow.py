@@ -6,7 +6,8 @@ import pytest
 from ppgan_zoo.evaluation.sampler import open_sampler
 from ppgan_zoo.metrics.features import open_features
 from ppgan_zoo.metrics.label_accuracy import label_accuracy
-from ppgan_zoo.recipe.load import find_recipe, load_recipe
+from ppgan_zoo.recipe.load import load_recipe
+from ppgan_zoo.recipe.shipped import find_recipe
 from ppgan_zoo.run.train import train
 
 pytestmark = pytest.mark.slow

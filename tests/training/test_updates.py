@@ -14,7 +14,8 @@ from ppgan_zoo.game import schedules
 from ppgan_zoo.game.terms import Term, get_term
 from ppgan_zoo.models.gan import Gan
 from ppgan_zoo.models.spec import GanSpec
-from ppgan_zoo.recipe.load import load_recipe, recipe_from, shipped_recipes
+from ppgan_zoo.recipe.load import load_recipe, recipe_from
+from ppgan_zoo.recipe.shipped import shipped_recipes
 from ppgan_zoo.run.build import build_trainer
 from ppgan_zoo.training.assemble import make_trainer
 from ppgan_zoo.training.chance import Chance
