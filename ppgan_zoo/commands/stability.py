@@ -10,6 +10,7 @@ from pathlib import Path
 from ppgan_zoo.commands.arguments import add_overrides
 from ppgan_zoo.errors import ConfigError
 from ppgan_zoo.ops import SWITCH_VALUES
+from ppgan_zoo.recipe.bounds import LOOKS_AT_A_START
 from ppgan_zoo.storage.terminal import say, tell
 
 SEEDS = re.compile(r"[0-9]{1,10}(-[0-9]{1,10})?(,[0-9]{1,10}(-[0-9]{1,10})?)*")
@@ -57,6 +58,11 @@ def _run(options: argparse.Namespace) -> int:
         if getattr(options, name) < 1:
             option = name.replace("_", "-")
             raise ConfigError(f"--{option} {getattr(options, name)}: give 1 or more")
+    if options.every_steps * LOOKS_AT_A_START > options.iterations:
+        raise ConfigError(
+            f"--every-steps {options.every_steps}: a run has begun when {LOOKS_AT_A_START} looks in "
+            f"a row say so; give {options.iterations // LOOKS_AT_A_START} at most, or more --iterations"
+        )
     if not 1 <= options.jobs <= cpu_threads():
         raise ConfigError(
             f"--jobs {options.jobs}: give 1 to {cpu_threads()}, the number of threads"

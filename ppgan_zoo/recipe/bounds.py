@@ -20,6 +20,8 @@ FEWEST_IMAGES = 100
 
 MOST_SAMPLES = 1_000_000
 """The most samples that metrics are taken of."""
+LOOKS_AT_A_START = 2
+"""So many looks in a row have to find that a run has begun to learn."""
 
 
 def check_least(what: str, value: float, least: float) -> None:

@@ -22,13 +22,13 @@ from ppgan_zoo.recipe.load import load_recipe
 from ppgan_zoo.recipe.shipped import find_recipe
 from ppgan_zoo.runtime import cpu_threads
 from ppgan_zoo.stability.process import Request
-from ppgan_zoo.stability.report import Row, summarise
+from ppgan_zoo.stability.report import Row, data_in_words, summarise
 from ppgan_zoo.storage.files import read_regular, to_json, write_atomically
 from ppgan_zoo.storage.run_directory import RunDirectory
 
 RESULTS = "stability.json"
 POLL_SECONDS = 0.1
-FORMAT = 1
+FORMAT = 2
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,8 @@ def run_study(
         notify: Called with a line for every run.
 
     Raises:
-        ConfigError: The recipe is not in order, or `output` holds something else.
+        ConfigError: The recipe is not in order, or `output` holds something else, such as runs on
+            other data.
         ZooError: A run could not be trained at all.
     """
     path = find_recipe(study.recipe)
@@ -93,6 +94,7 @@ def run_study(
         missing = [key for key in wanted if key not in answers]
         notify(f"{len(wanted)} runs, {len(wanted) - len(missing)} done")
         for (ops, seed), answer in _carry_out(study, path, output, missing, jobs):
+            _check_same_data(output, answer, answers)
             answers[ops, seed] = answer
             _write(output, path.stem, sha256, study, answers)
             count = len(wanted) - sum(key not in answers for key in wanted)
@@ -163,6 +165,19 @@ def _answer(process: subprocess.Popen[str], recipe: str, key: Key) -> dict[str, 
     return answer
 
 
+def _check_same_data(
+    output: Path, answer: dict[str, Any], answers: dict[Key, dict[str, Any]]
+) -> None:
+    """Refuse to count runs on different data together, such as the full set and a part of it."""
+    for other in answers.values():
+        if other["data"]["sha256"] != answer["data"]["sha256"]:
+            raise ConfigError(
+                f"{output / RESULTS}: its runs were trained on {data_in_words(other)}, and now "
+                f"there is {data_in_words(answer)}; give the same by --data-dir, or another "
+                "--output"
+            )
+
+
 def _known(output: Path, sha256: str) -> dict[Key, dict[str, Any]]:
     """Return the answers that a directory holds, none if it is new.
 
@@ -178,8 +193,8 @@ def _known(output: Path, sha256: str) -> dict[Key, dict[str, Any]]:
         held = json.loads(read_regular(path))
         if held["format"] != FORMAT or held["study_sha256"] != sha256:
             raise ConfigError(
-                f"{path}: has another recipe, other overrides or another number of iterations; "
-                "give another --output"
+                f"{path}: has another recipe, other overrides or another number of iterations, or "
+                "is of an older version; give another --output"
             )
         return {(run.pop("ops"), run.pop("seed")): run for run in held["runs"]}
     except (OSError, KeyError, TypeError, ValueError, AttributeError) as error:

@@ -47,7 +47,7 @@ def train_first_phase(request: Request) -> dict[str, Any]:
 
     Returns:
         ``begun``, ``iteration`` (when that was clear), ``distances`` (iteration and distance of
-        every check), ``seconds`` and ``runtime``.
+        every check), ``seconds``, ``data`` (name, source, count and hash) and ``runtime``.
 
     Raises:
         ZooError: Whatever is wrong with recipe or data.
@@ -68,6 +68,7 @@ def train_first_phase(request: Request) -> dict[str, Any]:
             continue
         distance, samples = look(trainer)
         fate = phase.see(trainer.iteration, distance)
+    described = job.describe_data()
     if request.picture is not None:
         shown = to_uint8(np.nan_to_num(samples[:DRAWN]), trainer.gan.image_range)
         save_png(Path(request.picture), image_grid(shown, columns=8))
@@ -79,6 +80,7 @@ def train_first_phase(request: Request) -> dict[str, Any]:
             for at, distance in phase.seen
         ],
         "seconds": round(time.monotonic() - start, 1),
+        "data": {key: described[key] for key in ("name", "source", "count", "sha256")},
         "runtime": {**job.machine.describe(), "convolutions": ops.describe()},
     }
 

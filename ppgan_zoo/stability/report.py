@@ -42,6 +42,7 @@ class Row:
     Attributes:
         recipe: Its name.
         ops: Value of ``PPGAN_ZOO_OPS``.
+        data: What they were trained on, in words.
         runs: How many ended with an answer, failures included.
         begun: How many of them began to learn.
         interval: 95 % interval of the share.
@@ -51,6 +52,7 @@ class Row:
 
     recipe: str
     ops: str
+    data: str
     runs: int
     begun: int
     interval: tuple[float, float]
@@ -64,6 +66,7 @@ def summarise(recipe: str, ops: str, answers: Mapping[int, Answer]) -> Row:
     return Row(
         recipe=recipe,
         ops=ops,
+        data=data_in_words(next(iter(answers.values()))),
         runs=len(answers),
         begun=len(begun),
         interval=wilson(len(begun), len(answers)),
@@ -72,20 +75,26 @@ def summarise(recipe: str, ops: str, answers: Mapping[int, Answer]) -> Row:
     )
 
 
+def data_in_words(answer: Answer) -> str:
+    """Return what a run was trained on: name, size and where from."""
+    data = answer["data"]
+    return f"{data['name']}, {data['count']:,} images ({data['source']})"
+
+
 def table(rows: Iterable[Row]) -> str:
     """Return the rows as a Markdown table."""
     lines = [
-        "| recipe | computed by | begun | share | 95 % interval | iterations until then (median, "
-        "most) | seeds that failed |",
-        "| --- | --- | --- | --- | --- | --- | --- |",
+        "| recipe | data | computed by | begun | share | 95 % interval "
+        "| iterations until then (median, most) | seeds that failed |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- |",
     ]
     for row in rows:
         low, high = row.interval
         iterations = "none" if row.iterations is None else "{}, {}".format(*row.iterations)
         failed = ", ".join(map(str, row.failed)) or "none"
         lines.append(
-            f"| {row.recipe} | {row.ops} | {row.begun} of {row.runs} | {row.begun / row.runs:.1%} "
-            f"| {low:.1%} to {high:.1%} | {iterations} | {failed} |"
+            f"| {row.recipe} | {row.data} | {row.ops} | {row.begun} of {row.runs} "
+            f"| {row.begun / row.runs:.1%} | {low:.1%} to {high:.1%} | {iterations} | {failed} |"
         )
     return "\n".join(lines)
 
@@ -95,6 +104,7 @@ def as_json(rows: Sequence[Row]) -> list[dict[str, Any]]:
     return [
         {
             "recipe": row.recipe,
+            "data": row.data,
             "ops": row.ops,
             "runs": row.runs,
             "begun": row.begun,

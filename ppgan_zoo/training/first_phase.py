@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from ppgan_zoo.data.batches import Batch
 from ppgan_zoo.data.images import ImageSet, scale_to_range
 from ppgan_zoo.metrics.sliced_wasserstein import sliced_wasserstein
+from ppgan_zoo.recipe.bounds import LOOKS_AT_A_START
 from ppgan_zoo.training.signals import take_signals
 from ppgan_zoo.training.trainer import Trainer
 
@@ -24,8 +25,6 @@ Fate = Literal["begun", "failed"]
 BEGUN = 0.7
 """Samples nearer than this have begun to look like the data; docs/stability.md says on what it
 was measured."""
-CHECKS = 2
-"""So many checks in a row have to agree that a run has begun."""
 
 
 LOOKED_AT = 128  # real images, and as many samples
@@ -103,8 +102,8 @@ class FirstPhase:
             What has become of the run, or None while that is open.
         """
         self.seen.append((iteration, distance))
-        latest = [value for _, value in self.seen[-CHECKS:]]
-        if len(latest) == CHECKS and all(value < BEGUN for value in latest):
+        latest = [value for _, value in self.seen[-LOOKS_AT_A_START:]]
+        if len(latest) == LOOKS_AT_A_START and all(value < BEGUN for value in latest):
             return "begun"
         return "failed" if iteration >= self.iterations or not np.isfinite(distance) else None
 

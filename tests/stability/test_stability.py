@@ -1,6 +1,7 @@
 """The share of a recipe's seeds that begin to learn."""
 
 import json
+import re
 
 import numpy as np
 import pytest
@@ -80,15 +81,20 @@ def test_a_share_of_nothing_is_refused():
             wilson(successes, trials)
 
 
+DATA = {"name": "x", "source": "directory", "count": 1000, "sha256": "0"}
+
+
 def test_the_table_counts_every_run():
     answers = {
-        seed: {"begun": seed != 3, "iteration": 100 + 25 * seed, "seconds": 1.0}
+        seed: {"begun": seed != 3, "iteration": 100 + 25 * seed, "seconds": 1.0, "data": DATA}
         for seed in range(5)
     }
     row = summarise("demo", "auto", answers)
     assert (row.runs, row.begun, row.failed, row.iterations) == (5, 4, (3,), (137, 200))
     last = table([row]).splitlines()[-1]
-    assert last.startswith("| demo | auto | 4 of 5 | 80.0% | 37.6% to 96.4% | 137, 200 | 3 |")
+    assert last.startswith(
+        "| demo | x, 1,000 images (directory) | auto | 4 of 5 | 80.0% | 37.6% to 96.4% | 137, 200 | 3 |"
+    )
 
 
 def test_seeds_are_a_list_of_numbers_and_ranges():
@@ -113,8 +119,26 @@ def test_a_study_from_the_command_line_counts_continues_and_draws(cli, tiny_reci
     study = json.loads((output / "stability.json").read_text())
     assert study["runs"][0] == json.loads(held)["runs"][0]
     assert {path.name for path in output.glob("*.png")} == {"auto-0.png", "auto-1.png"}
+    assert "images" in json.loads(done.stdout)[0]["data"]
     other = cli(*command, "--seeds", "0", "-o", "latent.dim=4")
     assert other.returncode == 2 and "another --output" in other.stderr
+
+
+def test_runs_on_other_data_are_not_counted_together(cli, tiny_recipe, tmp_path):
+    output = tmp_path / "study"
+    command = ("stability", tiny_recipe, "--output", output, "--iterations", "2",
+               "--every-steps", "1")  # fmt: skip
+    assert cli(*command, "--seeds", "0").returncode == 0
+    file = output / "stability.json"
+    study = json.loads(file.read_text())
+    study["runs"][0]["data"].update(sha256="0" * 64, count=60000, source="directory")
+    file.write_text(json.dumps(study))
+    other = cli(*command, "--seeds", "0-1")
+    assert other.returncode == 2
+    assert re.search(
+        r"were trained on \w+, 60,000 images \(directory\), and now there is", other.stderr
+    )
+    assert json.loads(file.read_text()) == study
 
 
 def test_what_is_wrong_is_one_line(cli, tiny_recipe, tmp_path):
@@ -123,10 +147,12 @@ def test_what_is_wrong_is_one_line(cli, tiny_recipe, tmp_path):
     for arguments, said in (
         ((tiny_recipe, "--output", tmp_path / "full"), "is not empty and holds no study"),
         ((tiny_recipe, "--output", tmp_path / "a", "--jobs", "0"), "--jobs 0: give 1 to"),
+        ((tiny_recipe, "--output", tmp_path / "d", "--every-steps", "2"), "give 1 at most"),
         ((tiny_recipe, "--output", tmp_path / "b", "-o", "data.limit=1"), "data.batch_size"),
         (("nothing", "--output", tmp_path / "c"), "nothing"),
     ):
-        done = cli("stability", *arguments, "--iterations", "1", "--seeds", "0")
+        looks = () if "--every-steps" in arguments else ("--every-steps", "1")
+        done = cli("stability", *arguments, "--iterations", "2", "--seeds", "0", *looks)
         assert done.returncode == 2, done.stdout
         assert said in done.stderr and "Traceback" not in done.stderr
     assert [path.name for path in (tmp_path / "full").iterdir() if path.name != ".lock"] == [
