@@ -59,9 +59,10 @@ def _run(options: argparse.Namespace) -> int:
             option = name.replace("_", "-")
             raise ConfigError(f"--{option} {getattr(options, name)}: give 1 or more")
     if options.every_steps * LOOKS_AT_A_START > options.iterations:
+        most = options.iterations // LOOKS_AT_A_START
         raise ConfigError(
-            f"--every-steps {options.every_steps}: a run has begun when {LOOKS_AT_A_START} looks in "
-            f"a row say so; give {options.iterations // LOOKS_AT_A_START} at most, or more --iterations"
+            f"--every-steps {options.every_steps}: a run has begun when {LOOKS_AT_A_START} looks "
+            f"in a row say so; give {most} at most, or more --iterations"
         )
     if not 1 <= options.jobs <= cpu_threads():
         raise ConfigError(
