@@ -75,9 +75,13 @@ class Runtime:
     paddle: str
 
     def describe(self) -> dict[str, Any]:
-        """Return plain data for a manifest, with the processor's name."""
-        processor = cpu_field("model name")
-        return {**asdict(self), "processor": processor, "machine": platform.machine()}
+        """Return plain data for a manifest, with the processor's name and kind."""
+        return {
+            **asdict(self),
+            "processor": cpu_field("model name"),
+            "processor_kind": ", ".join(f"{key} {x}" for key, x in processor_kind().items()),
+            "machine": platform.machine(),
+        }
 
 
 def start(device: str = "auto", threads: int | None = None) -> Runtime:
@@ -307,6 +311,25 @@ def _choose_device(device: str) -> str:
 
 def _is_amd() -> bool:
     return cpu_field("vendor_id") == "AuthenticAMD"
+
+
+def processor_kind() -> dict[str, str]:
+    """Return what tells kinds of processors apart whose names are the same, as in virtual machines.
+
+    Products are computed by other instructions on each, and so round differently.
+    """
+    numbers = {name: cpu_field(name) for name in ("cpu family", "model", "stepping")}
+    return {
+        **numbers,
+        "instructions": instructions("avx2", "avx512f"),
+        "allowed": os.environ.get("ONEDNN_MAX_CPU_ISA", "all"),
+    }
+
+
+def instructions(*wanted: str) -> str:
+    """Return those of some sets of instructions that the processor has, with blanks between."""
+    there = cpu_field("flags").split()
+    return " ".join(name for name in wanted if name in there)
 
 
 def cpu_field(name: str) -> str:

@@ -41,6 +41,17 @@ def test_start_chooses_the_cpu_and_says_what_it_did():
     runtime.start("cpu")
 
 
+def test_processors_of_one_name_are_told_apart(monkeypatch):
+    one = runtime.start("cpu").describe()["processor_kind"]
+    monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", "AVX2")
+    held = runtime.start("cpu").describe()["processor_kind"]
+    assert one != held and held.endswith("allowed AVX2")
+    fields = {"cpu family": "25", "model": "80", "stepping": "0", "flags": "fpu avx2 bmi"}
+    monkeypatch.setattr(runtime, "cpu_field", lambda name: fields.get(name, "AMD EPYC"))
+    other = "cpu family 25, model 80, stepping 0, instructions avx2, allowed AVX2"
+    assert runtime.start("cpu").describe()["processor_kind"] == other
+
+
 def test_start_is_silent_and_a_program_keeps_its_own_warnings():
     script = (
         "import warnings; from ppgan_zoo import runtime; runtime.start('cpu');"

@@ -32,7 +32,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from ppgan_zoo.errors import ConfigError
-from ppgan_zoo.runtime import CHECKING_FLAG, cpu_field
+from ppgan_zoo.runtime import CHECKING_FLAG, cpu_field, instructions, processor_kind
 
 if TYPE_CHECKING:
     from paddle import Tensor, nn
@@ -183,15 +183,9 @@ def why_not_rough() -> str | None:
     return None if library() else describe()
 
 
-def _has_rough_instructions() -> bool:
-    return bool(_instructions(ROUGH_INSTRUCTIONS))
-
-
 @functools.cache
-def _instructions(wanted: tuple[str, ...]) -> str:
-    """Return those of some sets of instructions that the processor has, with blanks between."""
-    there = cpu_field("flags").split()
-    return " ".join(name for name in wanted if name in there)
+def _has_rough_instructions() -> bool:
+    return bool(instructions(*ROUGH_INSTRUCTIONS))
 
 
 def library() -> Library | None:
@@ -324,9 +318,8 @@ def _choices(found: Library) -> Choices:
     from ppgan_zoo.ops.choice import Choices, folder
 
     machine = {
-        **{name: cpu_field(name) for name in ("model name", "cpu family", "model", "stepping")},
-        "instructions": _instructions(("avx2", "avx512f")),
-        "allowed": os.environ.get("ONEDNN_MAX_CPU_ISA", "all"),
+        "model name": cpu_field("model name"),
+        **processor_kind(),
         "oneDNN": found.version,
         "Paddle": paddle.__version__,
     }

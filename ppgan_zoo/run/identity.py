@@ -31,6 +31,7 @@ ARITHMETIC = (
     "processes",
     "paddle",
     "processor",
+    "processor_kind",
     "machine",
     "amd_mkl",
     "convolutions",

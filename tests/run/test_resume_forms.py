@@ -66,12 +66,13 @@ def test_a_resume_keeps_the_forms_of_the_run(train, tmp_path):
     assert anew[0] != arrays  # so the forms do make a difference
 
 
-def test_on_another_machine_a_resume_finds_its_own_and_says_so(train, tmp_path):
+@pytest.mark.parametrize("key", ["processor", "processor_kind"])
+def test_on_another_machine_a_resume_finds_its_own_and_says_so(train, tmp_path, key):
     _, products, _ = train("run", "-c", "recipe.yml", "--output", "run")
     shutil.rmtree(tmp_path / "run" / "checkpoints" / "step-00000004")
     manifest = tmp_path / "run" / "manifest.json"
     facts = json.loads(manifest.read_text())
-    facts["starts"][-1]["runtime"]["processor"] = "another"
+    facts["starts"][-1]["runtime"][key] = "another"
     manifest.write_text(json.dumps(facts))
     flipped = flip(tmp_path, products)
     _, found, said = train("run", "--resume", "run")
