@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import shutil
 import textwrap
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from ppgan_zoo.models.outline import OTHER_FAMILY, Outline, read_outline
 from ppgan_zoo.models.spec import FAMILIES
@@ -54,20 +54,25 @@ def _run(options: argparse.Namespace) -> int:
 
 
 def _say_models(sources: Mapping[str, Source], outlines: Mapping[str, Outline]) -> None:
-    """Print a table for each family: oldest paper first."""
-    width = max(map(len, outlines))
+    """Print a table for each family, oldest paper first: of each model a row and what it is."""
+    rows = {
+        name: (name, outline.citation, outline.sizes, LABELS.get(outline.labels, "?"),
+               ", ".join(outline.terms))
+        for name, outline in outlines.items()
+    }  # fmt: skip
+    head = ("model", "paper", "pixels", "labels", "terms of its loss")
+    widths = [max(map(len, column)) for column in zip(head, *rows.values(), strict=True)]
     families: dict[str, list[str]] = {family: [] for family in [*FAMILIES, OTHER_FAMILY]}
     for name, outline in sorted(outlines.items(), key=lambda item: (item[1].year, item[0])):
         families.setdefault(outline.family, []).append(name)
-    say(f"{'model':{width}}  year  pixels     labels     what it is, and the terms of its loss")
+    say(_row(head, widths))
     for family, names in families.items():
         if names:
             say("", FAMILIES.get(family, family))
         for name in names:
-            outline = outlines[name]
-            terms = f" ({', '.join(outline.terms)})" if outline.terms else ""
             owner = "" if sources[name].owner == "ppgan_zoo" else f"  [{sources[name].owner}]"
-            say(
-                f"{name:{width}}  {outline.year:4}  {outline.sizes:9}  "
-                f"{LABELS.get(outline.labels, '?'):9}  {outline.summary}{terms}{owner}"
-            )
+            say(_row(rows[name], widths) + owner, f"    {outlines[name].summary}")
+
+
+def _row(cells: Sequence[str], widths: Sequence[int]) -> str:
+    return "  ".join(f"{cell:{width}}" for cell, width in zip(cells, widths, strict=True)).rstrip()

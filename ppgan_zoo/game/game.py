@@ -24,6 +24,7 @@ from ppgan_zoo.errors import ConfigError
 from ppgan_zoo.game.compatibility import check_combination, probe_batch
 from ppgan_zoo.game.objectives import LabelSmoothing, Objective
 from ppgan_zoo.game.schedules import Value, at
+from ppgan_zoo.game.teaching import check_teaching
 from ppgan_zoo.game.terms import SIDES, Net, Scalars, Side, Term, TermInputs, Terms
 from ppgan_zoo.game.view import View
 from ppgan_zoo.models.gan import Gan, Judgement
@@ -102,6 +103,9 @@ class Game:
             weight_clip=weight_clip,
             packing=self.view.packing,
         )
+        # Losses or a trainer of a model's own may teach in ways that nobody else knows.
+        if not self.has_own_losses() and gan.spec.trainer is None:
+            warnings += check_teaching(gan, self.terms.terms, self.view.packing)
         probe = probe_batch(gan, self.view.packing, count=4)
         self._row_by_row = acts_row_by_row(gan.discriminator, probe.images, probe.labels)
         self.one_batch = self.concatenate or self._row_by_row

@@ -83,11 +83,11 @@ class ACDiscriminator(nn.Layer):
     Args:
         image_shape: Channels, height and width of an image.
         channels: Feature maps of each convolution; all but the first are normalised.
-        dropout: Share of each convolution's values that dropout zeroes in training.
+        dropout: Share of each convolution's values that dropout zeroes in training, in [0, 1).
         num_classes: Classes that it tells apart.
 
     Raises:
-        ConfigError: The image is too large for so few convolutions.
+        ConfigError: The image is too large for so few convolutions, or `dropout` is out of range.
     """
 
     def __init__(
@@ -109,7 +109,7 @@ class ACDiscriminator(nn.Layer):
             )
         )
         self.norms = nn.LayerList(nn.BatchNorm2D(width) for width in channels[1:])
-        self.dropout = Dropout(dropout)
+        self.dropout = Dropout(dropout, "acgan: discriminator: dropout")
         grid = same_size(height, strides), same_size(width, strides)
         check_grid("acgan: discriminator", image_shape, grid)
         features = channels[-1] * math.prod(grid)

@@ -19,7 +19,8 @@ size  ``generator``                              ``discriminator``
 ====  =========================================  ==============================================
 
 z has 128, 80, 100 and 120 numbers, from top to bottom. Without labels each block is conditioned
-by its part of z alone, which is self-modulation (Chen et al. 2019).
+by its part of z alone. Scale and shift are linear in it; in self-modulation (Chen et al. 2019) a
+net with a hidden layer makes them of all of z.
 """
 
 from __future__ import annotations

@@ -37,8 +37,11 @@ class ConditionalGenerator(nn.Layer):
         z_units: Width of z's hidden layer.
         label_units: Width of the label's hidden layer.
         hidden_units: Width of the layer after both.
-        dropout: Share of hidden values that dropout zeroes in training.
+        dropout: Share of hidden values that dropout zeroes in training, in [0, 1).
         num_classes: Classes that it takes labels of.
+
+    Raises:
+        ConfigError: `dropout` is out of range.
     """
 
     def __init__(
@@ -60,7 +63,7 @@ class ConditionalGenerator(nn.Layer):
         self.of_label = nn.Linear(num_classes, label_units, weight_attr=normal_weights(LABELS_OF_G))
         self.joint = nn.Linear(z_units + label_units, hidden_units)
         self.pixels = nn.Linear(hidden_units, math.prod(image_shape))
-        self.dropout = Dropout(dropout)
+        self.dropout = Dropout(dropout, "cgan: generator: dropout")
 
     def forward(self, z: Tensor, labels: Tensor) -> Tensor:
         """Map z ``[N, latent_dim]`` and labels ``[N]`` to images ``[N, C, H, W]`` in [0, 1]."""
@@ -78,8 +81,11 @@ class ConditionalDiscriminator(nn.Layer):
         image_units: Width of the image's maxout layer, of 5 pieces.
         label_units: Width of the label's, of 5 pieces.
         hidden_units: Width of the maxout layer after both, of 4 pieces.
-        dropout: Share of hidden values that dropout zeroes in training.
+        dropout: Share of hidden values that dropout zeroes in training, in [0, 1).
         num_classes: Classes that it takes labels of.
+
+    Raises:
+        ConfigError: `dropout` is out of range.
     """
 
     def __init__(
@@ -99,7 +105,7 @@ class ConditionalDiscriminator(nn.Layer):
         self.of_label = Maxout(num_classes, label_units, pieces=5, weight_attr=labels)
         self.joint = Maxout(image_units + label_units, hidden_units, pieces=4)
         self.logit = nn.Linear(hidden_units, 1)
-        self.dropout = Dropout(dropout)
+        self.dropout = Dropout(dropout, "cgan: discriminator: dropout")
 
     def forward(self, images: Tensor, labels: Tensor) -> Tensor:
         """Map images ``[N, C, H, W]`` and labels ``[N]`` to logits ``[N, 1]``, real above 0."""

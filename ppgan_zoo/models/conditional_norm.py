@@ -39,7 +39,8 @@ class ModulatedBatchNorm(nn.Layer):
     """Scale and shift are linear in a vector: ``(1 + A c) * norm(x) + B c``.
 
     BigGAN (Brock et al. 2019, appendix B), where c is a class embedding and a part of z. With
-    a part of z alone it is self-modulation (Chen et al. 2019), which needs no labels.
+    a part of z alone it needs no labels. That is not the self-modulation of Chen et al. 2019, in
+    which a net with a hidden layer makes scale and shift of all of z.
 
     Args:
         channels: Feature maps.

@@ -32,10 +32,10 @@ class DropoutGenerator(nn.Layer):
         image_shape: Channels, height and width of an image; both sides multiples of 4,
             at least 16.
         channels: Feature maps of the three hidden layers, input side first.
-        dropout: Probability that a hidden value is zeroed in train mode.
+        dropout: Probability that a hidden value is zeroed in train mode, in [0, 1).
 
     Raises:
-        ConfigError: A side of the image is not such a multiple of 4.
+        ConfigError: A side of the image is not such a multiple of 4, or `dropout` is out of range.
     """
 
     def __init__(
@@ -64,7 +64,7 @@ class DropoutGenerator(nn.Layer):
         self.up2 = _double(channels[1], channels[2])
         self.norm3 = tensorflow_batch_norm(channels[2])
         self.up3 = _double(channels[2], image_channels)
-        self.dropout = Dropout(dropout)
+        self.dropout = Dropout(dropout, "dcgan_dropout: generator: dropout")
 
     def forward(self, z: Tensor) -> Tensor:
         """Map z ``[N, latent_dim]`` to images ``[N, C, H, W]`` in [-1, 1]."""
@@ -81,7 +81,10 @@ class DropoutDiscriminator(nn.Layer):
     Args:
         image_shape: Channels, height and width of an image.
         channels: Feature maps of the three convolutions, image side first.
-        dropout: Probability that a hidden value is zeroed in train mode.
+        dropout: Probability that a hidden value is zeroed in train mode, in [0, 1).
+
+    Raises:
+        ConfigError: `dropout` is out of range.
     """
 
     def __init__(
@@ -100,7 +103,7 @@ class DropoutDiscriminator(nn.Layer):
         self.conv3 = _halve(channels[1], channels[2])
         self.norm3 = tensorflow_batch_norm(channels[2])
         self.score = nn.Linear(channels[2] * rows * columns, 1)
-        self.dropout = Dropout(dropout)
+        self.dropout = Dropout(dropout, "dcgan_dropout: discriminator: dropout")
 
     def forward(self, images: Tensor) -> Tensor:
         """Map images ``[N, C, H, W]`` to logits ``[N, 1]``, real above 0."""

@@ -153,9 +153,11 @@ def build_gan(
         **others: Arguments of each further net; one that is left out takes its defaults.
 
     Raises:
-        ConfigError: An unknown argument, or a value that the net refuses.
+        ConfigError: An unknown argument, a value that the net refuses, or nets of different
+            classes or codes.
     """
     given = {"generator": generator, "discriminator": discriminator, **others}
+    _check_agreement(spec, given)
     nets = {}
     for role, cls in spec.nets.items():
         arguments = given.get(role, {})
@@ -177,6 +179,23 @@ def build_gan(
             ) from error
         _check_net(spec, role, nets[role])
     return Gan(spec, **nets)
+
+
+def _check_agreement(spec: GanSpec, given: Mapping[str, Mapping[str, Any]]) -> None:
+    """Refuse nets that take different numbers of classes, or different codes."""
+    for key in (CLASSES_ARGUMENT, *CODE_ARGUMENTS):
+        values = {}
+        for role, cls in spec.nets.items():
+            allowed = constructor_arguments(cls)
+            if key in allowed:
+                value = given.get(role, {}).get(key, allowed[key].default)
+                values[role] = tuple(value) if isinstance(value, list) else value
+        if any(value != next(iter(values.values())) for value in values.values()):
+            raise ConfigError(
+                f"{spec.name}: {key} is "
+                f"{' and '.join(f'{value!r} in the {role}' for role, value in values.items())}; "
+                "give all nets the same"
+            )
 
 
 def _check_net(spec: GanSpec, role: str, net: object) -> None:

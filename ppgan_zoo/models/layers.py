@@ -22,10 +22,16 @@ class Dropout(nn.Layer):
 
     Args:
         rate: Probability of a zero, in [0, 1).
+        where: Whose it is, for the message.
+
+    Raises:
+        ConfigError: Another rate.
     """
 
-    def __init__(self, rate: float) -> None:
+    def __init__(self, rate: float, where: str = "dropout") -> None:
         super().__init__()
+        if not 0.0 <= rate < 1.0:  # NaN is refused too
+            raise ConfigError(f"{where}: {rate}; give 0 or more, and less than 1")
         self.rate = rate
 
     def forward(self, x: Tensor) -> Tensor:

@@ -19,6 +19,9 @@ from ppgan_zoo.storage.stages import stage
 BATCH_SIZE = 128
 """Rows that go through a net at once where nobody says otherwise."""
 
+UNSUITED = (AttributeError, IndexError, OSError, RuntimeError, TypeError, ValueError)
+"""What a net raises on trial that is of another dtype, or for batches of one size."""
+
 BATCH_NORMS = (nn.BatchNorm, nn.BatchNorm1D, nn.BatchNorm2D, nn.BatchNorm3D, nn.SyncBatchNorm)
 
 
@@ -143,8 +146,8 @@ def acts_row_by_row(net: nn.Layer, *rows: Tensor | None) -> bool:
             halves = zip(*(row.split(2) for row in given), strict=True)
             apart = [_first_output(twin(*half)).numpy() for half in halves]
         after = layer_arrays(twin)
-    except (AttributeError, IndexError, OSError, RuntimeError, TypeError, ValueError):
-        return False  # such as a net for another dtype, or for batches of one size
+    except UNSUITED:
+        return False
     finally:
         paddle.set_rng_state(random_state)
     return all(np.array_equal(before[name], after[name]) for name in before) and np.allclose(

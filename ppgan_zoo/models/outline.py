@@ -19,6 +19,9 @@ from ppgan_zoo.storage.files import read_regular
 OTHER_FAMILY = "other"
 """The family of a model whose spec names none."""
 
+LONGEST_CITATION = 32
+"""Characters of authors and year; what is longer has more in it."""
+
 _YEAR = re.compile(r"\b(?:19|20)\d\d\b")
 
 
@@ -41,6 +44,16 @@ class Outline:
     sizes: str = ""
     labels: str = "ignores"
     terms: tuple[str, ...] = ()
+
+    @property
+    def citation(self) -> str:
+        """Authors and year of the paper, which it begins with; the year alone, where it does not.
+
+        Such as ``"Goodfellow et al. 2014"``.
+        """
+        found = _YEAR.search(self.paper)
+        cited = self.paper[: found.end()] if found else ""
+        return cited if len(cited) <= LONGEST_CITATION else self.year
 
     @property
     def year(self) -> str:

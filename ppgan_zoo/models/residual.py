@@ -162,8 +162,11 @@ def grid_of(where: str, image_shape: tuple[int, int, int], halvings: int) -> tup
     """Return height and width of an image after so many halvings.
 
     Raises:
-        ConfigError: A side is not a multiple of ``2 ** halvings``, or is too long for so few.
+        ConfigError: `halvings` is below 0, or a side is not a multiple of ``2 ** halvings`` or is
+            too long for so few.
     """
+    if halvings < 0:
+        raise ConfigError(f"{where}: halvings is {halvings}; give 0 or more")
     _, height, width = image_shape
     multiple = 2**halvings
     if height % multiple or width % multiple:

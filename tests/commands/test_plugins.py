@@ -1,5 +1,6 @@
 """What a plugin may do to a command: nothing that the command does not say."""
 
+import itertools
 import os
 import sys
 from dataclasses import replace
@@ -42,12 +43,13 @@ def test_list_runs_nothing_of_a_plugin_not_even_its_parent_package(tmp_path, cli
     (tmp_path / "here").mkdir()
     done = cli("list", cwd=tmp_path / "here", env=environment)
     assert (done.returncode, done.stderr) == (0, "")
-    lines = {line.split()[0]: line for line in done.stdout.splitlines() if "[plugin]" in line}
-    assert "A net, in short  [plugin]" in lines["one"]
-    assert "The outer package  [plugin]" in lines["two"]
-    assert "(cannot be read)" in lines["three"]
-    assert r"Red \x1b[31m and\x9b" in lines["four"]
-    assert set(lines) == {"one", "two", "three", "four", "five", "six", "seven"}
+    rows = itertools.pairwise(done.stdout.splitlines())
+    said = {row.split()[0]: summary for row, summary in rows if row.endswith("  [plugin]")}
+    assert said["one"] == "    A net, in short"
+    assert said["two"] == "    The outer package"
+    assert said["three"] == "    (cannot be read)"
+    assert r"Red \x1b[31m and\x9b" in said["four"]
+    assert set(said) == {"one", "two", "three", "four", "five", "six", "seven"}
     assert not list((tmp_path / "here").iterdir()) and "I ran" not in done.stdout
 
 

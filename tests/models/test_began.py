@@ -50,6 +50,11 @@ def test_d_returns_an_image_and_minus_its_error(sides):
     np.testing.assert_allclose(judgement.logits.numpy()[:, 0], wanted, rtol=1e-5)
 
 
+def test_halvings_below_none_are_refused():
+    with pytest.raises(ConfigError, match="^began: halvings is -1; give 0 or more$"):
+        ppgan_zoo.create("began", halvings=-1)
+
+
 def test_sides_that_cannot_be_halved_are_refused():
     with pytest.raises(ConfigError, match="began: .*height and width must be multiples of 4"):
         ppgan_zoo.create("began", image_shape=(1, 30, 28))

@@ -1,5 +1,6 @@
 """InfoGAN: sizes by the paper's table, parity with numpy, codes in z, the term of both losses."""
 
+import re
 from types import SimpleNamespace
 
 import numpy as np
@@ -46,6 +47,20 @@ def test_it_has_the_papers_size():
 
 
 # Codes in z.
+
+
+@pytest.mark.parametrize(
+    ("nets", "said"),
+    [
+        ({"generator": {"categorical": (5,)}}, "categorical is (5,) in the generator and (10,) in"),
+        ({"discriminator": {"continuous": 3}}, "continuous is 2 in the generator and 3 in the"),
+    ],
+)
+def test_codes_that_d_does_not_read_are_refused(nets, said):
+    with pytest.raises(ConfigError, match=f"^infogan: {re.escape(said)}.*; give all nets the same"):
+        ppgan_zoo.create("infogan", **nets)
+    for same in ((5,), [5]):  # YAML has lists
+        ppgan_zoo.create("infogan", generator={"categorical": same}, categorical=(5,))
 
 
 def test_z_is_noise_then_one_hot_then_uniform():

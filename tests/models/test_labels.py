@@ -26,6 +26,12 @@ def small(name, **arguments):
     return ppgan_zoo.create(name, **nets, **arguments)
 
 
+def test_nets_of_different_classes_are_refused():
+    line = "acgan: num_classes is 3 in the generator and 10 in the discriminator; give all nets"
+    with pytest.raises(ConfigError, match=line):
+        ppgan_zoo.create("acgan", generator={"num_classes": 3})
+
+
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_one_hot_labels_are_appended(dtype):
     x = np.random.default_rng(0).normal(size=(4, 5)).astype(dtype)

@@ -147,6 +147,20 @@ def test_a_width_beyond_32_bits_is_refused(name):
         ppgan_zoo.create(name, generator={"hidden_units": width})
 
 
+@pytest.mark.parametrize("rate", [1.0, 1.5, -0.1, float("nan")])
+@pytest.mark.parametrize(
+    ("model", "net"),
+    [
+        ("acgan", "discriminator"), ("cgan", "generator"), ("cgan", "discriminator"),
+        ("dcgan_dropout", "generator"), ("dcgan_dropout", "discriminator"),
+    ],
+)  # fmt: skip
+def test_a_dropout_that_is_no_share_or_leaves_nothing_is_refused(model, net, rate):
+    line = f"^{model}: {net}: dropout: {rate}; give 0 or more, and less than 1$"
+    with pytest.raises(ConfigError, match=line):
+        ppgan_zoo.create(model, **{net: {"dropout": rate}})
+
+
 def test_published_activations():
     # LeakyReLU of slope 0.2 in gan_mlp, of 0.02 in dcgan's D, by a net that is one number deep.
     gan = ppgan_zoo.create("gan_mlp", image_shape=(1, 1, 1), discriminator={"hidden_units": (1,)})

@@ -1,5 +1,6 @@
 """What the sources of models say of them, against what the imported specs hold."""
 
+import re
 import subprocess
 import sys
 
@@ -61,7 +62,7 @@ def test_a_family_of_a_plugin_is_listed_after_the_zoos(capsys):
     _say_models(sources, {"two": Outline("Two", family="mine"), "one": Outline("One", "classic")})
     lines = capsys.readouterr().out.splitlines()
     assert lines.index(FAMILIES["classic"]) < lines.index("mine")
-    assert lines[-1].split() == ["two", "no", "Two", "[someone]"]
+    assert [line.split() for line in lines[-2:]] == [["two", "no", "[someone]"], ["Two"]]
 
 
 def test_list_groups_the_models_by_family():
@@ -71,5 +72,24 @@ def test_list_groups_the_models_by_family():
     lines = done.stdout.splitlines()
     titles = [lines.index(title) for title in FAMILIES.values()]
     assert titles == sorted(titles)
-    r3gan = next(line for line in lines if line.startswith("r3gan "))
-    assert "2024" in r3gan and "if wanted" in r3gan and "(r1, r2)" in r3gan
+    place = next(place for place, line in enumerate(lines) if line.startswith("r3gan "))
+    row = ["r3gan", "Huang et al. 2024", "28 to 256", "if wanted", "r1, r2"]
+    assert re.split("  +", lines[place]) == row
+    assert lines[place + 1].startswith("    R3GAN: residual nets")
+    assert all(len(line) <= 100 for line in lines[: place + 2])
+
+
+@pytest.mark.parametrize(
+    ("paper", "cited"),
+    [
+        (
+            "Mirza and Osindero 2014, Conditional Generative Adversarial Nets",
+            "Mirza and Osindero 2014",
+        ),
+        ("A title without authors of more than thirty characters, 2031", "2031"),
+        ("Unpublished", ""),
+        ("", ""),
+    ],
+)
+def test_a_paper_is_cited_by_authors_and_year(paper, cited):
+    assert Outline("A net", paper=paper).citation == cited
