@@ -9,13 +9,14 @@ doubled, looked up between pixels, halved. Colour is one matrix. All draws are n
 from __future__ import annotations
 
 import functools
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import numpy as np
 import paddle
 from numpy.typing import NDArray
 from paddle import Tensor
 from paddle.nn import functional as F
+from pydantic import Field
 
 from ppgan_zoo.errors import CheckpointError, ConfigError
 from ppgan_zoo.game.augmentation import Augmentation, tensor_like
@@ -24,6 +25,7 @@ from ppgan_zoo.storage.checkpoint import Arrays
 
 Matrices = NDArray[np.float64]
 Draws = NDArray[np.float64]
+Factor = Annotated[float, Field(ge=0.0, le=1.0, allow_inf_nan=False)]
 
 # Low-pass filter of the wavelet sym6 (Daubechies 1992): doubled and halved by it, an image is
 # the same as before.
@@ -38,14 +40,36 @@ SHIFT, SCALE_STD, SHIFT_STD = 0.125, 0.2, 0.125
 BRIGHTNESS_STD, CONTRAST_STD, SATURATION_STD = 0.2, 0.5, 1.0
 
 
-def bgc(images: Tensor, rng: np.random.Generator, probability: float) -> Tensor:
-    """Return images ``[N, C, H, W]``, each transformation done to each with a probability."""
-    if probability == 0.0:
-        return images
+def bgc(
+    images: Tensor,
+    rng: np.random.Generator,
+    probability: float,
+    *,
+    blit: Factor = 1.0,
+    geometry: Factor = 1.0,
+    color: Factor = 1.0,
+) -> Tensor:
+    """Return images ``[N, C, H, W]``, each transformation done to each with a probability.
+
+    Args:
+        images: Of 1 or 3 channels, or without colour of any number.
+        rng: Drawn from.
+        probability: Of each transformation, for each image.
+        blit: Its factor for mirroring, quarter turns and whole shifts; 0 leaves them out.
+        geometry: Likewise for scaling, rotation, uneven scaling and shifts.
+        color: Likewise for brightness, contrast, inversion, hue and saturation.
+
+    Raises:
+        ConfigError: Colour is to change in images of another number of channels.
+    """
     count, channels, height, width = images.shape
-    moves = drawn_moves(count, height, width, rng, probability, probability)
-    images = resampled(images, moves.inverse())
-    return recoloured(images, drawn_colours(count, rng, probability).maps(channels))
+    blit, geometry, color = (probability * factor for factor in (blit, geometry, color))
+    if blit or geometry:
+        moves = drawn_moves(count, height, width, rng, blit, geometry)
+        images = resampled(images, moves.inverse())
+    if color:
+        images = recoloured(images, drawn_colours(count, rng, color).maps(channels))
+    return images
 
 
 BGC = Augmentation("bgc", bgc, graded=True)
@@ -162,8 +186,8 @@ def recoloured(images: Tensor, maps: Matrices) -> Tensor:
         maps = np.concatenate([maps[:, :, :3].sum(axis=2, keepdims=True), maps[:, :, 3:]], axis=2)
     elif channels != 3:
         raise ConfigError(
-            f"constraints.augment: bgc changes images of 1 or 3 channels, found {channels}; use "
-            "translation and cutout"
+            f"constraints.augment: bgc changes images of 1 or 3 channels, found {channels}; set "
+            "its color to 0, or use translation and cutout"
         )
     pixels = images.reshape([count, channels, height * width])
     pixels = paddle.matmul(tensor_like(maps[:, :, :channels], images), pixels)

@@ -9,7 +9,7 @@ import ppgan_zoo
 from ppgan_zoo.errors import CheckpointError, ConfigError
 from ppgan_zoo.game import ada
 from ppgan_zoo.game.ada import AdaptiveProbability, bgc, moving, recoloured, resampled, scaling
-from ppgan_zoo.game.augmentation import augment
+from ppgan_zoo.game.augmentation import augment, get_augmentation
 from ppgan_zoo.game.view import View
 from ppgan_zoo.training.assemble import make_trainer
 
@@ -233,6 +233,36 @@ def test_each_change_alone_is_the_references(name):
     assert_equal(found, wanted)
 
 
+@pytest.mark.parametrize(
+    "factors",
+    [
+        {"color": 0.5},
+        {"blit": 0.5, "geometry": 0.25, "color": 0.75},
+        {"geometry": 0.0, "color": 0.0},
+        {"blit": 0.0, "color": 0.0},
+        {"blit": 0.0, "geometry": 0.0},
+    ],
+    ids=str,
+)
+def test_a_group_has_its_factor_of_the_probability(factors):
+    x = images((40, 3, 6, 7))
+    augmentation = get_augmentation("bgc", **factors)
+    found = augment(paddle.to_tensor(x), [augmentation], np.random.default_rng(2), 0.8).numpy()
+    shares = {"blit": 0.8, "geometry": 0.8, "color": 0.8}
+    shares.update({name: 0.8 * factor for name, factor in factors.items()})
+    assert_equal(found, reference(x, 2, **shares))
+
+
+def test_factors_out_of_range_are_refused():
+    for value, words in ((1.5, "less than or equal to 1"), (-0.1, "greater than or equal to 0")):
+        with pytest.raises(ConfigError, match=f"augment: bgc: color: found {value}; .*{words}"):
+            get_augmentation("bgc", color=value)
+    with pytest.raises(ConfigError, match="'colour' .did you mean 'color'.*blit, geometry, color"):
+        get_augmentation("bgc", colour=0.5)
+    with pytest.raises(ConfigError, match="cutout: has no argument 'color'; allowed: name$"):
+        get_augmentation("cutout", color=0.5)
+
+
 # Colour: one matrix.
 
 
@@ -250,8 +280,9 @@ def test_colours_go_through_the_matrix():
     wanted = grey * means[:, :3].sum(axis=1)[:, None, None, None] + means[:, 3, None, None, None]
     np.testing.assert_allclose(recoloured(paddle.to_tensor(grey), maps).numpy(), wanted, atol=1e-5)
     two = paddle.to_tensor(images((3, 2, 4, 4)))
-    with pytest.raises(ConfigError, match="1 or 3 channels, found 2"):
+    with pytest.raises(ConfigError, match="1 or 3 channels, found 2; set its color to 0, or"):
         recoloured(two, maps)
+    assert bgc(two, np.random.default_rng(0), 1.0, color=0.0).shape == two.shape
 
 
 def test_drawn_colours_keep_grey_grey_and_turn_about_it():
