@@ -9,12 +9,14 @@ doubled, looked up between pixels, halved. Colour is one matrix. All draws are n
 from __future__ import annotations
 
 import functools
+from typing import Annotated, NamedTuple
 
 import numpy as np
 import paddle
 from numpy.typing import NDArray
 from paddle import Tensor
 from paddle.nn import functional as F
+from pydantic import Field
 
 from ppgan_zoo.errors import CheckpointError, ConfigError
 from ppgan_zoo.game.augmentation import Augmentation, tensor_like
@@ -22,6 +24,8 @@ from ppgan_zoo.models.fir import fir
 from ppgan_zoo.storage.checkpoint import Arrays
 
 Matrices = NDArray[np.float64]
+Draws = NDArray[np.float64]
+Factor = Annotated[float, Field(ge=0.0, le=1.0, allow_inf_nan=False)]
 
 # Low-pass filter of the wavelet sym6 (Daubechies 1992): doubled and halved by it, an image is
 # the same as before.
@@ -36,68 +40,142 @@ SHIFT, SCALE_STD, SHIFT_STD = 0.125, 0.2, 0.125
 BRIGHTNESS_STD, CONTRAST_STD, SATURATION_STD = 0.2, 0.5, 1.0
 
 
-def bgc(images: Tensor, rng: np.random.Generator, probability: float) -> Tensor:
-    """Return images ``[N, C, H, W]``, each transformation done to each with a probability."""
-    if probability == 0.0:
-        return images
-    _, channels, height, width = images.shape
-    images = resampled(images, drawn_geometry(images.shape[0], height, width, rng, probability))
-    return recoloured(images, drawn_colour(images.shape[0], channels, rng, probability))
+def bgc(
+    images: Tensor,
+    rng: np.random.Generator,
+    probability: float,
+    *,
+    blit: Factor = 1.0,
+    geometry: Factor = 1.0,
+    color: Factor = 1.0,
+) -> Tensor:
+    """Return images ``[N, C, H, W]``, each transformation done to each with a probability.
+
+    Args:
+        images: Of 1 or 3 channels, or without colour of any number.
+        rng: Drawn from.
+        probability: Of each transformation, for each image.
+        blit: Its factor for mirroring, quarter turns and whole shifts; 0 leaves them out.
+        geometry: Likewise for scaling, rotation, uneven scaling and shifts.
+        color: Likewise for brightness, contrast, inversion, hue and saturation.
+
+    Raises:
+        ConfigError: Colour is to change in images of another number of channels.
+    """
+    count, channels, height, width = images.shape
+    blit, geometry, color = (probability * factor for factor in (blit, geometry, color))
+    if blit or geometry:
+        moves = drawn_moves(count, height, width, rng, blit, geometry)
+        images = resampled(images, moves.inverse())
+    if color:
+        images = recoloured(images, drawn_colours(count, rng, color).maps(channels))
+    return images
 
 
 BGC = Augmentation("bgc", bgc, graded=True)
 
 
-def drawn_geometry(
-    count: int, height: int, width: int, rng: np.random.Generator, probability: float
-) -> Matrices:
-    """Draw the maps from each new pixel's place to the old one: ``[count, 3, 3]``.
+class Moves(NamedTuple):
+    """How each of N images is moved, in this order; those not chosen keep their places.
 
-    In pixels from the middle of the image, x (to the right) before y (down).
+    Attributes:
+        flip: ``[N]``: -1 mirrors left to right, 1 does not.
+        turns: ``[N]``: quarter turns, 0 to 3.
+        steps: ``[N, 2]``: whole pixels to the right and down.
+        size: ``[N]``: factor of both sides.
+        first: ``[N]``: angle of the rotation before the uneven scaling.
+        uneven: ``[N]``: factor of the width, and divisor of the height.
+        second: ``[N]``: angle of the rotation after it.
+        shift: ``[N, 2]``: pixels to the right and down.
     """
+
+    flip: Draws
+    turns: Draws
+    steps: Draws
+    size: Draws
+    first: Draws
+    uneven: Draws
+    second: Draws
+    shift: Draws
+
+    def inverse(self) -> Matrices:
+        """Return the maps from each new pixel's place to the old one: ``[N, 3, 3]``.
+
+        In pixels from the middle of the image, x (to the right) before y (down).
+        """
+        parts = (
+            scaling(self.flip, np.ones(len(self.flip))), turning(0.5 * np.pi * self.turns),
+            moving(-self.steps), scaling(1.0 / self.size, 1.0 / self.size), turning(self.first),
+            scaling(1.0 / self.uneven, self.uneven), turning(self.second), moving(-self.shift),
+        )  # fmt: skip
+        return functools.reduce(np.matmul, parts)
+
+
+class Colours(NamedTuple):
+    """How the colours of each of N images change, in this order.
+
+    Attributes:
+        brightness: ``[N]``: added to all channels.
+        contrast: ``[N]``: factor of all channels.
+        inverted: ``[N]``: whether the luma, the mean of the channels, changes its sign.
+        hue: ``[N]``: angle about the luma axis.
+        saturation: ``[N]``: factor of the distance from that axis.
+    """
+
+    brightness: Draws
+    contrast: Draws
+    inverted: NDArray[np.bool_]
+    hue: Draws
+    saturation: Draws
+
+    def maps(self, channels: int) -> Matrices:
+        """Return the maps of three colours, and of 1, to colours: ``[N, 3, 4]``.
+
+        With one channel there is neither hue nor saturation.
+        """
+        grey, whole = np.full((3, 3), 1.0 / 3.0), np.eye(3)  # onto the luma axis; all of it
+        maps = whole - 2.0 * grey * self.inverted[:, None, None]
+        if channels > 1:
+            across = np.array([[0.0, -1.0, 1.0], [1.0, 0.0, -1.0], [-1.0, 1.0, 0.0]]) / np.sqrt(3.0)
+            cosine, sine = np.cos(self.hue)[:, None, None], np.sin(self.hue)[:, None, None]
+            maps = (cosine * whole + (1.0 - cosine) * grey + sine * across) @ maps
+            maps = (grey + (whole - grey) * self.saturation[:, None, None]) @ maps
+        maps = maps * self.contrast[:, None, None]
+        added = maps @ np.ones((3, 1)) * self.brightness[:, None, None]
+        return np.concatenate([maps, added], axis=2)
+
+
+def drawn_moves(
+    count: int, height: int, width: int, rng: np.random.Generator, blit: float, geometry: float
+) -> Moves:
+    """Draw how images are moved: the first three with probability `blit`, then `geometry`."""
     chosen = functools.partial(_chosen, rng, count)
     # Of two rotations, one on each side of the uneven scaling, one or the other happens.
-    rotation = 1.0 - np.sqrt(1.0 - probability)
+    rotation = 1.0 - np.sqrt(1.0 - geometry)
     sides = np.array([width, height])
 
-    flip = np.where(chosen(probability) * (rng.random(count) < 0.5), -1.0, 1.0)
-    turns = np.floor(4.0 * rng.random(count)) * chosen(probability)
+    flip = np.where(chosen(blit) * (rng.random(count) < 0.5), -1.0, 1.0)
+    turns = np.floor(4.0 * rng.random(count)) * chosen(blit)
     steps = np.round(SHIFT * (2.0 * rng.random((count, 2)) - 1.0) * sides)
-    steps = steps * chosen(probability)[:, None]
-    size = 2.0 ** (SCALE_STD * rng.standard_normal(count) * chosen(probability))
+    steps = steps * chosen(blit)[:, None]
+    size = 2.0 ** (SCALE_STD * rng.standard_normal(count) * chosen(geometry))
     first = np.pi * (2.0 * rng.random(count) - 1.0) * chosen(rotation)
-    uneven = 2.0 ** (SCALE_STD * rng.standard_normal(count) * chosen(probability))
+    uneven = 2.0 ** (SCALE_STD * rng.standard_normal(count) * chosen(geometry))
     second = np.pi * (2.0 * rng.random(count) - 1.0) * chosen(rotation)
     shift = SHIFT_STD * rng.standard_normal((count, 2)) * sides
-    shift = shift * chosen(probability)[:, None]
-    parts = (
-        scaling(flip, np.ones(count)), turning(0.5 * np.pi * turns), moving(-steps),
-        scaling(1.0 / size, 1.0 / size), turning(first), scaling(1.0 / uneven, uneven),
-        turning(second), moving(-shift),
-    )  # fmt: skip
-    return functools.reduce(np.matmul, parts)
+    shift = shift * chosen(geometry)[:, None]
+    return Moves(flip, turns, steps, size, first, uneven, second, shift)
 
 
-def drawn_colour(
-    count: int, channels: int, rng: np.random.Generator, probability: float
-) -> Matrices:
-    """Draw the maps of colours, and of 1, to colours: ``[count, 3, 4]``."""
+def drawn_colours(count: int, rng: np.random.Generator, probability: float) -> Colours:
+    """Draw how colours change, each way with a probability."""
     chosen = functools.partial(_chosen, rng, count)
-    grey, whole = np.full((3, 3), 1.0 / 3.0), np.eye(3)  # onto the luma axis; all of it
-
     brightness = BRIGHTNESS_STD * rng.standard_normal(count) * chosen(probability)
     contrast = 2.0 ** (CONTRAST_STD * rng.standard_normal(count) * chosen(probability))
-    flipped = chosen(probability) * (rng.random(count) < 0.5)
-    turn = np.pi * (2.0 * rng.random(count) - 1.0) * chosen(probability)
+    inverted = chosen(probability) & (rng.random(count) < 0.5)
+    hue = np.pi * (2.0 * rng.random(count) - 1.0) * chosen(probability)
     saturation = 2.0 ** (SATURATION_STD * rng.standard_normal(count) * chosen(probability))
-    maps = whole - 2.0 * grey * flipped[:, None, None]
-    if channels > 1:
-        across = np.array([[0.0, -1.0, 1.0], [1.0, 0.0, -1.0], [-1.0, 1.0, 0.0]]) / np.sqrt(3.0)
-        cosine, sine = np.cos(turn)[:, None, None], np.sin(turn)[:, None, None]
-        maps = (cosine * whole + (1.0 - cosine) * grey + sine * across) @ maps
-        maps = (grey + (whole - grey) * saturation[:, None, None]) @ maps
-    maps = maps * contrast[:, None, None]
-    return np.concatenate([maps, maps @ np.ones((3, 1)) * brightness[:, None, None]], axis=2)
+    return Colours(brightness, contrast, inverted, hue, saturation)
 
 
 def recoloured(images: Tensor, maps: Matrices) -> Tensor:
@@ -108,8 +186,8 @@ def recoloured(images: Tensor, maps: Matrices) -> Tensor:
         maps = np.concatenate([maps[:, :, :3].sum(axis=2, keepdims=True), maps[:, :, 3:]], axis=2)
     elif channels != 3:
         raise ConfigError(
-            f"constraints.augment: bgc changes images of 1 or 3 channels, found {channels}; use "
-            "translation and cutout"
+            f"constraints.augment: bgc changes images of 1 or 3 channels, found {channels}; set "
+            "its color to 0, or use translation and cutout"
         )
     pixels = images.reshape([count, channels, height * width])
     pixels = paddle.matmul(tensor_like(maps[:, :, :channels], images), pixels)

@@ -8,13 +8,15 @@ are numpy's, so that a resumed run repeats them on every version and device.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import paddle
 from numpy.typing import NDArray
 from paddle import Tensor
 
+from ppgan_zoo.models.facts import check_arguments
 from ppgan_zoo.registry import AUGMENTATIONS
 
 
@@ -25,14 +27,48 @@ class Augmentation:
     Attributes:
         name: Name in a recipe.
         function: ``(images [N, C, H, W], rng) -> images`` of the same shape; every image by
-            its own draw, and gradients flow through.
+            its own draw, and gradients flow through. Its keyword-only arguments with defaults
+            can be set in a recipe.
         graded: Whether the function takes the probability as a third argument, and itself sees
             to it that images stay as they are; otherwise an image is augmented or not.
+        arguments: Set by :meth:`having`; the function gets them.
     """
 
     name: str
     function: Callable[..., Tensor]
     graded: bool = False
+    arguments: tuple[tuple[str, Any], ...] = ()
+
+    def having(self, **arguments: Any) -> Augmentation:
+        """Return the augmentation with other arguments.
+
+        Raises:
+            ConfigError: An argument that it does not take, or of the wrong type.
+        """
+        place = f"constraints.augment: {self.name}"
+        check_arguments(self.function, arguments, place, beside=("name",))
+        return replace(self, arguments=tuple(arguments.items()))
+
+    def __call__(self, images: Tensor, rng: np.random.Generator, probability: float) -> Tensor:
+        """Return images ``[N, C, H, W]``, augmented with a probability."""
+        arguments = dict(self.arguments)
+        if self.graded:
+            return self.function(images, rng, probability, **arguments)
+        augmented = self.function(images, rng, **arguments)
+        if probability == 1.0:
+            return augmented
+        chosen = tensor_like(rng.random((images.shape[0], 1, 1, 1)) < probability, images)
+        return chosen * augmented + (1.0 - chosen) * images
+
+
+def get_augmentation(name: str, **arguments: Any) -> Augmentation:
+    """Return the augmentation called `name`; the rest is for :meth:`Augmentation.having`.
+
+    Raises:
+        UnknownNameError: No such augmentation.
+        ConfigError: See :meth:`Augmentation.having`.
+    """
+    return AUGMENTATIONS.get(name).having(**arguments)
 
 
 def color(images: Tensor, rng: np.random.Generator) -> Tensor:
@@ -86,31 +122,24 @@ CUTOUT = Augmentation("cutout", cutout)
 
 def augment(
     images: Tensor,
-    names: Iterable[str],
+    augmentations: Iterable[str | Augmentation],
     rng: np.random.Generator,
     probability: float = 1.0,
 ) -> Tensor:
-    """Apply the augmentations called `names`, in that order.
+    """Apply augmentations, in their order.
 
     Args:
         images: ``[N, C, H, W]``.
-        names: Names of the registry ``AUGMENTATIONS``.
+        augmentations: Them, or names of the registry ``AUGMENTATIONS``.
         rng: Drawn from.
         probability: Of each image that it is augmented, by each of them on its own.
 
     Raises:
         UnknownNameError: No such augmentation.
     """
-    for name in names:
-        augmentation = AUGMENTATIONS.get(name)
-        if augmentation.graded:
-            images = augmentation.function(images, rng, probability)
-            continue
-        augmented = augmentation.function(images, rng)
-        if probability < 1.0:
-            chosen = tensor_like(rng.random((images.shape[0], 1, 1, 1)) < probability, images)
-            augmented = chosen * augmented + (1.0 - chosen) * images
-        images = augmented
+    for one in augmentations:
+        augmentation = AUGMENTATIONS.get(one) if isinstance(one, str) else one
+        images = augmentation(images, rng, probability)
     return images
 
 

@@ -22,9 +22,9 @@ from paddle import Tensor
 
 from ppgan_zoo import ops
 from ppgan_zoo.data.batches import Batch
-from ppgan_zoo.errors import CheckpointError, ConfigError, did_you_mean
+from ppgan_zoo.errors import CheckpointError, ConfigError
 from ppgan_zoo.game.schedules import Value, at
-from ppgan_zoo.models.facts import check_type
+from ppgan_zoo.models.facts import check_arguments, keyword_arguments
 from ppgan_zoo.models.gan import Gan, Judgement
 from ppgan_zoo.models.latent import Code
 from ppgan_zoo.recipe.bounds import LEAST_COUNT, check_least
@@ -199,14 +199,9 @@ class Term:
                 interval below 1.
         """
         check_least(f"terms: {self.name}: every_steps", every_steps, LEAST_COUNT)
-        allowed = self.takes()
-        for key, value in arguments.items():
-            if key not in allowed:
-                raise ConfigError(
-                    f"terms: {self.name}: has no argument {key!r}{did_you_mean(key, allowed)}; "
-                    f"allowed: {', '.join(('weight', 'every_steps', *allowed))}"
-                )
-            check_type(self.function, key, value, f"terms: {self.name}: {key}")
+        check_arguments(
+            self.function, arguments, f"terms: {self.name}", beside=("weight", "every_steps")
+        )
         return replace(
             self,
             weight=self.weight if weight is None else weight,
@@ -216,11 +211,7 @@ class Term:
 
     def takes(self) -> dict[str, Any]:
         """Return the arguments of its own, with their defaults."""
-        return {
-            name: parameter.default
-            for name, parameter in inspect.signature(self.function).parameters.items()
-            if parameter.kind is parameter.KEYWORD_ONLY
-        }
+        return keyword_arguments(self.function)
 
     def ready(self) -> Callable[[TermInputs], Tensor]:
         """Return the function, with its arguments set and, if it remembers, nothing yet."""

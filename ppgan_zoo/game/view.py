@@ -9,7 +9,7 @@ from paddle import Tensor
 
 from ppgan_zoo.errors import ConfigError
 from ppgan_zoo.game.ada import AdaptiveProbability
-from ppgan_zoo.game.augmentation import augment, tensor_like
+from ppgan_zoo.game.augmentation import Augmentation, augment, tensor_like
 from ppgan_zoo.game.schedules import Value, at
 
 
@@ -20,7 +20,9 @@ class View:
     Attributes:
         augment_probability: Of each image that it is augmented; an
             :class:`ppgan_zoo.game.ada.AdaptiveProbability` remembers, and checkpoints carry it.
-        augment: Names of :data:`ppgan_zoo.game.augmentation.AUGMENTATIONS`, applied in this order.
+        augment: What changes the images, in this order: names of
+            :data:`ppgan_zoo.registry.AUGMENTATIONS`, or what
+            :func:`ppgan_zoo.game.augmentation.get_augmentation` returns.
         noise_std: Standard deviation of Gaussian instance noise at the first iteration
             (Sonderby et al. 2017).
         noise_until: Iteration at which the noise, which falls in a straight line, is
@@ -29,7 +31,7 @@ class View:
             Lin et al. 2018); D must be built for that many times the channels.
     """
 
-    augment: tuple[str, ...] = ()
+    augment: tuple[str | Augmentation, ...] = ()
     augment_probability: Value = 1.0
     noise_std: float = 0.0
     noise_until: int | None = None

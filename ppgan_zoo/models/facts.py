@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
@@ -312,8 +313,41 @@ def check_type(cls: Callable[..., Any], key: str, value: Any, place: str) -> Any
         raise ConfigError(f"{place}: found {value!r}; {message[0].lower()}{message[1:]}") from None
 
 
+def keyword_arguments(function: Callable[..., Any]) -> dict[str, Any]:
+    """Return the keyword-only arguments of a class or function, with their defaults."""
+    return {
+        name: parameter.default
+        for name, parameter in inspect.signature(function).parameters.items()
+        if parameter.kind is parameter.KEYWORD_ONLY
+    }
+
+
+def check_arguments(
+    function: Callable[..., Any], arguments: Mapping[str, Any], place: str, beside: Sequence[str]
+) -> None:
+    """Check keyword-only arguments of a class or function, as a recipe gives them.
+
+    Args:
+        function: What takes them.
+        arguments: Them.
+        place: Where they stand, for the message.
+        beside: Further keys that may stand there.
+
+    Raises:
+        ConfigError: An argument that it does not take, or of the wrong type.
+    """
+    allowed = keyword_arguments(function)
+    for key, value in arguments.items():
+        if key not in allowed:
+            raise ConfigError(
+                f"{place}: has no argument {key!r}{did_you_mean(key, allowed)}; "
+                f"allowed: {', '.join((*beside, *allowed))}"
+            )
+        check_type(function, key, value, f"{place}: {key}")
+
+
 def annotation_of(cls: Callable[..., Any], key: str) -> Any:
-    """Return the type of an argument, or Any for one that cannot be looked up.
+    """Return the type of an argument with its bounds, or Any for one that cannot be looked up.
 
     Such as one that its module imports for type checkers alone.
     """
@@ -325,6 +359,7 @@ def annotation_of(cls: Callable[..., Any], key: str) -> Any:
         hints = typing.get_type_hints(
             type("_One", (), {"__annotations__": {key: raw}}),
             globalns=getattr(constructor, "__globals__", {}),
+            include_extras=True,
         )
     except (NameError, AttributeError, TypeError):
         return Any

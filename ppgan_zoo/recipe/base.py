@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Annotated, Any, ClassVar, NamedTuple
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, WrapValidator
+from pydantic_core import PydanticCustomError
 
 from ppgan_zoo.errors import PluginError, UnknownNameError
 from ppgan_zoo.recipe.bounds import LEAST_COUNT
@@ -120,6 +121,25 @@ def _name_in(registry: Registry[Any]) -> AfterValidator:
         return name
 
     return AfterValidator(check)
+
+
+def name_or_section(name: Any, section: type[Section]) -> WrapValidator:
+    """Return the check of a value that is a name of this type, or a section that has one.
+
+    A plain union would name both of its members in every message.
+    """
+    plain: TypeAdapter[str] = TypeAdapter(name)
+
+    def check(value: Any, _: Any) -> Any:
+        if isinstance(value, str):
+            return plain.validate_python(value, strict=True)
+        if isinstance(value, (dict, section)):
+            return section.model_validate(value)
+        raise PydanticCustomError(
+            "name_or_section", "Input should be a name, or a section with a name"
+        )
+
+    return WrapValidator(check)
 
 
 ModelName = Annotated[str, _name_in(MODELS)]

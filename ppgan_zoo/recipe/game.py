@@ -16,6 +16,7 @@ from ppgan_zoo.recipe.base import (
     Section,
     Share,
     TermName,
+    name_or_section,
 )
 from ppgan_zoo.recipe.schedules import Adaptive, Schedule, number_or_schedule
 
@@ -122,6 +123,22 @@ class TermSection(Section):
         return dict(self.model_extra or {})
 
 
+class AugmentationSection(Section):
+    """One way of augmenting what D is shown, by name, with arguments of its own.
+
+    Every other key is an argument of the augmentation.
+    """
+
+    model_config = ConfigDict(extra="allow")
+
+    name: AugmentationName
+
+    @property
+    def arguments(self) -> Arguments:
+        """The augmentation's own arguments."""
+        return dict(self.model_extra or {})
+
+
 class SpectralNormSection(Section):
     """Which nets have the weights of their dense and convolution layers normalised."""
 
@@ -154,7 +171,12 @@ class Constraints(Section):
     spectral_norm: SpectralNormSection = SpectralNormSection()
     instance_noise: InstanceNoise = InstanceNoise()
     packing: Annotated[int, Field(ge=1, le=16)] = 1
-    augment: tuple[AugmentationName, ...] = ()
+    augment: tuple[
+        Annotated[
+            str | AugmentationSection, name_or_section(AugmentationName, AugmentationSection)
+        ],
+        ...,
+    ] = ()
     augment_probability: Annotated[
         float | Schedule[Share] | Adaptive, number_or_schedule(Share, adaptive=True)
     ] = 1.0

@@ -16,6 +16,7 @@ from ppgan_zoo.errors import ConfigError, did_you_mean
 from ppgan_zoo.evaluation.evaluator import Evaluator
 from ppgan_zoo.game import schedules
 from ppgan_zoo.game.ada import AdaptiveProbability
+from ppgan_zoo.game.augmentation import get_augmentation
 from ppgan_zoo.game.compatibility import check_output
 from ppgan_zoo.game.objectives import LabelSmoothing
 from ppgan_zoo.game.schedules import Schedule, Value
@@ -293,7 +294,10 @@ def _build_view(recipe: Recipe, iterations: int) -> View:
         probability = _value(section, iterations)
     assert probability is not None
     return View(
-        augment=constraints.augment,
+        augment=tuple(
+            one if isinstance(one, str) else get_augmentation(one.name, **one.arguments)
+            for one in constraints.augment
+        ),
         augment_probability=probability,
         noise_std=constraints.instance_noise.std,
         noise_until=constraints.instance_noise.until_step,

@@ -57,6 +57,7 @@ def recipe_schema(*, plugins: bool = True) -> dict[str, Any]:
         _allow(parts[part]["properties"][key], registry, plugins)
     _allow(parts["EvaluationSection"]["properties"]["metrics"]["items"], METRICS, plugins)
     _allow(parts["Constraints"]["properties"]["augment"]["items"], AUGMENTATIONS, plugins)
+    _allow(parts["AugmentationSection"]["properties"]["name"], AUGMENTATIONS, plugins)
     to = parts["Log"]["properties"]["to"]
     _allow(to["items"], LOGS, plugins)
     to["anyOf"] = [to["items"], {"type": to.pop("type"), "items": to.pop("items")}]

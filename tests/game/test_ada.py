@@ -1,14 +1,15 @@
-"""ADA: the pipeline against what each transformation is, and the controller by worked numbers."""
+"""ADA: the pipeline against an independent one in NumPy, and the controller by worked numbers."""
 
 import numpy as np
 import paddle
 import pytest
+from reference import ada_numpy as oracle
 
 import ppgan_zoo
 from ppgan_zoo.errors import CheckpointError, ConfigError
 from ppgan_zoo.game import ada
 from ppgan_zoo.game.ada import AdaptiveProbability, bgc, moving, recoloured, resampled, scaling
-from ppgan_zoo.game.augmentation import augment
+from ppgan_zoo.game.augmentation import augment, get_augmentation
 from ppgan_zoo.game.view import View
 from ppgan_zoo.training.assemble import make_trainer
 
@@ -19,7 +20,8 @@ def images(shape=(3, 3, 12, 16)):
 
 def moved(inverse, x=None):
     x = images() if x is None else x
-    inverse = np.repeat(inverse, len(x), axis=0)
+    if len(inverse) == 1:
+        inverse = np.repeat(inverse, len(x), axis=0)
     return resampled(paddle.to_tensor(x), inverse).numpy()
 
 
@@ -85,21 +87,180 @@ def test_gradients_reach_the_images_and_are_the_transposed_map():
     np.testing.assert_allclose((gradient.numpy() * step).sum(), rise, rtol=1e-3)
 
 
-def test_shares_of_the_draws():
-    """At .5, each of the transformations befalls half of the images."""
-    count, rng = 4000, np.random.default_rng(0)
-    inverse = ada.drawn_geometry(count, 32, 32, rng, 0.5)
-    # Without scaling, |det| is 1; isotropic scaling is the only part that changes it.
-    scaled = ~np.isclose(np.abs(np.linalg.det(inverse)), 1.0)
-    assert abs(scaled.mean() - 0.5) < 0.03
-    logs = -np.log2(np.abs(np.linalg.det(inverse)[scaled])) / 2
-    assert abs(logs.std() - 0.2) < 0.01 and abs(logs.mean()) < 0.02
-    flipped = np.linalg.det(inverse) < 0
-    assert abs(flipped.mean() - 0.25) < 0.03  # chosen, and then flipped with 1/2
-    still = np.isclose(inverse[:, :2, 2], 0.0).all(axis=1)
-    assert abs(still.mean() - 0.25) < 0.03  # neither shifted by whole steps nor by others
-    again = ada.drawn_geometry(count, 32, 32, np.random.default_rng(0), 0.5)
-    np.testing.assert_array_equal(inverse, again)
+# The draws, each by itself.
+
+COUNT, HEIGHT, WIDTH = 40_000, 8_000, 16_000  # so large that few whole steps are none
+SIDES = np.array([WIDTH, HEIGHT])
+
+# What a draw is measured by, 0 where the image stays as it is; and its standard deviation, or its
+# bound if it is uniform.
+NORMAL = {
+    "size": (np.log2, 0.2),
+    "uneven": (np.log2, 0.2),
+    "shift": (lambda pixels: pixels / SIDES, 0.125),
+    "brightness": (np.asarray, 0.2),
+    "contrast": (np.log2, 0.5),
+    "saturation": (np.log2, 1.0),
+}
+UNIFORM = {
+    "steps": (lambda pixels: pixels / SIDES, 0.125),
+    "first": (np.asarray, np.pi),
+    "second": (np.asarray, np.pi),
+    "hue": (np.asarray, np.pi),
+}
+SMALL_P = 0.3
+BLIT, COLOURS = {"flip", "turns", "steps"}, set(ada.Colours._fields)
+
+
+def drawn(blit, geometry, color, seed=0):
+    rng = np.random.default_rng(seed)
+    moves = ada.drawn_moves(COUNT, HEIGHT, WIDTH, rng, blit, geometry)
+    return {**moves._asdict(), **ada.drawn_colours(COUNT, rng, color)._asdict()}
+
+
+def happened(draws):
+    """Whether each image is changed, by the name of the draw."""
+    untouched = dict.fromkeys(("flip", "size", "uneven", "contrast", "saturation"), 1.0)
+    return {
+        name: (values != untouched.get(name, 0.0)).reshape(COUNT, -1).any(axis=1)
+        for name, values in draws.items()
+    }
+
+
+def share_of(name, p):
+    """The published share of images that a draw changes."""
+    if name in ("first", "second"):  # of the two, one or the other with probability p
+        return 1.0 - np.sqrt(1.0 - p)
+    return p * {"flip": 1 / 2, "turns": 3 / 4, "inverted": 1 / 2}.get(name, 1.0)
+
+
+def assert_share(found, wanted, what):
+    five_deviations = 5.0 * np.sqrt(wanted * (1.0 - wanted) / COUNT)
+    assert abs(found - wanted) <= five_deviations + 1e-9, what
+
+
+@pytest.mark.parametrize("p", [SMALL_P, 1.0])
+@pytest.mark.parametrize("name", [*NORMAL, *UNIFORM])
+def test_the_share_and_the_spread_of_each_draw(name, p):
+    measure, extent = {**NORMAL, **UNIFORM}[name]
+    std = extent / np.sqrt(3.0) if name in UNIFORM else extent
+    draws = drawn(p, p, p)
+    changed = happened(draws)[name]
+    assert_share(changed.mean(), share_of(name, p), name)
+    for values in measure(draws[name])[changed].reshape(changed.sum(), -1).T:
+        farthest = np.abs(values).max()
+        if name in UNIFORM:
+            assert 0.995 * extent < farthest <= extent
+            # Uniform: as much in each tenth.
+            tenths = np.histogram(values, 10, (-extent, extent))[0] / len(values)
+            np.testing.assert_allclose(tenths, 0.1, atol=0.02)
+        else:
+            assert 3.3 * std < farthest < 6.0 * std
+            assert np.mean(np.abs(values) < std) == pytest.approx(0.683, abs=0.02)
+        assert values.std() == pytest.approx(std, rel=0.03)
+        assert abs(values.mean()) < 0.06 * std
+
+
+@pytest.mark.parametrize("p", [SMALL_P, 1.0])
+def test_mirroring_turns_and_inversion_are_as_likely_as_not(p):
+    draws = drawn(p, p, p)
+    assert set(draws["flip"]) == {-1.0, 1.0}
+    assert_share((draws["flip"] == -1.0).mean(), p / 2, "flip")
+    assert_share(draws["inverted"].mean(), p / 2, "inverted")
+    for turns, share in enumerate((1 - 3 * p / 4, p / 4, p / 4, p / 4)):
+        assert_share((draws["turns"] == turns).mean(), share, f"{turns} turns")
+
+
+def test_each_group_of_draws_has_its_own_probability_and_each_draw_its_own_chance():
+    shares = {"blit": 0.2, "geometry": 0.5, "color": 0.8}
+    changed = happened(drawn(**shares))
+    assert len(changed) == 13
+    for name, values in changed.items():
+        group = "blit" if name in BLIT else "color" if name in COLOURS else "geometry"
+        assert_share(values.mean(), share_of(name, shares[group]), name)
+    together = np.corrcoef([*changed.values()]) - np.eye(len(changed))
+    assert np.abs(together).max() < 5.0 / np.sqrt(COUNT)
+    again = drawn(**shares)
+    for name, values in drawn(**shares).items():
+        np.testing.assert_array_equal(values, again[name])
+
+
+# The whole, against the reference.
+
+
+def reference(x, seed, blit, geometry, color):
+    """What the reference makes of the draws of a seed."""
+    rng, (count, _, height, width) = np.random.default_rng(seed), x.shape
+    moves = colours = None
+    if blit or geometry:
+        moves = ada.drawn_moves(count, height, width, rng, blit, geometry)._asdict()
+    if color:
+        colours = ada.drawn_colours(count, rng, color)._asdict()
+    return oracle.bgc(x, moves, colours)
+
+
+def assert_equal(found, wanted):
+    """Equal, for images as bright as colour and contrast have made them."""
+    np.testing.assert_allclose(found, wanted, atol=1e-5 * max(1.0, np.abs(wanted).max()))
+
+
+@pytest.mark.parametrize("p", [0.5, 1.0])
+@pytest.mark.parametrize("shape", [(8, 3, 12, 12), (8, 3, 9, 14), (8, 1, 13, 7), (8, 1, 5, 5)])
+def test_the_pipeline_is_the_references(shape, p):
+    for seed in range(3):
+        x = images(shape)
+        found = bgc(paddle.to_tensor(x), np.random.default_rng(seed), p).numpy()
+        assert_equal(found, reference(x, seed, p, p, p))
+
+
+@pytest.mark.parametrize("name", [*ada.Moves._fields, *ada.Colours._fields])
+def test_each_change_alone_is_the_references(name):
+    x = images((8, 3, 9, 14))
+    rng = np.random.default_rng(3)
+    moves = ada.drawn_moves(8, 9, 14, rng, 1.0, 1.0)
+    colours = ada.drawn_colours(8, rng, 1.0)
+    still = ada.drawn_moves(8, 9, 14, rng, 0.0, 0.0)
+    plain = ada.drawn_colours(8, rng, 0.0)
+    if name in COLOURS:
+        one = plain._replace(**{name: getattr(colours, name)})
+        found = recoloured(paddle.to_tensor(x), one.maps(3)).numpy()
+        wanted = oracle.bgc(x, None, one._asdict())
+    else:
+        one = still._replace(**{name: getattr(moves, name)})
+        found = moved(one.inverse(), x)
+        wanted = oracle.bgc(x, one._asdict(), None)
+    assert np.abs(wanted - x).max() > 0.1
+    assert_equal(found, wanted)
+
+
+@pytest.mark.parametrize(
+    "factors",
+    [
+        {"color": 0.5},
+        {"blit": 0.5, "geometry": 0.25, "color": 0.75},
+        {"geometry": 0.0, "color": 0.0},
+        {"blit": 0.0, "color": 0.0},
+        {"blit": 0.0, "geometry": 0.0},
+    ],
+    ids=str,
+)
+def test_a_group_has_its_factor_of_the_probability(factors):
+    x = images((40, 3, 6, 7))
+    augmentation = get_augmentation("bgc", **factors)
+    found = augment(paddle.to_tensor(x), [augmentation], np.random.default_rng(2), 0.8).numpy()
+    shares = {"blit": 0.8, "geometry": 0.8, "color": 0.8}
+    shares.update({name: 0.8 * factor for name, factor in factors.items()})
+    assert_equal(found, reference(x, 2, **shares))
+
+
+def test_factors_out_of_range_are_refused():
+    for value, words in ((1.5, "less than or equal to 1"), (-0.1, "greater than or equal to 0")):
+        with pytest.raises(ConfigError, match=f"augment: bgc: color: found {value}; .*{words}"):
+            get_augmentation("bgc", color=value)
+    with pytest.raises(ConfigError, match="'colour' .did you mean 'color'.*blit, geometry, color"):
+        get_augmentation("bgc", colour=0.5)
+    with pytest.raises(ConfigError, match="cutout: has no argument 'color'; allowed: name$"):
+        get_augmentation("cutout", color=0.5)
 
 
 # Colour: one matrix.
@@ -118,23 +279,20 @@ def test_colours_go_through_the_matrix():
     means = maps.mean(axis=1)  # grey is the mean over the rows
     wanted = grey * means[:, :3].sum(axis=1)[:, None, None, None] + means[:, 3, None, None, None]
     np.testing.assert_allclose(recoloured(paddle.to_tensor(grey), maps).numpy(), wanted, atol=1e-5)
-    with pytest.raises(ConfigError, match="1 or 3 channels, found 2"):
-        recoloured(paddle.to_tensor(images((3, 2, 4, 4))), maps)
+    two = paddle.to_tensor(images((3, 2, 4, 4)))
+    with pytest.raises(ConfigError, match="1 or 3 channels, found 2; set its color to 0, or"):
+        recoloured(two, maps)
+    assert bgc(two, np.random.default_rng(0), 1.0, color=0.0).shape == two.shape
 
 
 def test_drawn_colours_keep_grey_grey_and_turn_about_it():
-    maps = ada.drawn_colour(3000, 3, np.random.default_rng(0), 0.5)
+    colours = ada.drawn_colours(3000, np.random.default_rng(0), 0.5)
+    maps = colours.maps(3)
     grey = maps[:, :, :3] @ np.ones(3)
     np.testing.assert_allclose(grey, grey[:, :1].repeat(3, axis=1), atol=1e-9)
-    assert abs((grey[:, 0] < 0).mean() - 0.25) < 0.03  # luma flips
-    contrast = np.log2(np.abs(grey[:, 0]))
-    assert abs((np.abs(contrast) > 1e-9).mean() - 0.5) < 0.03
-    assert abs(contrast[np.abs(contrast) > 1e-9].std() - 0.5) < 0.03
-    still = np.isclose(maps[:, :, 3], 0.0).all(axis=1)
-    assert abs(still.mean() - 0.5) < 0.03  # no brightness added
     # A colour without luma stays without, whatever happens.
     np.testing.assert_allclose((maps[:, :, :3] @ [1.0, -1.0, 0.0]).sum(axis=1), 0.0, atol=1e-9)
-    plain = ada.drawn_colour(3000, 1, np.random.default_rng(0), 0.5)
+    plain = colours.maps(1)
     across = plain[:, :, :3] @ [1.0, -1.0, 0.0]
     factors = 2.0 ** (np.log2(np.abs(across[:, :1])))
     np.testing.assert_allclose(np.abs(across), np.array([[1.0, 1.0, 0.0]]) * factors, atol=1e-9)

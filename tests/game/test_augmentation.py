@@ -4,8 +4,8 @@ import numpy as np
 import paddle
 import pytest
 
-from ppgan_zoo.errors import UnknownNameError
-from ppgan_zoo.game.augmentation import augment, color, cutout, translation
+from ppgan_zoo.errors import ConfigError, UnknownNameError
+from ppgan_zoo.game.augmentation import Augmentation, augment, color, cutout, translation
 from ppgan_zoo.registry import AUGMENTATIONS
 
 SHAPE = (6, 3, 16, 24)
@@ -78,6 +78,22 @@ def test_gradients_flow_to_the_images(name):
     ]
     wanted = ((ends[0].astype(np.float64) - ends[1]) / 2 * weights).sum()
     assert (x.grad.numpy() * direction).sum() == pytest.approx(wanted, rel=1e-3)
+
+
+def test_an_augmentation_of_ones_own_takes_arguments():
+    def shade(images, rng, *, by: float = 0.1):
+        return images - by
+
+    x, shading = paddle.to_tensor(images()), Augmentation("shade", shade)
+    for one, by in ((shading, 0.1), (shading.having(by=0.25), 0.25)):
+        np.testing.assert_allclose(augment(x, [one], rng()).numpy(), images() - by, atol=1e-6)
+    half = augment(x, [shading.having(by=0.25)], rng(), 0.5).numpy() - images()
+    by_image = half.reshape(len(half), -1)
+    assert set(by_image[:, 0].round(4)) == {0.0, -0.25} and np.ptp(by_image, axis=1).max() < 1e-6
+    with pytest.raises(
+        ConfigError, match="augment: shade: by: found 'much'; input should be a val"
+    ):
+        shading.having(by="much")
 
 
 def test_policies_are_applied_in_order_and_draw_one_after_the_other():

@@ -14,6 +14,7 @@ from ppgan_zoo.models.cost import count_parameters
 from ppgan_zoo.models.latent import Code
 from ppgan_zoo.models.nets import generate
 from ppgan_zoo.models.r3gan import R3GANDiscriminator, R3GANGenerator
+from ppgan_zoo.recipe.load import find_recipe, load_recipe
 from ppgan_zoo.training.assemble import make_trainer
 
 WIDE = (768, 768, 768, 768)
@@ -33,6 +34,7 @@ def built(**options):
     [
         (WIDE, COLOUR_32, 0, 16, (20_732_160, 20_683_776)),
         (WIDE, COLOUR_32, 10, 16, (20_781_952, 21_280_512)),
+        ((1536,) * 4, COLOUR_32, 1000, 32, (82_914_304, 86_548_992)),
         ((*WIDE, 384), (3, 64, 64), 0, 16, (22_429_824, 22_381_440)),
         ((*WIDE, 384, 192, 96), (3, 256, 256), 0, 16, (23_057_952, 23_009_568)),
         ((1536,) * 5, (3, 64, 64), 1000, 32, (103_570_432, 107_205_120)),
@@ -47,6 +49,31 @@ def test_the_published_nets_have_the_published_number_of_parameters(
             num_classes=classes,
         )  # fmt: skip
     assert tuple(count_parameters(net) for net in nets) == sizes
+
+
+@pytest.mark.parametrize(
+    ("name", "classes", "sizes", "share"),
+    [
+        ("r3gan_cifar10", 10, (20_781_952, 21_280_512), 0.55),
+        ("r3gan_ffhq64", 0, (22_429_824, 22_381_440), 0.3),
+        ("r3gan_imagenet32", 1000, (82_914_304, 86_548_992), 0.5),
+    ],
+)
+def test_the_presets_have_the_published_nets_and_augmentation(name, classes, sizes, share):
+    recipe = load_recipe(find_recipe(name))
+    assert recipe.model.conditional == bool(classes)
+    given = {"image_shape": (3, *[recipe.data.image_size] * 2), "num_classes": classes}
+    with paddle.LazyGuard():
+        nets = (
+            R3GANGenerator(**recipe.model.generator, **given),
+            R3GANDiscriminator(**recipe.model.discriminator, **given),
+        )
+    assert tuple(count_parameters(net) for net in nets) == sizes
+    pipeline, cutout = recipe.constraints.augment
+    # Moves with the probability, colours with half of it, cutout with it again.
+    assert (pipeline.name, pipeline.arguments, cutout) == ("bgc", {"color": 0.5}, "cutout")
+    probability = recipe.constraints.augment_probability
+    assert (probability.name, probability.first, probability.last) == ("cosine", 0.0, share)
 
 
 def test_a_block_of_the_published_width_by_layer():

@@ -57,6 +57,8 @@ def test_every_shipped_recipe_is_valid_and_leads_an_editor_to_the_schema(name, v
         {"training": {"iterations": -1}},
         {"ema": {"decay": 2.0}},
         {"constraints": {"augment": ["colours"]}},
+        {"constraints": {"augment": [{"name": "colours"}]}},
+        {"constraints": {"augment": [{"color": 0.5}]}},
         {"evaluation": {"metrics": ["fdi"]}},
     ],
 )
@@ -73,6 +75,7 @@ def test_what_the_zoo_refuses_is_marked(wrong, validator):
         {"terms": [{"name": "r1", "weight": {"name": "cosine", "first": 1.0, "last": 0.1}}]},
         {"evaluation": {"features": "digits-v1", "metrics": ["fid", "kid"]}},
         {"constraints": {"augment": ["translation"]}},
+        {"constraints": {"augment": [{"name": "bgc", "color": 0.5}, "cutout"]}},
     ],
 )
 def test_what_the_zoo_takes_is_not(right, validator):

@@ -119,7 +119,9 @@ samples: {every_steps: 3, grid: [3, 4], real_rows: 1}
 terms:
   - {name: r1, weight: {name: linear, first: 10, last: 1, start_step: 5, until_step: 90}}
   - {name: lecam, every_steps: 4, decay: 0.9, of: [1, 2]}
-constraints: {augment: [color], augment_probability: {name: cosine, first: 0, last: 1}}
+constraints:
+  augment: [{name: bgc, color: 0.5}, cutout]
+  augment_probability: {name: cosine, first: 0, last: 1}
 trainer: {path_length: 2.0}
 checkpoint: {best_by: null, keep_last: 9}
 evaluation: {every_steps: 5, metrics: [fid, modes], num_samples: 500, split: test}
@@ -161,6 +163,8 @@ def test_what_is_further_down_reads_the_new_shape_by_attributes(path):
     assert recipe.optimizer.discriminator.beta2.at_steps == (3, 7)
     assert recipe.optimizer.discriminator.learning_rate == 3e-5
     assert recipe.trainer == {"path_length": 2.0}
+    bgc, cutout = recipe.constraints.augment
+    assert (bgc.name, bgc.arguments, cutout) == ("bgc", {"color": 0.5}, "cutout")
     assert recipe.constraints.augment_probability.until_step is None
 
 
@@ -266,6 +270,13 @@ REFUSED = [
      "evaluation.features: unknown feature network 'inception' (did you mean 'inception-v3'?)"),
     ("constraints: {augment: [cut_out]}",
      "constraints.augment.0: unknown augmentation 'cut_out' (did you mean 'cutout'?); known: bgc"),
+    ("constraints: {augment: [{name: bdc, color: 0.5}]}",
+     "constraints.augment.0.name: unknown augmentation 'bdc' (did you mean 'bgc'?); known: bgc"),
+    ("constraints: {augment: [{color: 0.5}]}", "constraints.augment.0.name: this key is needed"),
+    ("constraints: {augment: [color, 3]}",
+     "constraints.augment.1: found 3; input should be a name, or a section with a name"),
+    ("constraints: {augment: [null]}", "constraints.augment.0: found nothing; input should be a name"),
+    ("constraints: {augment: bgc}", "constraints.augment: found 'bgc'; input should be a valid list"),
     ("constraints: {augment_probability: 1.1}", "augment_probability: found 1.1; input should be less"),
     ("constraints: {augment: [bgc], augment_probability: {name: adaptive, most: 1.5}}",
      "constraints.augment_probability.most: found 1.5; input should be less"),

@@ -216,6 +216,16 @@ def test_schedules_and_arguments_of_terms_reach_the_trainer(tiny_recipe):
         built(tiny_recipe, "terms=[{name: lecam, dekay: 0.5}]")
 
 
+def test_arguments_of_augmentations_reach_the_trainer(tiny_recipe):
+    trainer = built(tiny_recipe, "constraints.augment=[{name: bgc, color: 0.5, blit: 0}, cutout]")
+    bgc, cutout = trainer.game.view.augment
+    assert (bgc.name, dict(bgc.arguments), cutout) == ("bgc", {"color": 0.5, "blit": 0}, "cutout")
+    with pytest.raises(ConfigError, match=r"augment: bgc: has no argument 'colour' \(did you mean"):
+        built(tiny_recipe, "constraints.augment=[{name: bgc, colour: 0.5}]")
+    with pytest.raises(ConfigError, match="augment: bgc: color: found 2; input should be less"):
+        built(tiny_recipe, "constraints.augment=[{name: bgc, color: 2}]")
+
+
 def test_an_adaptive_probability_comes_from_the_recipe(tiny_recipe):
     trainer = built(
         tiny_recipe,
