@@ -148,7 +148,11 @@ class Game:
     def generator_loss(
         self, gan: Gan, real: Batch, code: Code, moment: Moment
     ) -> tuple[Tensor, Scalars]:
-        """Return G's loss and what to log; only relativistic objectives look at `real`."""
+        """Return G's loss and what to log; only relativistic objectives look at `real`.
+
+        The code has as many rows as `real`, or a multiple of them
+        (:attr:`ppgan_zoo.training.update.Update.batch_multiple`).
+        """
         of_real: Judgement | None = None
         if self.shows_reals_to_generator:
             real = self.show(real, moment)

@@ -104,19 +104,20 @@ def _penalty(
     function: Callable[[TermInputs], Tensor],
     *,
     of_fakes: bool = True,
-    single: bool = False,
+    between: bool = False,
     at: Side | None = None,
 ) -> Term:
     return Term(
         name, source, function, 10.0,
-        of_gradient=True, gradient_at=at, of_fakes=of_fakes, of_single_images=single,
+        of_gradient=True, gradient_at=at, of_fakes=of_fakes,
+        of_pairs=between, of_single_images=between,
     )  # fmt: skip
 
 
-WGAN_GP = _penalty("wgan_gp", "Gulrajani et al. 2017, equation 3", wgan_gp, single=True)
-ONE_SIDED_GP = _penalty("one_sided_gp", "Petzka et al. 2018", one_sided_gp, single=True)
+WGAN_GP = _penalty("wgan_gp", "Gulrajani et al. 2017, equation 3", wgan_gp, between=True)
+ONE_SIDED_GP = _penalty("one_sided_gp", "Petzka et al. 2018", one_sided_gp, between=True)
 ZERO_CENTERED_GP = _penalty(
-    "zero_centered_gp", "Thanh-Tung et al. 2019", zero_centered_gp, single=True
+    "zero_centered_gp", "Thanh-Tung et al. 2019", zero_centered_gp, between=True
 )
 DRAGAN = _penalty("dragan", "Kodali et al. 2017", dragan, of_fakes=False)
 R1 = _penalty("r1", "Mescheder et al. 2018, equation 9", r1, of_fakes=False, at="real")

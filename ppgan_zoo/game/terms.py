@@ -142,6 +142,7 @@ class Term:
             the term (:attr:`TermInputs.gradients`).
         of_fakes: Whether it looks at G's images. Where no lazy term that is due does, an update of
             its own is spared making them.
+        of_pairs: Whether it takes each fake image together with the real one in the same place.
         of_single_images: Whether its paper rules out a D with batch norm, in which the
             gradient at one image depends on the whole batch.
         bounds_critic: Whether it keeps the loss of a critic, such as ``wasserstein``'s, from
@@ -161,6 +162,7 @@ class Term:
     of_gradient: bool = False
     gradient_at: Side | None = None
     of_fakes: bool = True
+    of_pairs: bool = False
     of_single_images: bool = False
     bounds_critic: bool = False
     needs: tuple[str, ...] = ()
