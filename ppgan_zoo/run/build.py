@@ -136,6 +136,7 @@ def build_batches(recipe: Recipe, images: ImageSet, facts: ModelFacts) -> Batche
         seed=recipe.seed,
         replacement=recipe.data.replacement,
         flip=recipe.data.flip,
+        dequantise=recipe.data.dequantise,
         image_range=facts.image_range,
         labels=bool(facts.num_classes),
     )
