@@ -188,6 +188,7 @@ def refuse(recipe, setting):
         and not constraints["instance_noise"]["std"]
         and constraints["packing"] == 1
         and recipe["training"]["accumulate_steps"] == 1
+        and recipe["training"]["generator_batch_multiple"] == 1
         and not any(constraints["spectral_norm"].values())
     )
     if model in CLASSIC:

@@ -6,6 +6,7 @@ exactly the batches that the uninterrupted one would have seen.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -13,13 +14,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ppgan_zoo.data.images import ImageSet, scale_to_range
+from ppgan_zoo.data.images import ImageSet, dequantised, scale_to_range
 from ppgan_zoo.data.mapped import fetch, forget, is_mapped
 from ppgan_zoo.errors import ConfigError
 
 # Keep these streams apart from any other that is seeded with the same number.
 _DATA_ORDER = 0x0DA7A
 _FLIPS = 0xF11B5
+_NOISE = 0xDE9A7
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,6 +82,8 @@ class Batches:
         seed: At least 0.
         replacement: Whether images are drawn independently.
         flip: Whether every second image, by chance, is mirrored: left becomes right.
+        dequantise: Whether each value is moved to a random place within its grey level
+            (:func:`ppgan_zoo.data.images.dequantised`).
         image_range: Range of the values that the batches hold.
         labels: Whether a batch is a :class:`Batch` of images and labels, and not just an
             array of images.
@@ -100,6 +104,7 @@ class Batches:
         seed: int,
         replacement: bool = False,
         flip: bool = False,
+        dequantise: bool = False,
         image_range: tuple[float, float] = (-1.0, 1.0),
         labels: bool = False,
     ) -> None:
@@ -124,6 +129,7 @@ class Batches:
         self._seed = seed
         self._replacement = replacement
         self._flip = flip
+        self._dequantise = dequantise
         self._image_range = image_range
         self._cached: tuple[int, NDArray[np.int64]] | None = None
         self.steps_per_epoch = len(images) // batch_size
@@ -166,21 +172,33 @@ class Batches:
         if self._flip:
             mirrored = self._flips(step)
             pixels[mirrored] = pixels[mirrored, :, :, ::-1]
-        images = scale_to_range(pixels, self._image_range)
+        if self._dequantise:
+            images = dequantised(pixels, self._noise(step, pixels.shape), self._image_range)
+        else:
+            images = scale_to_range(pixels, self._image_range)
         return images if self._labels is None else Batch(images, self._labels[chosen])
 
     def _flips(self, step: int) -> NDArray[np.bool_]:
         """Return which images of a batch are mirrored: the upper bit of a raw draw for each."""
-        sequence = np.random.SeedSequence(self._seed, spawn_key=(_FLIPS, step))
-        draws = np.random.PCG64(sequence).random_raw(self._batch_size)
-        return np.asarray(draws >> np.uint64(63), dtype=bool)
+        return np.asarray(self._raw(self._batch_size, _FLIPS, step) >> np.uint64(63), dtype=bool)
+
+    def _noise(self, step: int, shape: tuple[int, ...]) -> NDArray[np.uint16]:
+        """Return the noise of a batch: each raw draw makes that of four values."""
+        count = math.prod(shape)
+        draws = self._raw(-(-count // 4), _NOISE, step)
+        return draws.astype("<u8", copy=False).view("<u2")[:count].reshape(shape)
+
+    def _raw(self, count: int, *key: int) -> NDArray[np.uint64]:
+        """Return raw draws of the stream of this seed and a key."""
+        # NumPy promises that the raw stream of a bit generator never changes, but not that of
+        # Generator's methods: made from raw draws, batches survive NumPy's updates.
+        sequence = np.random.SeedSequence(self._seed, spawn_key=key)
+        draws: NDArray[np.uint64] = np.random.PCG64(sequence).random_raw(count)
+        return draws
 
     def _epoch_order(self, epoch: int) -> NDArray[np.int64]:
         """Return the images of one epoch in order, int64, at least all its batches."""
-        # NumPy promises that the raw stream of a bit generator never changes, but not that
-        # of Generator.permutation: made from raw draws, the order survives NumPy's updates.
-        sequence = np.random.SeedSequence(self._seed, spawn_key=(_DATA_ORDER, epoch))
-        draws = np.random.PCG64(sequence).random_raw(len(self._pixels))
+        draws = self._raw(len(self._pixels), _DATA_ORDER, epoch)
         if self._replacement:
             return np.asarray(draws % np.uint64(len(self._pixels)), dtype=np.int64)
         return np.asarray(np.argsort(draws, kind="stable"), dtype=np.int64)

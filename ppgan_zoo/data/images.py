@@ -233,6 +233,31 @@ def scale_to_range(
     return _scaled_pixels(low, high).take(pixels)
 
 
+def dequantised(
+    pixels: NDArray[np.uint8], noise: NDArray[np.uint16], image_range: tuple[float, float]
+) -> NDArray[np.float32]:
+    """Map each grey level to its 256th of `image_range`, and each pixel to a place within it.
+
+    ``low + (high - low) (pixel + u) / 256``, u uniform in [0, 1): as the authors of WGAN-GP
+    train, for whom ``2 (pixel / 256 - 0.5) + U(0, 1/128)``. Then D cannot tell real images by
+    their values being of a grid that G's are not of.
+
+    Args:
+        pixels: uint8, any shape.
+        noise: u in steps of 1/65536, the same shape.
+        image_range: The range, low then high.
+
+    Returns:
+        float32 of the same shape.
+
+    Raises:
+        ConfigError: `image_range` is empty or not finite.
+    """
+    low, high = check_range(*image_range)
+    steps = (pixels.astype(np.uint32) << 16) | noise  # 24 bits, which float32 has exactly
+    return steps.astype(np.float32) * np.float32((high - low) / 2**24) + np.float32(low)
+
+
 def to_uint8(values: NDArray[np.floating], image_range: tuple[float, float]) -> NDArray[np.uint8]:
     """Map `image_range` to 0..255, to the nearest; the inverse of `scale_to_range`.
 

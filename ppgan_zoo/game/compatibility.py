@@ -44,7 +44,7 @@ def check_combination(
     """
     name, discriminator = gan.spec.name, gan.discriminator
     of_gradient = [term for term in terms if term.of_gradient and term.net == "discriminator"]
-    of_pairs = [term for term in terms if term.compares]
+    comparing = [term for term in terms if term.compares]
     normalised = has_spectral_norm(discriminator)
     if weight_clip is not None:
         if weight_clip <= 0.0:
@@ -80,7 +80,7 @@ def check_combination(
             f"terms: {term.name} compares what D says of two versions of an image, and {name}'s "
             "discriminator has batch norm, by which that depends on the rest of the batch; better "
             f"use {WITHOUT_BATCH_NORM}"
-            for term in of_pairs
+            for term in comparing
         ]
     if packing > 1:
         _check_packing(gan, packing)

@@ -152,7 +152,11 @@ class Game:
     def generator_loss(
         self, gan: Gan, real: Batch, code: Code, moment: Moment
     ) -> tuple[Tensor, Scalars]:
-        """Return G's loss and what to log; only relativistic objectives look at `real`."""
+        """Return G's loss and what to log; only relativistic objectives look at `real`.
+
+        The code has as many rows as `real`, or a multiple of them
+        (:attr:`ppgan_zoo.training.update.Update.batch_multiple`).
+        """
         of_real: Judgement | None = None
         if self.shows_reals_to_generator:
             real = self.show(real, moment)
@@ -224,7 +228,7 @@ class Game:
         paired game, and in D's updates by a term that does.
         """
         with_labels = self.objective.paired or (
-            net == "discriminator" and any(term.same_labels for term in self.terms.of(net))
+            net == "discriminator" and any(term.of_pairs for term in self.terms.of(net))
         )
         return Code(code.z, real.labels) if with_labels else code
 

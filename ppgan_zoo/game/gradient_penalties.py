@@ -109,7 +109,7 @@ def _penalty(
     return Term(name, source, function, 10.0, of_gradient=True, **is_so)
 
 
-_BETWEEN = {"of_single_images": True, "same_labels": True}
+_BETWEEN = {"of_single_images": True, "of_pairs": True}
 
 WGAN_GP = _penalty("wgan_gp", "Gulrajani et al. 2017, equation 3", wgan_gp, **_BETWEEN)
 ONE_SIDED_GP = _penalty("one_sided_gp", "Petzka et al. 2018", one_sided_gp, **_BETWEEN)

@@ -159,10 +159,10 @@ class Term:
             the term (:attr:`TermInputs.gradients`).
         compares: Whether it compares what D says of two versions of an image, which batch norm in D
             makes depend on the rest of the batch.
-        same_labels: Whether it takes a real image and the fake one at its place together; in D's
-            updates the fake one then is of the real one's class.
         of_fakes: Whether it looks at G's images. Where no lazy term that is due does, an update of
             its own is spared making them.
+        of_pairs: Whether it takes each fake image together with the real one in the same place. In
+            D's updates the fake one then is of the real one's class.
         of_single_images: Whether its paper rules out a D with batch norm, in which the
             gradient at one image depends on the whole batch.
         bounds_critic: Whether it keeps the loss of a critic, such as ``wasserstein``'s, from
@@ -182,8 +182,8 @@ class Term:
     of_gradient: bool = False
     gradient_at: Side | None = None
     compares: bool = False
-    same_labels: bool = False
     of_fakes: bool = True
+    of_pairs: bool = False
     of_single_images: bool = False
     bounds_critic: bool = False
     needs: tuple[str, ...] = ()

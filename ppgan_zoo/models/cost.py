@@ -100,6 +100,7 @@ def iteration_flop(
     *,
     discriminator_steps: int = 1,
     generator_steps: int = 1,
+    generator_batch_multiple: int = 1,
     relativistic: bool = False,
     packing: int = 1,
 ) -> int:
@@ -114,6 +115,7 @@ def iteration_flop(
       less the gradient of the images, which nobody needs);
     - an update of G: forward through both (g + d), D's input gradients (d), G's backward
       (2 g, less the gradient of z); a relativistic objective also shows D real images (d).
+      All of it `generator_batch_multiple` times.
 
     Not counted: norms, activations, losses, optimizers, augmentation and penalties.
     """
@@ -121,6 +123,7 @@ def iteration_flop(
     g, d, first_of_d = sum(generator), sum(discriminator) / packing, discriminator[0] / packing
     of_discriminator = g + 6 * d - 2 * first_of_d
     of_generator = 3 * g - generator[0] + (3 if relativistic else 2) * d
+    of_generator *= generator_batch_multiple
     all_updates = discriminator_steps * of_discriminator + generator_steps * of_generator
     return round(2 * batch_size * all_updates)
 

@@ -65,7 +65,8 @@ class Data(Section):
     """What to train on. `image_size` and `channels` None leave a set as it is (folder: 32).
 
     `limit`: so many images, shuffled and even over the classes, by `limit_seed`. `flip`: half of
-    the images of a batch, by chance, are mirrored. `options`: arguments of this kind of data.
+    the images of a batch, by chance, are mirrored. `dequantise`: each value of a real image is
+    moved to a random place within its grey level. `options`: arguments of this kind of data.
     """
 
     name: DataName
@@ -77,6 +78,7 @@ class Data(Section):
     limit_seed: Annotated[int, Field(ge=0, le=2**31 - 1)] = 0
     replacement: bool = False
     flip: bool = False
+    dequantise: bool = False
     options: Arguments = Field(default={})
 
     @model_validator(mode="after")

@@ -75,7 +75,8 @@ class Training(Section):
     """How long, and what one iteration is. Exactly one of `epochs` and `iterations`.
 
     `fresh_reals`: G's updates have real images of their own, and not those of D's last update,
-    to be compared with. `accumulate_steps`: parts that a batch goes through the nets in, to
+    to be compared with. `generator_batch_multiple`: images in one of G's updates, as a multiple of
+    `data.batch_size`. `accumulate_steps`: parts that a batch goes through the nets in, to
     save memory. `clean_gradients`: NaN in a gradient becomes 0, and what is infinite 1e5.
     `precision`: of the factors of products; `auto` is bfloat16 where the processor has it.
     """
@@ -85,6 +86,7 @@ class Training(Section):
     discriminator_steps: Annotated[int, Field(ge=LEAST_COUNT, le=100)] = 1
     generator_steps: Annotated[int, Field(ge=LEAST_COUNT, le=100)] = 2
     fresh_reals: bool = False
+    generator_batch_multiple: Annotated[int, Field(ge=LEAST_COUNT, le=100)] = 1
     first: Literal["discriminator", "generator"] = "discriminator"
     discriminator_batch: Literal["separate", "concatenated", "alternating"] = "separate"
     accumulate_steps: Annotated[int, Field(ge=LEAST_COUNT, le=1024)] = 1

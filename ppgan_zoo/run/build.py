@@ -137,6 +137,7 @@ def build_batches(recipe: Recipe, images: ImageSet, facts: ModelFacts) -> Batche
         seed=recipe.seed,
         replacement=recipe.data.replacement,
         flip=recipe.data.flip,
+        dequantise=recipe.data.dequantise,
         image_range=facts.image_range,
         labels=bool(facts.num_classes),
     )
@@ -191,6 +192,7 @@ def build_trainer(recipe: Recipe, gan: Gan, iterations: int, group: Group | None
         generator_steps=recipe.training.generator_steps,
         discriminator_steps=recipe.training.discriminator_steps,
         fresh_reals=recipe.training.fresh_reals,
+        generator_batch_multiple=recipe.training.generator_batch_multiple,
         first=recipe.training.first,
         discriminator_batch=recipe.training.discriminator_batch,
         accumulate_steps=recipe.training.accumulate_steps,

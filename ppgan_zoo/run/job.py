@@ -101,9 +101,10 @@ class Job:
 
     def memory_bytes(self) -> int:
         """Return about how many bytes training holds at once, beside Paddle itself."""
+        training = self.recipe.training
         return estimate_memory(
             self.trainer.gan,
-            self.images_per_update // self.recipe.training.accumulate_steps,
+            training.generator_batch_multiple * self.images_per_update // training.accumulate_steps,
             ema=self.trainer.ema is not None,
             packing=self.recipe.constraints.packing,
         )
@@ -116,6 +117,7 @@ class Job:
             self.images_per_update,
             discriminator_steps=training.discriminator_steps,
             generator_steps=training.generator_steps,
+            generator_batch_multiple=training.generator_batch_multiple,
             relativistic=self.trainer.game.objective.relativistic,
             packing=self.recipe.constraints.packing,
         )

@@ -39,6 +39,7 @@ def make_trainer(
     generator_steps: int = 2,
     discriminator_steps: int = 1,
     fresh_reals: bool = False,
+    generator_batch_multiple: int = 1,
     first: Net = "discriminator",
     discriminator_batch: Literal["separate", "concatenated", "alternating"] = "separate",
     terms: Sequence[Term | str] | None = None,
@@ -75,6 +76,8 @@ def make_trainer(
         discriminator_steps: Updates of D in an iteration, each on its own real images.
         fresh_reals: Whether each update of G has real images of its own to be compared with, and
             not those of D's last update.
+        generator_batch_multiple: How many times as many images each update of G learns from as
+            each of D has fake ones.
         first: The net that is updated first.
         discriminator_batch: ``"separate"``; ``"concatenated"``: show D real and fake images
             in one batch (batch norm sees both together), which it gets anyway if it is all
@@ -137,7 +140,8 @@ def make_trainer(
                 clean_gradients=clean_gradients),
         _update(GeneratorUpdate, gan, generator_optimizer, generator_schedule,
                 steps=generator_steps, accumulate_steps=accumulate_steps, beta2=generator_beta2,
-                fresh_reals=fresh_reals, clean_gradients=clean_gradients),
+                fresh_reals=fresh_reals, batch_multiple=generator_batch_multiple,
+                clean_gradients=clean_gradients),
     ]  # fmt: skip
     ema = None
     if ema_decay is not None or ema_half_life is not None:

@@ -102,6 +102,7 @@ class Trainer:
         discriminators = [update for update in updates if update.net == "discriminator"]
         self._batches_per_step = sum(update.own_batches for update in updates) or 1
         self._batches_of_d = sum(update.own_batches for update in discriminators) or 1
+        self._batch_multiple = max((update.batch_multiple for update in updates), default=1)
         clip = next((u.weight_clip for u in discriminators if u.weight_clip is not None), None)
         self.warnings = game.prepare(gan, clip)
         for update in updates:
@@ -115,9 +116,9 @@ class Trainer:
         Args:
             batch: A :class:`ppgan_zoo.data.batches.Batch` of D's updates times N images, in
                 the model's range, or the images alone; each D update takes the next N, G's
-                updates draw N samples each. With fresh real images for G's updates, N more
-                for each of these. Of several processes each is given the whole batch and
-                takes its rows.
+                updates draw N samples each, or a multiple of it. With fresh real images for
+                G's updates, N more for each of these. Of several processes each is given the
+                whole batch and takes its rows.
 
         Returns:
             ``loss/discriminator``, ``loss/generator``, ``score/real``, ``score/fake``: of
@@ -136,7 +137,7 @@ class Trainer:
         if self.game.view.controller is not None:
             scalars.update(self._adapt(self.game.view.controller, scalars[SIGN], images))
         if self.ema is not None:
-            size = len(batches[0]) // self.updates[0].accumulate_steps
+            size = self._batch_multiple * len(batches[0]) // self.updates[0].accumulate_steps
             self.ema.follow(self.gan.generator, self.iteration, images, size)
         self.iteration += 1
         return scalars

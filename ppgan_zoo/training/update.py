@@ -56,12 +56,14 @@ class Update:
     Attributes:
         net: ``"generator"`` or ``"discriminator"``.
         nets: All nets that learn in it, by name: `net` first.
+        batch_multiple: Fake images for each real one.
 
     Raises:
         ConfigError: A count below 1.
     """
 
     net: Net
+    batch_multiple: int = 1
 
     def __init__(
         self,
@@ -111,8 +113,11 @@ class Update:
         """
         self._set_rates(moment.iteration)
         batches = self._batches(real)
-        parts = self.accumulate_steps
-        codes = [game.beside(self.net, batch, moment.code(len(batch), parts)) for batch in batches]
+        parts, multiple = self.accumulate_steps, self.batch_multiple
+        codes = [
+            game.beside(self.net, batch, moment.code(len(batch) * multiple, parts))
+            for batch in batches
+        ]
         scalars: Scalars = {}
         with frozen(*self._others):
             for batch, code, losses in zip(
@@ -230,7 +235,11 @@ class GeneratorUpdate(Update):
         schedule: Likewise.
         fresh_reals: Whether each step has real images of its own, and not those that D has
             just learnt from.
+        batch_multiple: How many times as many images G learns from as D has fake ones.
         **options: See :class:`Update`.
+
+    Raises:
+        ConfigError: A count below 1.
     """
 
     net: Net = "generator"
@@ -241,10 +250,36 @@ class GeneratorUpdate(Update):
         schedule: Schedule,
         *,
         fresh_reals: bool = False,
+        batch_multiple: int = 1,
         **options: Any,
     ) -> None:
         super().__init__(optimizer, schedule, **options)
+        check_least("training: generator_batch_multiple", batch_multiple, LEAST_COUNT)
         self.fresh_reals = fresh_reals
+        self.batch_multiple = batch_multiple
+
+    def prepare(self, gan: Gan, game: Game, group: Group) -> None:
+        """Also refuse more fake images than real ones where the loss compares the two.
+
+        Raises:
+            ConfigError: It does, or may.
+        """
+        super().prepare(gan, game, group)
+        if self.batch_multiple == 1:
+            return
+        objective, what = game.objective, None
+        pairing = [term.name for term in game.terms.of("generator") if term.of_pairs]
+        if objective.relativistic or objective.paired:
+            what = f"objective {objective.name} compares real and fake images"
+        elif type(game).generator_loss is not Game.generator_loss:
+            what = f"{type(game).__name__} has a generator_loss of its own"
+        elif pairing:
+            what = f"term {pairing[0]} takes each fake image together with a real one"
+        if what is not None:
+            raise ConfigError(
+                f"training.generator_batch_multiple: {self.batch_multiple} gives G's loss so many "
+                f"fake images for each real one, and {what}; set it to 1"
+            )
 
     @property
     def own_batches(self) -> int:

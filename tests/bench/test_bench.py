@@ -29,6 +29,7 @@ def test_an_iteration_needs_these_operations():
     assert iteration_flop(small(), 8) == 2 * 8 * (of_d + of_g)
     counts = {"discriminator_steps": 5, "generator_steps": 2}
     assert iteration_flop(small(), 8, **counts) == 2 * 8 * (5 * of_d + 2 * of_g)
+    assert iteration_flop(small(), 8, generator_batch_multiple=2) == 2 * 8 * (of_d + 2 * of_g)
     assert iteration_flop(small(), 8, relativistic=True) == 2 * 8 * (of_d + of_g + sum(d))
 
 

@@ -8,6 +8,8 @@ import pytest
 
 from ppgan_zoo.data import Batch, Batches, ImageSet, as_batch
 from ppgan_zoo.errors import ConfigError
+from ppgan_zoo.recipe.load import recipe_from
+from ppgan_zoo.run.build import build_batches, facts_of
 
 
 def numbered(count, labels=None):
@@ -182,10 +184,65 @@ def test_flips_are_by_seed_and_step_and_mirror_half_of_the_images():
     assert not np.array_equal(Batches(images, 32, seed=4, flip=True)[0], flipped[0])
 
 
-def test_the_set_itself_is_never_mirrored():
+def test_the_set_itself_is_never_changed():
     pixels = np.arange(4 * 3 * 4, dtype=np.uint8).reshape(4, 1, 3, 4)
     images = ImageSet.of("tiny", pixels.copy(), source="x", location="y")
-    batches = Batches(images, 4, seed=0, flip=True)
+    batches = Batches(images, 4, seed=0, flip=True, dequantise=True)
     for step in range(4):
         batches[step]
     np.testing.assert_array_equal(images.images, pixels)
+
+
+@pytest.mark.parametrize("image_range", [(-1.0, 1.0), (0.0, 1.0)])
+def test_dequantised_values_are_anywhere_within_their_grey_level(image_range):
+    low, high = image_range
+    images = ImageSet.of(
+        "levels", np.arange(256 * 200, dtype=np.uint32).astype(np.uint8).reshape(200, 1, 16, 16),
+        source="x", location="y",
+    )  # fmt: skip
+    values = Batches(images, 200, seed=1, dequantise=True, image_range=image_range)[0]
+    assert values.dtype == np.float32 and values.shape == (200, 1, 16, 16)
+    assert values.min() >= low and values.max() <= high
+    places = (values.astype(np.float64) - low) / (high - low) * 256 - np.arange(256).reshape(16, 16)
+    # Uniform in [0, 1): 51,200 draws, so that the mean is off by 0.0013 by chance.
+    assert places.min() >= 0.0 and places.max() < 1.0
+    assert abs(places.mean() - 1 / 2) < 0.006 and abs(places.var() - 1 / 12) < 0.003
+    assert np.abs(np.corrcoef(places.reshape(200, 256)[:, :8].T) - np.eye(8)).max() < 0.3
+
+
+def test_noise_is_by_seed_and_step_and_leaves_order_and_flips_as_they_were():
+    rng = np.random.default_rng(0)
+    images = ImageSet.of(
+        "noise", rng.integers(0, 256, (64, 3, 5, 7), np.uint8), source="x", location="y"
+    )
+    plain = Batches(images, 32, seed=3, flip=True)
+    noisy = Batches(images, 32, seed=3, flip=True, dequantise=True)
+    for step in range(4):
+        levels = np.rint((plain[step] + 1.0) * 127.5)
+        np.testing.assert_array_equal(np.floor((noisy[step] + 1.0) * 128.0), levels)
+    again = Batches(images, 32, seed=3, flip=True, dequantise=True)
+    np.testing.assert_array_equal(again[3], noisy[3])  # whatever was asked for before
+    assert not np.array_equal(noisy[3] % (1 / 128), noisy[2] % (1 / 128))
+    other = Batches(images, 32, seed=4, flip=True, dequantise=True)
+    assert not np.array_equal(other[3] % (1 / 128), noisy[3] % (1 / 128))
+
+
+def test_the_noise_is_the_documented_one():
+    """Recomputed from PCG64's raw stream: the lowest 16 bits of a draw first."""
+    raw = np.random.PCG64(np.random.SeedSequence(3, spawn_key=(0xDE9A7, 2))).random_raw(2)
+    by_hand = [(int(draw) >> 16 * place) % 65536 / 65536 for draw in raw for place in range(4)]
+    pixels = np.array([[[[7, 0, 255]]], [[[7, 0, 255]]]], np.uint8)
+    images = ImageSet.of("tiny", pixels, source="x", location="y")
+    values = Batches(images, 2, seed=3, dequantise=True)[2]
+    wanted = (pixels.reshape(-1) + by_hand[:6]) / 128 - 1
+    np.testing.assert_array_equal(values.reshape(-1), wanted)
+
+
+def test_a_recipe_asks_for_noise():
+    recipe = recipe_from(
+        {"model": {"name": "gan_mlp"}, "data": {"name": "mnist", "batch_size": 4},
+         "training": {"iterations": 1}}, overrides=["data.dequantise=true"],
+    )  # fmt: skip
+    images = numbered(8)
+    values = build_batches(recipe, images, facts_of(recipe, images.image_shape))[0]
+    assert len(np.unique(values)) == values.size

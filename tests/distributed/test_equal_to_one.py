@@ -16,7 +16,10 @@ TOLERANCE = 1e-5
 PARTS = 12
 """Of the long test: all of it in one is more than ten minutes on a machine that does other work."""
 
-QUICK = ("everything", "gan_mlp_bn", "relativistic_average", "accumulated", "local_in_two", "local")
+QUICK = (
+    "everything", "gan_mlp_bn", "relativistic_average", "accumulated", "larger_batch_of_g",
+    "local_in_two", "local",
+)  # fmt: skip
 
 
 def run(folder, processes, dtype, iterations, names):

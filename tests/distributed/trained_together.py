@@ -63,6 +63,10 @@ CASES = {
     "accumulated": ("gan_mlp", lambda: {
         "accumulate_steps": 2, "view": View(augment=("translation",)),
     }),
+    "larger_batch_of_g": ("gan_mlp_bn", lambda: {
+        "generator_batch_multiple": 2, "accumulate_steps": 2, "top_share": 0.5,
+        "view": View(noise_std=0.1),
+    }),
     "fresh_reals": ("gan_mlp_bn", lambda: {
         "objective": "relativistic_pairing", "fresh_reals": True, "generator_steps": 2,
     }),

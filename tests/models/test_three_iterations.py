@@ -116,8 +116,8 @@ class RecordedChance:
         return self.random
 
     def code(self, count, parts=1):
-        assert (count, parts) == (BATCH, 1)
-        z, labels = codes(self.name, self.iteration, self.drawn)
+        assert parts == 1
+        z, labels = codes(self.name, self.iteration, self.drawn, count)
         self.drawn += 1
         return Code(z.astype(paddle.get_default_dtype()), labels).map(paddle.to_tensor)
 

@@ -44,6 +44,11 @@ def images_of(count):
 CASES = {
     "training.discriminator_steps": (1, 0, lambda n: update_of(DiscriminatorUpdate, steps=n)),
     "training.generator_steps": (1, 0, lambda n: update_of(GeneratorUpdate, steps=n)),
+    "training.generator_batch_multiple": (
+        1,
+        0,
+        lambda n: update_of(GeneratorUpdate, batch_multiple=n),
+    ),
     "training.accumulate_steps": (1, 0, lambda n: update_of(GeneratorUpdate, accumulate_steps=n)),
     "terms.0.every_steps": (1, 0, lambda n: get_term("r1", every_steps=n)),
     "ema.warmup": (2.0, 1.99, lambda n: ema_of(warmup=n)),

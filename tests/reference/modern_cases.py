@@ -33,7 +33,7 @@ class Case:
         low: The lowest pixel; the highest is 1.
         codes: InfoGAN's codes: values of the categorical one, and continuous ones.
         shared: Further arguments that several nets take.
-        d_steps, fresh_reals, shared_latent, g_first: Of an iteration, as in the recipe.
+        d_steps, g_multiple, fresh_reals, shared_latent, g_first: Of an iteration, as in the recipe.
     """
 
     model: str
@@ -49,6 +49,7 @@ class Case:
     low: float = -1.0
     codes: tuple = ()
     d_steps: int = 1
+    g_multiple: int = 1
     fresh_reals: bool = False
     shared_latent: bool = False
     g_first: bool = False
@@ -83,7 +84,7 @@ CASES = {
     ),
     "wgan_gp_resnet": Case(
         "wgan_gp_resnet", "wgan_gp_cifar", 100000, COLOUR, 5,
-        {"channels": (4, 5)}, {"channels": (4, 4, 5)}, d_steps=5,
+        {"channels": (4, 5)}, {"channels": (4, 4, 5)}, d_steps=5, g_multiple=2,
     ),
     "sagan": Case(
         "sagan", "sagan_mnist", 5000, GREY, 5,
@@ -169,24 +170,24 @@ def real_images(name, iteration, number):
     """A batch of real images, and their labels; `number` of those of the iteration."""
     case, rng = CASES[name], stream(name, "real", iteration, number)
     images = rng.uniform(case.low, 1.0, (BATCH, *case.image_shape)).astype(np.float32)
-    return images, labels_of(case, rng)
+    return images, labels_of(case, rng, BATCH)
 
 
-def codes(name, iteration, number):
+def codes(name, iteration, number, count=BATCH):
     """A batch of z and, for models with labels, theirs."""
     case = CASES[name]
     rng = stream(name, "code", iteration, 0 if case.shared_latent else number)
-    z = rng.randn(BATCH, case.latent)
+    z = rng.randn(count, case.latent)
     if case.codes:
         values, continuous = case.codes
         noise = case.latent - values - continuous
-        z[:, noise : noise + values] = np.eye(values)[rng.randint(0, values, BATCH)]
-        z[:, noise + values :] = rng.uniform(-1.0, 1.0, (BATCH, continuous))
-    return z.astype(np.float32), labels_of(case, rng)
+        z[:, noise : noise + values] = np.eye(values)[rng.randint(0, values, count)]
+        z[:, noise + values :] = rng.uniform(-1.0, 1.0, (count, continuous))
+    return z.astype(np.float32), labels_of(case, rng, count)
 
 
-def labels_of(case, rng):
-    return rng.randint(0, case.classes, BATCH).astype(np.int64) if case.classes else None
+def labels_of(case, rng, count):
+    return rng.randint(0, case.classes, count).astype(np.int64) if case.classes else None
 
 
 class Draws:

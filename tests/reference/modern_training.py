@@ -40,8 +40,8 @@ class Training:
         self.model_draws = Draws(self.name, iteration, "model")
         self.rng = Draws(self.name, iteration, "terms")
 
-    def code(self, iteration, number):
-        return tensors(*codes(self.name, iteration, number))
+    def code(self, iteration, number, count=BATCH):
+        return tensors(*codes(self.name, iteration, number, count))
 
     def generate(self, z, labels):
         return self.nets["generator"](z, labels)
@@ -97,7 +97,7 @@ class Training:
         if case.g_first:
             of_d, of_g = [("d", 1, 0)], ("g", 0, 0)
         for side, code, real in [of_g, *of_d] if case.g_first else [*of_d, of_g]:
-            code = self.code(t, code)
+            code = self.code(t, code, BATCH * (case.g_multiple if side == "g" else 1))
             real = real_batch(self.name, t, real)
             losses = self.losses_of_d if side == "d" else self.losses_of_g
             self.step(side, t, losses(t, real, code))

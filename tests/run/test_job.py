@@ -44,6 +44,18 @@ def test_a_job_knows_its_own_counts(tiny_recipe):
     assert job.flop_per_iteration() == 2 * 32 * (2 * of_d + of_g)
 
 
+def test_larger_batches_of_g_take_more_time_and_memory(tiny_recipe):
+    one, two = (
+        build_job(
+            load_recipe(tiny_recipe, [f"training.generator_batch_multiple={n}"]), offline=True
+        )
+        for n in (1, 2)
+    )
+    assert one.images_per_step == two.images_per_step
+    assert one.memory_bytes() < two.memory_bytes() < 2 * one.memory_bytes()
+    assert one.flop_per_iteration() < two.flop_per_iteration() < 2 * one.flop_per_iteration()
+
+
 @pytest.mark.parametrize("average", ["ema.decay=0.9", "ema.half_life=500"])
 def test_the_memory_of_a_moving_average_counts_however_it_is_set(average, tiny_recipe):
     without = load_recipe(tiny_recipe, ["ema.decay=null"])

@@ -126,15 +126,19 @@ def drawn(trainer, iteration, draws, count=4):
         ({"shared_latent": True}, "DGG", [0, 0, 0]),
         ({"first": "generator", "shared_latent": True}, "GGD", [0, 0, 0]),
         ({"discriminator_batch": "concatenated"}, "DGG", [0, 1, 2]),
+        ({"generator_batch_multiple": 2}, "DGG", [0, 1, 2]),
+        ({"generator_batch_multiple": 3, "first": "generator"}, "GGD", [0, 1, 2]),
+        ({"generator_batch_multiple": 2, "accumulate_steps": 2}, "DGG", [0, 1, 2]),
+        ({"generator_batch_multiple": 2, "shared_latent": True}, "DGG", [0, 0, 0]),
     ],
 )
 def test_iterations_equal_the_gradients_derived_by_hand(options, order, draws):
     trainer = sgd_trainer(**options)
     expected = weights(trainer.gan)
     for iteration in range(3):
-        expected = numpy_iteration(
-            expected, real_images(seed=iteration), drawn(trainer, iteration, draws), order
-        )
+        zs = drawn(trainer, iteration, draws, 4 * options.get("generator_batch_multiple", 1))
+        zs = [z[:4] if net == "D" else z for net, z in zip(order, zs, strict=True)]
+        expected = numpy_iteration(expected, real_images(seed=iteration), zs, order)
         trainer.step(real_images(seed=iteration))
     for got, want in zip(weights(trainer.gan), expected, strict=True):
         np.testing.assert_allclose(got, want, atol=1e-6)
