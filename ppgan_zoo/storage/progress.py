@@ -75,20 +75,25 @@ class Progress(_Strict):
         """Iterations of all stretches together, with those that a restart or rollback lost."""
         return sum(stretch.done - stretch.first for stretch in self.stretches)
 
-    def cpu_seconds_at(self, iteration: int) -> float | None:
-        """Return the processor time up to an iteration, when the run came to it for the last time.
+    def seconds_at(self, iteration: int, *, cpu: bool = False) -> float | None:
+        """Return the time up to an iteration, when the run came to it for the last time.
 
         Within a stretch all iterations are taken to be alike.
+
+        Args:
+            iteration: How many are done by then.
+            cpu: Whether to return processor time; None where that is not known.
         """
         before = 0.0
         for number, stretch in enumerate(self.stretches):
-            if stretch.cpu_seconds is None:
+            took = stretch.cpu_seconds if cpu else stretch.seconds
+            if took is None:
                 return None
             last = not any(later.first < iteration for later in self.stretches[number + 1 :])
             if last and stretch.done > stretch.first:
                 share = (iteration - stretch.first) / (stretch.done - stretch.first)
-                return before + min(share, 1.0) * stretch.cpu_seconds
-            before += stretch.cpu_seconds
+                return before + min(share, 1.0) * took
+            before += took
         return before
 
     @property

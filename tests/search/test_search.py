@@ -1,5 +1,6 @@
 """Searches: the file, the runs, what is counted, and the table by hand-computed values."""
 
+import itertools
 import json
 import math
 import os
@@ -23,7 +24,7 @@ from ppgan_zoo.data.kinds import DataKind
 from ppgan_zoo.errors import CheckpointError, ConfigError, Ended, ZooError
 from ppgan_zoo.registry import DATA
 from ppgan_zoo.search import Conditions, load_search, run_search, running
-from ppgan_zoo.search.driver import _ended_by_signals, check
+from ppgan_zoo.search.driver import check, ended_by_signals
 from ppgan_zoo.search.pictures import _stack, plot_fid
 from ppgan_zoo.search.plan import Evaluate
 from ppgan_zoo.search.results import Failure, Result, SearchDirectory, Training
@@ -216,16 +217,22 @@ if command == "evaluate":
     output.write_text(json.dumps({
         "metrics": {"fid": None if how == "undefined" else 7.0, "modes": 10, "class_entropy": 2.3},
         "floor": floor, "notes": [], "real": real, "settings": {"num_samples": 100},
-        "features": {"name": "digits-v1", "sha256": "0" * 64}}))
+        "features": {"name": "digits-v1", "sha256": "0" * 64},
+        "curve": [{"iteration": 10, "fid": 9.0}, {"iteration": 20, "fid": 7.5}]}))
     sys.exit()
 (output / "visualdl").mkdir()
 (output / "train.log").write_text(str(time.time_ns()))
+lost = how == "restarts"
 (output / "manifest.json").write_text(json.dumps({"starts": [{
-    "started": "2026-01-01T00:00:00+00:00", "git_commit": "abc",
-    "runtime": {"device": "cpu", "threads": 2, "processor": "A chip"}}]}))
+    "started": "2026-01-01T00:00:00+00:00", "git_commit": "abc", "ppgan_zoo": "0.1.0",
+    "data": {"sha256": "d" * 64},
+    "runtime": {"device": "cpu", "threads": 2, "processor": "A chip"}}],
+    "restarts": [{"iteration": 5, "distance": 1.5}] * lost}))
 def progress(done, seconds):
-    stretch = {"began": 1767225600.25, "first": 0, "done": done, "seconds": seconds}
-    text = json.dumps({"iterations": 20, "stretches": [stretch]})
+    stretch = {"began": 1767225600.25, "first": 0, "done": done, "seconds": seconds,
+               "cpu_seconds": seconds / 2}
+    stretches = [{**stretch, "done": 5, "seconds": 8.0, "cpu_seconds": 6.0}] * lost + [stretch]
+    text = json.dumps({"iterations": 20, "stretches": stretches})
     (output / "new.json").write_text(text)
     (output / "new.json").rename(output / "progress.json")
 progress(0, 0.0)
@@ -235,6 +242,7 @@ if how == "never ends":
     (output / "recipe.yml").touch()
     time.sleep(60)
 if how == "takes long":
+    progress(1, 30.0)
     def stop(*_):
         progress(10, 30.0)
         sys.exit(143)
@@ -292,7 +300,8 @@ def test_every_run_is_trained_and_measured_and_only_the_first_takes_the_floor(
     first = results["base-3"]
     assert first.training == Training(
         iterations=20, images=20 * 32, seconds=40.0, started="2026-01-01T00:00:00+00:00",
-        git_commit="abc", device="cpu", threads=2, processor="A chip",
+        git_commit="abc", device="cpu", threads=2, processor="A chip", cpu_seconds=20.0,
+        zoo="0.1.0", data_sha256="d" * 64,
     )  # fmt: skip
     assert first.training.ms_per_iteration == 2000
     train_command, evaluate_command = first.commands
@@ -341,6 +350,53 @@ def test_a_run_over_its_budget_is_stopped_measured_and_counted(search_file, tmp_
     ]
 
 
+def test_a_budget_of_cpu_minutes_is_measured_by_the_processor(search_file, tmp_path, stand_in):
+    # 15 seconds of the processor are over 0.2 minutes, and under the clock's many less.
+    search_file.write_text(SEARCH.replace("minutes: 5", "minutes: 0.2"))
+    stand_in(train_base_3="takes long")
+    runner = make_runner(load_search(search_file), tmp_path / "out")
+    runner.conditions = Conditions(cpu_minutes=True)
+    started = time.monotonic()
+    (results,) = itertools.islice(runner.carry_out({}), 1)
+    assert time.monotonic() - started < 10
+    (cut,) = results.values()
+    assert cut.status == "cut" and cut.training.cpu_seconds == 15.0
+
+
+def test_a_restart_is_counted_with_what_it_lost(search, tmp_path, stand_in):
+    stand_in(train_base_3="restarts")
+    lines = []
+    results = carry_out(search, tmp_path / "out", lines=lines)
+    training = results["base-3"].training
+    assert (training.iterations, training.lost_iterations, training.restarts) == (20, 5, 1)
+    assert (training.images, training.seconds, training.cpu_seconds) == (25 * 32, 48.0, 26.0)
+    assert training.ms_per_iteration == 48000 / 25
+    assert lines[1].endswith("800 images, restarted once")
+    by_run = dict(zip(search.runs, results.values()))
+    assert [row.restarted for row in summarise(search, by_run)] == [1, 0]
+    text = report(search, by_run)
+    assert "base-3 was restarted once: G had not begun to learn, and 5 iterations were lost" in text
+
+
+def test_kept_checkpoints_give_a_curve_with_what_a_restart_took(search_file, tmp_path, stand_in):
+    search_file.write_text(SEARCH + "evaluate: {curve_samples: 500}\n")
+    stand_in(train_base_3="restarts")
+    results = carry_out(load_search(search_file), tmp_path / "out")
+    command = results["base-3"].commands[1]
+    assert command[command.index("--curve") + 1] == "500"
+    assert results["base-3"].curve == ((round(28 / 60, 4), 10, 9.0), (round(48 / 60, 4), 20, 7.5))
+    assert results["fast-3"].curve == ((round(20 / 60, 4), 10, 9.0), (round(40 / 60, 4), 20, 7.5))
+
+
+def test_results_of_before_a_new_key_of_evaluate_are_as_good_as_ever(search, tmp_path, stand_in):
+    carry_out(search, tmp_path / "out")
+    path = SearchDirectory(tmp_path / "out").result(search.runs[0])
+    held = json.loads(path.read_text())
+    assert held["measured_by"].pop("curve_samples", "absent") is None
+    path.write_text(json.dumps(held))
+    assert running.is_measured(Result.model_validate_json(path.read_text()), search)
+
+
 def test_a_search_that_is_stopped_leaves_no_process_and_goes_on(search, tmp_path, stand_in):
     stand_in(train_fast_3="takes long")
     runner = make_runner(search, tmp_path / "out")
@@ -385,7 +441,7 @@ def test_signals_that_follow_the_first_end_the_search_sooner_and_leave_no_proces
 
     sender = threading.Thread(target=send)
     sender.start()
-    with pytest.raises((Ended, KeyboardInterrupt)), _ended_by_signals() as is_hurried:
+    with pytest.raises((Ended, KeyboardInterrupt)), ended_by_signals() as is_hurried:
         runner = make_runner(search, tmp_path / "out")
         runner.is_hurried = is_hurried
         for _ in runner.carry_out({}):
@@ -399,7 +455,7 @@ def test_signals_that_follow_the_first_end_the_search_sooner_and_leave_no_proces
 def test_a_signal_that_was_ignored_is_ignored_by_a_search_too():
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
-        with _ended_by_signals():
+        with ended_by_signals():
             os.kill(os.getpid(), signal.SIGHUP)
             assert signal.getsignal(signal.SIGTERM) not in (signal.SIG_DFL, signal.SIG_IGN)
         assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
@@ -557,11 +613,11 @@ def test_the_table_reads_as_text_and_ends_with_the_floor(search, results):
     lines = table(search, results).splitlines()
     assert len({len(line) for line in lines}) == 1
     cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
-    assert cells[0][:7] == ["setting", "runs", "failed", "cut", "collapsed", "FID", "KID x 1000"]
-    assert cells[2][:7] == ["fast", "2", "1", "1", "1", "4.000", "4.000"]
-    assert cells[3][:7] == ["base", "2", "0", "0", "0", "12.000 ± 2.828", "12.000 ± 2.828"]
+    assert cells[0][:7] == ["setting", "runs", "failed", "restarted", "cut", "collapsed", "FID"]
+    assert cells[2][:8] == ["fast", "2", "1", "0", "1", "1", "4.000", "4.000"]
+    assert cells[3][:8] == ["base", "2", "0", "0", "0", "0", "12.000 ± 2.828", "12.000 ± 2.828"]
     assert cells[3][-3:] == ["1.50", "3,200", "900.0"]
-    assert cells[4][:7] == ["floor (real images)", "", "", "", "", "0.450", "0.000"]
+    assert cells[4][:8] == ["floor (real images)", "", "", "", "", "", "0.450", "0.000"]
 
 
 def test_a_search_under_way_says_so_and_settings_without_figures_come_last(search, results):
@@ -569,7 +625,7 @@ def test_a_search_under_way_says_so_and_settings_without_figures_come_last(searc
     cells = [line.split("|") for line in table(search, half).splitlines()]
     assert [row[1].strip() for row in cells[2:]] == ["base", "fast", "floor (real images)"]
     assert cells[2][2].strip() == "1 of 2"
-    assert cells[3][6].strip() == "-"
+    assert cells[3][7].strip() == "-"
     assert as_json(search, half)["missing"] == ["fast-3", "base-1"]
 
 

@@ -80,12 +80,13 @@ def test_the_processor_time_of_an_iteration_has_what_was_lost_before_it():
     progress = Progress(
         iterations=40, stretches=(stretch(0, 10, 5.0), stretch(0, 20, 8.0), stretch(15, 40, 10.0))
     )
-    assert progress.cpu_seconds_at(10) == 5.0 + 4.0
-    assert progress.cpu_seconds_at(15) == 5.0 + 6.0
-    assert progress.cpu_seconds_at(20) == 5.0 + 8.0 + 2.0
-    assert progress.cpu_seconds_at(40) == progress.cpu_seconds == 23.0
+    assert progress.seconds_at(10, cpu=True) == 5.0 + 4.0
+    assert progress.seconds_at(15, cpu=True) == 5.0 + 6.0
+    assert progress.seconds_at(20, cpu=True) == 5.0 + 8.0 + 2.0
+    assert progress.seconds_at(40, cpu=True) == progress.cpu_seconds == 23.0
+    assert progress.seconds_at(10) == 99.0 + 99.0 / 2
     older = Progress(iterations=9, stretches=(stretch(0, 10, None),))
-    assert older.cpu_seconds is None and older.cpu_seconds_at(5) is None
+    assert older.cpu_seconds is None and older.seconds_at(5, cpu=True) is None
 
 
 @pytest.mark.parametrize(
