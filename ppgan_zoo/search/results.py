@@ -218,20 +218,31 @@ class SearchDirectory:
         """
         path = self.result(run)
         again = f"give another --output, or delete {path} to train it again"
-        try:
-            result = Result.model_validate_json(read_regular(path, MAX_BYTES))
-        except FileNotFoundError:
+        result = _read(path)
+        if result is None:
             return None
-        except (OSError, ValidationError) as error:
-            raise ConfigError(f"{path}: cannot be read: {str(error).splitlines()[0]}") from None
         if result.recipe_sha256 != run.recipe_sha256:
-            raise ConfigError(f"{path}: is of another recipe than the file's now; {again}")
+            raise ConfigError(f"{path}: is of another recipe than this run's now; {again}")
         if result.minutes_allowed != minutes:
             raise ConfigError(
                 f"{path}: was given {result.minutes_allowed:g} minutes, and minutes is now "
                 f"{minutes:g}; {again}"
             )
         return result
+
+    def all_results(self) -> list[Result]:
+        """Return the results of all runs that were measured or failed, by whatever search.
+
+        Raises:
+            ConfigError: One of them cannot be read.
+        """
+        found = []
+        for path in sorted(self.runs.glob("*.json")):
+            if not path.name.endswith(".evaluation.json"):
+                result = _read(path)
+                if result is not None and (result.failure or result.measured_by):
+                    found.append(result)
+        return found
 
     def results(self, search: Search) -> dict[Run, Result]:
         """Return the results that there are, in the order of the runs.
@@ -241,3 +252,12 @@ class SearchDirectory:
         """
         found = ((run, self.read_result(run, search.file.minutes)) for run in search.runs)
         return {run: result for run, result in found if result is not None}
+
+
+def _read(path: Path) -> Result | None:
+    try:
+        return Result.model_validate_json(read_regular(path, MAX_BYTES))
+    except FileNotFoundError:
+        return None
+    except (OSError, ValidationError) as error:
+        raise ConfigError(f"{path}: cannot be read: {str(error).splitlines()[0]}") from None
