@@ -10,7 +10,7 @@ from typing import Any
 
 from ppgan_zoo.data.sources import print_to_stderr
 from ppgan_zoo.errors import ConfigError
-from ppgan_zoo.evaluation.protocol import Protocol, evaluate_sampler
+from ppgan_zoo.evaluation.protocol import Protocol, evaluate_sampler, fid_of_each
 from ppgan_zoo.evaluation.real_images import DataSource
 from ppgan_zoo.evaluation.sampler import open_sampler
 from ppgan_zoo.recipe.bounds import FEWEST_IMAGES, MOST_SAMPLES
@@ -61,19 +61,18 @@ def evaluate(
         raise ConfigError(f"{path}: --curve is for runs, which keep several checkpoints")
     if curve is not None and not FEWEST_IMAGES <= curve <= MOST_SAMPLES:
         raise ConfigError(f"--curve {curve}: give {FEWEST_IMAGES} to {MOST_SAMPLES}")
-    quick = replace(
-        protocol, num_samples=curve or protocol.num_samples, metrics=("fid",), floor=False
-    )
     sampler = open_sampler(path, best=best, ema=protocol.ema)
     source = find_data(path, data, directory)
     result = evaluate_sampler(sampler, source, protocol, offline=offline, notify=notify)
     if curve is None:
         return result
-    points = []
-    for checkpoint in list_checkpoints(RunDirectory(path).checkpoints):
-        sampler = open_sampler(checkpoint.path, ema=protocol.ema)
-        at = evaluate_sampler(sampler, source, quick, offline=offline, notify=lambda line: None)
-        points.append({"iteration": checkpoint.iteration, "fid": at["metrics"]["fid"]})
+    kept = list_checkpoints(RunDirectory(path).checkpoints)
+    samplers = (open_sampler(each.path, ema=protocol.ema) for each in kept)
+    quick = replace(protocol, num_samples=curve)
+    fids = fid_of_each(samplers, source, quick, offline=offline, notify=notify)
+    points = [
+        {"iteration": each.iteration, "fid": fid} for each, fid in zip(kept, fids, strict=True)
+    ]
     return {**result, "curve_samples": curve, "curve": points}
 
 
