@@ -119,7 +119,7 @@ def explanation(leaderboard: Leaderboard) -> list[str]:
         "again, and the interval is that of the share of good runs (Wilson). Minutes and images "
         f"include what a restart lost. The plots take {CURVE_SAMPLES:,} samples of each "
         "checkpoint, after training, which reads higher than the tables. Memory is an estimate.",
-        f"{len(runs)} runs, on: {'; '.join(machines) or 'no machine yet'}. Zoo: "
+        f"Runs so far: {len(runs)}, on {'; '.join(machines) or 'no machine yet'}. Zoo: "
         f"{'; '.join(zoos) or 'none yet'}.",
         *_judges(leaderboard),
     ]

@@ -13,6 +13,8 @@ from PIL import Image, ImageDraw
 
 from ppgan_zoo.errors import CheckpointError
 from ppgan_zoo.leaderboard.board import BoardResult, Line, Score, lines_of
+from ppgan_zoo.leaderboard.contest import CURVE_SAMPLES
+from ppgan_zoo.leaderboard.contest import SAMPLES as MEASURED
 from ppgan_zoo.storage.pictures import to_pixels
 
 if TYPE_CHECKING:
@@ -138,17 +140,19 @@ def plot(boards: Mapping[bool, BoardResult], title: str) -> bytes | None:
     floor = next((board.floor["fid"] for board in boards.values() if board.floor), None)
     if floor is not None:
         axes.axhline(floor, color="gray", linewidth=1, linestyle=":")
-        axes.annotate("real images (10,000)", (0, floor), xytext=(3, 3), color="gray",
+        axes.annotate(f"real images ({MEASURED:,})", (0, floor), xytext=(3, 3), color="gray",
                       textcoords="offset points", fontsize=8)  # fmt: skip
-    axes.set(yscale="log", xlabel="CPU minutes of training", title=title)
-    axes.set_ylabel("FID, 2,000 samples, mean of the seeds")
+    axes.set(yscale="log", xlabel="CPU minutes of training")
+    axes.set_title(title, loc="left")
+    axes.set_ylabel(f"FID by {CURVE_SAMPLES:,} samples, mean of the seeds")
     axes.set_xlim(left=0)
     axes.grid(alpha=0.3)
     axes.yaxis.set_major_formatter("{x:g}")
     kinds = [Line2D([], [], color="black", marker="o", markersize=3.5, label="without labels"),
              Line2D([], [], color="black", marker="s", markersize=3.5, linestyle="--",
                     label="told the class")]  # fmt: skip
-    axes.legend(handles=[kinds[told] for told in sorted(boards)], loc="upper right", fontsize=8)
+    axes.legend(handles=[kinds[told] for told in sorted(boards)], loc="lower right",
+                bbox_to_anchor=(1, 1), ncols=2, frameon=False, fontsize=8)  # fmt: skip
     _label(axes, ends)
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", metadata={"Software": None})

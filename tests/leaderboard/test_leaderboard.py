@@ -547,6 +547,22 @@ def test_a_pace_is_of_one_recipe_and_one_processor(run, tmp_path, stand_in, caps
     assert len(done(tmp_path / "board")) == 8
 
 
+def test_a_run_is_trained_measured_along_its_way_and_drawn(run, tmp_path, monkeypatch):
+    monkeypatch.setattr("ppgan_zoo.leaderboard.contest.SAMPLES", 200)
+    monkeypatch.setattr("ppgan_zoo.leaderboard.contest.CURVE_SAMPLES", 100)
+    assert run("--data", "mnist", "--seeds", "1", "--recipes", "tiny.yml") == 0
+    ((key, score),) = done(tmp_path / "board").items()
+    assert key == ("mnist", "tiny", 0) and score.outcome in ("good", "collapsed")
+    assert score.figures["fid"] > 0 and score.cpu_minutes > 0
+    minutes, steps, fids = zip(*score.curve)
+    assert len(steps) == 5 and steps[-1] == score.iterations
+    assert minutes[-1] == pytest.approx(score.cpu_minutes, abs=1e-4) and min(fids) > 0
+    assert Image.open(tmp_path / "board" / "samples" / "mnist-tiny-0.png").size == (WIDTH, HEIGHT)
+    # One checkpoint is kept; the others were for the curve.
+    assert len(list(tmp_path.glob("board/mnist/runs/tiny-0/checkpoints/step-*"))) == 1
+    assert read_leaderboard(tmp_path / "board").boards["mnist"].floor["fid"] > 0
+
+
 @pytest.mark.slow
 def test_a_leaderboard_is_run_by_shards_gone_on_with_and_merged(tmp_path, data):
     def run(shard):
@@ -570,7 +586,5 @@ def test_a_leaderboard_is_run_by_shards_gone_on_with_and_merged(tmp_path, data):
     }
     assert all(len(score.curve) == 5 and score.cpu_minutes > 0 for score in scores.values())
     assert len(list((tmp_path / "whole" / "samples").iterdir())) == 4
-    # Of each run one checkpoint is kept; the others were for the curve.
-    assert len(list(tmp_path.glob("part1/*/runs/*/checkpoints/step-*"))) == 2
     record = read_record(tmp_path / "part1")
     assert gather(record, tmp_path / "part1") == read_leaderboard(tmp_path / "part1")
