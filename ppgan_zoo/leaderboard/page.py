@@ -106,7 +106,7 @@ def explanation(leaderboard: Leaderboard) -> list[str]:
     """Return what must be known to read the tables, a paragraph each."""
     runs = leaderboard.runs
     machines = sorted({run.processor for run in runs if run.processor})
-    zoos = sorted({f"{run.zoo} ({run.git_commit or 'no checkout'})" for run in runs if run.zoo})
+    zoos = sorted({f"{run.zoo} ({_short(run.git_commit)})" for run in runs if run.zoo})
     return [
         f"Each run had {leaderboard.minutes:g} CPU minutes of one thread. A recipe's iterations "
         "are what fits into them on the machine that trained it; schedules are stretched along. A "
@@ -123,6 +123,12 @@ def explanation(leaderboard: Leaderboard) -> list[str]:
         f"{'; '.join(zoos) or 'none yet'}.",
         *_judges(leaderboard),
     ]
+
+
+def _short(commit: str | None) -> str:
+    if commit is None:
+        return "no checkout"
+    return commit[:12] + ("-dirty" if commit.endswith("-dirty") else "")
 
 
 def _judges(leaderboard: Leaderboard) -> Iterator[str]:

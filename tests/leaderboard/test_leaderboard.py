@@ -51,7 +51,7 @@ def a_score(seed, fid=2.0, outcome="good", **more):
     curve = () if outcome == "failed" else ((1.0, 50, 4 * fid), (2.0, 100, 2 * fid))
     return Score(seed=seed, outcome=outcome, cpu_minutes=4.9, minutes=6.0, images=6400,
                  iterations=100, curve=curve, processor="A <fast> one", zoo="0.1.0",
-                 git_commit="abc", figures=figures, **more)  # fmt: skip
+                 git_commit="a" * 40 + "-dirty", figures=figures, **more)  # fmt: skip
 
 
 def an_entry(name, *runs, planned=None, sha256="1" * 64):
@@ -317,7 +317,7 @@ def test_the_pages_say_the_same_and_hold_no_raw_text(tmp_path):
     assert "A &lt;fast&gt; one" in html and "<fast>" not in html and "<script>" not in html
     assert "<td>2.50 ± 0.71</td>" in html and html.count("data:image/png;base64,") == 2
     assert not re.search(r"(src|href)=.?https?:", html)
-    assert "features digits-v1 (cccccccccccc)" in html and "Zoo: 0.1.0 (abc)" in html
+    assert "features digits-v1 (cccccccccccc)" in html and "Zoo: 0.1.0 (aaaaaaaaaaaa-dirty)" in html
     assert (tmp_path / "mnist.png").read_bytes()[:4] == b"\x89PNG"
     assert "![" not in markdown(board, {}) and "<img" not in page(board, {})
 
