@@ -1,5 +1,6 @@
 """What the tests share: a quiet, single-device Paddle and small, fast data."""
 
+import json
 import os
 import shutil
 import signal
@@ -96,6 +97,78 @@ def batches():
             return rng.uniform(-1, 1, (8, 1, 28, 28)).astype(np.float32)
 
     return Noise()
+
+
+STAND_IN = """
+import json, pathlib, signal, sys, time
+command, words = sys.argv[1], sys.argv[2:]
+output = pathlib.Path(words[words.index("--output") + 1])
+name = output.name if command == "train" else pathlib.Path(words[0]).name
+behaviour = json.loads((pathlib.Path(__file__).parent / "behaviour.json").read_text())
+how = behaviour.get(f"{command} {name}", "well")
+if how == "fails":
+    print("a warning", file=sys.stderr)
+    sys.exit("ppgan-zoo: data: the disk is gone")
+if how == "dies":
+    signal.raise_signal(signal.SIGKILL)
+if command == "evaluate":
+    real = {"count": 200, "split": "test", "name": "mnist"}
+    floor = None if "--no-floor" in words else {"metrics": {"fid": 0.5, "modes": 10}}
+    output.write_text(json.dumps({
+        "metrics": {"fid": None if how == "undefined" else 7.0, "modes": 10, "class_entropy": 2.3},
+        "floor": floor, "notes": [], "real": real, "settings": {"num_samples": 100},
+        "features": {"name": "digits-v1", "sha256": "0" * 64},
+        "curve": [{"iteration": 10, "fid": 9.0}, {"iteration": 20, "fid": 7.5}]}))
+    sys.exit()
+(output / "visualdl").mkdir()
+(output / "train.log").write_text(str(time.time_ns()))
+lost = how == "restarts"
+(output / "manifest.json").write_text(json.dumps({"starts": [{
+    "started": "2026-01-01T00:00:00+00:00", "git_commit": "abc", "ppgan_zoo": "0.1.0",
+    "data": {"sha256": "d" * 64},
+    "runtime": {"device": "cpu", "threads": 2, "processor": "A chip"}}],
+    "restarts": [{"iteration": 5, "distance": 1.5}] * lost}))
+def progress(done, seconds):
+    stretch = {"began": 1767225600.25, "first": 0, "done": done, "seconds": seconds,
+               "cpu_seconds": seconds / 2}
+    stretches = [{**stretch, "done": 5, "seconds": 8.0, "cpu_seconds": 6.0}] * lost + [stretch]
+    text = json.dumps({"iterations": 20, "stretches": stretches})
+    (output / "new.json").write_text(text)
+    (output / "new.json").rename(output / "progress.json")
+progress(0, 0.0)
+if how == "never ends":
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    (output / "visualdl" / "pid.0.log").write_text(str(__import__("os").getpid()))
+    (output / "recipe.yml").touch()
+    time.sleep(60)
+if how == "takes long":
+    progress(1, 30.0)
+    def stop(*_):
+        progress(10, 30.0)
+        sys.exit(143)
+    signal.signal(signal.SIGTERM, stop)
+    (output / "recipe.yml").touch()
+    time.sleep(60)
+    sys.exit("was not stopped")
+progress(20, 40.0)
+"""
+
+
+@pytest.fixture
+def stand_in(tmp_path, monkeypatch):
+    """Replace the processes of searches; returns a function that says how they behave."""
+    from ppgan_zoo.search import running
+
+    (tmp_path / "zoo.py").write_text(STAND_IN)
+    monkeypatch.setattr(running, "ZOO", (sys.executable, "-S", str(tmp_path / "zoo.py")))
+    monkeypatch.setattr(running, "POLL_SECONDS", 0.01)
+
+    def behave(**how):
+        how = {name.replace("_", " ", 1).replace("_", "-"): value for name, value in how.items()}
+        (tmp_path / "behaviour.json").write_text(json.dumps(how))
+
+    behave()
+    return behave
 
 
 class Projection:

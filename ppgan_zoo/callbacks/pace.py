@@ -70,7 +70,12 @@ class Pace(Callback):
 
 
 def seconds_of_an_iteration(
-    trainer: Steps, batches: BatchSource, *, seconds: float = 3.0, most: int = 20
+    trainer: Steps,
+    batches: BatchSource,
+    *,
+    seconds: float = 3.0,
+    most: int = 20,
+    clock: Callable[[], float] = time.monotonic,
 ) -> tuple[float, int]:
     """Train a few iterations, and return the seconds of one and how many were timed.
 
@@ -81,14 +86,15 @@ def seconds_of_an_iteration(
         batches: What it learns from.
         seconds: To go on for.
         most: Iterations timed at most; at least one is.
+        clock: Returns seconds; ``time.process_time`` for those of the processor.
     """
     _read(trainer.step(batches[0]))
-    began = time.monotonic()
+    began = clock()
     done = 0
-    while not done or (done < most and time.monotonic() - began < seconds):
+    while not done or (done < most and clock() - began < seconds):
         done += 1
         _read(trainer.step(batches[done]))
-    return (time.monotonic() - began) / done, done
+    return (clock() - began) / done, done
 
 
 def _read(scalars: dict[str, Any]) -> None:

@@ -30,7 +30,7 @@ class ProgressFile(Callback):
         self.guard = guard
         self._before: tuple[Stretch, ...] = ()
         self._first = 0
-        self._began = self._clock = self._written = 0.0
+        self._began = self._clock = self._cpu_clock = self._written = 0.0
 
     def on_train_begin(self, trainer: Trainer) -> None:
         """Begin a stretch."""
@@ -41,6 +41,7 @@ class ProgressFile(Callback):
         self._before = known.stretches if known is not None else ()
         self._first = trainer.iteration
         self._began, self._clock = time.time(), time.monotonic()
+        self._cpu_clock = time.process_time()
         self._write(trainer)
 
     def on_step_end(self, trainer: Trainer, scalars: dict[str, Any]) -> None:
@@ -61,6 +62,7 @@ class ProgressFile(Callback):
             first=self._first,
             done=trainer.iteration,
             seconds=round(max(self._written - self._clock, 0.0), 3),
+            cpu_seconds=round(time.process_time() - self._cpu_clock, 3),
         )
         with self.guard(self.path.name):
             Progress(iterations=self.iterations, stretches=(*self._before, stretch)).write(

@@ -49,6 +49,8 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--resize", type=int, metavar="PIXELS", help="resize all images")
     parser.add_argument("--no-floor", action="store_true",
                         help="leave out the figures of real images")  # fmt: skip
+    parser.add_argument("--curve", type=int, metavar="N",
+                        help="also FID of each kept checkpoint, by N samples")  # fmt: skip
     parser.add_argument("--output", type=Path, metavar="FILE", help="write the result as JSON")
     parser.add_argument("--overwrite", action="store_true",
                         help="let --output replace a file that ppgan-zoo did not make")  # fmt: skip
@@ -93,7 +95,7 @@ def _run(options: argparse.Namespace) -> int:
     with shown():
         result = evaluate(
             model, protocol, best=options.best, data=options.data,
-            directory=options.data_dir, offline=options.offline,
+            directory=options.data_dir, offline=options.offline, curve=options.curve,
         )  # fmt: skip
     return _report(result, options)
 
@@ -103,6 +105,7 @@ def _compare(options: argparse.Namespace, metrics: tuple[str, ...] | None) -> di
     of_models = {
         "--best": options.best, "--ema": options.ema is not None, "--data": options.data,
         "--data-dir": options.data_dir, "--split train": options.split != "test",
+        "--curve": options.curve is not None,
     }  # fmt: skip
     for option, given in of_models.items():
         if given:

@@ -8,29 +8,36 @@ import re
 from pathlib import Path
 
 from ppgan_zoo.commands.arguments import add_device
-from ppgan_zoo.errors import ConfigError
+from ppgan_zoo.errors import ConfigError, Ended
 from ppgan_zoo.storage.files import read_regular
 from ppgan_zoo.storage.terminal import say, tell
 
 
 def add(parser: argparse.ArgumentParser) -> None:
-    """Add what the command takes."""
+    """Add what the command and its three take."""
     parts = parser.add_subparsers(required=True, metavar="command", dest="part")
     run = parts.add_parser("run", help="train and measure what is missing")
     run.add_argument("--budget", type=float, required=True, metavar="MINUTES",
-                     help="of one thread, for each run")  # fmt: skip
+                     help="CPU minutes of each run")  # fmt: skip
     run.add_argument("--output", type=Path, required=True, metavar="DIR",
                      help="for runs and pages; what is already there is kept")  # fmt: skip
     run.add_argument("--seeds", type=int, default=3, metavar="N", help="runs of each (default: 3)")
-    run.add_argument("--recipes", metavar="A,B", help="only these (default: all)")
+    run.add_argument("--recipes", metavar="A,B",
+                     help="only these shipped ones, or paths (default: all shipped)")  # fmt: skip
     run.add_argument("--data", choices=("mnist", "fashion_mnist", "both"), default="both")
     run.add_argument("--data-dir", metavar="DIR", help="where the data sets are")
     run.add_argument("--shard", default="1/1", metavar="I/N",
                      help="do the I-th of N parts, one a machine (default: 1/1)")  # fmt: skip
     run.add_argument("--jobs", type=int, default=1, metavar="N", help="runs at the same time")
+    run.add_argument("--retry-failed", action="store_true", help="do failed runs again")
+    run.add_argument("--retime", action="store_true",
+                     help="time recipes anew for the runs that are missing")  # fmt: skip
     run.add_argument("--offline", action="store_true", help="never use the network")
     add_device(run, default=None)
     run.set_defaults(run=_run)
+    show = parts.add_parser("show", help="write JSON and pages from what is there")
+    show.add_argument("folder", type=Path, metavar="DIR")
+    show.set_defaults(run=_show)
     merge = parts.add_parser("merge", help="put the parts of several machines together")
     merge.add_argument("inputs", type=Path, nargs="+", metavar="DIR")
     merge.add_argument("--output", type=Path, required=True, metavar="DIR")
@@ -53,21 +60,39 @@ def _run(options: argparse.Namespace) -> int:
     from ppgan_zoo.leaderboard.driver import Contest, run_leaderboard
     from ppgan_zoo.search import Conditions
 
-    data = SETS if options.data == "both" else (options.data,)
     contest = Contest(
         minutes=options.budget,
         seeds=tuple(range(options.seeds)),
-        data=data,
+        data=SETS if options.data == "both" else (options.data,),
         recipes=None if options.recipes is None else tuple(options.recipes.split(",")),
         shard=shard,
     )
-    # One thread a run, so that minutes are minutes of one core whatever the machine has.
     conditions = Conditions(
-        offline=options.offline, device=options.device, jobs=options.jobs, threads=1
+        data_directory=options.data_dir,
+        offline=options.offline,
+        device=options.device,
+        jobs=options.jobs,
     )
-    directories = {} if options.data_dir is None else dict.fromkeys(data, options.data_dir)
-    run_leaderboard(contest, options.output, conditions, directories=directories)
+    try:
+        leaderboard = run_leaderboard(
+            contest, options.output, conditions,
+            retry_failed=options.retry_failed, retime=options.retime,
+        )  # fmt: skip
+    except (KeyboardInterrupt, Ended):
+        tell(f"stopped; what is done is in {options.output}; the same command goes on")
+        raise
     _say_pages(options.output)
+    failed = sum(run.outcome == "failed" for run in leaderboard.runs)
+    if failed:
+        tell(f"{failed} of {len(leaderboard.runs)} runs failed; --retry-failed does them again")
+    return 0
+
+
+def _show(options: argparse.Namespace) -> int:
+    from ppgan_zoo.leaderboard.driver import publish
+
+    publish(options.folder)
+    _say_pages(options.folder)
     return 0
 
 
@@ -80,13 +105,9 @@ def _shard(text: str) -> tuple[int, int]:
 
 
 def _merge(options: argparse.Namespace) -> int:
-    from ppgan_zoo.leaderboard.board import merge, read_leaderboard
-    from ppgan_zoo.leaderboard.driver import check_folder, write_pages
+    from ppgan_zoo.leaderboard.driver import merge_folders
 
-    check_folder(options.output)
-    whole = merge([(str(path), read_leaderboard(path)) for path in options.inputs])
-    options.output.mkdir(parents=True, exist_ok=True)
-    write_pages(whole, options.output)
+    merge_folders(options.inputs, options.output)
     _say_pages(options.output)
     return 0
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from ppgan_zoo.evaluation.real_images import REAL_IMAGES, DataSource, RealImages
 from ppgan_zoo.evaluation.sampler import Sampler
 from ppgan_zoo.metrics.feature_cache import cached_features
 from ppgan_zoo.metrics.features import FeatureNetwork
+from ppgan_zoo.metrics.frechet import Gaussian, frechet_distance
 from ppgan_zoo.metrics.metric import (
     RealFeatures,
     check_metrics,
@@ -141,6 +142,40 @@ def evaluate_sampler(
         "notes": _notes(images, protocol, metrics, network),
         **run_facts(started),
     }  # fmt: skip
+
+
+def fid_of_each(
+    samplers: Iterable[Sampler],
+    source: DataSource,
+    protocol: Protocol,
+    *,
+    offline: bool = False,
+    notify: Callable[[str], None] = print_to_stderr,
+) -> list[float | None]:
+    """Return the FID of several samplers, such as a run's checkpoints, without its error.
+
+    It is that of :func:`evaluate_sampler`, in a fraction of the time. Arguments and errors are
+    those of :func:`evaluate_sampler`; the protocol's metrics and floor have no effect.
+
+    Returns:
+        The FIDs; None for one that is not defined.
+    """
+    network = open_network(source.name, protocol.features, protocol.weights)
+    real: Gaussian | None = None
+    found = []
+    for sampler in samplers:
+        if real is None:
+            channels, height, width = sampler.image_shape
+            size = (protocol.resize or height, protocol.resize or width)
+            images = RealImages(source, (channels, *size), protocol.split, offline, notify)
+            real = Gaussian.of(cached_features(images.compared, network).features)
+        made = sampler.sample(protocol.num_samples, protocol.seed)
+        features = network(_resized(made, protocol.resize)).features
+        figures = {"fid": math.nan}
+        if np.isfinite(features).all():
+            figures["fid"] = frechet_distance(Gaussian.of(features), real)
+        found.append(plain(figures)["fid"])
+    return found
 
 
 def _metrics(protocol: Protocol, network: FeatureNetwork, data: str, sampler: Sampler) -> list[str]:

@@ -1,35 +1,54 @@
-"""Who takes part in the leaderboard, on which board, and for how many iterations."""
+"""Who takes part in the leaderboard, on which board, and the runs that follow from it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+import functools
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any, Literal
 
-from pydantic import Field, ValidationError
-
-from ppgan_zoo.callbacks.pace import seconds_of_an_iteration
-from ppgan_zoo.errors import ConfigError, ZooError
-from ppgan_zoo.leaderboard.length import stretched
+from ppgan_zoo.errors import ConfigError
 from ppgan_zoo.models.outline import read_outline
-from ppgan_zoo.recipe.base import Section
 from ppgan_zoo.recipe.load import load_recipe
 from ppgan_zoo.recipe.recipe import Recipe
 from ppgan_zoo.recipe.shipped import shipped_recipes
-from ppgan_zoo.recipe.strict_yaml import to_yaml
 from ppgan_zoo.registry import MODELS
-from ppgan_zoo.run.job import JobBuilder
-from ppgan_zoo.storage.files import read_regular, to_json, write_atomically
+from ppgan_zoo.search.plan import (
+    SETTING_NAME,
+    Evaluate,
+    Search,
+    SearchFile,
+    sha256_of,
+    with_settings,
+)
 
 SETS = ("mnist", "fashion_mnist")
 """The image sets that there are boards of."""
 
 METRICS = ("fid", "precision_recall", "density_coverage", "modes", "memorisation")
-BUSY_SHARE = 0.95
-"""Part of the budget that iterations may take; the rest is for checkpoints and a grid."""
+SAMPLES, CURVE_SAMPLES = 10_000, 2_000
+CURVE_POINTS = 5
+LIMIT = 1.5
+"""Budgets after which a run is stopped: lengths fit, but a machine may become slower."""
 
-TIMED_SECONDS, TIMED_MOST, MAX_BYTES = 5.0, 50, 1 << 20
+Settings = Literal["tuned", "published", "reduced", "own"]
+
+TUNED = frozenset({
+    "demo", "demo_fashion", "mnist_tuned", "fashion_tuned", "mnist_conditional", "gan_mlp_mnist",
+    "cgan_mnist",
+})  # fmt: skip
+"""Shipped recipes whose settings the zoo found by search."""
+
+PUBLISHED = frozenset({
+    "gan_mlp_mnist_published", "gan_mlp_mnist_relu", "gan_mlp_mnist_wasserstein",
+    "gan_mlp_bn_fashion", "dcgan_mnist", "dcgan_fashion", "dcgan_dropout_mnist",
+    "dcgan_keras_mnist",
+})  # fmt: skip
+"""Shipped recipes with settings that somebody published for such images.
+
+All other shipped recipes are reduced: models that were published for other images, made small.
+"""
 
 
 @dataclass(frozen=True)
@@ -50,61 +69,105 @@ class Board:
         return f"{self.data}_labels" if self.labels else self.data
 
     @property
-    def metrics(self) -> list[str]:
-        """What is measured."""
-        return [*METRICS, *(["label_accuracy"] if self.labels else [])]
+    def evaluate(self) -> Evaluate:
+        """How its runs are measured."""
+        metrics = (*METRICS, *(["label_accuracy"] if self.labels else []))
+        return Evaluate(num_samples=SAMPLES, metrics=metrics, curve_samples=CURVE_SAMPLES)
 
 
 BOARDS = tuple(Board(data, labels) for data in SETS for labels in (False, True))
 
 
-class Pace(Section):
-    """How fast a recipe is on this machine, and what it is thus given.
+@dataclass(frozen=True)
+class Competitor:
+    """A recipe on a board.
 
     Attributes:
-        seconds: Of an iteration, timed at the start.
-        own: Iterations of the recipe as it is shipped.
-        iterations: Those that fit into the budget.
-        parameters: That learn, of each net.
-        memory_mib: That training holds at once, estimated, beside Paddle itself.
+        name: In the table.
+        source: What ``train -c`` takes: the name of a shipped recipe, or a path.
+        recipe: With the board's image set.
+        settings: Where its settings are from.
     """
 
-    seconds: Annotated[float, Field(gt=0.0)]
-    own: Annotated[int, Field(ge=1)]
-    iterations: Annotated[int, Field(ge=1)]
-    parameters: dict[str, int]
-    memory_mib: int
+    name: str
+    source: str
+    recipe: Recipe
+    settings: Settings
+
+    @property
+    def sha256(self) -> str:
+        """The hash of the recipe, whatever its length and seed are made to be."""
+        return sha256_of(self.recipe)
 
 
-class Paces(Section):
-    """What ``paces.json`` holds: the budget, and the pace of each recipe by its name."""
-
-    minutes: float
-    recipes: dict[str, Pace]
+def settings_of(name: str) -> Settings:
+    """Return where the settings of a shipped recipe are from."""
+    return "tuned" if name in TUNED else "published" if name in PUBLISHED else "reduced"
 
 
-def competitors(board: Board, wanted: Iterable[str] | None = None) -> dict[str, Recipe]:
-    """Return the recipes of a board by name: shipped ones for 28x28 grey images.
+def competitors(board: Board, wanted: Iterable[str] | None = None) -> list[Competitor]:
+    """Return the recipes of a board: those for 28x28 grey images.
 
     Args:
         board: The board.
-        wanted: Names to take; None for all.
+        wanted: Names of shipped recipes, and paths of others; None for all shipped ones.
 
     Raises:
-        ConfigError: A name that no recipe for such images has.
+        ConfigError: One that is not for such images, or is named like another.
     """
-    known: dict[str, Recipe] = {}
+    known = _shipped()
+    chosen: dict[str, Competitor] = {}
+    for word in known if wanted is None else wanted:
+        competitor = known[word] if word in known else _own(word, known)
+        if competitor.name in chosen:
+            raise ConfigError(f"--recipes {word}: a recipe named {competitor.name} is there twice")
+        chosen[competitor.name] = competitor
+    return [
+        replace(each, recipe=_with_data(each.recipe, board.data))
+        for each in chosen.values()
+        if is_told_labels(each.recipe) is board.labels
+    ]
+
+
+@functools.cache  # to read them takes seconds
+def _shipped() -> dict[str, Competitor]:
+    found = {}
     for name, path in shipped_recipes().items():
         recipe = load_recipe(path)
-        if recipe.data.name in SETS and recipe.data.image_size in (None, 28):
-            known[name] = recipe
-    chosen = list(known) if wanted is None else list(wanted)
-    for name in chosen:
-        if name not in known:
-            raise ConfigError(
-                f"--recipes {name}: no shipped recipe for 28x28 images; known: {', '.join(known)}"
-            )
-    return {name: known[name] for name in chosen if is_told_labels(known[name]) is board.labels}
+        if _fits(recipe):
+            found[name] = Competitor(name, name, recipe, settings_of(name))
+    return found
+
+
+def _own(word: str, known: Mapping[str, Competitor]) -> Competitor:
+    """Return the recipe at a path."""
+    path = Path(word)
+    if path.suffix not in (".yml", ".yaml"):
+        raise ConfigError(
+            f"--recipes {word}: no shipped recipe for 28x28 images; give the path of a .yml file, "
+            f"or one of: {', '.join(known)}"
+        )
+    recipe = load_recipe(path)
+    if not _fits(recipe):
+        raise ConfigError(
+            f"--recipes {word}: is not for 28x28 images; data.name must be one of "
+            f"{', '.join(SETS)}, and data.image_size 28 or left out"
+        )
+    if path.stem in known or not SETTING_NAME.fullmatch(path.stem):
+        raise ConfigError(
+            f"--recipes {word}: rename the file: its name must be unlike those of shipped recipes, "
+            "and of letters, digits, '-', '_' and '.'"
+        )
+    MODELS.check_name(recipe.model.name, where=f"{path}: model.name")
+    return Competitor(path.stem, str(path.absolute()), recipe, "own")
+
+
+def _fits(recipe: Recipe) -> bool:
+    return recipe.data.name in SETS and recipe.data.image_size in (None, 28)
+
+
+def _with_data(recipe: Recipe, name: str) -> Recipe:
+    return recipe.model_copy(update={"data": recipe.data.model_copy(update={"name": name})})
 
 
 def is_told_labels(recipe: Recipe) -> bool:
@@ -113,90 +176,48 @@ def is_told_labels(recipe: Recipe) -> bool:
     return recipe.model.conditional or read_outline(source.target).labels == "needs"
 
 
-def find_paces(
-    recipes: Mapping[str, Recipe],
-    minutes: float,
-    path: Path,
-    *,
-    offline: bool,
-    directory: str | None,
-    notify: Callable[[str], None],
-) -> dict[str, Pace]:
-    """Return how many iterations of each recipe fit into the budget, timing those not yet known.
-
-    What was timed is kept, so that a leaderboard that is continued has the same lengths.
-
-    Raises:
-        ConfigError: The file is of another budget, or a recipe cannot be built.
-    """
-    known, builder = _read(path, minutes), JobBuilder(offline=offline)
-    for name, recipe in recipes.items():
-        if name in known:
-            continue
-        data = recipe.data.model_copy(update={"directory": directory})
-        try:
-            job = builder.build(recipe.model_copy(update={"data": data}))
-        except ZooError as error:
-            raise ConfigError(f"{name}: {error}") from None
-        parameters, memory = job.parameters(), round(job.memory_bytes() / 2**20)
-        seconds, _ = seconds_of_an_iteration(
-            job.trainer, job.batches, seconds=TIMED_SECONDS, most=TIMED_MOST
-        )
-        fitting = max(1, int(BUSY_SHARE * 60 * minutes / seconds))
-        known[name] = Pace(
-            seconds=seconds,
-            own=job.iterations,
-            iterations=fitting,
-            parameters=parameters,
-            memory_mib=memory,
-        )
-        notify(f"{name}: {1000 * seconds:.0f} ms an iteration, {fitting:,} in {minutes:g} minutes")
-        write_atomically(path, to_json(Paces(minutes=minutes, recipes=known).model_dump()))
-    return known
-
-
-def _read(path: Path, minutes: float) -> dict[str, Pace]:
-    try:
-        paces = Paces.model_validate_json(read_regular(path, MAX_BYTES))
-    except FileNotFoundError:
-        return {}
-    except (OSError, ValidationError) as error:
-        raise ConfigError(f"{path}: cannot be read: {str(error).splitlines()[0]}") from None
-    if paces.minutes != minutes:
-        raise ConfigError(
-            f"{path}: is of a budget of {paces.minutes:g} minutes, and --budget is {minutes:g}; "
-            "give that one, or another --output"
-        )
-    return dict(paces.recipes)
-
-
-def search_file(
+def search_of(
     board: Board,
-    recipes: Mapping[str, Recipe],
-    paces: Mapping[str, Pace],
+    taking_part: Sequence[Competitor],
+    lengths: Mapping[str, Mapping[str, Any]],
+    *,
     minutes: float,
     seeds: Sequence[int],
-) -> str:
-    """Return the search that trains and measures a board, as YAML."""
+    place: Path,
+) -> Search:
+    """Return the search that trains and measures a board, seed by seed.
+
+    Args:
+        board: The board.
+        taking_part: Its recipes.
+        lengths: Of recipes by name: what :func:`ppgan_zoo.leaderboard.length.stretched` returned.
+            Others keep their own length.
+        minutes: The budget.
+        seeds: Of each recipe.
+        place: The board's folder, for messages.
+    """
     settings: dict[str, dict[str, Any]] = {}
-    for name, recipe in recipes.items():
-        pace = paces[name]
-        settings[name] = {"recipe": name, **stretched(recipe, pace.own, pace.iterations)}
-    end = max(paces[name].iterations for name in recipes)
-    return to_yaml(
-        {
-            "recipe": next(iter(recipes)),
-            # The lengths fit; a run that is much slower than it was timed is still ended.
-            "minutes": 2 * minutes,
-            "seeds": list(seeds),
-            "overrides": {
-                "data.name": board.data,
+    for each in taking_part:
+        settings[each.name] = {"recipe": each.source, "data.name": board.data}
+        if each.name in lengths:
+            length = lengths[each.name]
+            end = int(length["training.iterations"])
+            settings[each.name] |= {
+                **length,
                 "samples.every_steps": end,
-                "checkpoint.every_steps": end,
+                "checkpoint.every_steps": -(-end // CURVE_POINTS),
+                "checkpoint.keep_last": CURVE_POINTS,
                 "checkpoint.best_by": None,
                 "log.histogram_every_steps": None,
-            },
-            "settings": settings,
-            "evaluate": {"num_samples": 10_000, "metrics": board.metrics},
-        }
+            }
+    file = SearchFile(
+        recipe=taking_part[0].source,
+        minutes=LIMIT * minutes,
+        seeds=tuple(seeds),
+        settings=settings,
+        evaluate=board.evaluate,
     )
+    search = with_settings(Search(place, file, ()), settings)
+    known = {each.name: each.sha256 for each in taking_part}
+    runs = tuple(replace(run, identity=known[run.setting]) for run in search.runs)
+    return replace(search, runs=runs)

@@ -1,41 +1,47 @@
-"""The leaderboard from beginning to end: lengths, searches, pages."""
+"""The leaderboard from beginning to end: checks, lengths, runs, pages."""
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ppgan_zoo import runtime
+from ppgan_zoo.data import load_image_set
 from ppgan_zoo.data.sources import print_to_stderr
-from ppgan_zoo.errors import ConfigError, os_errors
-from ppgan_zoo.leaderboard.board import (
-    BoardResult,
-    Entry,
-    Leaderboard,
-    lines_of,
-    score,
-)
-from ppgan_zoo.leaderboard.contest import (
-    BOARDS,
-    Board,
-    Pace,
-    competitors,
-    find_paces,
-    search_file,
-)
-from ppgan_zoo.leaderboard.page import markdown, page, plot, title_of
-from ppgan_zoo.search import Conditions, load_search, run_search
-from ppgan_zoo.search.plan import Search
-from ppgan_zoo.search.results import Result, SearchDirectory
-from ppgan_zoo.search.summary import floor_of
+from ppgan_zoo.errors import CheckpointError, ConfigError, Ended, ZooError, os_errors
+from ppgan_zoo.leaderboard import board as boards
+from ppgan_zoo.leaderboard import record as records
+from ppgan_zoo.leaderboard.board import Leaderboard, gather, merge, read_leaderboard
+from ppgan_zoo.leaderboard.contest import BOARDS, SETS, Board, Competitor, competitors, search_of
+from ppgan_zoo.leaderboard.length import Pace, stretched, time_job
+from ppgan_zoo.leaderboard.page import markdown, page, plot_title, title_of
+from ppgan_zoo.leaderboard.pictures import draw_samples, grid, plot
+from ppgan_zoo.leaderboard.record import Judged, Planned, Record, read_record
+from ppgan_zoo.search import Conditions
+from ppgan_zoo.search.driver import check, ended_by_signals
+from ppgan_zoo.search.plan import Run, Search
+from ppgan_zoo.search.results import SearchDirectory
+from ppgan_zoo.search.running import Runner, carry_out, is_done
 from ppgan_zoo.storage.files import read_regular, to_json, write_atomically
-from ppgan_zoo.storage.run_lock import locked
+from ppgan_zoo.storage.pictures import encode_png, save_png
+from ppgan_zoo.storage.progress import read_progress
+from ppgan_zoo.storage.retention import prune_checkpoints
+from ppgan_zoo.storage.run_lock import LOCK, locked
+from ppgan_zoo.storage.scratch import clear_abandoned
 
-OWN = {"leaderboard.json", "leaderboard.md", "leaderboard.html", "paces.json",
-       *(f"{board.name}{end}" for board in BOARDS for end in ("", ".yml", ".png", "_samples.png")),
-       ".lock"}  # fmt: skip
+SAMPLES = "samples"
+"""The folder with a picture of every run."""
+
+PAGES = (boards.FILE, "leaderboard.md", "leaderboard.html")
+OWN = {*PAGES, records.FILE, SAMPLES, LOCK, *(board.name for board in BOARDS),
+       *(f"{name}.png" for name in SETS), *(f"{board.name}_samples.png" for board in BOARDS),
+       }  # fmt: skip
 """What a leaderboard's folder may hold."""
+
+Taking = Mapping[Board, Sequence[Competitor]]
+"""Who takes part, by board."""
 
 
 @dataclass(frozen=True)
@@ -43,16 +49,16 @@ class Contest:
     """What is to be run.
 
     Attributes:
-        minutes: Budget of a run.
+        minutes: CPU minutes of a run.
         seeds: Of each recipe.
         data: Names of image sets.
-        recipes: Names of recipes; None for all.
+        recipes: Names of shipped recipes and paths of others; None for all shipped ones.
         shard: Which part of the runs this machine does, from 0, and of how many parts.
     """
 
     minutes: float
     seeds: tuple[int, ...] = (0, 1, 2)
-    data: tuple[str, ...] = ("mnist", "fashion_mnist")
+    data: tuple[str, ...] = SETS
     recipes: tuple[str, ...] | None = None
     shard: tuple[int, int] = (0, 1)
 
@@ -62,37 +68,76 @@ def run_leaderboard(
     output: Path,
     conditions: Conditions,
     *,
-    directories: dict[str, str],
+    retry_failed: bool = False,
+    retime: bool = False,
     notify: Callable[[str], None] = print_to_stderr,
 ) -> Leaderboard:
-    """Train and measure what is missing, and write the pages after each board.
+    """Train and measure what is missing, seed by seed, and write the pages after each run.
 
     Args:
         contest: What to run.
         output: The leaderboard's folder; one that holds the same leaderboard is continued.
-        conditions: What all runs share, but for where the data are.
-        directories: Where each image set lies, by its name; one that is left out is looked for.
+        conditions: What all runs share.
+        retry_failed: Whether to do runs again that failed.
+        retime: Whether to time recipes anew that were timed on this processor.
         notify: Called with a line for whatever happens.
 
     Raises:
-        ZooError: Something that would keep all from being run.
+        ZooError: Something that would keep any recipe from being trained or measured, before
+            anything is timed or trained.
     """
     check_folder(output)
+    taking = {
+        board: found
+        for board in BOARDS
+        if board.data in contest.data and (found := competitors(board, contest.recipes))
+    }
+    if not taking:
+        raise ConfigError("nothing to run: none of --recipes is for a board of --data")
+    conditions = replace(conditions, threads=1, cpu_minutes=True)
     with os_errors(ConfigError, f"--output {output}: cannot be made"):
         output.mkdir(parents=True, exist_ok=True)
-    boards: dict[str, BoardResult] = {}
-    with locked(output):
-        for board in BOARDS:
-            if board.data not in contest.data:
-                continue
-            here = replace(conditions, data_directory=directories.get(board.data))
-            result = _run_board(board, contest, output, here, notify)
-            if result is not None:
-                boards[board.name] = result
-                write_pages(Leaderboard(minutes=contest.minutes, boards=boards), output)
-    if not boards:
-        raise ConfigError("nothing to run: none of --recipes is for a board of --data")
-    return Leaderboard(minutes=contest.minutes, boards=boards)
+    runtime.import_paddle()  # before handlers of signals are set, since it sets its own
+    with locked(output), ended_by_signals() as is_hurried:
+        record = _begin(contest, output, taking)
+        plan = _plan(contest, output, taking, {})
+        known = {
+            board: SearchDirectory(output / board.name).results(search) for board, search, _ in plan
+        }
+        missing = [
+            (board, run)
+            for board, search, run in plan
+            if not is_done(known[board].get(run), search, retry_failed=retry_failed)
+        ]
+        notify(_how_much(contest, len(plan), len(missing), conditions.jobs))
+        wanted = {(board, run.setting) for board, run in missing}
+        needed = {
+            board: [each for each in found if (board, each.name) in wanted]
+            for board, found in taking.items()
+        }
+        if missing:
+            record = _check(record, needed, plan, conditions)
+        record.write(output)
+        leaderboard = publish(output)
+        if not missing:
+            return leaderboard
+        lengths = _lengths(record, output, needed, conditions, retime=retime, notify=notify)
+        runners: dict[Board, Runner] = {}
+        work = []
+        for board, search, run in _plan(contest, output, taking, lengths):
+            if board not in runners:
+                runners[board] = _runner(board, search, output, conditions, notify)
+                runners[board].retry_failed, runners[board].is_hurried = retry_failed, is_hurried
+            work.append((runners[board], run))
+        try:
+            for runner, run in carry_out(work, conditions.jobs):
+                leaderboard = publish(output)
+                _keep_one_checkpoint(runner, run)
+        except (KeyboardInterrupt, Ended):
+            if not is_hurried():  # the signal may have come while the pages were written
+                publish(output)
+            raise
+        return leaderboard
 
 
 def check_folder(output: Path) -> None:
@@ -104,6 +149,7 @@ def check_folder(output: Path) -> None:
     with os_errors(ConfigError, f"--output {output}: cannot be looked at"):
         if output.exists() and not output.is_dir():
             raise ConfigError(f"--output {output}: is a file; give a folder")
+        clear_abandoned(output)  # of a process that was killed
         strange = {path.name for path in output.iterdir()} - OWN if output.exists() else set()
     if strange:
         raise ConfigError(
@@ -111,84 +157,294 @@ def check_folder(output: Path) -> None:
         )
 
 
-def _run_board(
+def _begin(contest: Contest, output: Path, taking: Taking) -> Record:
+    """Return what the folder keeps of its plan, with what is planned now.
+
+    Raises:
+        ConfigError: It is of another budget, or holds a merged leaderboard.
+    """
+    record = read_record(output)
+    if record is None:
+        if (output / boards.FILE).exists():
+            raise ConfigError(
+                f"--output {output}: holds a merged leaderboard; run into another, and merge it too"
+            )
+        record = Record(minutes=contest.minutes)
+    if record.minutes != contest.minutes:
+        raise ConfigError(
+            f"{output}: is of a budget of {record.minutes:g} minutes, and --budget is "
+            f"{contest.minutes:g}; give that one, or another --output"
+        )
+    planned = {board: dict(entries) for board, entries in record.boards.items()}
+    for board, found in taking.items():
+        entries = planned.setdefault(board.name, {})
+        for each in found:
+            known = entries.get(each.name)
+            seeds = tuple(sorted({*(known.seeds if known else ()), *contest.seeds}))
+            if known is None or known.recipe_sha256 != each.sha256:
+                known = Planned(
+                    recipe_sha256=each.sha256,
+                    model=each.recipe.model.name,
+                    settings=each.settings,
+                    seeds=seeds,
+                )
+            entries[each.name] = known.model_copy(update={"seeds": seeds})
+    return record.model_copy(update={"boards": planned})
+
+
+def _plan(
+    contest: Contest, output: Path, taking: Taking, lengths: Mapping[Board, Mapping[str, Pace]]
+) -> list[tuple[Board, Search, Run]]:
+    """Return this part's runs: a seed of all recipes of all boards, then the next.
+
+    Raises:
+        ConfigError: A recipe cannot be made as long as that, or the part has no runs.
+    """
+    searches = {
+        board: search_of(
+            board,
+            found,
+            {
+                each.name: stretched(each.recipe, pace.own, pace.iterations)
+                for each in found
+                if (pace := lengths.get(board, {}).get(each.name)) is not None
+            },
+            minutes=contest.minutes,
+            seeds=contest.seeds,
+            place=output / board.name,
+        )
+        for board, found in taking.items()
+    }
+    whole = [
+        (board, search, run)
+        for seed in contest.seeds
+        for board, search in searches.items()
+        for run in search.runs
+        if run.seed == seed
+    ]
+    part, parts = contest.shard
+    if part >= len(whole):
+        raise ConfigError(
+            f"--shard {part + 1}/{parts}: has no run, for there are only {len(whole)}; divide them "
+            "into fewer parts"
+        )
+    return whole[part::parts]
+
+
+def _how_much(contest: Contest, runs: int, left: int, jobs: int) -> str:
+    part, parts = contest.shard
+    of = f" of part {part + 1} of {parts}" if parts > 1 else ""
+    minutes = left * contest.minutes / jobs
+    about = f"; the other {left} train for about {minutes:g} minutes in all" if left else ""
+    return f"{runs} runs{of}, {runs - left} done{about}"
+
+
+def _check(
+    record: Record,
+    needed: Taking,
+    plan: Sequence[tuple[Board, Search, Run]],
+    conditions: Conditions,
+) -> Record:
+    """Build all that is needed once, and open what it is measured by.
+
+    Returns:
+        The record, with the hashes of images and features.
+
+    Raises:
+        ZooError: Something cannot be had, or images or features are others than before.
+    """
+    runtime.start(conditions.device or "cpu", threads=1)
+    judged = dict(record.data)
+    for data in dict.fromkeys(board.data for board, found in needed.items() if found):
+        now = _judge(data, conditions)
+        if judged.setdefault(data, now) != now:
+            raise ConfigError(
+                f"{data}: images or feature network are not those of the runs so far; give "
+                "--data-dir as before, or another --output"
+            )
+    for board, found in needed.items():
+        runs = {run.setting: run for at, _, run in plan if at == board}
+        search = next((search for at, search, _ in plan if at == board), None)
+        if search is not None:
+            check(search, [runs[each.name] for each in found], conditions)
+    return record.model_copy(update={"data": judged})
+
+
+def _judge(data: str, conditions: Conditions) -> Judged:
+    from ppgan_zoo.metrics.network import open_network
+
+    hashes = {}
+    for split in ("train", "test"):
+        try:
+            images = load_image_set(
+                data,
+                split=split,
+                directory=conditions.data_directory,
+                offline=conditions.offline,
+            )
+        except ZooError as error:
+            raise ConfigError(f"{error}; a leaderboard needs both splits of {data}") from None
+        hashes[f"{split}_sha256"] = images.sha256
+    network = open_network(data, None, None)
+    return Judged(features=network.name, features_sha256=network.sha256, **hashes)
+
+
+def _lengths(
+    record: Record,
+    output: Path,
+    needed: Taking,
+    conditions: Conditions,
+    *,
+    retime: bool,
+    notify: Callable[[str], None],
+) -> dict[Board, dict[str, Pace]]:
+    """Return how many iterations of each recipe fit into the budget, timing those not yet known.
+
+    What was timed is kept, so that a leaderboard that is continued on such a machine has the same
+    lengths.
+    """
+    from ppgan_zoo.run.job import JobBuilder
+
+    builder = JobBuilder(offline=conditions.offline)
+    processor = runtime.cpu_field("model name")
+    lengths: dict[Board, dict[str, Pace]] = {}
+    for board, found in needed.items():
+        for each in found:
+            planned = record.boards[board.name][each.name]
+            pace = planned.pace
+            if pace is None or pace.processor != processor or retime:
+                job = builder.build(conditions.apply(each.recipe))
+                parameters, memory = job.parameters(), round(job.memory_bytes() / 2**20)
+                pace = time_job(job, record.minutes)
+                record.boards[board.name][each.name] = planned.model_copy(
+                    update={"parameters": parameters, "memory_mib": memory, "pace": pace}
+                )
+                record.write(output)
+                notify(
+                    f"{title_of(board.name)}: {each.name}: {1000 * pace.cpu_seconds:.0f} ms an "
+                    f"iteration, {pace.iterations:,} in {record.minutes:g} CPU minutes"
+                )
+            lengths.setdefault(board, {})[each.name] = pace
+    return lengths
+
+
+def _runner(
     board: Board,
-    contest: Contest,
+    search: Search,
     output: Path,
     conditions: Conditions,
     notify: Callable[[str], None],
-) -> BoardResult | None:
-    """Run this machine's part of a board; None if it has none."""
-    recipes = competitors(board, contest.recipes)
-    if not recipes:
-        return None
-    runtime.start("cpu" if conditions.device is None else conditions.device, threads=1)
-    paces = find_paces(
-        {
-            name: recipe.model_copy(
-                update={"data": recipe.data.model_copy(update={"name": board.data})}
-            )
-            for name, recipe in recipes.items()
-        },
-        contest.minutes,
-        output / "paces.json",
-        offline=conditions.offline,
-        directory=conditions.data_directory,
-        notify=notify,
-    )
-    path = output / f"{board.name}.yml"
-    write_atomically(path, search_file(board, recipes, paces, contest.minutes, contest.seeds))
-    whole = load_search(path)
-    part, parts = contest.shard
-    search = replace(whole, runs=whole.runs[part::parts])
-    if not search.runs:
-        return None
-    notify(f"{title_of(board.name)}: {len(search.runs)} of {len(whole.runs)} runs are of this part")
-    run_search(search, output / board.name, conditions, notify=notify)
-    return _result(search, output / board.name, paces)
+) -> Runner:
+    directory = SearchDirectory(output / board.name)
+    directory.check()
+    directory.path.mkdir(exist_ok=True)
+    directory.begin()
+    return Runner(
+        search, directory, conditions, retry_failed=False, notify=notify,
+        results=directory.results(search), title=f"{title_of(board.name)}: ",
+    )  # fmt: skip
 
 
-def _result(search: Search, folder: Path, paces: Mapping[str, Pace]) -> BoardResult:
-    results = SearchDirectory(folder).results(search)
-    floor = floor_of(results.values())
-    entries: dict[str, Entry] = {}
-    for name in dict.fromkeys(run.setting for run in search.runs):
-        own = [(run, result) for run, result in results.items() if run.setting == name]
-        if own:
-            scores = [score(result, floor) for _, result in own]
-            entries[name] = Entry(
-                recipe=name,
-                model=own[0][0].recipe.model.name,
-                parameters=paces[name].parameters,
-                memory_mib=paces[name].memory_mib,
-                runs=tuple(sorted(scores, key=lambda run: run.seed)),
-            )
-    return BoardResult(
-        features=_features(list(results.values())),
-        floor=None if floor is None else dict(floor),
-        entries=entries,
-    )
+def _keep_one_checkpoint(runner: Runner, run: Run) -> None:
+    """Delete the checkpoints that were for the curve alone."""
+    place = runner.directory.run(run)
+    progress = read_progress(place.progress)
+    if runner.results[run].evaluation is not None and progress is not None:
+        prune_checkpoints(place.checkpoints, 1, progress.done)
 
 
-def _features(results: Sequence[Result]) -> str | None:
-    names = [result.evaluation["features"]["name"] for result in results if result.evaluation]
-    return str(names[0]) if names else None
+def publish(output: Path) -> Leaderboard:
+    """Write JSON and pages from what a folder holds: runs, or a merged leaderboard.
+
+    Args:
+        output: The folder.
+
+    Raises:
+        ConfigError: It holds no leaderboard.
+    """
+    record = read_record(output)
+    if record is None:
+        leaderboard = read_leaderboard(output)
+    else:
+        leaderboard = gather(record, output)
+        _draw_missing(leaderboard, output)
+    write_pages(leaderboard, output)
+    return leaderboard
+
+
+def _draw_missing(leaderboard: Leaderboard, output: Path) -> None:
+    """Draw samples of the runs that have none yet, but for those without a checkpoint."""
+    for name, board in leaderboard.boards.items():
+        for entry in board.entries.values():
+            for run in entry.runs:
+                path = _samples_of(output, name, entry.recipe, run.seed)
+                at = output / name / "runs" / f"{entry.recipe}-{run.seed}"
+                if run.outcome == "failed" or path.exists() or not at.is_dir():
+                    continue
+                runtime.start("cpu", threads=1)
+                path.parent.mkdir(exist_ok=True)
+                with contextlib.suppress(CheckpointError):
+                    save_png(path, draw_samples(at))
+
+
+def _samples_of(output: Path, board: str, recipe: str, seed: int) -> Path:
+    return output / SAMPLES / f"{board}-{recipe}-{seed}.png"
 
 
 def write_pages(leaderboard: Leaderboard, output: Path) -> None:
-    """Write ``leaderboard.json``, the pages and the plots into a folder."""
-    pictures: dict[str, list[Path]] = {}
+    """Write ``leaderboard.json``, the pages, plots and grids into a folder."""
+    pictures: dict[str, Path] = {}
+    for data in SETS:
+        shown = {
+            board.labels: leaderboard.boards[board.name]
+            for board in BOARDS
+            if board.data == data and board.name in leaderboard.boards
+        }
+        drawn = plot(shown, plot_title(data)) if shown else None
+        if drawn is not None:
+            pictures[data] = output / f"{data}.png"
+            write_atomically(pictures[data], drawn)
     for name, board in leaderboard.boards.items():
-        picture = output / f"{name}.png"
-        if lines_of(board):
-            write_atomically(picture, plot(board, f"{title_of(name)}: FID of every run"))
-            pictures[name] = [picture]
-        samples = output / name / "samples.png"
-        if samples.is_file():
-            own = output / f"{name}_samples.png"
-            write_atomically(own, read_regular(samples))
-            pictures.setdefault(name, []).append(own)
-    names = {name: [path.name for path in paths] for name, paths in pictures.items()}
-    write_atomically(output / "leaderboard.json", to_json(leaderboard.model_dump(mode="json")))
-    write_atomically(output / "leaderboard.md", markdown(leaderboard, names))
+        if any(entry.runs for entry in board.entries.values()):
+            paths = {
+                (entry.recipe, run.seed): path
+                for entry in board.entries.values()
+                for run in entry.runs
+                if (path := _samples_of(output, name, entry.recipe, run.seed)).exists()
+            }
+            pictures[f"{name}_samples"] = output / f"{name}_samples.png"
+            write_atomically(pictures[f"{name}_samples"], encode_png(grid(board, paths)))
+    write_atomically(output / boards.FILE, to_json(leaderboard.model_dump(mode="json")))
+    write_atomically(output / "leaderboard.md", markdown(leaderboard, pictures))
     write_atomically(output / "leaderboard.html", page(leaderboard, pictures))
+
+
+def merge_folders(inputs: Sequence[Path], output: Path) -> Leaderboard:
+    """Put the leaderboards of several folders together in another one.
+
+    Args:
+        inputs: Folders, of which ``leaderboard.json`` and ``samples`` are read.
+        output: The folder; a leaderboard that was merged there before is replaced.
+
+    Raises:
+        ConfigError: They do not go together, or `output` holds runs, or is one of them.
+    """
+    check_folder(output)
+    for path in inputs:
+        if output.exists() and path.exists() and output.samefile(path):
+            raise ConfigError(f"--output {output}: is one of those to be merged; give another")
+    if (output / records.FILE).exists():
+        raise ConfigError(f"--output {output}: holds runs of its own; give another")
+    whole = merge([(str(path), read_leaderboard(path)) for path in inputs])
+    with os_errors(ConfigError, f"--output {output}: cannot be made"):
+        (output / SAMPLES).mkdir(parents=True, exist_ok=True)
+    with locked(output):
+        for name, board in whole.boards.items():
+            for entry in board.entries.values():
+                for run in entry.runs:
+                    there = [_samples_of(path, name, entry.recipe, run.seed) for path in inputs]
+                    made = next((path for path in there if path.is_file()), None)
+                    if made is not None:
+                        write_atomically(output / SAMPLES / made.name, read_regular(made))
+        write_pages(whole, output)
+    return whole

@@ -1,14 +1,66 @@
-"""A recipe of another length: the same course of training, stretched or pressed together."""
+"""How many iterations of a recipe fit into a budget, and the recipe made that long."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Annotated, Any
 
+from pydantic import Field
+
+from ppgan_zoo.recipe.base import Section
 from ppgan_zoo.recipe.recipe import Recipe
 
-STEPS = frozenset({"start", "start_step", "until_step", "at_steps"})
+if TYPE_CHECKING:
+    from ppgan_zoo.run.job import Job
+
+STEPS = frozenset({"start", "start_step", "until_step", "at_steps", "warmup_steps"})
 """Keys that name an iteration, wherever in a recipe they stand."""
+
+BUSY_SHARE = 0.95
+"""Part of the budget that iterations may take; the rest is for checkpoints and a grid."""
+
+TIMED_SHARE, TIMED_SECONDS, TIMED_MOST = 1 / 30, 10.0, 64
+"""For how long to time a recipe: a part of the budget, but no more seconds and iterations."""
+
+
+class Pace(Section):
+    """How fast a recipe is, and what it is thus given.
+
+    Attributes:
+        processor: That it was timed on.
+        cpu_seconds: Processor time of an iteration.
+        own: Iterations of the recipe as it is.
+        iterations: Those that fit into the budget.
+    """
+
+    processor: str
+    cpu_seconds: Annotated[float, Field(gt=0.0)]
+    own: Annotated[int, Field(ge=1)]
+    iterations: Annotated[int, Field(ge=1)]
+
+
+def time_job(job: Job, minutes: float) -> Pace:
+    """Return how many iterations of a job fit into so many minutes of the processor.
+
+    The job's trainer is another afterwards.
+    """
+    from ppgan_zoo.callbacks.pace import seconds_of_an_iteration
+
+    seconds, _ = seconds_of_an_iteration(
+        job.trainer,
+        job.batches,
+        seconds=min(TIMED_SHARE * 60 * minutes, TIMED_SECONDS),
+        most=TIMED_MOST,
+        clock=time.process_time,
+    )
+    seconds = max(seconds, 1e-6)  # the clock of the processor has steps
+    return Pace(
+        processor=str(job.machine.describe()["processor"]),
+        cpu_seconds=seconds,
+        own=job.iterations,
+        iterations=max(1, int(BUSY_SHARE * 60 * minutes / seconds)),
+    )
 
 
 def stretched(recipe: Recipe, length: int, new: int) -> dict[str, Any]:
@@ -34,7 +86,7 @@ def _stretch(values: Any, place: str, by: float, changed: dict[str, Any]) -> Non
     if isinstance(values, Mapping):
         for key, value in values.items():
             if key in STEPS:
-                changed[f"{place}.{key}"] = _moved(value, by)
+                changed[f"{place}.{key}"] = _moved(key, value, by)
             else:
                 _stretch(value, f"{place}.{key}", by, changed)
     elif isinstance(values, list) and any(map(_names_a_step, values)):
@@ -50,13 +102,14 @@ def _names_a_step(value: Any) -> bool:
 def _copy(value: Any, by: float) -> Any:
     if isinstance(value, Mapping):
         return {
-            key: _moved(inner, by) if key in STEPS else _copy(inner, by)
+            key: _moved(key, inner, by) if key in STEPS else _copy(inner, by)
             for key, inner in value.items()
         }
     return [_copy(inner, by) for inner in value] if isinstance(value, list) else value
 
 
-def _moved(value: Any, by: float) -> Any:
+def _moved(key: str, value: Any, by: float) -> Any:
     if isinstance(value, list):
-        return [_moved(each, by) for each in value]
-    return value if value is None else max(0, round(value * by))
+        return [_moved(key, each, by) for each in value]
+    least = 1 if key == "until_step" else 0  # it must come after the start
+    return value if value is None else max(least, round(value * by))

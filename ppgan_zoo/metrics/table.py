@@ -53,6 +53,11 @@ def format_result(result: Mapping[str, Any]) -> str:
     if floor:
         lines += ["", f"floor: {floor['real']['count']:,} {floor['real']['split']} images of "
                   f"{floor['real']['name']} measured as samples"]  # fmt: skip
+    if result.get("curve"):
+        points = "; ".join(
+            f"{point['iteration']:,}: {figure_text('fid', point)}" for point in result["curve"]
+        )
+        lines += ["", f"FID by {result['curve_samples']:,} samples, by iteration: {points}"]
     return "\n".join(map(printable, lines))
 
 

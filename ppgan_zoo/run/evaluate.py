@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from ppgan_zoo.data.sources import print_to_stderr
 from ppgan_zoo.errors import ConfigError
-from ppgan_zoo.evaluation.protocol import Protocol, evaluate_sampler
+from ppgan_zoo.evaluation.protocol import Protocol, evaluate_sampler, fid_of_each
 from ppgan_zoo.evaluation.real_images import DataSource
 from ppgan_zoo.evaluation.sampler import open_sampler
+from ppgan_zoo.recipe.bounds import FEWEST_IMAGES, MOST_SAMPLES
 from ppgan_zoo.recipe.load import load_recipe
 from ppgan_zoo.registry import DATA
 from ppgan_zoo.storage.checkpoint import MANIFEST, open_checkpoint
 from ppgan_zoo.storage.files import absolute
+from ppgan_zoo.storage.retention import list_checkpoints
 from ppgan_zoo.storage.run_directory import RunDirectory
 from ppgan_zoo.weights.card import Card, read_card
 from ppgan_zoo.weights.pretrained import locate
@@ -29,6 +32,7 @@ def evaluate(
     data: str | None = None,
     directory: str | None = None,
     offline: bool = False,
+    curve: int | None = None,
     notify: Callable[[str], None] = print_to_stderr,
 ) -> dict[str, Any]:
     """Evaluate a run, a checkpoint or an exported model.
@@ -41,6 +45,7 @@ def evaluate(
         data: Name of the image set; None for the run's own.
         directory: Where the data are, see :func:`find_data`.
         offline: Whether to leave the network alone.
+        curve: Samples of each kept checkpoint of a run, for FID along it; None for no such curve.
         notify: Called with a line of text for whatever the user should know.
 
     Returns:
@@ -52,9 +57,23 @@ def evaluate(
         DataError: The real images are not there.
     """
     path = locate(path)
+    if curve is not None and not (path / "recipe.yml").is_file():
+        raise ConfigError(f"{path}: --curve is for runs, which keep several checkpoints")
+    if curve is not None and not FEWEST_IMAGES <= curve <= MOST_SAMPLES:
+        raise ConfigError(f"--curve {curve}: give {FEWEST_IMAGES} to {MOST_SAMPLES}")
     sampler = open_sampler(path, best=best, ema=protocol.ema)
     source = find_data(path, data, directory)
-    return evaluate_sampler(sampler, source, protocol, offline=offline, notify=notify)
+    result = evaluate_sampler(sampler, source, protocol, offline=offline, notify=notify)
+    if curve is None:
+        return result
+    kept = list_checkpoints(RunDirectory(path).checkpoints)
+    samplers = (open_sampler(each.path, ema=protocol.ema) for each in kept)
+    quick = replace(protocol, num_samples=curve)
+    fids = fid_of_each(samplers, source, quick, offline=offline, notify=notify)
+    points = [
+        {"iteration": each.iteration, "fid": fid} for each, fid in zip(kept, fids, strict=True)
+    ]
+    return {**result, "curve_samples": curve, "curve": points}
 
 
 def find_data(path: Path, name: str | None = None, directory: str | None = None) -> DataSource:

@@ -71,7 +71,7 @@ def run_search(
             f"{runs_in_all} runs, {runs_in_all - left} done; the others train "
             f"for at most {left * search.file.minutes / conditions.jobs:g} minutes in all"
         )
-        with _ended_by_signals() as is_hurried:
+        with ended_by_signals() as is_hurried:
             while True:
                 runner = Runner(search, directory, conditions, retry_failed, notify, is_hurried)
                 if trials is not None:
@@ -156,7 +156,7 @@ def check(search: Search, runs: list[Run], conditions: Conditions) -> None:
 
 
 @contextlib.contextmanager
-def _ended_by_signals() -> Iterator[Callable[[], bool]]:
+def ended_by_signals() -> Iterator[Callable[[], bool]]:
     """Let the first signal end the block, and no further one cut its end short.
 
     Yields:

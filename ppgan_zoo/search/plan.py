@@ -32,7 +32,10 @@ FOR_ANY_PICTURES = ("general-v1", "inception-v3", "inception-v3-torchvision")
 
 
 class Evaluate(Section):
-    """How every run is measured: by FID, and modes where the network knows the classes."""
+    """How every run is measured: by FID, and modes where the network knows the classes.
+
+    `curve_samples`: of each kept checkpoint, for FID along the run; None for no such curve.
+    """
 
     features: FeaturesName | None = None
     weights: str | None = None
@@ -40,6 +43,7 @@ class Evaluate(Section):
     split: Literal["test", "train"] = "test"
     metrics: tuple[MetricName, ...] = ("fid",)
     best: bool = False
+    curve_samples: Annotated[int, Field(ge=FEWEST_IMAGES, le=MOST_SAMPLES)] | None = None
 
     def names(self, data: str) -> list[str]:
         """Return the metrics to take of samples of an image set's kind."""
@@ -92,12 +96,14 @@ class Run:
         seed: Of everything random.
         recipe: The resolved recipe.
         arguments: What follows ``ppgan-zoo train``, but for where data and output are.
+        identity: What its result is known by; None for the hash of the recipe.
     """
 
     setting: str
     seed: int
     recipe: Recipe = field(compare=False)  # it follows from the rest, and has no hash
     arguments: tuple[str, ...]
+    identity: str | None = field(default=None, compare=False)
 
     @property
     def name(self) -> str:
@@ -107,8 +113,13 @@ class Run:
     @property
     def recipe_sha256(self) -> str:
         """What tells a run of this recipe from one of another, in any version of the zoo."""
-        chosen = self.recipe.model_dump(mode="json", exclude_defaults=True)
-        return hashlib.sha256(json.dumps(chosen, sort_keys=True).encode()).hexdigest()
+        return self.identity or sha256_of(self.recipe)
+
+
+def sha256_of(recipe: Recipe) -> str:
+    """Return the hash of what a recipe says, the same in any version of the zoo."""
+    chosen = recipe.model_dump(mode="json", exclude_defaults=True)
+    return hashlib.sha256(json.dumps(chosen, sort_keys=True).encode()).hexdigest()
 
 
 @dataclass(frozen=True)

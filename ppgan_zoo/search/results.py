@@ -40,12 +40,17 @@ class Training(Section):
     """What the training of a run took.
 
     Attributes:
-        iterations: Done in all.
-        images: Real images that they took.
-        seconds: From the first iteration to the last, with all that is done in between:
-            checkpoints, sample grids, evaluations.
+        iterations: Done in the end.
+        lost_iterations: Done before a restart or rollback and lost by it.
+        images: Real images that all of them took, lost ones too.
+        seconds: From the first iteration to the last, lost ones too, with all that is done in
+            between: checkpoints, sample grids, evaluations.
+        cpu_seconds: The same in processor time; None where it is not known.
+        restarts: How often training began again, since G had not begun to learn.
         started: Time of the start, UTC.
+        zoo: Version of the zoo.
         git_commit: Of the zoo.
+        data_sha256: Of the training images.
         device: Paddle's name of it.
         threads: Of the math library.
         processor: Its name.
@@ -59,6 +64,11 @@ class Training(Section):
     device: str
     threads: int
     processor: str
+    lost_iterations: int = 0
+    cpu_seconds: float | None = None
+    restarts: int = 0
+    zoo: str | None = None
+    data_sha256: str | None = None
 
     @property
     def minutes(self) -> float:
@@ -66,9 +76,15 @@ class Training(Section):
         return self.seconds / 60
 
     @property
+    def cpu_minutes(self) -> float | None:
+        """The processor time in minutes."""
+        return None if self.cpu_seconds is None else self.cpu_seconds / 60
+
+    @property
     def ms_per_iteration(self) -> float | None:
         """Milliseconds for an iteration, on average; None before the first."""
-        return 1000 * self.seconds / self.iterations if self.iterations else None
+        done = self.iterations + self.lost_iterations
+        return 1000 * self.seconds / done if done else None
 
 
 class Result(Section):
@@ -86,7 +102,8 @@ class Result(Section):
         training: None if it never began.
         measured_by: The section ``evaluate`` of the file.
         evaluation: What ``ppgan-zoo evaluate`` wrote; None if it did not.
-        curve: Minutes, iteration and value of each ``metric/fid`` recorded in training.
+        curve: Minutes, iteration and FID: of the kept checkpoints where `evaluate.curve_samples`
+            asks for it, else as recorded in training.
     """
 
     setting: str
@@ -108,6 +125,11 @@ class Result(Section):
         if self.failure:
             return "failed"
         return "pruned" if self.pruned else "cut" if self.cut else "finished"
+
+    @property
+    def is_restarted(self) -> bool:
+        """Whether training began again, since G had not begun to learn."""
+        return self.training is not None and self.training.restarts > 0
 
     @property
     def metrics(self) -> dict[str, float | None]:
@@ -196,20 +218,31 @@ class SearchDirectory:
         """
         path = self.result(run)
         again = f"give another --output, or delete {path} to train it again"
-        try:
-            result = Result.model_validate_json(read_regular(path, MAX_BYTES))
-        except FileNotFoundError:
+        result = _read(path)
+        if result is None:
             return None
-        except (OSError, ValidationError) as error:
-            raise ConfigError(f"{path}: cannot be read: {str(error).splitlines()[0]}") from None
         if result.recipe_sha256 != run.recipe_sha256:
-            raise ConfigError(f"{path}: is of another recipe than the file's now; {again}")
+            raise ConfigError(f"{path}: is of another recipe than this run's now; {again}")
         if result.minutes_allowed != minutes:
             raise ConfigError(
                 f"{path}: was given {result.minutes_allowed:g} minutes, and minutes is now "
                 f"{minutes:g}; {again}"
             )
         return result
+
+    def all_results(self) -> list[Result]:
+        """Return the results of all runs that were measured or failed, by whatever search.
+
+        Raises:
+            ConfigError: One of them cannot be read.
+        """
+        found = []
+        for path in sorted(self.runs.glob("*.json")):
+            if not path.name.endswith(".evaluation.json"):
+                result = _read(path)
+                if result is not None and (result.failure or result.measured_by):
+                    found.append(result)
+        return found
 
     def results(self, search: Search) -> dict[Run, Result]:
         """Return the results that there are, in the order of the runs.
@@ -219,3 +252,12 @@ class SearchDirectory:
         """
         found = ((run, self.read_result(run, search.file.minutes)) for run in search.runs)
         return {run: result for run, result in found if result is not None}
+
+
+def _read(path: Path) -> Result | None:
+    try:
+        return Result.model_validate_json(read_regular(path, MAX_BYTES))
+    except FileNotFoundError:
+        return None
+    except (OSError, ValidationError) as error:
+        raise ConfigError(f"{path}: cannot be read: {str(error).splitlines()[0]}") from None

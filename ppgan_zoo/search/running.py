@@ -14,11 +14,12 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from ppgan_zoo.errors import ConfigError, DataError
 from ppgan_zoo.recipe.recipe import Recipe
 from ppgan_zoo.runtime import cpu_threads
-from ppgan_zoo.search.plan import Run, Search
+from ppgan_zoo.search.plan import Evaluate, Run, Search
 from ppgan_zoo.search.results import MAX_BYTES, Failure, Result, SearchDirectory, Training
 from ppgan_zoo.storage.files import APPENDING, open_inside, open_regular, read_regular
 from ppgan_zoo.storage.progress import read_progress
@@ -29,6 +30,7 @@ ZOO = (sys.executable, "-m", "ppgan_zoo")
 POLL_SECONDS = 0.1
 PRUNE_SECONDS = 10.0  # between two looks at the curve of a run that may be given up
 LONGEST_LINE = 1 << 16  # bytes: of what a process writes last
+LEAST_SHARE = 0.05  # of a core: a run whose minutes are CPU minutes and that gets less hangs
 START_SECONDS = 900  # to import Paddle, read the data and build the model, on a busy machine
 SAVE_SECONDS = 300  # to finish an iteration and save after SIGTERM
 
@@ -47,6 +49,7 @@ class Conditions:
         device: What to train on; None for the recipe's own.
         jobs: Runs at the same time; each gets its part of the threads.
         threads: Of each run; None for that part.
+        cpu_minutes: Whether minutes are those of the processor, not of the clock.
         environment: Of the processes.
     """
 
@@ -55,6 +58,7 @@ class Conditions:
     device: str | None = None
     jobs: int = 1
     threads: int | None = None
+    cpu_minutes: bool = False
     environment: Mapping[str, str] = field(default_factory=lambda: dict(os.environ), repr=False)
 
     def apply(self, recipe: Recipe) -> Recipe:
@@ -80,7 +84,9 @@ def is_done(result: Result | None, search: Search, *, retry_failed: bool) -> boo
 
 def is_measured(result: Result, search: Search) -> bool:
     """Tell whether a run was measured as the file says now."""
-    return result.measured_by == search.file.evaluate.model_dump(mode="json")
+    known = Evaluate().model_dump(mode="json")  # keys that are new since, as they were before
+    wanted = search.file.evaluate.model_dump(mode="json")
+    return result.measured_by is not None and {**known, **result.measured_by} == wanted
 
 
 def complete(search: Search, results: Mapping[Run, Result]) -> dict[Run, Result]:
@@ -110,6 +116,8 @@ class Runner:
         notify: Called with a line for every run.
         is_hurried: Tells whether processes that are ended get no time to save.
         is_hopeless: Tells whether a run is to be given up.
+        results: Those that there are; each that is done is added.
+        title: Begins every line.
     """
 
     search: Search
@@ -119,7 +127,8 @@ class Runner:
     notify: Callable[[str], None]
     is_hurried: Callable[[], bool] = lambda: False
     is_hopeless: Hopeless = lambda run, curve, results: False
-    _results: dict[Run, Result] = field(default_factory=dict, init=False)
+    results: dict[Run, Result] = field(default_factory=dict)
+    title: str = ""
     _processes: list[subprocess.Popen[bytes]] = field(default_factory=list, init=False)
     _asked_to_end: set[int] = field(default_factory=set, init=False)
 
@@ -128,41 +137,30 @@ class Runner:
 
         However this ends, no process is left behind.
         """
-        self._results = results = dict(results)
-        waiting = deque(
-            (number, run)
-            for number, run in enumerate(self.search.runs, start=1)
-            if not is_done(results.get(run), self.search, retry_failed=self.retry_failed)
+        self.results = dict(results)
+        for _ in carry_out([(self, run) for run in self.search.runs], self.conditions.jobs):
+            yield self.results
+
+    def is_done(self, run: Run) -> bool:
+        """Tell whether nothing is left to do for a run."""
+        return is_done(self.results.get(run), self.search, retry_failed=self.retry_failed)
+
+    def begin(self, run: Run) -> Steps:
+        """Return the steps of a run, of which the last has its result."""
+        with_floor = not any(
+            is_measured(result, self.search) and result.floor for result in self.results.values()
         )
-        active: dict[tuple[int, Run], Steps] = {}
-        try:
-            while waiting or active:
-                while waiting and len(active) < self.conditions.jobs:
-                    number, run = waiting.popleft()
-                    with_floor = not any(
-                        is_measured(result, self.search) and result.floor
-                        for result in results.values()
-                    )
-                    self.notify(
-                        f"[{number}/{len(self.search.runs)}] {run.setting}, seed {run.seed} ..."
-                    )
-                    active[number, run] = self._steps(run, results.get(run), with_floor)
-                for (number, run), steps in list(active.items()):
-                    try:
-                        next(steps)
-                    except StopIteration as ended:
-                        del active[number, run]
-                        results[run] = ended.value
-                        self.directory.write_result(run, ended.value)
-                        count = f"{number}/{len(self.search.runs)}"
-                        self.notify(f"[{count}] {describe(ended.value)}")
-                        yield results
-                time.sleep(POLL_SECONDS)
-        finally:
-            for process in self._processes:  # all at once, so that they save at the same time
-                self._ask_to_end(process)
-            for steps in active.values():
-                steps.close()
+        return self._steps(run, self.results.get(run), with_floor)
+
+    def keep(self, run: Run, result: Result) -> None:
+        """Write a result down."""
+        self.results[run] = result
+        self.directory.write_result(run, result)
+
+    def ask_to_end(self) -> None:
+        """Ask all processes to end."""
+        for process in self._processes:
+            self._ask_to_end(process)
 
     def _steps(self, run: Run, known: Result | None, with_floor: bool) -> Steps:
         if known is None or (known.failure and known.failure.stage == "train"):
@@ -177,8 +175,10 @@ class Runner:
         _begin(place, self.directory.mark(run))
         command = ["train", *run.arguments, "--output", str(place.path), *self._options()]
         with self._process(run, command) as process:
-            budget = 60 * self.search.file.minutes
-            stopped = yield from _watch(process, place, budget, lambda: self._is_hopeless(run))
+            budget, cpu = 60 * self.search.file.minutes, self.conditions.cpu_minutes
+            stopped = yield from _watch(
+                process, place, budget, lambda: self._is_hopeless(run), cpu=cpu
+            )
         cut, code = stopped is not None and not _all_done(place), process.returncode
         failure = None
         if code != 0 and stopped is None:
@@ -206,6 +206,7 @@ class Runner:
             *(("--features", settings.features) if settings.features else ()),
             *(("--weights", settings.weights) if settings.weights else ()),
             *(("--best",) if settings.best else ()),
+            *(("--curve", str(settings.curve_samples)) if settings.curve_samples else ()),
             *(() if with_floor else ("--no-floor",)),
         ]  # fmt: skip
         with self._process(run, command) as process:
@@ -226,12 +227,26 @@ class Runner:
                 "commands": (trained.commands[0], ("ppgan-zoo", *command)),
                 "measured_by": settings.model_dump(mode="json"),
                 "evaluation": evaluation,
+                **({"curve": self._curve_of(run, evaluation)} if settings.curve_samples else {}),
             }
         )
 
+    def _curve_of(
+        self, run: Run, evaluation: Mapping[str, Any] | None
+    ) -> tuple[tuple[float, int, float], ...]:
+        """Return the FIDs of the kept checkpoints that were measured, with their minutes."""
+        progress = read_progress(self.directory.run(run).progress)
+        points = []
+        for point in evaluation["curve"] if evaluation and progress else ():
+            step, cpu = point["iteration"], self.conditions.cpu_minutes
+            seconds = progress.seconds_at(step, cpu=cpu) if progress else None
+            if seconds is not None and point["fid"] is not None:
+                points.append((round(seconds / 60, 4), step, point["fid"]))
+        return tuple(points)
+
     def _is_hopeless(self, run: Run) -> bool:
         curve = [(step, value) for _, step, value in _curve(self.directory.run(run))]
-        return bool(curve) and self.is_hopeless(run, curve, self._results)
+        return bool(curve) and self.is_hopeless(run, curve, self.results)
 
     def _options(self) -> list[str]:
         shared = self.conditions
@@ -284,6 +299,43 @@ class Runner:
         return "wrote nothing" if last.startswith("$ ") else last.removeprefix("ppgan-zoo: ")
 
 
+def carry_out(plan: Sequence[tuple[Runner, Run]], jobs: int) -> Iterator[tuple[Runner, Run]]:
+    """Do the runs of one or several searches in the order of a plan; yield each that is done.
+
+    However this ends, no process is left behind.
+
+    Args:
+        plan: All runs, also those that have their result, which are passed over.
+        jobs: Runs at the same time.
+    """
+    waiting = deque(
+        (f"[{number}/{len(plan)}] {runner.title}", runner, run)
+        for number, (runner, run) in enumerate(plan, start=1)
+        if not runner.is_done(run)
+    )
+    active: dict[tuple[str, Runner, Run], Steps] = {}
+    try:
+        while waiting or active:
+            while waiting and len(active) < jobs:
+                place, runner, run = waiting.popleft()
+                runner.notify(f"{place}{run.setting}, seed {run.seed} ...")
+                active[place, runner, run] = runner.begin(run)
+            for (place, runner, run), steps in list(active.items()):
+                try:
+                    next(steps)
+                except StopIteration as ended:
+                    del active[place, runner, run]
+                    runner.keep(run, ended.value)
+                    runner.notify(f"{place}{describe(ended.value)}")
+                    yield runner, run
+            time.sleep(POLL_SECONDS)
+    finally:
+        for _, runner, _ in active:  # all at once, so that they save at the same time
+            runner.ask_to_end()
+        for steps in active.values():
+            steps.close()
+
+
 def describe(result: Result) -> str:
     """Return a line on a result."""
     name = f"{result.setting}, seed {result.seed}"
@@ -298,7 +350,14 @@ def describe(result: Result) -> str:
         cut = f" ({result.status})" if result.cut else ""
         parts.append(f"{result.training.minutes:.2f} minutes{cut}")
         parts.append(f"{result.training.images:,} images")
+        if result.training.restarts:
+            parts.append(f"restarted {times(result.training.restarts)}")
     return f"{name}: {', '.join(parts)}"
+
+
+def times(count: int) -> str:
+    """Return how often, in words."""
+    return "once" if count == 1 else f"{count} times"
 
 
 def exit_text(code: int) -> str:
@@ -311,19 +370,30 @@ def _watch(
     place: RunDirectory,
     budget_seconds: float,
     is_hopeless: Callable[[], bool],
+    *,
+    cpu: bool = False,
 ) -> Generator[None, None, str | None]:
-    """Wait for a training; return why it was stopped: ``"budget"``, ``"given up"`` or None."""
+    """Wait for a training; return why it was stopped: ``"budget"``, ``"given up"`` or None.
+
+    Args:
+        process: That trains.
+        place: Its run.
+        budget_seconds: That it may take.
+        is_hopeless: Tells whether to give it up.
+        cpu: Whether the budget is processor time.
+    """
     stage, deadline = "starting", time.monotonic() + START_SECONDS
     stopped, looked = None, time.monotonic()
     while process.poll() is None:
         now = time.monotonic()
         if stage == "starting" and read_progress(place.progress) is not None:
-            stage, deadline = "training", now + budget_seconds
+            stage, deadline = "training", now + budget_seconds / (LEAST_SHARE if cpu else 1)
         elif stage == "training":
             is_due = now - looked >= PRUNE_SECONDS
             looked = now if is_due else looked
-            given_up = now <= deadline and is_due and is_hopeless()
-            if now > deadline or given_up:
+            is_over = now > deadline or (cpu and _cpu_seconds(place) > budget_seconds)
+            given_up = not is_over and is_due and is_hopeless()
+            if is_over or given_up:
                 stage, deadline = "saving", now + SAVE_SECONDS
                 if not _all_done(place):
                     stopped = "given up" if given_up else "budget"
@@ -332,6 +402,11 @@ def _watch(
             process.kill()
         yield
     return stopped
+
+
+def _cpu_seconds(place: RunDirectory) -> float:
+    progress = read_progress(place.progress)
+    return (progress.cpu_seconds if progress else None) or 0.0
 
 
 def _begin(place: RunDirectory, mark: str) -> None:
@@ -362,10 +437,15 @@ def _training(run: Run, place: RunDirectory) -> Training | None:
     start = starts[0]
     return Training(
         iterations=progress.done,
-        images=progress.done * run.recipe.images_per_step,
+        lost_iterations=progress.iterations_in_all - progress.done,
+        images=progress.iterations_in_all * run.recipe.images_per_step,
         seconds=progress.seconds,
+        cpu_seconds=progress.cpu_seconds,
+        restarts=place.restarts(),
         started=start["started"],
+        zoo=start.get("ppgan_zoo"),
         git_commit=start["git_commit"],
+        data_sha256=start.get("data", {}).get("sha256"),
         device=start["runtime"]["device"],
         threads=start["runtime"]["threads"],
         processor=start["runtime"]["processor"],

@@ -11,7 +11,7 @@ from typing import Any
 from ppgan_zoo.metrics.table import ROWS, SCALES
 from ppgan_zoo.search.plan import Run, Search
 from ppgan_zoo.search.results import Result
-from ppgan_zoo.search.running import exit_text
+from ppgan_zoo.search.running import exit_text, times
 from ppgan_zoo.storage.run_directory import command_line
 
 FORMAT = 1
@@ -54,6 +54,7 @@ class Row:
         planned: Runs in the file.
         runs: Runs that have a result.
         failed: Of these, those that failed: they have no figures.
+        restarted: Those that began again, since G had not begun to learn.
         cut: Those that the budget ended.
         collapsed: Those whose samples lack classes; None if that cannot be told.
         figures: Of the runs that did not fail.
@@ -66,6 +67,7 @@ class Row:
     planned: int
     runs: int
     failed: int
+    restarted: int
     cut: int
     collapsed: int | None
     figures: Mapping[str, Spread | None]
@@ -131,6 +133,7 @@ def _row(name: str, planned: int, results: Sequence[Result], floor: Figures | No
         planned=planned,
         runs=len(results),
         failed=sum(result.failure is not None for result in results),
+        restarted=sum(result.is_restarted for result in results),
         cut=sum(result.cut for result in results),
         collapsed=None if None in collapsed else sum(map(bool, collapsed)),
         figures={
@@ -148,13 +151,14 @@ def table(search: Search, results: Mapping[Run, Result]) -> str:
     shown = [figure for figure in ROWS if any(row.figures[figure] for row in rows)]
     columns = ["fid", *(figure for figure in shown if figure != "fid")]
     head = [
-        "setting", "runs", "failed", "cut", "collapsed", *(ROWS[name][0] for name in columns),
+        "setting", "runs", "failed", "restarted", "cut", "collapsed",
+        *(ROWS[name][0] for name in columns),
         "minutes", "images seen", "ms per iteration",
     ]  # fmt: skip
     cells = [head, *(_cells(row, columns) for row in rows)]
     if floor is not None:
         figures = [_text(name, floor.get(name)) for name in columns]
-        cells.append(["floor (real images)", "", "", "", "", *figures, "", "", ""])
+        cells.append(["floor (real images)", "", "", "", "", "", *figures, "", "", ""])
     widths = [max(len(row[column]) for row in cells) for column in range(len(head))]
     cells.insert(1, ["-" * width for width in widths])
     return "\n".join(
@@ -166,7 +170,7 @@ def table(search: Search, results: Mapping[Run, Result]) -> str:
 def _cells(row: Row, columns: Sequence[str]) -> list[str]:
     runs = str(row.runs) if row.runs == row.planned else f"{row.runs} of {row.planned}"
     return [
-        row.setting, runs, str(row.failed), str(row.cut),
+        row.setting, runs, str(row.failed), str(row.restarted), str(row.cut),
         "-" if row.collapsed is None else str(row.collapsed),
         *(_spread_text(name, row.figures[name]) for name in columns),
         "-" if row.minutes is None else f"{row.minutes.mean:.2f}",
@@ -260,6 +264,11 @@ def _wrong(results: Mapping[Run, Result]) -> list[str]:
             lines.append(
                 f"- {run.name} collapsed: {result.metrics['modes']:.0f} classes, entropy "
                 f"{result.metrics['class_entropy']:.2f}"
+            )
+        if result.training is not None and result.is_restarted:
+            lines.append(
+                f"- {run.name} was restarted {times(result.training.restarts)}: G had not begun to "
+                f"learn, and {result.training.lost_iterations:,} iterations were lost"
             )
         if result.cut and result.training is not None:
             ended = "given up" if result.pruned else "cut"

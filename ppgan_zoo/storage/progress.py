@@ -26,12 +26,15 @@ class Stretch(_Strict):
         first: Iterations that were done before it.
         done: Iterations done in all when this was written.
         seconds: That its iterations took, with checkpoints, grids and evaluations in between.
+        cpu_seconds: Processor time of this process and all its threads in them; None where an
+            older version of the zoo wrote the file.
     """
 
     began: float
     first: _Count
     done: _Count
     seconds: _Seconds
+    cpu_seconds: _Seconds | None = None
 
 
 class Progress(_Strict):
@@ -60,6 +63,38 @@ class Progress(_Strict):
     def seconds(self) -> float:
         """Seconds of all stretches together."""
         return sum(stretch.seconds for stretch in self.stretches)
+
+    @property
+    def cpu_seconds(self) -> float | None:
+        """Processor time of all stretches together; None where that of one is not known."""
+        known = [stretch.cpu_seconds for stretch in self.stretches]
+        return None if None in known else sum(seconds for seconds in known if seconds)
+
+    @property
+    def iterations_in_all(self) -> int:
+        """Iterations of all stretches together, with those that a restart or rollback lost."""
+        return sum(stretch.done - stretch.first for stretch in self.stretches)
+
+    def seconds_at(self, iteration: int, *, cpu: bool = False) -> float | None:
+        """Return the time up to an iteration, when the run came to it for the last time.
+
+        Within a stretch all iterations are taken to be alike.
+
+        Args:
+            iteration: How many are done by then.
+            cpu: Whether to return processor time; None where that is not known.
+        """
+        before = 0.0
+        for number, stretch in enumerate(self.stretches):
+            took = stretch.cpu_seconds if cpu else stretch.seconds
+            if took is None:
+                return None
+            last = not any(later.first < iteration for later in self.stretches[number + 1 :])
+            if last and stretch.done > stretch.first:
+                share = (iteration - stretch.first) / (stretch.done - stretch.first)
+                return before + min(share, 1.0) * took
+            before += took
+        return before
 
     @property
     def is_complete(self) -> bool:

@@ -263,6 +263,14 @@ class RunDirectory:
         starts: list[dict[str, Any]] = self._manifest()["starts"]
         return starts
 
+    def restarts(self) -> int:
+        """Return how often the run began again, since G had not begun to learn.
+
+        Raises:
+            CheckpointError: The manifest cannot be read.
+        """
+        return len(self._manifest().get("restarts", []))
+
     def record_start(self, facts: dict[str, Any]) -> None:
         """Add one start (a fresh one or a resume) to the manifest."""
         held = self._manifest()

@@ -407,9 +407,26 @@ def test_the_command_prints_json_and_loud_notes(run, capsys):
     assert "(last weights)" in text and "floor:" not in text
 
 
+def test_a_curve_is_the_fid_of_every_kept_checkpoint(run, capsys):
+    fast = ["evaluate", str(run), "--metrics", "fid", "--num-samples", "150", "--no-floor"]
+    assert main([*fast, "--curve", "120", "--format", "json"]) == 0
+    result = json.loads(capsys.readouterr().out)
+    kept = [24, 27]
+    assert [point["iteration"] for point in result["curve"]] == kept
+    at = run / "checkpoints" / "step-00000024"
+    alone = evaluate(at, Protocol(num_samples=120, metrics=("fid",), floor=False))
+    assert result["curve"][0]["fid"] == alone["metrics"]["fid"]
+    assert main([*fast, "--curve", "120"]) == 0
+    last = capsys.readouterr().out.splitlines()[-1]
+    assert last.startswith("FID by 120 samples, by iteration: 24: ")
+    assert main(["evaluate", str(at), "--curve", "120"]) == 2
+    assert "--curve is for runs" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
+        (["--curve", "3"], "--curve 3: give 100"),
         (
             ["--metrics", "fid,fidd"],
             "metrics: unknown metric 'fidd' (did you mean 'fid'?); known: class_score",

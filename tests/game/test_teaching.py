@@ -13,7 +13,8 @@ from ppgan_zoo.models.facts import build_model
 from ppgan_zoo.models.gan import Gan, Judgement
 from ppgan_zoo.models.gan_mlp import SPEC as DENSE
 from ppgan_zoo.models.spec import GanSpec
-from ppgan_zoo.recipe.load import load_recipe, shipped_recipes
+from ppgan_zoo.recipe.load import load_recipe
+from ppgan_zoo.recipe.shipped import shipped_recipes
 from ppgan_zoo.registry import DATA, MODELS
 from ppgan_zoo.run.build import PICTURE_SHAPE, build_trainer, facts_of
 from ppgan_zoo.testing import tiny

@@ -5,7 +5,8 @@ import pytest
 
 import ppgan_zoo
 from ppgan_zoo.data import ImageSet
-from ppgan_zoo.recipe.load import find_recipe, load_recipe, shipped_recipes
+from ppgan_zoo.recipe.load import load_recipe
+from ppgan_zoo.recipe.shipped import find_recipe, shipped_recipes
 from ppgan_zoo.run.build import build_batches, build_model_and_trainer, facts_of
 from ppgan_zoo.training.assemble import make_trainer
 

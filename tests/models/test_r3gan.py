@@ -14,7 +14,8 @@ from ppgan_zoo.models.cost import count_parameters
 from ppgan_zoo.models.latent import Code
 from ppgan_zoo.models.nets import generate
 from ppgan_zoo.models.r3gan import R3GANDiscriminator, R3GANGenerator
-from ppgan_zoo.recipe.load import find_recipe, load_recipe
+from ppgan_zoo.recipe.load import load_recipe
+from ppgan_zoo.recipe.shipped import find_recipe
 from ppgan_zoo.training.assemble import make_trainer
 
 WIDE = (768, 768, 768, 768)

@@ -1,5 +1,6 @@
 """Searches: the file, the runs, what is counted, and the table by hand-computed values."""
 
+import itertools
 import json
 import math
 import os
@@ -23,7 +24,7 @@ from ppgan_zoo.data.kinds import DataKind
 from ppgan_zoo.errors import CheckpointError, ConfigError, Ended, ZooError
 from ppgan_zoo.registry import DATA
 from ppgan_zoo.search import Conditions, load_search, run_search, running
-from ppgan_zoo.search.driver import _ended_by_signals, check
+from ppgan_zoo.search.driver import check, ended_by_signals
 from ppgan_zoo.search.pictures import _stack, plot_fid
 from ppgan_zoo.search.plan import Evaluate
 from ppgan_zoo.search.results import Failure, Result, SearchDirectory, Training
@@ -198,68 +199,6 @@ def test_the_output_must_be_free_or_a_search(search_file, tmp_path, capsys):
 
 # The runs, by a stand-in for the zoo that takes no time.
 
-STAND_IN = """
-import json, pathlib, signal, sys, time
-command, words = sys.argv[1], sys.argv[2:]
-output = pathlib.Path(words[words.index("--output") + 1])
-name = output.name if command == "train" else pathlib.Path(words[0]).name
-behaviour = json.loads((pathlib.Path(__file__).parent / "behaviour.json").read_text())
-how = behaviour.get(f"{command} {name}", "well")
-if how == "fails":
-    print("a warning", file=sys.stderr)
-    sys.exit("ppgan-zoo: data: the disk is gone")
-if how == "dies":
-    signal.raise_signal(signal.SIGKILL)
-if command == "evaluate":
-    real = {"count": 200, "split": "test", "name": "mnist"}
-    floor = None if "--no-floor" in words else {"metrics": {"fid": 0.5, "modes": 10}}
-    output.write_text(json.dumps({
-        "metrics": {"fid": None if how == "undefined" else 7.0, "modes": 10, "class_entropy": 2.3},
-        "floor": floor, "notes": [], "real": real, "settings": {"num_samples": 100},
-        "features": {"name": "digits-v1", "sha256": "0" * 64}}))
-    sys.exit()
-(output / "visualdl").mkdir()
-(output / "train.log").write_text(str(time.time_ns()))
-(output / "manifest.json").write_text(json.dumps({"starts": [{
-    "started": "2026-01-01T00:00:00+00:00", "git_commit": "abc",
-    "runtime": {"device": "cpu", "threads": 2, "processor": "A chip"}}]}))
-def progress(done, seconds):
-    stretch = {"began": 1767225600.25, "first": 0, "done": done, "seconds": seconds}
-    text = json.dumps({"iterations": 20, "stretches": [stretch]})
-    (output / "new.json").write_text(text)
-    (output / "new.json").rename(output / "progress.json")
-progress(0, 0.0)
-if how == "never ends":
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    (output / "visualdl" / "pid.0.log").write_text(str(__import__("os").getpid()))
-    (output / "recipe.yml").touch()
-    time.sleep(60)
-if how == "takes long":
-    def stop(*_):
-        progress(10, 30.0)
-        sys.exit(143)
-    signal.signal(signal.SIGTERM, stop)
-    (output / "recipe.yml").touch()
-    time.sleep(60)
-    sys.exit("was not stopped")
-progress(20, 40.0)
-"""
-
-
-@pytest.fixture
-def stand_in(tmp_path, monkeypatch):
-    """Replace the zoo's processes; returns a function that says how they behave."""
-    (tmp_path / "zoo.py").write_text(STAND_IN)
-    monkeypatch.setattr(running, "ZOO", (sys.executable, "-S", str(tmp_path / "zoo.py")))
-    monkeypatch.setattr(running, "POLL_SECONDS", 0.01)
-
-    def behave(**how):
-        how = {name.replace("_", " ", 1).replace("_", "-"): value for name, value in how.items()}
-        (tmp_path / "behaviour.json").write_text(json.dumps(how))
-
-    behave()
-    return behave
-
 
 def make_runner(search, output, lines=None, retry_failed=False, jobs=1):
     directory = SearchDirectory(output)
@@ -292,7 +231,8 @@ def test_every_run_is_trained_and_measured_and_only_the_first_takes_the_floor(
     first = results["base-3"]
     assert first.training == Training(
         iterations=20, images=20 * 32, seconds=40.0, started="2026-01-01T00:00:00+00:00",
-        git_commit="abc", device="cpu", threads=2, processor="A chip",
+        git_commit="abc", device="cpu", threads=2, processor="A chip", cpu_seconds=20.0,
+        zoo="0.1.0", data_sha256="d" * 64,
     )  # fmt: skip
     assert first.training.ms_per_iteration == 2000
     train_command, evaluate_command = first.commands
@@ -341,6 +281,53 @@ def test_a_run_over_its_budget_is_stopped_measured_and_counted(search_file, tmp_
     ]
 
 
+def test_a_budget_of_cpu_minutes_is_measured_by_the_processor(search_file, tmp_path, stand_in):
+    # 15 seconds of the processor are over 0.2 minutes, and under the clock's many less.
+    search_file.write_text(SEARCH.replace("minutes: 5", "minutes: 0.2"))
+    stand_in(train_base_3="takes long")
+    runner = make_runner(load_search(search_file), tmp_path / "out")
+    runner.conditions = Conditions(cpu_minutes=True)
+    started = time.monotonic()
+    (results,) = itertools.islice(runner.carry_out({}), 1)
+    assert time.monotonic() - started < 10
+    (cut,) = results.values()
+    assert cut.status == "cut" and cut.training.cpu_seconds == 15.0
+
+
+def test_a_restart_is_counted_with_what_it_lost(search, tmp_path, stand_in):
+    stand_in(train_base_3="restarts")
+    lines = []
+    results = carry_out(search, tmp_path / "out", lines=lines)
+    training = results["base-3"].training
+    assert (training.iterations, training.lost_iterations, training.restarts) == (20, 5, 1)
+    assert (training.images, training.seconds, training.cpu_seconds) == (25 * 32, 48.0, 26.0)
+    assert training.ms_per_iteration == 48000 / 25
+    assert lines[1].endswith("800 images, restarted once")
+    by_run = dict(zip(search.runs, results.values()))
+    assert [row.restarted for row in summarise(search, by_run)] == [1, 0]
+    text = report(search, by_run)
+    assert "base-3 was restarted once: G had not begun to learn, and 5 iterations were lost" in text
+
+
+def test_kept_checkpoints_give_a_curve_with_what_a_restart_took(search_file, tmp_path, stand_in):
+    search_file.write_text(SEARCH + "evaluate: {curve_samples: 500}\n")
+    stand_in(train_base_3="restarts")
+    results = carry_out(load_search(search_file), tmp_path / "out")
+    command = results["base-3"].commands[1]
+    assert command[command.index("--curve") + 1] == "500"
+    assert results["base-3"].curve == ((round(28 / 60, 4), 10, 9.0), (round(48 / 60, 4), 20, 7.5))
+    assert results["fast-3"].curve == ((round(20 / 60, 4), 10, 9.0), (round(40 / 60, 4), 20, 7.5))
+
+
+def test_results_of_before_a_new_key_of_evaluate_are_as_good_as_ever(search, tmp_path, stand_in):
+    carry_out(search, tmp_path / "out")
+    path = SearchDirectory(tmp_path / "out").result(search.runs[0])
+    held = json.loads(path.read_text())
+    assert held["measured_by"].pop("curve_samples", "absent") is None
+    path.write_text(json.dumps(held))
+    assert running.is_measured(Result.model_validate_json(path.read_text()), search)
+
+
 def test_a_search_that_is_stopped_leaves_no_process_and_goes_on(search, tmp_path, stand_in):
     stand_in(train_fast_3="takes long")
     runner = make_runner(search, tmp_path / "out")
@@ -385,7 +372,7 @@ def test_signals_that_follow_the_first_end_the_search_sooner_and_leave_no_proces
 
     sender = threading.Thread(target=send)
     sender.start()
-    with pytest.raises((Ended, KeyboardInterrupt)), _ended_by_signals() as is_hurried:
+    with pytest.raises((Ended, KeyboardInterrupt)), ended_by_signals() as is_hurried:
         runner = make_runner(search, tmp_path / "out")
         runner.is_hurried = is_hurried
         for _ in runner.carry_out({}):
@@ -399,7 +386,7 @@ def test_signals_that_follow_the_first_end_the_search_sooner_and_leave_no_proces
 def test_a_signal_that_was_ignored_is_ignored_by_a_search_too():
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
-        with _ended_by_signals():
+        with ended_by_signals():
             os.kill(os.getpid(), signal.SIGHUP)
             assert signal.getsignal(signal.SIGTERM) not in (signal.SIG_DFL, signal.SIG_IGN)
         assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
@@ -420,7 +407,7 @@ def test_another_protocol_measures_anew_and_trains_nothing(search_file, tmp_path
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ("1e-3", "2e-3", "fast-3.json: is of another recipe than the file's now; give another"),
+        ("1e-3", "2e-3", "fast-3.json: is of another recipe than this run's now; give another"),
         ("minutes: 5", "minutes: 6", "base-3.json: was given 5 minutes, and minutes is now 6"),
     ],
 )
@@ -557,11 +544,11 @@ def test_the_table_reads_as_text_and_ends_with_the_floor(search, results):
     lines = table(search, results).splitlines()
     assert len({len(line) for line in lines}) == 1
     cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
-    assert cells[0][:7] == ["setting", "runs", "failed", "cut", "collapsed", "FID", "KID x 1000"]
-    assert cells[2][:7] == ["fast", "2", "1", "1", "1", "4.000", "4.000"]
-    assert cells[3][:7] == ["base", "2", "0", "0", "0", "12.000 ± 2.828", "12.000 ± 2.828"]
+    assert cells[0][:7] == ["setting", "runs", "failed", "restarted", "cut", "collapsed", "FID"]
+    assert cells[2][:8] == ["fast", "2", "1", "0", "1", "1", "4.000", "4.000"]
+    assert cells[3][:8] == ["base", "2", "0", "0", "0", "0", "12.000 ± 2.828", "12.000 ± 2.828"]
     assert cells[3][-3:] == ["1.50", "3,200", "900.0"]
-    assert cells[4][:7] == ["floor (real images)", "", "", "", "", "0.450", "0.000"]
+    assert cells[4][:8] == ["floor (real images)", "", "", "", "", "", "0.450", "0.000"]
 
 
 def test_a_search_under_way_says_so_and_settings_without_figures_come_last(search, results):
@@ -569,7 +556,7 @@ def test_a_search_under_way_says_so_and_settings_without_figures_come_last(searc
     cells = [line.split("|") for line in table(search, half).splitlines()]
     assert [row[1].strip() for row in cells[2:]] == ["base", "fast", "floor (real images)"]
     assert cells[2][2].strip() == "1 of 2"
-    assert cells[3][6].strip() == "-"
+    assert cells[3][7].strip() == "-"
     assert as_json(search, half)["missing"] == ["fast-3", "base-1"]
 
 

@@ -6,7 +6,7 @@ import math
 
 import pytest
 from conftest import ROOT
-from test_search import make_runner, stand_in  # noqa: F401  a fixture
+from test_search import make_runner
 
 from ppgan_zoo.errors import ConfigError
 from ppgan_zoo.search import Conditions, driver, load_search, running
@@ -186,7 +186,7 @@ def test_a_run_worse_than_the_median_at_the_same_iteration_is_hopeless(file, tmp
 def test_a_run_that_is_given_up_is_stopped_measured_and_counted(
     file,
     tmp_path,
-    stand_in,  # noqa: F811
+    stand_in,
     monkeypatch,
 ):
     monkeypatch.setattr(running, "PRUNE_SECONDS", 0.05)
@@ -214,7 +214,7 @@ def test_a_run_that_is_given_up_is_stopped_measured_and_counted(
 def test_a_whole_search_draws_trains_and_goes_on(
     file,
     tmp_path,
-    stand_in,  # noqa: F811
+    stand_in,
     monkeypatch,
 ):
     """With the zoo's processes replaced; trials stand in the table beside plain settings."""

@@ -9,7 +9,7 @@ from ppgan_zoo.callbacks.progress_file import ProgressFile
 from ppgan_zoo.errors import DataError
 from ppgan_zoo.recipe.load import load_recipe
 from ppgan_zoo.run import train
-from ppgan_zoo.storage.progress import read_progress
+from ppgan_zoo.storage.progress import Progress, Stretch, read_progress
 
 
 class Trainer:
@@ -22,6 +22,7 @@ def clock(monkeypatch):
     """Time that stands still unless it is moved."""
     now = [1000.0]
     monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(time, "process_time", lambda: now[0] / 2)
     monkeypatch.setattr(time, "time", lambda: 2e9 + now[0])
     return now
 
@@ -68,6 +69,24 @@ def test_every_stretch_of_a_run_counts_and_a_failed_beginning_leaves_no_end(tmp_
         (8, 20, 30.5),
     ]
     assert (progress.began, progress.seconds, progress.is_complete) == (2e9 + 1000, 61.0, True)
+    assert (progress.cpu_seconds, progress.iterations_in_all) == (30.5, 22)
+
+
+def test_the_processor_time_of_an_iteration_has_what_was_lost_before_it():
+    def stretch(first, done, cpu_seconds):
+        return Stretch(began=1.0, first=first, done=done, seconds=99.0, cpu_seconds=cpu_seconds)
+
+    # 10 iterations lost to a restart; then back from 20 to 15.
+    progress = Progress(
+        iterations=40, stretches=(stretch(0, 10, 5.0), stretch(0, 20, 8.0), stretch(15, 40, 10.0))
+    )
+    assert progress.seconds_at(10, cpu=True) == 5.0 + 4.0
+    assert progress.seconds_at(15, cpu=True) == 5.0 + 6.0
+    assert progress.seconds_at(20, cpu=True) == 5.0 + 8.0 + 2.0
+    assert progress.seconds_at(40, cpu=True) == progress.cpu_seconds == 23.0
+    assert progress.seconds_at(10) == 99.0 + 99.0 / 2
+    older = Progress(iterations=9, stretches=(stretch(0, 10, None),))
+    assert older.cpu_seconds is None and older.seconds_at(5, cpu=True) is None
 
 
 @pytest.mark.parametrize(
