@@ -15,9 +15,6 @@ from ppgan_zoo.run.job import Job
 from ppgan_zoo.training.loop import alone_in_process
 from ppgan_zoo.training.trainer import Trainer
 
-NUMBERS = 3
-"""Beside a state: iterations, rollbacks and restarts."""
-
 
 def follow(job: Job) -> None:
     """Train with the leader until it says that it is over.
@@ -27,12 +24,13 @@ def follow(job: Job) -> None:
     """
     with alone_in_process(), losses_told(job.group):
         while True:
-            state, (iteration, rollbacks, restarts) = job.group.receive(NUMBERS)
-            if state is None:
+            received = job.group.receive()
+            if received is None:
                 return
-            trainer = job.fresh_trainer(restarts)
-            trainer.load_state(state, iteration)
-            trainer.chance.rollbacks = rollbacks
+            state, facts = received
+            trainer = job.fresh_trainer(facts["restarts"])
+            trainer.load_state(state, facts["iteration"])
+            trainer.chance.rollbacks = facts["rollbacks"]
             # What goes wrong in the leader, it mends or says.
             with contextlib.suppress(LeaderLeft):
                 trainer.fit(job.batches, iterations=job.iterations, callbacks=[StopOnSignal()])
@@ -41,9 +39,13 @@ def follow(job: Job) -> None:
 def hand_over(job: Job, trainer: Trainer) -> None:
     """Give the others the leader's state, to go on from."""
     if job.group.size > 1:
-        chance = trainer.chance
+        facts = {
+            "iteration": trainer.iteration,
+            "rollbacks": trainer.chance.rollbacks,
+            "restarts": trainer.chance.restarts,
+        }
         with losses_told(job.group):
-            job.group.send(trainer.state(), [trainer.iteration, chance.rollbacks, chance.restarts])
+            job.group.send(trainer.state(), facts)
 
 
 @contextlib.contextmanager
@@ -68,4 +70,4 @@ def told_of_the_end(job: Job) -> Iterator[list[Trainer]]:
 def _end(job: Job, used: list[Trainer]) -> None:
     if job.group.size > 1 and not (used and used[-1].stepping):
         with contextlib.suppress(RuntimeError):  # they are gone
-            job.group.send(None, [0] * NUMBERS)
+            job.group.send(None, {})

@@ -229,7 +229,8 @@ def _train(
     resume: bool,
 ) -> Outcome:
     """Train to the end; every trainer that is made goes into `used`."""
-    trainer = _begin(job, run, logger, resume)
+    with job.group.waited_for():
+        trainer = _begin(job, run, logger, resume)
     if trainer.iteration >= job.iterations:
         logger.info(
             "nothing to do: %d of %d iterations are done", trainer.iteration, job.iterations
@@ -238,16 +239,19 @@ def _train(
     while True:
         used.append(trainer)
         hand_over(job, trainer)
-        own, stop = build_callbacks(job, trainer, run, lock, logger), StopOnSignal()
+        with job.group.waited_for():
+            own, stop = build_callbacks(job, trainer, run, lock, logger), StopOnSignal()
         callbacks = [*own.in_order, *others, stop]
         try:
             trainer.fit(job.batches, iterations=job.iterations, callbacks=callbacks)
             trouble, good_until = own.trouble()
             return Outcome(run, trainer.iteration, stop.signal, trouble, good_until)
         except NonFiniteError as error:
-            trainer = _recover(error, job, trainer, run, logger)
+            with job.group.waited_for():
+                trainer = _recover(error, job, trainer, run, logger)
         except EarlyCollapseError as error:
-            trainer = _restart(error, job, trainer, run, logger)
+            with job.group.waited_for():
+                trainer = _restart(error, job, trainer, run, logger)
         if stop.signal is not None:  # the trainer is new and knows nothing of it
             return Outcome(run, trainer.iteration, stop.signal)
 

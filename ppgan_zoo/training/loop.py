@@ -128,7 +128,7 @@ def _fit(
     watchers: list[Callback] = []
     error: BaseException | None = None
     try:
-        with _failures_told(group):
+        with _failures_told(group), group.waited_for():
             for callback in callbacks:
                 callback.on_train_begin(trainer)
                 watchers.append(callback)
@@ -137,7 +137,7 @@ def _fit(
             with losses_told(group):
                 scalars = trainer.step(batches[trainer.iteration])
             trainer.stepping = False
-            with _failures_told(group):
+            with _failures_told(group), group.waited_for():
                 for callback in watchers:
                     callback.on_step_end(trainer, scalars)
                 if trainer.iteration % batches.steps_per_epoch == 0:
@@ -147,7 +147,12 @@ def _fit(
         error = raised
         raise
     finally:
-        # Each is called, even if one before it fails.
         with contextlib.ExitStack() as ends:
+            if error is None:
+                ends.enter_context(_failures_told(group))
+            if not trainer.stepping:
+                ends.enter_context(group.waited_for())
+            # Each is called, even if one before it fails.
             for callback in reversed(watchers):
                 ends.callback(callback.on_train_end, trainer, error)
+    group.agree(False)  # all leave together: what comes next may be a collective of another kind
