@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 
+from ppgan_zoo import ops
 from ppgan_zoo.callbacks.stop import StopOnSignal
 from ppgan_zoo.distributed.group import LeaderLeft, ProcessLostError, losses_told
 from ppgan_zoo.run.job import Job
@@ -28,6 +29,7 @@ def follow(job: Job) -> None:
             if received is None:
                 return
             state, facts = received
+            ops.adopt(facts["products"])
             trainer = job.fresh_trainer(facts["restarts"])
             trainer.load_state(state, facts["iteration"])
             trainer.chance.rollbacks = facts["rollbacks"]
@@ -37,12 +39,13 @@ def follow(job: Job) -> None:
 
 
 def hand_over(job: Job, trainer: Trainer) -> None:
-    """Give the others the leader's state, to go on from."""
+    """Give the others the leader's state, to go on from, and the forms of products that it uses."""
     if job.group.size > 1:
         facts = {
             "iteration": trainer.iteration,
             "rollbacks": trainer.chance.rollbacks,
             "restarts": trainer.chance.restarts,
+            "products": ops.choices_used(),
         }
         with losses_told(job.group):
             job.group.send(trainer.state(), facts)

@@ -259,6 +259,7 @@ def _train(
 def _begin(job: Job, run: RunDirectory, logger: logging.Logger, resume: bool) -> Trainer:
     """Load the checkpoint of a resumed run, and record the start."""
     recipe, trainer, images, iterations = job.recipe, job.trainer, job.images, job.iterations
+    ops.adopt({})  # those of a run that this process went on with before are that run's
     if resume:
         begun = _go_on(job, run, logger)
         if trainer.iteration > iterations:
