@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 from ppgan_zoo import runtime
 from ppgan_zoo.commands.arguments import add_device, add_overrides, data_override
-from ppgan_zoo.distributed.group import Group
+from ppgan_zoo.distributed.group import Group, started
 from ppgan_zoo.distributed.launch import check_processes, run_in_processes
+from ppgan_zoo.distributed.meeting import meeting
 from ppgan_zoo.errors import INTERRUPTED, ConfigError, DataError
 from ppgan_zoo.registry import MODELS
 from ppgan_zoo.storage.files import as_argument
@@ -54,6 +55,11 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
 
 
 def _run(options: argparse.Namespace) -> int:
+    with meeting(Group() if options.dry_run else started()):  # all are told if this one is refused
+        return _train(options)
+
+
+def _train(options: argparse.Namespace) -> int:
     overrides = list(options.overrides)
     if options.device is not None:
         overrides.append(f"device={options.device}")
@@ -134,7 +140,6 @@ def _check_shares(processes: int, recipe: Recipe, path: Path) -> None:
 def _refuse_to_prepare_at_once(pictures: Path) -> None:
     """Refuse that each of the processes that Paddle's launcher started prepares pictures."""
     from ppgan_zoo.data.prepare.layout import is_prepared
-    from ppgan_zoo.distributed.group import started
 
     if started().size > 1 and not is_prepared(pictures):
         raise ConfigError(

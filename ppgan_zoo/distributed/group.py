@@ -177,7 +177,9 @@ class Group:
         if self.size == 1:
             return stop
         with losses_told(self):
-            stops, leader, other = self._meet(stop, failed and self.leads, failed and not self.leads)
+            stops, leader, other = self._meet(
+                stop, failed and self.leads, failed and not self.leads
+            )
         if not failed and leader:
             raise LeaderLeft
         if not failed and other:

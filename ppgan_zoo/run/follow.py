@@ -11,18 +11,35 @@ from collections.abc import Iterator
 
 from ppgan_zoo import ops
 from ppgan_zoo.callbacks.stop import StopOnSignal
-from ppgan_zoo.distributed.group import LeaderLeft, ProcessLostError, losses_told
+from ppgan_zoo.distributed.group import Group, LeaderLeft, ProcessLostError, losses_told
+from ppgan_zoo.distributed.meeting import meeting
+from ppgan_zoo.run.identity import common_facts, differences
 from ppgan_zoo.run.job import Job
 from ppgan_zoo.training.loop import alone_in_process
 from ppgan_zoo.training.trainer import Trainer
+
+
+def assemble(job: Job) -> None:
+    """Connect the processes, once all are ready to train the same.
+
+    Raises:
+        ConfigError: One has been refused, or is about to train something else.
+        ProcessLostError: One has not come, or has ended.
+    """
+    with meeting(job.group) as others:
+        others.compare(common_facts(job.recipe, job.describe_data()), differences)
+    if job.group.size > 1:
+        Group.current()
 
 
 def follow(job: Job) -> None:
     """Train with the leader until it says that it is over.
 
     Raises:
-        ProcessLostError: It, or another process, has ended.
+        ConfigError: See :func:`assemble`.
+        ProcessLostError: The leader, or another process, has ended.
     """
+    assemble(job)
     with alone_in_process(), losses_told(job.group):
         while True:
             received = job.group.receive()

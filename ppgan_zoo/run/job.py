@@ -138,7 +138,8 @@ def build_job(
         offline: Never to use the network.
         source: The recipe's file, for messages.
         images: What the section ``data`` of the recipe means, if it was loaded already.
-        group: The processes that Paddle's launcher started; None for this one alone.
+        group: The processes that Paddle's launcher started, which are not connected here; None
+            for this one alone.
 
     Raises:
         ZooError: Whatever is wrong with recipe or data.
@@ -159,8 +160,6 @@ def build_job(
         evaluator = None
         if group.leads:
             evaluator = build_evaluator(recipe, facts, images, offline=offline)
-    if group.size > 1:
-        Group.current()  # connects; whatever can be wrong here was found before
     return Job(recipe, machine, images, facts, batches, iterations, trainer, evaluator, group)
 
 

@@ -17,10 +17,11 @@ from ppgan_zoo.callbacks.first_phase import EarlyCollapseError
 from ppgan_zoo.callbacks.pace import seconds_of_an_iteration
 from ppgan_zoo.callbacks.stop import StopOnSignal
 from ppgan_zoo.distributed.group import ProcessLostError, started
+from ppgan_zoo.distributed.meeting import meeting
 from ppgan_zoo.errors import ConfigError, TrainingError
 from ppgan_zoo.recipe.load import load_recipe
 from ppgan_zoo.recipe.recipe import Recipe
-from ppgan_zoo.run.follow import follow, hand_over, told_of_the_end
+from ppgan_zoo.run.follow import assemble, follow, hand_over, told_of_the_end
 from ppgan_zoo.run.identity import (
     RESUME_KEYS,
     changes_of_machine,
@@ -90,10 +91,12 @@ def train(
     run, group = RunDirectory(output), started()
     recipe = _from_anywhere(recipe)
     if not group.leads:
-        follow(build_job(recipe, offline=offline, source=source, group=group))
+        with meeting(group):
+            follow(build_job(recipe, offline=offline, source=source, group=group))
         return None
-    with alone_in_process(), run.begin() as lock:
+    with meeting(group), alone_in_process(), run.begin() as lock:
         job = build_job(recipe, offline=offline, source=source, group=group)
+        assemble(job)
         write_atomically(run.recipe, recipe.to_yaml())  # from here on it is a run, to be resumed
         run.create()
         return _fit(job, run, lock, callbacks, resume=False)
@@ -140,8 +143,14 @@ def resume(
         TrainingError: Training cannot go on, see the recipe's section ``recovery``; or another
             process has ended.
     """
+    with meeting(started()):
+        return _resume(run, list(overrides), offline=offline, callbacks=callbacks)
+
+
+def _resume(
+    run: RunDirectory, overrides: list[str], *, offline: bool, callbacks: Iterable[Callback]
+) -> Outcome | None:
     run.check()
-    overrides = list(overrides)
     for override in overrides:
         if not may_change(override.partition("=")[0]):
             raise ConfigError(
@@ -160,6 +169,7 @@ def resume(
         run.create()  # what a kill before the first iteration left out
         job = build_job(recipe, offline=offline, source=run.recipe, group=group)
         run.check_data(job.describe_data())
+        assemble(job)
         return _fit(job, run, lock, callbacks, resume=True)
 
 

@@ -10,7 +10,7 @@ import threading
 from collections.abc import Iterable, Iterator
 from typing import Any, Protocol
 
-from ppgan_zoo.distributed.group import Group, losses_told
+from ppgan_zoo.distributed.group import Group, ProcessLostError, losses_told
 from ppgan_zoo.errors import ConfigError, TrainingError
 
 
@@ -112,7 +112,7 @@ def _failures_told(group: Group) -> Iterator[None]:
     try:
         yield
     except BaseException:
-        with contextlib.suppress(RuntimeError):  # they are gone
+        with contextlib.suppress(RuntimeError, ProcessLostError):  # they are gone
             group.agree(True, failed=True)
         raise
 
@@ -155,4 +155,6 @@ def _fit(
             # Each is called, even if one before it fails.
             for callback in reversed(watchers):
                 ends.callback(callback.on_train_end, trainer, error)
-    group.agree(False)  # all leave together: what comes next may be a collective of another kind
+    # All leave together: the others wait for the leader, which has nothing to wait for.
+    with contextlib.suppress(*[ProcessLostError] if group.leads else []):
+        group.agree(False)
