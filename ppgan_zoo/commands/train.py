@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from ppgan_zoo import runtime
 from ppgan_zoo.commands.arguments import add_device, add_overrides, data_override
 from ppgan_zoo.distributed.group import Group, started
-from ppgan_zoo.distributed.launch import check_processes, run_in_processes
+from ppgan_zoo.distributed.launch import check_processes, resume_command, run_in_processes
 from ppgan_zoo.distributed.meeting import meeting
 from ppgan_zoo.errors import INTERRUPTED, ConfigError, DataError
 from ppgan_zoo.registry import MODELS
@@ -162,7 +162,7 @@ def _report(outcome: Outcome | None) -> int:
     if outcome.signal is not None:
         tell(
             f"stopped at iteration {outcome.iteration} and saved; continue with: "
-            f"ppgan-zoo train --resume {as_argument(run)}"
+            f"{resume_command(run)}"
         )
         return INTERRUPTED + outcome.signal
     if outcome.trouble is not None:

@@ -67,7 +67,6 @@ class Group:
         """
         if started() == cls():
             return cls()
-        import paddle
         from paddle import distributed
 
         if not distributed.is_initialized():

@@ -155,6 +155,8 @@ def build_job(
         batches = build_batches(recipe, images, facts)
         iterations = total_iterations(recipe, batches.steps_per_epoch)
         trainer = build_model_and_trainer(recipe, facts, iterations, group=group)
+        of_a_loss = recipe.data.batch_size // recipe.training.accumulate_steps
+        trainer.game.terms.check_batch(of_a_loss, group.size)
         if facts.num_classes:
             trainer.warnings += classes_without_images(images)
         evaluator = None

@@ -17,6 +17,7 @@ from ppgan_zoo.callbacks.first_phase import EarlyCollapseError
 from ppgan_zoo.callbacks.pace import seconds_of_an_iteration
 from ppgan_zoo.callbacks.stop import StopOnSignal
 from ppgan_zoo.distributed.group import ProcessLostError, started
+from ppgan_zoo.distributed.launch import resume_command
 from ppgan_zoo.distributed.meeting import meeting
 from ppgan_zoo.errors import ConfigError, TrainingError
 from ppgan_zoo.recipe.load import load_recipe
@@ -33,7 +34,7 @@ from ppgan_zoo.run.job import Job, build_job
 from ppgan_zoo.run.recovery import bring_to, error_with_cause, roll_back
 from ppgan_zoo.run.watch import build_callbacks
 from ppgan_zoo.storage.durations import in_short, in_time
-from ppgan_zoo.storage.files import absolute, as_argument, write_atomically
+from ppgan_zoo.storage.files import absolute, write_atomically
 from ppgan_zoo.storage.retention import checkpoint_folders, load_newest
 from ppgan_zoo.storage.run_directory import RunDirectory, command_line, start_facts
 from ppgan_zoo.storage.run_lock import Lock
@@ -218,7 +219,7 @@ def _fit(
         with told_of_the_end(job) as used:
             return _train(job, run, lock, logger, others, used, resume=resume)
     except ProcessLostError as error:
-        line = f"{error}; continue with: ppgan-zoo train --resume {as_argument(run.path)}"
+        line = f"{error}; continue with: {resume_command(run.path)}"
         log_to_file(logger, line)
         raise ProcessLostError(line) from None
     except TrainingError as error:

@@ -1,6 +1,7 @@
 """Which rows of batches and draws are a process's."""
 
 import signal
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,8 +9,11 @@ import pytest
 from ppgan_zoo import runtime
 from ppgan_zoo.callbacks.stop import StopOnSignal
 from ppgan_zoo.distributed.group import Group, lost
+from ppgan_zoo.distributed.launch import resume_command
 from ppgan_zoo.errors import ConfigError, Ended
 from ppgan_zoo.models.latent import Latent
+from ppgan_zoo.recipe.load import load_recipe
+from ppgan_zoo.run.job import build_job
 from ppgan_zoo.training.chance import Chance
 
 
@@ -74,6 +78,27 @@ def test_the_cores_of_a_machine_are_shared_by_its_processes(monkeypatch):
     for processes, threads in (("4", 2), ("10", 1), ("64", 1)):
         monkeypatch.setenv("PADDLE_LOCAL_SIZE", processes)
         assert runtime.cpu_threads() == threads
+
+
+def test_the_command_that_goes_on_has_as_many_processes(monkeypatch):
+    for name in ("PADDLE_TRAINERS_NUM", "PADDLE_LOCAL_SIZE"):
+        monkeypatch.delenv(name, raising=False)
+    run = Path("my run")
+    assert resume_command(run) == "ppgan-zoo train --resume 'my run'"
+    monkeypatch.setenv("PADDLE_TRAINERS_NUM", "4")
+    assert resume_command(run) == "ppgan-zoo train --resume 'my run' --processes 4"
+    monkeypatch.setenv("PADDLE_LOCAL_SIZE", "2")
+    assert resume_command(run).endswith("--resume 'my run', started on each machine as before")
+
+
+def test_a_term_refuses_a_batch_before_it_is_due(tmp_path):
+    (tmp_path / "recipe.yml").write_text(
+        "model: {name: stylegan2}\ndata: {name: mnist, batch_size: 6, limit: 64}\n"
+        "terms: [{name: path_length, every_steps: 4}]\ntraining: {iterations: 4}\n"
+    )
+    recipe = load_recipe(tmp_path / "recipe.yml")
+    with pytest.raises(ConfigError, match="of 6 codes it takes 3, which cannot be .* 2 processes"):
+        build_job(recipe, offline=True, group=Group(0, 2))
 
 
 def test_the_last_words_of_another_process_are_told(monkeypatch, tmp_path):
