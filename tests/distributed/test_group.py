@@ -6,14 +6,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import ppgan_zoo
 from ppgan_zoo import runtime
 from ppgan_zoo.callbacks.stop import StopOnSignal
+from ppgan_zoo.data import Batches, ImageSet
 from ppgan_zoo.distributed.group import Group, lost
 from ppgan_zoo.distributed.launch import resume_command
 from ppgan_zoo.errors import ConfigError, Ended
 from ppgan_zoo.models.latent import Latent
 from ppgan_zoo.recipe.load import load_recipe
 from ppgan_zoo.run.job import build_job
+from ppgan_zoo.training import loop
 from ppgan_zoo.training.chance import Chance
 
 
@@ -99,6 +102,22 @@ def test_a_term_refuses_a_batch_before_it_is_due(tmp_path):
     recipe = load_recipe(tmp_path / "recipe.yml")
     with pytest.raises(ConfigError, match="of 6 codes it takes 3, which cannot be .* 2 processes"):
         build_job(recipe, offline=True, group=Group(0, 2))
+
+
+def test_each_process_reads_the_rows_that_it_would_take_of_the_whole_batch(monkeypatch):
+    images = np.arange(48 * 784, dtype=np.uint32).astype(np.uint8).reshape(48, 1, 28, 28)
+    batches = Batches(ImageSet.of("x", images, None, source="directory", location="x"), 24, seed=1)
+    read = []
+    monkeypatch.setattr(loop, "fit", lambda trainer, source, **more: read.append(source[1]))
+    for rank in (0, 1):
+        trainer = ppgan_zoo.make_trainer(
+            ppgan_zoo.create("gan_mlp", latent_dim=4),
+            discriminator_steps=3, accumulate_steps=2, group=Group(rank, 2),
+        )  # fmt: skip
+        trainer.fit(batches, iterations=1)
+        wanted = [Group(rank, 2).own(part, 2) for part in np.split(batches[1], 3)]
+        assert read[rank].whole == 24
+        np.testing.assert_array_equal(read[rank].images, np.concatenate(wanted))
 
 
 def test_the_last_words_of_another_process_are_told(monkeypatch, tmp_path):
