@@ -8,11 +8,11 @@ then has the batch of one (the whole batch grows with N), and the efficiency is 
     c(N) = (2 (N - 1) / N * (R + N H) + (N - 1) G) / B + (m_R + m_G / 2) * 2 * hops(N) * a
 
 t is the time of a step alone, and d that of drawing z, noise and masks for the batch of one, since
-each process draws for all and takes its rows. B is the bandwidth and a the latency of the network. R are the bytes
-of what is all-reduced; of the whole batch's rows, G bytes are gathered from each process, and
-H from each are all-reduced on the way back. m_R and m_G are the messages of both kinds. hops(N) is
-``N - 1`` in a ring, as gloo has it, and ``log2 N`` in a tree. Nothing overlaps: gradients are
-averaged when all of them are there.
+each process draws for all and takes its rows. B is the bandwidth and a the latency of the network.
+R are the bytes of what is all-reduced; of the whole batch's rows, G bytes are gathered from each
+process, and H from each are all-reduced on the way back. m_R and m_G are the messages of both
+kinds. hops(N) is ``N - 1`` in a ring, as gloo has it, and ``log2 N`` in a tree. Nothing overlaps:
+gradients are averaged when all of them are there.
 
 ``--link MBIT`` measures what a step in two processes takes over a loopback of that bandwidth,
 in a network namespace of its own, beside what the formula says. It needs Linux, root and ``tc``.
@@ -321,8 +321,7 @@ def draw(found, tree, path):
         for network in NETWORKS:
             traffic = Traffic(**entry["traffic"])
             values = [
-                efficiency(*_times(entry), traffic, network, n, tree)
-                for n in (1, 2, 4, *PROCESSES)
+                efficiency(*_times(entry), traffic, network, n, tree) for n in (1, 2, 4, *PROCESSES)
             ]
             axes.plot((1, 2, 4, *PROCESSES), values, marker=".", label=network.name)
         axes.set(title=recipe, xscale="log", ylim=(0, 1.02), xlabel="processes")

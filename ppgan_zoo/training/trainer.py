@@ -124,13 +124,7 @@ class Trainer:
             the last update of each net; ``term/NAME`` of each term that was due.
         """
         moment, group = self.chance.at(self.iteration), self.chance.group
-        batch = as_batch(batch)
-        whole = batch.whole if isinstance(batch, Share) else len(batch)
-        count = whole // self._batches_per_step
-        real = self._labelled_as_needed(batch).map(paddle.to_tensor)
-        own = real.split(self._batches_per_step)
-        if not isinstance(batch, Share):
-            own = [part.map(self._own_rows) for part in own]
+        own, count = self._shared_out(as_batch(batch))
         scalars: Scalars = {}
         with group.together(), ops.precision(self.precision):
             for update in self.updates:
@@ -149,6 +143,13 @@ class Trainer:
         """Let the probability of augmentation follow D, and return what to log of it."""
         controller.follow(sign, images)
         return {"augment/probability": paddle.to_tensor([controller.probability], "float32")}
+
+    def _shared_out(self, batch: Batch) -> tuple[list[Batch], int]:
+        """Return this process's rows of each update's batch, and the images of one in all."""
+        parts = self._labelled_as_needed(batch).map(paddle.to_tensor).split(self._batches_per_step)
+        if isinstance(batch, Share):
+            return parts, batch.whole // len(parts)
+        return [part.map(self._own_rows) for part in parts], len(parts[0])
 
     def _own_rows(self, rows: Any) -> Any:
         """Return this process's rows of a batch of one update that all processes share."""
