@@ -4,14 +4,15 @@ Bytes and messages of an iteration are counted: the step is run with stand-ins f
 collectives. Its time is measured in one process and, if asked for, in two. Each of N processes
 then has the batch of one (the whole batch grows with N), and the efficiency is ::
 
-    E(N) = t / (t + c(N))
+    E(N) = t / (t + (N - 1) d + c(N))
     c(N) = (2 (N - 1) / N * (R + N H) + (N - 1) G) / B + (m_R + m_G / 2) * 2 * hops(N) * a
 
-t is the time of a step alone, B the bandwidth and a the latency of the network. R are the bytes
-of what is all-reduced; of the whole batch's rows, G bytes are gathered from each process, and
-H from each are all-reduced on the way back. m_R and m_G are the messages of both kinds. hops(N) is
-``N - 1`` in a ring, as gloo has it, and ``log2 N`` in a tree. Nothing overlaps: gradients are
-averaged when all of them are there.
+t is the time of a step alone, and d that of drawing z, noise and masks for the batch of one, since
+each process draws for all and takes its rows. B is the bandwidth and a the latency of the network.
+R are the bytes of what is all-reduced; of the whole batch's rows, G bytes are gathered from each
+process, and H from each are all-reduced on the way back. m_R and m_G are the messages of both
+kinds. hops(N) is ``N - 1`` in a ring, as gloo has it, and ``log2 N`` in a tree. Nothing overlaps:
+gradients are averaged when all of them are there.
 
 ``--link MBIT`` measures what a step in two processes takes over a loopback of that bandwidth,
 in a network namespace of its own, beside what the formula says. It needs Linux, root and ``tc``.
@@ -87,9 +88,11 @@ def seconds_of(traffic: Traffic, network: Network, processes: int, tree: bool = 
     return sent / network.bandwidth + messages * 2 * hops * network.latency
 
 
-def efficiency(step: float, traffic: Traffic, network: Network, n: int, tree: bool) -> float:
-    """Return E(N) of a step that takes so many seconds alone."""
-    return step / (step + seconds_of(traffic, network, n, tree))
+def efficiency(
+    step: float, drawing: float, traffic: Traffic, network: Network, n: int, tree: bool
+) -> float:
+    """Return E(N) of a step that takes so many seconds alone, some of them for drawing."""
+    return step / (step + (n - 1) * drawing + seconds_of(traffic, network, n, tree))
 
 
 class Counter:
@@ -98,6 +101,7 @@ class Counter:
     def __init__(self, size):
         self.size = size
         self.reduced = self.gathered = self.reductions = self.gathers = 0
+        self.drawing = 0.0
 
     def all_reduce(self, tensor, *arguments, **options):
         """Leave the tensor as it is."""
@@ -115,20 +119,42 @@ class Counter:
         self.reductions += 1
         self.reduced += sum(p.grad.size * 4 for p in parameters if p.grad is not None)
 
+    def timed(self, draw):
+        """Return `draw`, whose processor time is counted."""
+
+        @functools.wraps(draw)
+        def drawing(*arguments, **options):
+            start = time.process_time()
+            result = draw(*arguments, **options)
+            self.drawing += time.process_time() - start
+            return result
+
+        return drawing
+
     @contextlib.contextmanager
     def in_place(self):
         """Stand in for them inside."""
         from paddle import distributed
 
-        from ppgan_zoo.distributed.group import Group
+        from ppgan_zoo.distributed import collectives, group
+        from ppgan_zoo.training.chance import Chance
 
-        before = distributed.all_reduce, distributed.all_gather, Group.average_gradients
-        distributed.all_reduce, distributed.all_gather = self.all_reduce, self.all_gather
-        Group.average_gradients = lambda group, rows: self.average_gradients(group, rows)
-        try:
+        # What draws for all processes, wherever it was imported to.
+        takers = [m for m in sys.modules.values() if vars(m).get("drawn") is collectives.drawn]
+        average = functools.partialmethod(lambda group, rows: self.average_gradients(group, rows))
+        places = [
+            (distributed, "all_reduce", self.all_reduce),
+            (distributed, "all_gather", self.all_gather),
+            (group.Group, "average_gradients", average),
+            (group._SharedGenerator, "_own", self.timed(group._SharedGenerator._own)),
+            (Chance, "arrays", self.timed(Chance.arrays)),
+            *((module, "drawn", self.timed(collectives.drawn)) for module in takers),
+        ]
+        with contextlib.ExitStack() as stack:
+            for owner, name, stand_in in places:
+                stack.callback(setattr, owner, name, vars(owner)[name])
+                setattr(owner, name, stand_in)
             yield
-        finally:
-            distributed.all_reduce, distributed.all_gather, Group.average_gradients = before
 
 
 def traffic_of(recipe, iterations: int) -> Traffic:
@@ -150,10 +176,17 @@ def traffic_of(recipe, iterations: int) -> Traffic:
     )
 
 
+def drawing_of(recipe, iterations: int) -> float:
+    """Return the seconds of an iteration in which a process draws for the batch of one of them."""
+    two, eight = (_counted(recipe, iterations, size) for size in (2, 8))
+    return (eight.drawing - two.drawing) / 6 / iterations
+
+
 def _counted(recipe, iterations, size):
     from ppgan_zoo.distributed.group import Group
 
     trainer, batches = build(recipe, Group(0, size))
+    batches = trainer.shares_of(batches)
     counter = Counter(size)
     with counter.in_place():
         for iteration in range(iterations):
@@ -212,6 +245,7 @@ def time_steps(recipe, iterations, answer):
 
     runtime.start("cpu")
     trainer, batches = build(recipe, Group.current())
+    batches = trainer.shares_of(batches)
     seconds = []
     for iteration in range(iterations + 2):
         real = batches[iteration]
@@ -229,7 +263,7 @@ def rows_of(found, tree):
     for recipe, entry in found.items():
         for network in NETWORKS:
             values = [
-                efficiency(entry["seconds"], Traffic(**entry["traffic"]), network, n, tree)
+                efficiency(*_times(entry), Traffic(**entry["traffic"]), network, n, tree)
                 for n in PROCESSES
             ]
             cells = " | ".join(f"{value:.0%}" for value in values)
@@ -237,11 +271,16 @@ def rows_of(found, tree):
     return lines
 
 
+def _times(entry):
+    return entry["seconds"], entry["drawing"]
+
+
 def facts_of(found):
     """Return lines of a Markdown table: what was counted and measured."""
     lines = [
-        "| recipe | batch of a process | all-reduced | messages | step, 1 process | 2 processes |",
-        "| --- | --- | --- | --- | --- | --- |",
+        "| recipe | batch of a process | all-reduced | messages | drawing | step, 1 process | "
+        "2 processes |",
+        "| --- | --- | --- | --- | --- | --- | --- |",
     ]
     for recipe, entry in found.items():
         traffic = Traffic(**entry["traffic"])
@@ -249,7 +288,7 @@ def facts_of(found):
         one, two = (f"{1000 * entry[key]:.0f} ms" if entry[key] else "" for key in ("one", "two"))
         lines.append(
             f"| `{recipe}` | {entry['batch']} | {traffic.reduced / 1e6:.2f} MB | {messages:.0f} | "
-            f"{one} | {two} |"
+            f"{1000 * entry['drawing']:.2f} ms | {one} | {two} |"
         )
     return lines
 
@@ -283,8 +322,7 @@ def draw(found, tree, path):
         for network in NETWORKS:
             traffic = Traffic(**entry["traffic"])
             values = [
-                efficiency(entry["seconds"], traffic, network, n, tree)
-                for n in (1, 2, 4, *PROCESSES)
+                efficiency(*_times(entry), traffic, network, n, tree) for n in (1, 2, 4, *PROCESSES)
             ]
             axes.plot((1, 2, 4, *PROCESSES), values, marker=".", label=network.name)
         axes.set(title=recipe, xscale="log", ylim=(0, 1.02), xlabel="processes")
@@ -354,6 +392,7 @@ def _found(name, step, options):
         "two": both() if options.two or options.link else None,
         "link": both(link=options.link) if options.link else None,
         "seconds": one / options.faster,
+        "drawing": drawing_of(recipe, options.iterations),  # on processors, whatever the device
         "traffic": asdict(traffic_of(recipe, options.iterations)),
     }
 

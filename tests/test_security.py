@@ -52,6 +52,7 @@ ALLOWED = {
     ("evaluation/two_processes.py", "subprocess"): "starts Paddle's launcher; a list, no shell",
     ("distributed/launch.py", "subprocess"): "starts Paddle's launcher; a list, no shell",
     ("distributed/launch.py", "socket"): "a pair of sockets to the processes that it starts",
+    ("distributed/meeting.py", "socket"): "lines of JSON between processes that train together",
     (
         "distributed/streams.py",
         "socket",
@@ -236,7 +237,8 @@ READERS = {  # who may open what is no file of a user, or does so elsewhere
     ("metrics/feature_cache.py", "safe_open"),
     ("metrics/damage.py", "open"),  # by Pillow, what was written just before
     ("convert/trusted_pickle.py", "load_file"),  # what that process wrote
-    ("data/pictures.py", "open"),  # by Pillow, which is given a regular file
+    ("data/pictures.py", "open"),  # by Pillow, which is given a regular file, as is the next
+    ("leaderboard/pictures.py", "open"),
     ("data/prepare/zip_archive.py", "open"),  # a member of an archive, as is the next
     ("data/prepare/arrays.py", "open"),
     ("metrics/features.py", "open"),  # a kind of network, which is no file

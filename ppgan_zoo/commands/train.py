@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ppgan_zoo import runtime
 from ppgan_zoo.commands.arguments import add_device, add_overrides, data_override
+from ppgan_zoo.distributed.streams import SIZE
 from ppgan_zoo.errors import INTERRUPTED, ConfigError, DataError
 from ppgan_zoo.registry import MODELS
 from ppgan_zoo.storage.files import as_argument
@@ -51,6 +53,16 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 
 def _run(options: argparse.Namespace) -> int:
+    if options.dry_run or int(os.environ.get(SIZE, "1")) == 1:
+        return _train(options)
+    from ppgan_zoo.distributed.group import started
+    from ppgan_zoo.distributed.meeting import meeting
+
+    with meeting(started()):  # all are told if this one is refused
+        return _train(options)
+
+
+def _train(options: argparse.Namespace) -> int:
     overrides = list(options.overrides)
     if options.device is not None:
         overrides.append(f"device={options.device}")
@@ -158,11 +170,13 @@ def _in_processes(options: argparse.Namespace, arguments: list[str], overrides: 
 def _report(outcome: Outcome | None) -> int:
     if outcome is None:  # another process tells
         return 0
+    from ppgan_zoo.distributed.launch import resume_command
+
     run = outcome.run.path
     if outcome.signal is not None:
         tell(
             f"stopped at iteration {outcome.iteration} and saved; continue with: "
-            f"ppgan-zoo train --resume {as_argument(run)}"
+            f"{resume_command(run)}"
         )
         return INTERRUPTED + outcome.signal
     if outcome.trouble is not None:

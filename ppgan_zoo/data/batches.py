@@ -65,6 +65,17 @@ class Batch:
         return [Batch(*part) for part in zip(images, labels, codes, strict=True)]
 
 
+@dataclass(frozen=True, eq=False)
+class Share(Batch):
+    """One process's rows of a batch that several have rows of.
+
+    Attributes:
+        whole: Images of the whole batch.
+    """
+
+    whole: int = 0
+
+
 def as_batch(images: Any) -> Batch:
     """Return a batch as it is, and images ``[N, C, H, W]`` as a batch without labels."""
     return images if isinstance(images, Batch) else Batch(images)
@@ -89,6 +100,7 @@ class Batches:
             array of images.
 
     Attributes:
+        batch_size: As above.
         steps_per_epoch: ``len(images) // batch_size``, with replacement too.
 
     Raises:
@@ -125,7 +137,7 @@ class Batches:
         self._pixels = images.images
         self._is_mapped = is_mapped(images.images)
         self._labels = images.labels if labels else None
-        self._batch_size = batch_size
+        self.batch_size = batch_size
         self._seed = seed
         self._replacement = replacement
         self._flip = flip
@@ -152,8 +164,8 @@ class Batches:
         cached = self._cached
         if cached is None or cached[0] != epoch:
             cached = self._cached = (epoch, self._epoch_order(epoch))
-        start = batch * self._batch_size
-        chosen: NDArray[np.int64] = cached[1][start : start + self._batch_size].copy()
+        start = batch * self.batch_size
+        chosen: NDArray[np.int64] = cached[1][start : start + self.batch_size].copy()
         return chosen
 
     def __getitem__(self, step: int) -> Any:
@@ -164,26 +176,44 @@ class Batches:
         Raises:
             IndexError: `step` is negative.
         """
-        chosen = self.indices(step)
+        images, labels = self._rows(step, slice(None))
+        return images if labels is None else Batch(images, labels)
+
+    def share(self, step: int, rows: NDArray[np.int64]) -> Share:
+        """Return some rows of batch `step`; the others are not read.
+
+        Args:
+            step: As of :meth:`indices`.
+            rows: Which, int64 ``[n]``, values 0 to ``batch_size - 1``.
+        """
+        return Share(*self._rows(step, rows), whole=self.batch_size)
+
+    def _rows(
+        self, step: int, rows: NDArray[np.int64] | slice
+    ) -> tuple[NDArray[np.float32], NDArray[np.int64] | None]:
+        chosen = self.indices(step)[rows]
         pixels = self._pixels[chosen]
         if self._is_mapped:
             forget(self._pixels)
-            fetch(self._pixels, self.indices(step + 1))  # is read while this step computes
+            # Is read while this step computes.
+            fetch(self._pixels, self.indices(step + 1)[rows])
         if self._flip:
-            mirrored = self._flips(step)
+            mirrored = self._flips(step)[rows]
             pixels[mirrored] = pixels[mirrored, :, :, ::-1]
         if self._dequantise:
-            images = dequantised(pixels, self._noise(step, pixels.shape), self._image_range)
+            noise = self._noise(step, pixels.shape[1:])[rows]
+            images = dequantised(pixels, noise, self._image_range)
         else:
             images = scale_to_range(pixels, self._image_range)
-        return images if self._labels is None else Batch(images, self._labels[chosen])
+        return images, None if self._labels is None else self._labels[chosen]
 
     def _flips(self, step: int) -> NDArray[np.bool_]:
         """Return which images of a batch are mirrored: the upper bit of a raw draw for each."""
-        return np.asarray(self._raw(self._batch_size, _FLIPS, step) >> np.uint64(63), dtype=bool)
+        return np.asarray(self._raw(self.batch_size, _FLIPS, step) >> np.uint64(63), dtype=bool)
 
     def _noise(self, step: int, shape: tuple[int, ...]) -> NDArray[np.uint16]:
-        """Return the noise of a batch: each raw draw makes that of four values."""
+        """Return the noise of a batch of such images: a raw draw makes that of four values."""
+        shape = self.batch_size, *shape
         count = math.prod(shape)
         draws = self._raw(-(-count // 4), _NOISE, step)
         return draws.astype("<u8", copy=False).view("<u2")[:count].reshape(shape)
@@ -202,3 +232,21 @@ class Batches:
         if self._replacement:
             return np.asarray(draws % np.uint64(len(self._pixels)), dtype=np.int64)
         return np.asarray(np.argsort(draws, kind="stable"), dtype=np.int64)
+
+
+class Shares:
+    """Batches of which one process reads its rows alone.
+
+    Args:
+        batches: The whole ones.
+        rows: Which rows are its own, int64 ``[n]``.
+    """
+
+    def __init__(self, batches: Batches, rows: NDArray[np.int64]) -> None:
+        self._batches = batches
+        self._rows = rows
+        self.steps_per_epoch = batches.steps_per_epoch
+
+    def __getitem__(self, step: int) -> Share:
+        """Return this process's rows of batch `step`."""
+        return self._batches.share(step, self._rows)

@@ -9,7 +9,9 @@ rounding. Launcher and collectives are Paddle's:
 from __future__ import annotations
 
 import contextlib
+import functools
 import io
+import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextvars import ContextVar
@@ -20,17 +22,18 @@ from typing import Any
 import numpy as np
 from safetensors.numpy import load, save
 
-from ppgan_zoo.distributed.streams import RANK, end_with_parent
+from ppgan_zoo.distributed.pulse import Pulse
+from ppgan_zoo.distributed.streams import RANK, SIZE, end_with_parent
 from ppgan_zoo.errors import ConfigError, TrainingError
 from ppgan_zoo.storage.checkpoint import Arrays
 from ppgan_zoo.storage.files import read_regular
 
-SIZE = "PADDLE_TRAINERS_NUM"
-"""How many processes Paddle's launcher started."""
-
 LOGS = "PADDLE_LOG_DIR"
 SPOKEN = "ppgan-zoo: "
 """What the line begins with that a process of the zoo ends with."""
+
+FACTS = "facts"
+"""Beside the arrays of a state that is sent: no net or part has a name without a slash."""
 
 TROUBLE = ("gloo", "nccl", "connection")
 """In the words of a collective whose other side is gone."""
@@ -61,11 +64,10 @@ class Group:
         """
         if started() == cls():
             return cls()
-        import paddle
         from paddle import distributed
 
         if not distributed.is_initialized():
-            if paddle.get_device() == "cpu":
+            if by_gloo():
                 os.environ["PADDLE_DISTRI_BACKEND"] = "gloo"
             with contextlib.redirect_stderr(io.StringIO()):  # it tells of flags that it sets itself
                 distributed.init_parallel_env()
@@ -170,19 +172,50 @@ class Group:
         """
         if self.size == 1:
             return stop
-        import paddle
-
-        flags = [stop, failed and self.leads, failed and not self.leads]
         with losses_told(self):
-            stops, leader, other = self.total(paddle.to_tensor(flags, "float32")).tolist()
+            stops, leader, other = self._meet(
+                stop, failed and self.leads, failed and not self.leads
+            )
         if not failed and leader:
             raise LeaderLeft
         if not failed and other:
             raise ProcessLostError(lost())
-        return bool(stops)
+        return stops
 
-    def send(self, arrays: Mapping[str, Arrays] | None, numbers: Iterable[int] = ()) -> None:
-        """Hand a trainer's state to the others, who wait in :meth:`receive`; None: it is over."""
+    @contextlib.contextmanager
+    def waited_for(self) -> Iterator[None]:
+        """Let the others wait for the leader as long as it is in the block; others do nothing here.
+
+        They must be where they meet it next (:meth:`agree`, :meth:`receive`), and the block must
+        not exchange anything with them. By itself gloo waits for 30 seconds, nccl for 30 minutes.
+        """
+        if self.size > 1 and self.leads and by_gloo():
+            with _pulse().wanted():
+                yield
+        else:
+            yield
+
+    def _meet(self, *flags: bool, later: bool = False) -> list[bool]:
+        """Return which flags are set in any process, once all are here.
+
+        Args:
+            *flags: As many in each process.
+            later: Whether the leader only says that it will come.
+        """
+        import paddle
+
+        while True:
+            *found, waits = self.total(paddle.to_tensor([*flags, later], "float32")).tolist()
+            if later or not waits:
+                return [bool(flag) for flag in found]
+
+    def send(self, arrays: Mapping[str, Arrays] | None, facts: Mapping[str, Any]) -> None:
+        """Hand a trainer's state to the others, who wait in :meth:`receive`; None: it is over.
+
+        Args:
+            arrays: The state, or None.
+            facts: What JSON can hold.
+        """
         if self.size == 1:
             return
         flat: dict[str, Any] = {
@@ -190,34 +223,39 @@ class Group:
             for name, part in (arrays or {}).items()
             for key, array in {"": np.zeros(0), **part}.items()  # so that an empty part is told
         }
-        self._broadcast([arrays is not None, *numbers], np.frombuffer(save(flat), np.uint8))
+        flat[FACTS] = np.frombuffer(json.dumps(facts).encode(), np.uint8)
+        self._broadcast(b"" if arrays is None else save(flat))
 
-    def receive(self, numbers: int) -> tuple[dict[str, Arrays] | None, list[int]]:
-        """Wait for what the leader sends: a state or None, and so many numbers beside it."""
-        head, data = self._broadcast([0] * (1 + numbers), np.zeros(0, np.uint8))
-        if not head[0]:
-            return None, head[1:]
+    def receive(self) -> tuple[dict[str, Arrays], dict[str, Any]] | None:
+        """Wait for what the leader sends: a state with the facts beside it; None: it is over."""
+        data = self._broadcast()
+        if not data:
+            return None
+        flat = load(data)
+        facts: dict[str, Any] = json.loads(flat.pop(FACTS).tobytes())
         arrays: dict[str, Arrays] = {}
-        for name, array in load(data.tobytes()).items():
+        for name, array in flat.items():
             part, _, key = name.partition("/")
             arrays.setdefault(part, {})
             if key:
                 arrays[part][key] = array
-        return arrays, head[1:]
+        return arrays, facts
 
-    def _broadcast(self, head: list[Any], data: Any) -> tuple[list[int], Any]:
-        """Return the leader's numbers and bytes, in each process."""
+    def _broadcast(self, data: bytes = b"") -> bytes:
+        """Return the leader's bytes, in each process."""
         import paddle
         from paddle import distributed
 
-        numbers = paddle.to_tensor([int(number) for number in (*head, len(data))], "int64")
-        distributed.broadcast(numbers, 0)
-        *head, length = numbers.tolist()
+        self._meet(False, False, False)
+        announced = paddle.to_tensor([len(data)], "int64")
+        distributed.broadcast(announced, 0)
+        length = int(announced.item())
         if not length:
-            return head, data
-        content = paddle.to_tensor(data if self.leads else np.zeros(length, np.uint8))
+            return b""
+        mine = np.frombuffer(data, np.uint8) if self.leads else np.zeros(length, np.uint8)
+        content = paddle.to_tensor(mine)
         distributed.broadcast(content, 0)
-        return head, content.numpy()
+        return bytes(content.numpy().tobytes())
 
     def generator(self, *key: int) -> Any:
         """Return numpy's generator of a key, as this process is to use it."""
@@ -227,6 +265,20 @@ class Group:
 
 class LeaderLeft(Exception):
     """The leader has left training by an error; it says next what becomes of the run."""
+
+
+def by_gloo() -> bool:
+    """Tell whether the processes exchange numbers by gloo, as they do on CPUs."""
+    import paddle
+
+    return str(paddle.get_device()) == "cpu"
+
+
+@functools.cache
+def _pulse() -> Pulse:
+    """Return what tells the others, in the leader, that they are to wait on."""
+    group = Group.current()
+    return Pulse(lambda: group._meet(False, False, False, later=True))
 
 
 _active: ContextVar[Group | None] = ContextVar("group", default=None)

@@ -17,10 +17,13 @@ from ppgan_zoo.distributed.group import ProcessLostError, started
 from ppgan_zoo.distributed.streams import GRACE, LED, TEMPORARY, give_streams
 from ppgan_zoo.errors import ConfigError
 from ppgan_zoo.runtime import available_cores
-from ppgan_zoo.storage.files import read_regular
+from ppgan_zoo.storage.files import as_argument, read_regular
 from ppgan_zoo.storage.terminal import tell
 
 MOST_PROCESSES = 1024
+
+OF_THIS_MACHINE = "PADDLE_LOCAL_SIZE"
+"""How many processes Paddle's launcher started on this machine."""
 
 
 def check_processes(count: int) -> None:
@@ -36,6 +39,16 @@ def check_processes(count: int) -> None:
             "--processes: this is one of several processes already, started by Paddle's launcher; "
             "leave the option out"
         )
+
+
+def resume_command(run: Path) -> str:
+    """Return the command that goes on with a run in as many processes as train it now."""
+    command, size = f"ppgan-zoo train --resume {as_argument(run)}", started().size
+    if size == 1:
+        return command
+    if os.environ.get(OF_THIS_MACHINE, str(size)) != str(size):
+        return f"{command}, started on each machine as before"
+    return f"{command} --processes {size}"
 
 
 def run_in_processes(count: int, arguments: Sequence[str]) -> int:

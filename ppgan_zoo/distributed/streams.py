@@ -21,6 +21,9 @@ from pathlib import Path
 from ppgan_zoo.errors import INTERRUPTED
 
 RANK = "PADDLE_TRAINER_ID"
+SIZE = "PADDLE_TRAINERS_NUM"
+"""How many processes Paddle's launcher started."""
+
 TEMPORARY = "ppgan-zoo-processes-"
 """What the name begins with of the folder of a command that has started processes."""
 

@@ -56,21 +56,28 @@ class PathLength:
         self.target = target.detach()
         return (lengths - target).square().mean()
 
-    def _some(self, code: Code) -> Code:
-        """Return the first codes of the batch; of several processes', each gets as many.
+    def check_batch(self, count: int, processes: int) -> None:
+        """Make sure that what it takes of `count` codes can be shared out to processes.
 
         Raises:
-            ConfigError: They cannot be shared out evenly.
+            ConfigError: It cannot, evenly.
         """
-        code = code.map(whole)
-        count = max(1, len(code) // self.shrink)
-        if count % active().size:
+        taken = self._taken(count)
+        if taken % processes:
             raise ConfigError(
-                f"terms: path_length: of {len(code)} codes it takes {count}, which cannot be "
-                f"shared out to {active().size} processes; set its shrink to 1, or data.batch_size "
-                f"to a multiple of {self.shrink * active().size}"
+                f"terms: path_length: of {count} codes it takes {taken}, which cannot be shared "
+                f"out to {processes} processes; set its shrink to 1, or data.batch_size to a "
+                f"multiple of {self.shrink * processes}"
             )
-        return code[slice(0, count)].map(own)
+
+    def _taken(self, count: int) -> int:
+        return max(1, count // self.shrink)
+
+    def _some(self, code: Code) -> Code:
+        """Return the first codes of the batch; of several processes', each gets as many."""
+        code = code.map(whole)
+        self.check_batch(len(code), active().size)
+        return code[slice(0, self._taken(len(code)))].map(own)
 
     def state(self) -> Arrays:
         """Return a."""

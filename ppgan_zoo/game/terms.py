@@ -283,6 +283,23 @@ class Terms:
             return 1.0 - math.prod(1.0 - 1.0 / period for period in periods)
         return sum(any(i % period == 0 for period in periods) for i in range(span)) / span
 
+    def check_batch(self, count: int, processes: int) -> None:
+        """Make sure that a batch can be shared out to processes, where a term asks for more of it.
+
+        A term's class may have a method of this name and these arguments, or a batch is as good as
+        any other.
+
+        Args:
+            count: Images that a loss is of, in all processes together.
+            processes: How many there are.
+
+        Raises:
+            ConfigError: It cannot.
+        """
+        for function in self._functions.values():
+            if hasattr(function, "check_batch"):
+                function.check_batch(count, processes)
+
     def add_to(
         self, loss: Tensor | None, terms: Sequence[Term], inputs: TermInputs
     ) -> tuple[Tensor | None, Scalars]:

@@ -15,6 +15,7 @@ from ppgan_zoo.errors import CheckpointError
 from ppgan_zoo.leaderboard.board import BoardResult, Line, Score, lines_of
 from ppgan_zoo.leaderboard.contest import CURVE_SAMPLES
 from ppgan_zoo.leaderboard.contest import SAMPLES as MEASURED
+from ppgan_zoo.storage.files import read_regular
 from ppgan_zoo.storage.pictures import to_pixels
 
 if TYPE_CHECKING:
@@ -84,7 +85,7 @@ def _block(line: Line, samples: Mapping[tuple[str, int], Path]) -> NDArray[np.ui
         draw.text((left, top), f"seed {seed}{_note(runs.get(seed))}", fill=90)
         path = samples.get((entry.recipe, seed))
         if path is not None:
-            with Image.open(path, formats=["PNG"]) as made:
+            with Image.open(io.BytesIO(read_regular(path)), formats=["PNG"]) as made:
                 picture.paste(made.convert("L").crop((0, 0, WIDTH, HEIGHT)), (left, top + TEXT))
             continue
         box = (left, top + TEXT, left + WIDTH - 1, top + TEXT + HEIGHT - 1)

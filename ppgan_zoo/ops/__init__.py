@@ -204,14 +204,18 @@ def adopt(choices: Mapping[str, str]) -> None:
         choices: As :func:`choices_used` returned them. A product that is not among them is
             computed as ever.
     """
-    if found := library():
+    if found := _that_chooses():
         _choices(found).adopt(choices)
 
 
 def choices_used() -> dict[str, str]:
     """Return the form of each product that has been computed by a choice, in plain words."""
-    found = library() if _switch() == "auto" and _device() == "cpu" else None
+    found = _that_chooses()
     return dict(sorted(_choices(found).used.items())) if found else {}
+
+
+def _that_chooses() -> Library | None:
+    return library() if _switch() == "auto" and _device() == "cpu" else None
 
 
 def describe() -> str:

@@ -6,10 +6,15 @@ checkpoints hold model and seed. What is on disk now is held against that.
 
 from __future__ import annotations
 
+import functools
 import json
+import operator
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+import paddle
+
+from ppgan_zoo import __version__
 from ppgan_zoo.errors import CheckpointError, ConfigError
 from ppgan_zoo.models.facts import ModelFacts
 from ppgan_zoo.recipe.load import recipe_from
@@ -36,6 +41,11 @@ ARITHMETIC = (
     "amd_mkl",
     "convolutions",
 )
+
+
+# Of what a process trains on: what may be different on another machine.
+OF_A_MACHINE = (("recipe", "data", "directory"), ("recipe", "evaluation", "weights"),
+                ("data", "location"), ("data", "source"))  # fmt: skip
 
 
 class _Missing:
@@ -114,6 +124,24 @@ def changes_of_machine(before: Any, now: Mapping[str, Any]) -> str | None:
         f"resumed with {', '.join(found)}: the run continues as before except for rounding, so "
         "the bytes will differ"
     )
+
+
+def common_facts(recipe: Recipe, data: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what must be the same in all processes that train a recipe together.
+
+    Args:
+        recipe: The recipe.
+        data: As :meth:`ppgan_zoo.run.job.Job.describe_data` describes them.
+    """
+    facts: dict[str, Any] = {
+        "recipe": recipe.model_dump(mode="json"),
+        "data": dict(data),
+        "ppgan_zoo": __version__,
+        "paddle": paddle.__version__,
+    }
+    for *sections, key in OF_A_MACHINE:
+        del functools.reduce(operator.getitem, sections, facts)[key]
+    return facts
 
 
 def differences(before: Any, now: Any, key: str = "") -> Iterator[tuple[str, Any, Any]]:

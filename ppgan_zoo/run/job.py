@@ -140,7 +140,8 @@ def build_job(
         offline: Never to use the network.
         source: The recipe's file, for messages.
         images: What the section ``data`` of the recipe means, if it was loaded already.
-        group: The processes that Paddle's launcher started; None for this one alone.
+        group: The processes that Paddle's launcher started, which are not connected here; None
+            for this one alone.
 
     Raises:
         ZooError: Whatever is wrong with recipe or data.
@@ -156,13 +157,13 @@ def build_job(
         batches = build_batches(recipe, images, facts)
         iterations = total_iterations(recipe, batches.steps_per_epoch)
         trainer = build_model_and_trainer(recipe, facts, iterations, group=group)
+        of_a_loss = recipe.data.batch_size // recipe.training.accumulate_steps
+        trainer.game.terms.check_batch(of_a_loss, group.size)
         if facts.num_classes:
             trainer.warnings += classes_without_images(images)
         evaluator = None
         if group.leads:
             evaluator = build_evaluator(recipe, facts, images, offline=offline)
-    if group.size > 1:
-        Group.current()  # connects; whatever can be wrong here was found before
     return Job(recipe, machine, images, facts, batches, iterations, trainer, evaluator, group)
 
 

@@ -17,10 +17,12 @@ from ppgan_zoo.callbacks.first_phase import EarlyCollapseError
 from ppgan_zoo.callbacks.pace import seconds_of_an_iteration
 from ppgan_zoo.callbacks.stop import StopOnSignal
 from ppgan_zoo.distributed.group import ProcessLostError, started
+from ppgan_zoo.distributed.launch import resume_command
+from ppgan_zoo.distributed.meeting import meeting
 from ppgan_zoo.errors import ConfigError, TrainingError
 from ppgan_zoo.recipe.load import load_recipe
 from ppgan_zoo.recipe.recipe import Recipe
-from ppgan_zoo.run.follow import follow, hand_over, told_of_the_end
+from ppgan_zoo.run.follow import assemble, follow, hand_over, told_of_the_end
 from ppgan_zoo.run.identity import (
     RESUME_KEYS,
     changes_of_machine,
@@ -32,7 +34,7 @@ from ppgan_zoo.run.job import Job, build_job
 from ppgan_zoo.run.recovery import bring_to, error_with_cause, roll_back
 from ppgan_zoo.run.watch import build_callbacks
 from ppgan_zoo.storage.durations import in_short, in_time
-from ppgan_zoo.storage.files import absolute, as_argument, write_atomically
+from ppgan_zoo.storage.files import absolute, write_atomically
 from ppgan_zoo.storage.retention import checkpoint_folders, load_newest
 from ppgan_zoo.storage.run_directory import RunDirectory, command_line, start_facts
 from ppgan_zoo.storage.run_lock import Lock
@@ -90,10 +92,12 @@ def train(
     run, group = RunDirectory(output), started()
     recipe = _from_anywhere(recipe)
     if not group.leads:
-        follow(build_job(recipe, offline=offline, source=source, group=group))
+        with meeting(group):
+            follow(build_job(recipe, offline=offline, source=source, group=group))
         return None
-    with alone_in_process(), run.begin() as lock:
+    with meeting(group), alone_in_process(), run.begin() as lock:
         job = build_job(recipe, offline=offline, source=source, group=group)
+        assemble(job)
         write_atomically(run.recipe, recipe.to_yaml())  # from here on it is a run, to be resumed
         run.create()
         return _fit(job, run, lock, callbacks, resume=False)
@@ -140,8 +144,14 @@ def resume(
         TrainingError: Training cannot go on, see the recipe's section ``recovery``; or another
             process has ended.
     """
+    with meeting(started()):
+        return _resume(run, list(overrides), offline=offline, callbacks=callbacks)
+
+
+def _resume(
+    run: RunDirectory, overrides: list[str], *, offline: bool, callbacks: Iterable[Callback]
+) -> Outcome | None:
     run.check()
-    overrides = list(overrides)
     for override in overrides:
         if not may_change(override.partition("=")[0]):
             raise ConfigError(
@@ -160,6 +170,7 @@ def resume(
         run.create()  # what a kill before the first iteration left out
         job = build_job(recipe, offline=offline, source=run.recipe, group=group)
         run.check_data(job.describe_data())
+        assemble(job)
         return _fit(job, run, lock, callbacks, resume=True)
 
 
@@ -208,7 +219,7 @@ def _fit(
         with told_of_the_end(job) as used:
             return _train(job, run, lock, logger, others, used, resume=resume)
     except ProcessLostError as error:
-        line = f"{error}; continue with: ppgan-zoo train --resume {as_argument(run.path)}"
+        line = f"{error}; continue with: {resume_command(run.path)}"
         log_to_file(logger, line)
         raise ProcessLostError(line) from None
     except TrainingError as error:
@@ -229,7 +240,8 @@ def _train(
     resume: bool,
 ) -> Outcome:
     """Train to the end; every trainer that is made goes into `used`."""
-    trainer = _begin(job, run, logger, resume)
+    with job.group.waited_for():
+        trainer = _begin(job, run, logger, resume)
     if trainer.iteration >= job.iterations:
         logger.info(
             "nothing to do: %d of %d iterations are done", trainer.iteration, job.iterations
@@ -238,16 +250,19 @@ def _train(
     while True:
         used.append(trainer)
         hand_over(job, trainer)
-        own, stop = build_callbacks(job, trainer, run, lock, logger), StopOnSignal()
+        with job.group.waited_for():
+            own, stop = build_callbacks(job, trainer, run, lock, logger), StopOnSignal()
         callbacks = [*own.in_order, *others, stop]
         try:
             trainer.fit(job.batches, iterations=job.iterations, callbacks=callbacks)
             trouble, good_until = own.trouble()
             return Outcome(run, trainer.iteration, stop.signal, trouble, good_until)
         except NonFiniteError as error:
-            trainer = _recover(error, job, trainer, run, logger)
+            with job.group.waited_for():
+                trainer = _recover(error, job, trainer, run, logger)
         except EarlyCollapseError as error:
-            trainer = _restart(error, job, trainer, run, logger)
+            with job.group.waited_for():
+                trainer = _restart(error, job, trainer, run, logger)
         if stop.signal is not None:  # the trainer is new and knows nothing of it
             return Outcome(run, trainer.iteration, stop.signal)
 
@@ -255,6 +270,7 @@ def _train(
 def _begin(job: Job, run: RunDirectory, logger: logging.Logger, resume: bool) -> Trainer:
     """Load the checkpoint of a resumed run, and record the start."""
     recipe, trainer, images, iterations = job.recipe, job.trainer, job.images, job.iterations
+    ops.adopt({})  # those of a run that this process went on with before are that run's
     if resume:
         begun = _go_on(job, run, logger)
         if trainer.iteration > iterations:

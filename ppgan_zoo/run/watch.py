@@ -18,10 +18,10 @@ from ppgan_zoo.callbacks.progress import EpochLog, ProgressBar
 from ppgan_zoo.callbacks.progress_file import ProgressFile
 from ppgan_zoo.callbacks.samples import SampleGrid
 from ppgan_zoo.callbacks.slowdown import Slowdown
+from ppgan_zoo.distributed.launch import resume_command
 from ppgan_zoo.registry import LOGS
 from ppgan_zoo.run.build import build_sliced_wasserstein
 from ppgan_zoo.run.job import Job
-from ppgan_zoo.storage.files import as_argument
 from ppgan_zoo.storage.logs import Logs
 from ppgan_zoo.storage.retention import read_good
 from ppgan_zoo.storage.run_directory import RunDirectory
@@ -121,8 +121,7 @@ def _first_phase(job: Job, logger: logging.Logger) -> FirstPhaseWatch | None:
 def _slowdown(job: Job, run: RunDirectory, logger: logging.Logger) -> list[Callback]:
     if job.machine.device != "cpu":
         return []
-    go_on = f"ppgan-zoo train --resume {as_argument(run.path)}"
-    return [Slowdown(lambda line: logger.warning("%s", line), go_on)]
+    return [Slowdown(lambda line: logger.warning("%s", line), resume_command(run.path))]
 
 
 def _sample_grid(job: Job, run: RunDirectory, records: Logs | None, guard: Guard) -> SampleGrid:

@@ -10,7 +10,7 @@ import threading
 from collections.abc import Iterable, Iterator
 from typing import Any, Protocol
 
-from ppgan_zoo.distributed.group import Group, losses_told
+from ppgan_zoo.distributed.group import Group, ProcessLostError, losses_told
 from ppgan_zoo.errors import ConfigError, TrainingError
 
 
@@ -112,7 +112,7 @@ def _failures_told(group: Group) -> Iterator[None]:
     try:
         yield
     except BaseException:
-        with contextlib.suppress(RuntimeError):  # they are gone
+        with contextlib.suppress(RuntimeError, ProcessLostError):  # they are gone
             group.agree(True, failed=True)
         raise
 
@@ -128,7 +128,7 @@ def _fit(
     watchers: list[Callback] = []
     error: BaseException | None = None
     try:
-        with _failures_told(group):
+        with _failures_told(group), group.waited_for():
             for callback in callbacks:
                 callback.on_train_begin(trainer)
                 watchers.append(callback)
@@ -137,7 +137,7 @@ def _fit(
             with losses_told(group):
                 scalars = trainer.step(batches[trainer.iteration])
             trainer.stepping = False
-            with _failures_told(group):
+            with _failures_told(group), group.waited_for():
                 for callback in watchers:
                     callback.on_step_end(trainer, scalars)
                 if trainer.iteration % batches.steps_per_epoch == 0:
@@ -147,7 +147,14 @@ def _fit(
         error = raised
         raise
     finally:
-        # Each is called, even if one before it fails.
         with contextlib.ExitStack() as ends:
+            if error is None:
+                ends.enter_context(_failures_told(group))
+            if not trainer.stepping:
+                ends.enter_context(group.waited_for())
+            # Each is called, even if one before it fails.
             for callback in reversed(watchers):
                 ends.callback(callback.on_train_end, trainer, error)
+    # All leave together: the others wait for the leader, which has nothing to wait for.
+    with contextlib.suppress(*[ProcessLostError] if group.leads else []):
+        group.agree(False)

@@ -17,7 +17,7 @@ from paddle import Tensor, nn
 
 from ppgan_zoo import ops
 from ppgan_zoo.data import to_uint8
-from ppgan_zoo.data.batches import Batch, as_batch
+from ppgan_zoo.data.batches import Batch, Batches, Share, Shares, as_batch
 from ppgan_zoo.errors import CheckpointError, ConfigError
 from ppgan_zoo.game.ada import AdaptiveProbability
 from ppgan_zoo.game.game import SIGN, Game
@@ -118,26 +118,25 @@ class Trainer:
                 the model's range, or the images alone; each D update takes the next N, G's
                 updates draw N samples each, or a multiple of it. With fresh real images for
                 G's updates, N more for each of these. Of several processes each is given the
-                whole batch and takes its rows.
+                whole batch and takes its rows, or a :class:`ppgan_zoo.data.batches.Share`, which
+                has them alone.
 
         Returns:
             ``loss/discriminator``, ``loss/generator``, ``score/real``, ``score/fake``: of
             the last update of each net; ``term/NAME`` of each term that was due.
         """
         moment, group = self.chance.at(self.iteration), self.chance.group
-        real = self._labelled_as_needed(as_batch(batch)).map(paddle.to_tensor)
-        batches = real.split(self._batches_per_step)
-        own = [part.map(self._own_rows) for part in batches]
+        own, count = self._shared_out(as_batch(batch))
         scalars: Scalars = {}
         with group.together(), ops.precision(self.precision):
             for update in self.updates:
                 scalars.update(update.apply(self.gan, self.game, own, moment))
         scalars = group.mean(scalars)
-        images = len(real) * self._batches_of_d // self._batches_per_step
+        images = count * self._batches_of_d
         if self.game.view.controller is not None:
             scalars.update(self._adapt(self.game.view.controller, scalars[SIGN], images))
         if self.ema is not None:
-            size = self._batch_multiple * len(batches[0]) // self.updates[0].accumulate_steps
+            size = self._batch_multiple * count // self.updates[0].accumulate_steps
             self.ema.follow(self.gan.generator, self.iteration, images, size)
         self.iteration += 1
         return scalars
@@ -147,10 +146,23 @@ class Trainer:
         controller.follow(sign, images)
         return {"augment/probability": paddle.to_tensor(controller.probability, "float32")}
 
-    def _own_rows(self, rows: Tensor) -> Tensor:
-        """Return this process's rows of a batch that all processes share."""
-        own: Tensor = self.chance.group.own(rows, self.updates[0].accumulate_steps)
-        return own
+    def _shared_out(self, batch: Batch) -> tuple[list[Batch], int]:
+        """Return this process's rows of each update's batch, and the images of one in all."""
+        parts = self._labelled_as_needed(batch).map(paddle.to_tensor).split(self._batches_per_step)
+        if isinstance(batch, Share):
+            return parts, batch.whole // len(parts)
+        return [part.map(self._own_rows) for part in parts], len(parts[0])
+
+    def _own_rows(self, rows: Any) -> Any:
+        """Return this process's rows of a batch of one update that all processes share."""
+        return self.chance.group.own(rows, self.updates[0].accumulate_steps)
+
+    def shares_of(self, batches: BatchSource) -> BatchSource:
+        """Return batches of which no process reads the rows of another, where that can be had."""
+        if self.chance.group.size == 1 or not isinstance(batches, Batches):
+            return batches
+        rows = np.arange(batches.batch_size).reshape(self._batches_per_step, -1)
+        return Shares(batches, np.concatenate([self._own_rows(of_update) for of_update in rows]))
 
     def _labelled_as_needed(self, batch: Batch) -> Batch:
         """Return a batch with labels if the nets take them, and without if they do not."""
@@ -189,7 +201,7 @@ class Trainer:
         """
         loop.fit(
             self,
-            batches,
+            self.shares_of(batches),
             iterations=iterations,
             epochs=epochs,
             callbacks=callbacks,

@@ -27,7 +27,9 @@ def test_the_formula_by_hand(scaling):
     assert scaling.seconds_of(traffic, network, 4) == pytest.approx(15.6 + 24 * 0.5)
     assert scaling.seconds_of(traffic, network, 4, tree=True) == pytest.approx(15.6 + 16 * 0.5)
     assert scaling.seconds_of(traffic, network, 1) == 0.0
-    assert scaling.efficiency(27.6, traffic, network, 4, False) == pytest.approx(0.5)
+    assert scaling.efficiency(27.6, 0.0, traffic, network, 4, False) == pytest.approx(0.5)
+    # Drawing for three more takes 3 * 9.2 seconds.
+    assert scaling.efficiency(27.6, 9.2, traffic, network, 4, False) == pytest.approx(1 / 3)
 
 
 def test_an_iteration_of_dense_layers_counted_by_hand(scaling, tmp_path):
@@ -44,3 +46,22 @@ def test_an_iteration_of_dense_layers_counted_by_hand(scaling, tmp_path):
     assert found.reductions == 4 + 3 + 1
     assert found.reduced_rows == found.gathered
     assert found.reduced == 4 * (discriminator + 2 * generator) + 4 * 4
+
+
+def test_what_is_drawn_for_all_is_counted_and_batches_are_not_fetched_for_all(
+    scaling, tmp_path, monkeypatch
+):
+    from ppgan_zoo.data import batches
+    from ppgan_zoo.training.chance import Chance
+
+    path = tmp_path / "tiny.yml"
+    path.write_text(TINY)
+    fetched, scale, arrays = [], batches.scale_to_range, Chance.arrays
+    monkeypatch.setattr(
+        batches, "scale_to_range", lambda x, *more: (fetched.append(len(x)), scale(x, *more))[1]
+    )
+    monkeypatch.setattr(scaling.time, "process_time", iter(range(10**6)).__next__)
+    found = scaling._counted(load_recipe(path), 3, 2)
+    assert fetched[-3:] == [32, 32, 32]
+    assert found.drawing == 3 * 3  # z of one update of D and of two of G, a tick each
+    assert Chance.arrays is arrays

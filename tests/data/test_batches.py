@@ -132,6 +132,30 @@ def test_labels_go_with_their_images(replacement):
         np.testing.assert_array_equal(batch.labels, 19 - batch.images[:, 0, 0, 0])
 
 
+def test_a_share_is_some_rows_of_a_batch_and_reads_no_others():
+    labelled = numbered(20, labels=np.arange(20)[::-1].copy())
+    batches = Batches(labelled, 8, seed=7, flip=True, labels=True)
+    read = []
+
+    class Recorded:
+        def __len__(self):
+            return 20
+
+        def __getitem__(self, chosen):
+            read.append(chosen)
+            return labelled.images[chosen]
+
+    wanted = {step: batches[step] for step in (0, 1, 5)}
+    batches._pixels = Recorded()
+    rows = np.array([1, 6, 7])
+    for step, whole in wanted.items():
+        share = batches.share(step, rows)
+        assert (len(share), share.whole) == (3, 8)
+        np.testing.assert_array_equal(share.images, whole.images[rows])
+        np.testing.assert_array_equal(share.labels, whole.labels[rows])
+    assert [len(chosen) for chosen in read] == [3, 3, 3]
+
+
 def test_labels_of_a_set_without_any_are_refused():
     with pytest.raises(ConfigError, match=r"numbered \(x\) has no labels.*; use a set") as caught:
         Batches(numbered(8), 4, seed=0, labels=True)

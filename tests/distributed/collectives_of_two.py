@@ -4,6 +4,7 @@ Each process leaves ``OUTPUT-RANK.npz`` of values and gradients, of its rows and
 """
 
 import sys
+import time
 
 import numpy as np
 
@@ -14,6 +15,7 @@ runtime.start("cpu", 1)
 import paddle  # noqa: E402
 from paddle import nn  # noqa: E402
 
+from ppgan_zoo.distributed import pulse  # noqa: E402
 from ppgan_zoo.distributed.batch_norm import share_batch_norms  # noqa: E402
 from ppgan_zoo.distributed.collectives import average, drawn, own, whole  # noqa: E402
 from ppgan_zoo.distributed.group import Group  # noqa: E402
@@ -51,7 +53,20 @@ FUNCTIONS = {
 }
 
 
+def count_reductions():
+    """Return a list that grows with each all-reduce from here on."""
+    calls, reduce = [], paddle.distributed.all_reduce
+
+    def counted(tensor):
+        calls.append(tensor)
+        reduce(tensor)
+
+    paddle.distributed.all_reduce = counted
+    return calls
+
+
 def main(output):
+    pulse.EVERY = 0.3
     group = Group.current()
     paddle.set_default_dtype("float64")
     found = {}
@@ -72,14 +87,18 @@ def main(output):
         found["drawn mine"] = drawn(paddle.randn, [4, 2]).numpy()
     group_state = {"net": {"weight": np.arange(3.0), "count": np.array(5)}}
     if group.leads:
-        group.send(group_state, [7])
-        group.send(None, [0])
+        group.send(group_state, {"number": 7})
+        group.send(None, {})
     else:
-        state, numbers = group.receive(1)
+        state, facts = group.receive()
         found["received"] = state["net"]["weight"]
-        found["count"], found["number"] = state["net"]["count"], numbers[0]
-        found["over"] = group.receive(1)[0] is None
+        found["count"], found["number"] = state["net"]["count"], facts["number"]
+        found["over"] = group.receive() is None
+    reductions = count_reductions()
+    with group.waited_for():
+        time.sleep(2.0 if group.leads else 0.0)
     found["stop"] = group.agree(group.rank == 1)
+    found["reductions"] = len(reductions)
     np.savez(f"{output}-{group.rank}.npz", **found)
 
 

@@ -44,6 +44,11 @@ def test_one_process_that_is_to_stop_stops_all(found):
     assert [bool(of_rank["stop"]) for of_rank in found] == [True, True]
 
 
+def test_who_waits_for_the_leader_hears_from_it_meanwhile(found):
+    """Gloo waits for half a minute, and the leader may take longer: so one wait becomes several."""
+    assert found[0]["reductions"] == found[1]["reductions"] > 3
+
+
 def test_outside_of_a_step_a_process_is_alone():
     x = paddle.arange(4, dtype="float32")
     assert average(x) is x and whole(x) is x and own(x) is x

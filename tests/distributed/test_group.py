@@ -1,15 +1,22 @@
 """Which rows of batches and draws are a process's."""
 
 import signal
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+import ppgan_zoo
 from ppgan_zoo import runtime
 from ppgan_zoo.callbacks.stop import StopOnSignal
+from ppgan_zoo.data import Batches, ImageSet
 from ppgan_zoo.distributed.group import Group, lost
+from ppgan_zoo.distributed.launch import resume_command
 from ppgan_zoo.errors import ConfigError, Ended
 from ppgan_zoo.models.latent import Latent
+from ppgan_zoo.recipe.load import load_recipe
+from ppgan_zoo.run.job import build_job
+from ppgan_zoo.training import loop
 from ppgan_zoo.training.chance import Chance
 
 
@@ -74,6 +81,43 @@ def test_the_cores_of_a_machine_are_shared_by_its_processes(monkeypatch):
     for processes, threads in (("4", 2), ("10", 1), ("64", 1)):
         monkeypatch.setenv("PADDLE_LOCAL_SIZE", processes)
         assert runtime.cpu_threads() == threads
+
+
+def test_the_command_that_goes_on_has_as_many_processes(monkeypatch):
+    for name in ("PADDLE_TRAINERS_NUM", "PADDLE_LOCAL_SIZE"):
+        monkeypatch.delenv(name, raising=False)
+    run = Path("my run")
+    assert resume_command(run) == "ppgan-zoo train --resume 'my run'"
+    monkeypatch.setenv("PADDLE_TRAINERS_NUM", "4")
+    assert resume_command(run) == "ppgan-zoo train --resume 'my run' --processes 4"
+    monkeypatch.setenv("PADDLE_LOCAL_SIZE", "2")
+    assert resume_command(run).endswith("--resume 'my run', started on each machine as before")
+
+
+def test_a_term_refuses_a_batch_before_it_is_due(tmp_path):
+    (tmp_path / "recipe.yml").write_text(
+        "model: {name: stylegan2}\ndata: {name: mnist, batch_size: 6, limit: 64}\n"
+        "terms: [{name: path_length, every_steps: 4}]\ntraining: {iterations: 4}\n"
+    )
+    recipe = load_recipe(tmp_path / "recipe.yml")
+    with pytest.raises(ConfigError, match="of 6 codes it takes 3, which cannot be .* 2 processes"):
+        build_job(recipe, offline=True, group=Group(0, 2))
+
+
+def test_each_process_reads_the_rows_that_it_would_take_of_the_whole_batch(monkeypatch):
+    images = np.arange(48 * 784, dtype=np.uint32).astype(np.uint8).reshape(48, 1, 28, 28)
+    batches = Batches(ImageSet.of("x", images, None, source="directory", location="x"), 24, seed=1)
+    read = []
+    monkeypatch.setattr(loop, "fit", lambda trainer, source, **more: read.append(source[1]))
+    for rank in (0, 1):
+        trainer = ppgan_zoo.make_trainer(
+            ppgan_zoo.create("gan_mlp", latent_dim=4),
+            discriminator_steps=3, accumulate_steps=2, group=Group(rank, 2),
+        )  # fmt: skip
+        trainer.fit(batches, iterations=1)
+        wanted = [Group(rank, 2).own(part, 2) for part in np.split(batches[1], 3)]
+        assert read[rank].whole == 24
+        np.testing.assert_array_equal(read[rank].images, np.concatenate(wanted))
 
 
 def test_the_last_words_of_another_process_are_told(monkeypatch, tmp_path):

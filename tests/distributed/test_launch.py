@@ -227,3 +227,11 @@ def test_a_prepared_set_is_one_file_in_the_memory_of_all(tiny_recipe, tmp_path, 
     begun.send_signal(signal.SIGTERM)
     _, errors = begun.communicate(timeout=100)
     assert mapped[0] and mapped[0] == mapped[1], errors  # one inode: the system has one copy
+
+
+@pytest.mark.slow
+def test_the_leader_may_pause_for_longer_than_a_collective_waits(tiny_recipe, tmp_path, cli):
+    one, both = tmp_path / "one", tmp_path / "both"
+    assert cli("train", "-c", tiny_recipe, "--output", one, "--offline").returncode == 0
+    run_in(2, tmp_path, Path(__file__).with_name("paused.py"), tiny_recipe, both)
+    assert_same(both, one)

@@ -6,6 +6,8 @@ import shutil
 import pytest
 
 from ppgan_zoo import ops
+from ppgan_zoo.recipe.load import load_recipe
+from ppgan_zoo.run.train import train as train_recipe
 from ppgan_zoo.storage.checkpoint import open_checkpoint
 
 RECIPE = """
@@ -20,12 +22,18 @@ checkpoint: {every_steps: 2, keep_last: 5}
 """
 
 
+def write(folder):
+    path = folder / "recipe.yml"
+    path.write_text(RECIPE)
+    return path
+
+
 @pytest.fixture
 def train(cli, tmp_path):
     """Train with a cache of its own; returns the final checkpoint's arrays and products."""
     if ops.library() is None:
         pytest.skip(ops.describe())
-    (tmp_path / "recipe.yml").write_text(RECIPE)
+    write(tmp_path)
 
     def run(name, *arguments):
         done = cli(
@@ -51,17 +59,20 @@ def flip(folder, products):
     return flipped
 
 
-def test_a_resume_keeps_the_forms_of_the_run(train, tmp_path):
-    arrays, products, _ = train("run", "-c", "recipe.yml", "--output", "run")
+@pytest.mark.parametrize("processes", [1, 2])
+def test_a_resume_keeps_the_forms_of_the_run(processes, train, tmp_path):
+    """In every one of its processes: those that do not read checkpoints are told."""
+    together = ["--processes", processes]
+    arrays, products, _ = train("run", "-c", "recipe.yml", "--output", "run", *together)
     assert len(products) >= 6  # three products of each large layer, at least
     # Now others are said to be faster.
     flipped = flip(tmp_path, products)
 
     shutil.copytree(tmp_path / "run", tmp_path / "cut")
     shutil.rmtree(tmp_path / "cut" / "checkpoints" / "step-00000004")
-    resumed = train("cut", "--resume", "cut")
+    resumed = train("cut", "--resume", "cut", *together)
     assert resumed[:2] == (arrays, products)
-    anew = train("anew", "-c", "recipe.yml", "--output", "anew")
+    anew = train("anew", "-c", "recipe.yml", "--output", "anew", *together)
     assert anew[1] == flipped
     assert anew[0] != arrays  # so the forms do make a difference
 
@@ -79,3 +90,14 @@ def test_on_another_machine_a_resume_finds_its_own_and_says_so(train, tmp_path, 
     assert found == flipped
     assert "before: another" in said
     assert "the bytes will differ" in said
+
+
+def test_a_run_begun_after_a_resume_in_one_process_finds_its_own(tmp_path, monkeypatch):
+    if ops.library() is None:
+        pytest.skip(ops.describe())
+    monkeypatch.setenv(ops.SWITCH, "auto")
+    recipe = load_recipe(write(tmp_path))
+    run = train_recipe(recipe, tmp_path / "run", offline=True).run
+    ops.adopt({"of another run": "paddle"})
+    train_recipe(recipe, tmp_path / "next", offline=True)
+    assert ops.choices_used() == open_checkpoint(run.checkpoints / "step-00000004").products
