@@ -23,8 +23,6 @@ from ppgan_zoo.models.stylegan2 import (
     with_deviation,
 )
 from ppgan_zoo.models.weights import layer_arrays
-from ppgan_zoo.recipe.load import find_recipe, load_recipe
-from ppgan_zoo.run.build import build_model_and_trainer, facts_of
 from ppgan_zoo.training.assemble import make_trainer
 
 CIFAR = {"channels": (512,) * 4, "image_shape": (3, 32, 32)}
@@ -441,17 +439,3 @@ def test_the_accelerated_equalised_convolution_is_paddles():
         assert not layer.accelerated
         for plain, accelerated in zip(*found, strict=True):
             np.testing.assert_allclose(accelerated, plain, rtol=1e-3, atol=1e-3 * np.abs(plain).max())  # fmt: skip
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("name", ["stylegan2_cifar", "stylegan2_auto_64", "stylegan2_paper256"])
-def test_one_iteration_of_a_recipe_of_a_published_size(name):
-    """The first one, in which all lazy terms are due; of a small batch."""
-    recipe = load_recipe(find_recipe(name))
-    size = recipe.data.image_size
-    trainer = build_model_and_trainer(recipe, facts_of(recipe, (3, size, size)), 100)
-    real = np.random.default_rng(0).uniform(-1, 1, (2, 3, size, size)).astype(np.float32)
-    scalars = trainer.step(Batch(real))
-    assert {f"term/{term.name}" for term in trainer.game.terms.terms} <= set(scalars)
-    for key, value in scalars.items():
-        assert np.isfinite(float(value)), key
