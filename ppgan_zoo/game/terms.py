@@ -105,11 +105,14 @@ class TermInputs:
         """
         if self.gan is None or self.gan.spec.encoder is None:
             return None
+        z: Tensor
         if batch.code is not None:
-            return batch.code.z
-        with paddle.no_grad():
-            found: Tensor = self.gan.nets[self.gan.spec.encoder](batch.images)
-        return found
+            z = batch.code.z.detach()
+        else:
+            with paddle.no_grad():
+                z = self.gan.nets[self.gan.spec.encoder](batch.images)
+        z.stop_gradient = False  # or Paddle lacks the double gradient of a concat with images
+        return z
 
     def _judgement(self, side: str, batch: Batch) -> Judgement:
         if side not in self._judged:

@@ -48,7 +48,7 @@ def warnings_of(gan, terms):
     ("model", "terms", "part", "remedy"),
     [
         ("acgan", [], CLASSES, "add auxiliary_classifier"),
-        ("acgan", ["consistency"], CLASSES, "add auxiliary_classifier"),
+        ("acgan", ["lecam"], CLASSES, "add auxiliary_classifier"),
         ("infogan", [], CODES, "add mutual_information"),
         ("bigan", [], ENCODER, "add bidirectional"),
         ("bigan", ["lecam", "orthogonal"], ENCODER, "add bidirectional"),

@@ -192,6 +192,15 @@ def test_a_penalty_holds_z_while_the_image_moves(name):
     assert get_term(name).ready()(inputs).item() == pytest.approx(wanted, rel=1e-5)
 
 
+@pytest.mark.parametrize("name", ["r1", "r2", "zero_centered_gp", "dragan"])
+def test_it_trains_with_a_penalty(name):
+    gan = ppgan_zoo.create("bigan", hidden_units=6, discriminator={"batch_norm": False})
+    trainer = ppgan_zoo.make_trainer(gan, terms=["bidirectional", name])
+    images = np.random.default_rng(3).random((4, *gan.image_shape)).astype(np.float32)
+    scalars = trainer.step(images)
+    assert np.isfinite(scalars[f"term/{name}"].item())
+
+
 def test_ds_update_leaves_the_encoders_weights_alone():
     gan = ppgan_zoo.create("bigan", latent_dim=3, hidden_units=6)
     trainer = ppgan_zoo.make_trainer(gan)
