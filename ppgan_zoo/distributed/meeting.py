@@ -11,8 +11,10 @@ import contextlib
 import json
 import os
 import platform
+import signal
 import socket
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextvars import ContextVar
@@ -96,6 +98,7 @@ class Meeting:
         """
         if self.over:
             return
+        _end_without_report()
         if not self.group.leads:
             self._others[0].say({"ready": facts})
             refused = self._others[0].hear()["refused"]
@@ -108,6 +111,7 @@ class Meeting:
 
     def refuse(self, line: str) -> None:
         """Let the others know why this process does not train."""
+        _end_without_report()
         with contextlib.suppress(OSError, ProcessLostError):
             if self.group.leads:
                 with contextlib.suppress(ProcessLostError):
@@ -273,6 +277,16 @@ def meeting(group: Group) -> Iterator[Meeting]:
     finally:
         _held.reset(token)
         held.end()
+
+
+def _end_without_report() -> None:
+    """Let SIGTERM end this process without the report that Paddle prints of it.
+
+    Where one process ends, Paddle's launcher ends the others by that, while they end themselves.
+    """
+    is_main = threading.current_thread() is threading.main_thread()
+    if is_main and signal.getsignal(signal.SIGTERM) == signal.SIG_DFL:  # as far as Python knows
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 def _connected() -> bool:

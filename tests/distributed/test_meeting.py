@@ -1,6 +1,9 @@
 """Processes that meet before they train: here threads, each with a rank."""
 
+import signal
 import socket
+import subprocess
+import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -124,3 +127,15 @@ def test_strangers_are_sent_away(address):
 def test_an_address_that_is_taken_is_refused(address):
     with socket.create_server(address), pytest.raises(ConfigError, match="give Paddle's launcher"):
         ready(RECIPE, Group(0, 2))
+
+
+def test_a_process_that_the_launcher_ends_says_nothing():
+    """Paddle would print a report of the signal, on standard output too."""
+    script = (
+        "import os, signal, paddle; from ppgan_zoo.distributed import meeting;"
+        "meeting._end_without_report(); os.kill(os.getpid(), signal.SIGTERM)"
+    )
+    words = [sys.executable, "-c", script]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert done.returncode == -signal.SIGTERM
+    assert "SIGTERM" not in done.stdout + done.stderr
