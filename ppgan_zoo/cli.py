@@ -65,9 +65,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     tell_warnings()
     try:
         given = sys.argv[1:] if arguments is None else list(arguments)
-        options = command_parser(
-            next((word for word in given if word in COMMANDS), None)
-        ).parse_args(given)
+        named = [word for word in given if word in COMMANDS]
+        options = command_parser(*named[:1]).parse_args(given)
         runtime.prepare()
         return _carry_out(options)
     except ZooError as error:
@@ -156,7 +155,7 @@ class _PrintCompletion(argparse.Action):
         parser.exit(0)
 
 
-def command_parser(*commands: str | None) -> argparse.ArgumentParser:
+def command_parser(*commands: str) -> argparse.ArgumentParser:
     """Return a parser that knows the names of all commands, and what these of them take.
 
     A command's module is imported only for that: together they take longer than most of them run.

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ppgan_zoo import runtime
 from ppgan_zoo.commands.arguments import add_device, add_overrides, data_override
-from ppgan_zoo.distributed.streams import SIZE
+from ppgan_zoo.distributed.streams import processes
 from ppgan_zoo.errors import INTERRUPTED, ConfigError, DataError
 from ppgan_zoo.registry import MODELS
 from ppgan_zoo.storage.files import as_argument
@@ -53,7 +52,7 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 
 def _run(options: argparse.Namespace) -> int:
-    if options.dry_run or int(os.environ.get(SIZE, "1")) == 1:
+    if options.dry_run or processes() == 1:
         return _train(options)
     from ppgan_zoo.distributed.group import started
     from ppgan_zoo.distributed.meeting import meeting

@@ -23,7 +23,7 @@ import numpy as np
 from safetensors.numpy import load, save
 
 from ppgan_zoo.distributed.pulse import Pulse
-from ppgan_zoo.distributed.streams import RANK, SIZE, end_with_parent
+from ppgan_zoo.distributed.streams import RANK, end_with_parent, processes
 from ppgan_zoo.errors import ConfigError, TrainingError
 from ppgan_zoo.storage.checkpoint import Arrays
 from ppgan_zoo.storage.files import read_regular
@@ -291,7 +291,7 @@ def active() -> Group:
 
 def started() -> Group:
     """Return the group that Paddle's launcher started this process in; nothing is set up."""
-    size = int(os.environ.get(SIZE, "1"))
+    size = processes()
     return Group(int(os.environ.get(RANK, "0")), size) if size > 1 else Group()
 
 

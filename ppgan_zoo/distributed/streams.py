@@ -34,6 +34,11 @@ GRACE = 30.0
 """Seconds in which a process that nobody waits for any more may end in good order."""
 
 
+def processes() -> int:
+    """Return how many processes Paddle's launcher started, of which this is one; 1 without it."""
+    return int(os.environ.get(SIZE, "1"))
+
+
 def run_led(run: Callable[[], int]) -> int:
     """Run the command line; as one of several processes, do as the command says that began them."""
     if os.environ.pop(LED, None) is None:  # taken out: not for what this process starts

@@ -55,7 +55,7 @@ class BoundaryEquilibrium:
     def updated(self) -> None:
         """Move k by the errors of the update."""
         if self._balances:
-            balance = sum(self._balances[1:], self._balances[0]) / len(self._balances)
+            balance = paddle.stack(self._balances).mean(axis=0)
             self.k = (self.k + self.rate * balance).clip(0.0, 1.0)
             self._balances = []
 

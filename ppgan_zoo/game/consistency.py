@@ -8,7 +8,7 @@ from paddle import Tensor
 
 from ppgan_zoo.errors import ConfigError
 from ppgan_zoo.game.augmentation import tensor_like, translation
-from ppgan_zoo.game.terms import Term, TermInputs
+from ppgan_zoo.game.terms import Side, Term, TermInputs
 
 
 def consistency(
@@ -33,20 +33,19 @@ def consistency(
         raise ConfigError(
             f"terms: consistency: real is {real}, fake is {fake}; give 0 or more, one above 0"
         )
-    total: Tensor | None = None
-    for weight, side in ((real, "real"), (fake, "fake")):
-        if not weight:
-            continue
-        batch = inputs.real if side == "real" else inputs.fake
-        logits = inputs.real_logits if side == "real" else inputs.fake_logits
-        changed = translation(batch.images, inputs.rng, mirror=True)
-        if flip:
-            changed = mirrored(changed, inputs.rng)
-        z = None if batch.code is None else inputs.z_of(batch)
-        again = inputs.logits(changed, batch.labels, z)
-        term = weight * (logits - again).square().mean()
-        total = term if total is None else total + term
-    return total
+    weights: dict[Side, float] = {"real": real, "fake": fake}
+    terms = [weight * _of_side(inputs, side, flip) for side, weight in weights.items() if weight]
+    return sum(terms[1:], terms[0])
+
+
+def _of_side(inputs: TermInputs, side: Side, flip: bool) -> Tensor:
+    batch = inputs.shown(side)
+    changed = translation(batch.images, inputs.rng, mirror=True)
+    if flip:
+        changed = mirrored(changed, inputs.rng)
+    z = None if batch.code is None else inputs.z_of(batch)
+    again = inputs.logits(changed, batch.labels, z)
+    return (inputs.judgement(side).logits - again).square().mean()
 
 
 def mirrored(images: Tensor, rng: np.random.Generator) -> Tensor:

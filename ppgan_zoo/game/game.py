@@ -25,7 +25,7 @@ from ppgan_zoo.game.compatibility import check_combination, probe_batch
 from ppgan_zoo.game.objectives import LabelSmoothing, Objective
 from ppgan_zoo.game.schedules import Value, at
 from ppgan_zoo.game.teaching import check_teaching
-from ppgan_zoo.game.terms import SIDES, Net, Scalars, Side, Term, TermInputs, Terms
+from ppgan_zoo.game.terms import SIDES, Net, Scalars, Side, Term, TermInputs, Terms, leaf
 from ppgan_zoo.game.view import View
 from ppgan_zoo.models.gan import Gan, Judgement
 from ppgan_zoo.models.latent import Code
@@ -296,7 +296,8 @@ class Game:
         """Return what D says of both, and its gradient at the images of some sides."""
         shown: dict[Side, Batch] = {"real": real, "fake": fake}
         for side in sides:
-            shown[side] = _with_gradient(shown[side])
+            batch = shown[side]
+            shown[side] = Batch(leaf(batch.images), batch.labels, batch.code)
         with ops.input_gradients():
             if len(sides) == len(shown):
                 of_real, of_fake = self._judge_both(gan, shown["real"], shown["fake"])
@@ -331,13 +332,6 @@ class Game:
         with_terms, scalars = self.terms.add_to(loss, due, inputs)
         assert with_terms is not None
         return with_terms, scalars
-
-
-def _with_gradient(batch: Batch) -> Batch:
-    """Return a batch of the same images, which a gradient may be asked of."""
-    images = batch.images.detach()
-    images.stop_gradient = False
-    return Batch(images, batch.labels, batch.code)
 
 
 def judge(gan: Gan, shown: Batch) -> Judgement:

@@ -17,7 +17,7 @@ from paddle.nn import functional as F
 from ppgan_zoo import ops
 from ppgan_zoo.distributed.collectives import whole
 from ppgan_zoo.game.augmentation import tensor_like
-from ppgan_zoo.game.terms import Side, Term, TermInputs
+from ppgan_zoo.game.terms import Side, Term, TermInputs, leaf
 
 # The gradient of a norm has none at 0: this keeps it finite, far below float32's steps at 1.
 TINY = 1e-12
@@ -25,8 +25,7 @@ TINY = 1e-12
 
 def squared_gradient_norms(logits_of: Callable[[Tensor], Tensor], images: Tensor) -> Tensor:
     """Return ``||grad_x D(x)||^2`` of each image ``[N]``, over all dimensions but the batch."""
-    images = images.detach()
-    images.stop_gradient = False
+    images = leaf(images)
     with ops.input_gradients():
         logits = logits_of(images)
         (gradient,) = paddle.grad(logits.sum(), images, create_graph=True)
@@ -41,7 +40,7 @@ def _squared_norms_at(inputs: TermInputs, side: Side) -> Tensor:
     """Return :func:`squared_gradient_norms` of images as D was shown them for its loss."""
     if side in inputs.gradients:
         return _squares(inputs.gradients[side])
-    shown = inputs.real if side == "real" else inputs.fake
+    shown = inputs.shown(side)
     return _squared_norms(inputs, shown.images, shown.labels, inputs.z_of(shown))
 
 

@@ -46,8 +46,7 @@ class LeCam:
         """Keep the averages, with the update's logits in them."""
         if self._next:
             self.sums = {
-                key: sum((sums[key] for sums in self._next[1:]), self._next[0][key])
-                / len(self._next)
+                key: paddle.stack([sums[key] for sums in self._next]).mean(axis=0)
                 for key in self.sums
             }
             self._next = []

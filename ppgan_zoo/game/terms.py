@@ -77,12 +77,12 @@ class TermInputs:
     @property
     def real_judgement(self) -> Judgement:
         """What D says of the real images, with its graph; D is asked at most once."""
-        return self._judgement("real", self.real)
+        return self.judgement("real")
 
     @property
     def fake_judgement(self) -> Judgement:
         """What D says of the fake images, likewise."""
-        return self._judgement("fake", self.fake)
+        return self.judgement("fake")
 
     @property
     def real_logits(self) -> Tensor:
@@ -105,20 +105,31 @@ class TermInputs:
         """
         if self.gan is None or self.gan.spec.encoder is None:
             return None
-        z: Tensor
         if batch.code is not None:
-            z = batch.code.z.detach()
+            z = batch.code.z
         else:
             with paddle.no_grad():
                 z = self.gan.nets[self.gan.spec.encoder](batch.images)
-        z.stop_gradient = False  # or Paddle lacks the double gradient of a concat with images
-        return z
+        return leaf(z)  # or Paddle lacks the double gradient of a concat with images
 
-    def _judgement(self, side: str, batch: Batch) -> Judgement:
+    def shown(self, side: Side) -> Batch:
+        """Return the real or the fake images as D was shown them."""
+        return self.real if side == "real" else self.fake
+
+    def judgement(self, side: Side) -> Judgement:
+        """Return what D says of one side, with its graph; D is asked at most once."""
         if side not in self._judged:
+            batch = self.shown(side)
             z = () if batch.code is None else (batch.code.z,)
             self._judged[side] = self.judge(batch.images, batch.labels, *z)
         return self._judged[side]
+
+
+def leaf(values: Tensor) -> Tensor:
+    """Return the same values without their graph, as what a gradient may be asked of."""
+    values = values.detach()
+    values.stop_gradient = False
+    return values
 
 
 class Remembers(Protocol):
