@@ -26,6 +26,9 @@ class BEGANGenerator(nn.Layer):
         image_shape: Channels, height and width of an image.
         channels: Feature maps at every size.
         halvings: How often the image's sides are halved down to the smallest maps.
+        first_value: About what every pixel is before training: the bias that the last
+            convolution starts with. 0, as in the paper, is grey. Where most pixels of the data are
+            black, -1 keeps G from a start that D draws well before it has learnt anything.
 
     Raises:
         ConfigError: The image's sides cannot be halved so often.
@@ -38,6 +41,7 @@ class BEGANGenerator(nn.Layer):
         image_shape: tuple[int, int, int] = (1, 28, 28),
         channels: int = 64,
         halvings: int = 2,
+        first_value: float = 0.0,
     ) -> None:
         super().__init__()
         self.latent_dim = latent_dim
@@ -48,7 +52,7 @@ class BEGANGenerator(nn.Layer):
         self.convolutions = nn.LayerList(
             _conv(channels, channels) for _ in range(2 * (halvings + 1))
         )
-        self.pixels = _conv(channels, image_shape[0])
+        self.pixels = _conv(channels, image_shape[0], first_bias=first_value)
 
     def forward(self, z: Tensor) -> Tensor:
         """Map z ``[N, latent_dim]`` to images ``[N, C, H, W]``, about in [-1, 1]."""
@@ -115,9 +119,16 @@ class BEGANDiscriminator(nn.Layer):
         return Judgement(-error.mean(axis=1, keepdim=True), {"reconstruction": reconstruction})
 
 
-def _conv(inputs: int, outputs: int, stride: int = 1) -> nn.Conv2D:
-    glorot = nn.initializer.XavierUniform()
-    return nn.Conv2D(inputs, outputs, 3, stride=stride, padding=1, weight_attr=glorot)
+def _conv(inputs: int, outputs: int, stride: int = 1, first_bias: float = 0.0) -> nn.Conv2D:
+    return nn.Conv2D(
+        inputs,
+        outputs,
+        3,
+        stride=stride,
+        padding=1,
+        weight_attr=nn.initializer.XavierUniform(),
+        bias_attr=nn.initializer.Constant(first_bias),
+    )
 
 
 SPEC = GanSpec(

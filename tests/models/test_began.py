@@ -60,6 +60,18 @@ def test_sides_that_cannot_be_halved_are_refused():
         ppgan_zoo.create("began", image_shape=(1, 30, 28))
 
 
+def test_g_starts_at_its_first_value_and_d_draws_as_before():
+    images = {}
+    for value in (0.0, -1.0):
+        paddle.seed(3)
+        gan = ppgan_zoo.create("began", channels=4, generator={"first_value": value})
+        z = paddle.to_tensor(np.random.default_rng(0).uniform(-1, 1, (4, 64)), "float32")
+        images[value] = gan.generator(z).numpy()
+        assert not gan.discriminator.decoder.pixels.bias.numpy().any()
+    np.testing.assert_allclose(images[-1.0], images[0.0] - 1.0, atol=1e-6)
+    assert abs(images[-1.0].mean() + 1.0) < 0.2
+
+
 # Parity with numpy, in float64.
 
 
