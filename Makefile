@@ -16,12 +16,14 @@ DEMO ?= output/demo
 DEMO_OPTIONS ?=
 
 BENCH_OPTIONS ?=
-# PyTorch, to compare with, in an environment of its own. Pinned to the version of the recorded
-# figures, and to nothing else: whether it comes with CUDA libraries (gigabytes) or without is
-# up to the index that pip is set to.
-TORCH_VENV ?= .venv-torch
-TORCH := torch==2.13.0
-TORCH_READY := $(TORCH_VENV)/.ready
+# A peer to compare with, in an environment of its own. Pinned to the versions of the recorded
+# figures, and to nothing else: whether PyTorch comes with CUDA libraries (gigabytes) or without
+# is up to the index that pip is set to.
+PEER ?= torch
+PACKAGES_torch := torch==2.13.0 numpy<3
+PACKAGES_keras := keras==3.15.1 jax==0.10.2
+PEER_VENV ?= .venv-$(PEER)
+PEER_READY := $(PEER_VENV)/.ready
 
 # The documentation's tools, pinned, in an environment of their own.
 DOCS_VENV ?= .venv-docs
@@ -35,7 +37,8 @@ help:
 	@echo "make slow   run the tests that train for minutes"
 	@echo "make lint   check style and types"
 	@echo "make bench  measure how fast the recipes train here"
-	@echo "make bench-peer  compare with the same nets in PyTorch (installed into $(TORCH_VENV))"
+	@echo "make bench-peer  compare with the same nets in PyTorch (installed into .venv-torch)"
+	@echo "make bench-peer PEER=keras  the same in Keras on JAX (installed into .venv-keras)"
 	@echo "make faults kill training 100 times at random, resume it, compare the bytes (half an hour)"
 	@echo "make load   train 10,000 iterations and watch memory, files and threads"
 	@echo "make docs   build the documentation as a site: site/index.html"
@@ -70,15 +73,16 @@ lint: env
 bench: env
 	@$(BIN)/ppgan-zoo bench $(BENCH_OPTIONS)
 
-$(TORCH_READY): Makefile
-	@$(BIN)/python -m venv $(TORCH_VENV)
-	@echo "installing $(TORCH) into $(TORCH_VENV) ..."
-	@PYTHONWARNINGS=ignore $(TORCH_VENV)/bin/python -m pip --quiet --disable-pip-version-check \
-		install '$(TORCH)' 'numpy<3'
+$(PEER_READY): Makefile
+	@test -n "$(PACKAGES_$(PEER))" || { echo "make: no peer $(PEER); give PEER=torch or PEER=keras" >&2; exit 2; }
+	@$(BIN)/python -m venv $(PEER_VENV)
+	@echo "installing $(PACKAGES_$(PEER)) into $(PEER_VENV) ..."
+	@PYTHONWARNINGS=ignore $(PEER_VENV)/bin/python -m pip --quiet --disable-pip-version-check \
+		install $(foreach package,$(PACKAGES_$(PEER)),'$(package)')
 	@touch $@
 
-bench-peer: env $(TORCH_READY)
-	@$(BIN)/python benchmarks/peer_torch.py --torch $(TORCH_VENV)/bin/python $(BENCH_OPTIONS)
+bench-peer: env $(PEER_READY)
+	@$(BIN)/python benchmarks/peers.py --peer $(PEER) --python $(PEER_VENV)/bin/python $(BENCH_OPTIONS)
 
 faults: env
 	$(BIN)/python tools/faults.py
@@ -111,4 +115,4 @@ fuzz:
 	cd output/fuzz && ../../.venv-fuzz/bin/python ../../tests/fuzz/fuzz.py recipe recipe $(FUZZ_OPTIONS)
 
 clean:
-	rm -rf $(VENV) $(TORCH_VENV) $(DOCS_VENV) $(DEMO) site
+	rm -rf $(VENV) .venv-torch .venv-keras $(DOCS_VENV) $(DEMO) site

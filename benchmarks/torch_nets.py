@@ -68,7 +68,7 @@ class MLPDiscriminator(nn.Module):
         self.model = nn.Sequential(*dense_stack(widths, activation))
 
     def forward(self, images):
-        return self.model(images.view(images.size(0), -1))
+        return self.model(images.flatten(1))
 
 
 class BookGenerator(nn.Module):
@@ -120,7 +120,7 @@ class BookDiscriminator(nn.Module):
         )
 
     def forward(self, images):
-        return self.dense(self.features(images).view(images.size(0), -1))
+        return self.dense(self.features(images).flatten(1))
 
 
 class StridedGenerator(nn.Module):
@@ -155,7 +155,7 @@ class StridedDiscriminator(nn.Module):
         self.score = nn.Linear(2 * channels * (SIDE // 4) ** 2, 1)
 
     def forward(self, images):
-        return self.score(self.model(images).view(images.size(0), -1))
+        return self.score(self.model(images).flatten(1))
 
 
 class DropoutGenerator(nn.Module):
@@ -198,7 +198,7 @@ class DropoutDiscriminator(nn.Module):
         self.score = nn.Linear(channels[-1] * math.ceil(SIDE / 8) ** 2, 1)
 
     def forward(self, images):
-        return self.score(self.model(images).view(images.size(0), -1))
+        return self.score(self.model(images).flatten(1))
 
 
 class SigmoidGenerator(nn.Module):
@@ -231,7 +231,7 @@ class PreactivatedDiscriminator(nn.Module):
         self.score = nn.Linear(channels[-1] * math.ceil(SIDE / 8) ** 2, 1)
 
     def forward(self, images):
-        return self.score(self.model(images).view(images.size(0), -1))
+        return self.score(self.model(images).flatten(1))
 
 
 CLASSIC = {  # for 28x28 grey images without labels

@@ -28,8 +28,7 @@ def sampler(training):
 def main():
     request = json.loads(sys.argv[1])
     torch.set_num_threads(request["threads"])
-    freeze = request["variant"] == "freeze"
-    training = Training(request["recipe"], request["setting"], freeze)
+    training = Training(request["recipe"], request["setting"], request["variant"])
     run = sampler(training) if request["sample"] else training.step
     for _ in range(request["warmup"]):
         run()
@@ -44,7 +43,7 @@ def main():
         "quartiles": [lower, upper],
         "iterations": len(milliseconds),
         "parameters": [parameters(training.generator), parameters(training.discriminator)],
-        "torch": torch.__version__,
+        "versions": f"PyTorch {torch.__version__}",
     }))  # fmt: skip
 
 

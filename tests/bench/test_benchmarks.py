@@ -13,7 +13,7 @@ BENCHMARKS = ROOT / "benchmarks"
 
 @pytest.fixture
 def comparison():
-    spec = importlib.util.spec_from_file_location("peer_torch", BENCHMARKS / "peer_torch.py")
+    spec = importlib.util.spec_from_file_location("peers", BENCHMARKS / "peers.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
@@ -36,7 +36,7 @@ def mine(ms):
 
 
 def theirs(ms, parameters=(3, 4)):
-    return {"ms": ms, "parameters": list(parameters), "torch": "2"}
+    return {"ms": ms, "parameters": list(parameters), "versions": "PyTorch 2"}
 
 
 def test_the_ratio_is_peer_over_ours_and_the_runs_take_turns(comparison, monkeypatch, capsys):
@@ -44,33 +44,76 @@ def test_the_ratio_is_peer_over_ours_and_the_runs_take_turns(comparison, monkeyp
     monkeypatch.setattr(comparison, "peer", Sequence([theirs(150), theirs(100), theirs(100)]))
     monkeypatch.setattr(
         sys, "argv",
-        ["peer_torch.py", "-c", "demo", "--what", "training", "--ops", "paddle", "--format", "json"],
+        ["peers.py", "-c", "demo", "--what", "training", "--ops", "paddle", "--format", "json"],
     )  # fmt: skip
     assert comparison.main() == 0
     (row,) = json.loads(capsys.readouterr().out)
     assert [entry["ratio"] for entry in row["rounds"]] == [1.5, 2.0, 0.5]
     assert (row["ratio"], row["ratios_least"], row["ratios_largest"]) == (1.5, 0.5, 2.0)
     assert (row["ours_ms"], row["peer_ms"]) == (100, 100)
-    assert row["recipe"] == "demo"
-    request = comparison.peer.requests[0][0][1]
+    assert (row["recipe"], row["peer"]) == ("demo", "eager")
+    (which, _, request), _ = comparison.peer.requests[0]
+    assert which == "torch"
     assert request["recipe"]["data"]["batch_size"] == 64
     assert request["setting"] == {"objective": "non_saturating"}
     assert comparison.bench.requests[0][1]["ops"] == "paddle"
 
 
+def test_the_variants_of_a_round_stand_beside_one_time_of_ours(comparison, monkeypatch, capsys):
+    monkeypatch.setattr(comparison, "bench", Sequence([mine(100), mine(50)]))
+    monkeypatch.setattr(
+        comparison, "peer", Sequence([theirs(150), theirs(120), theirs(100), theirs(60)])
+    )
+    monkeypatch.setattr(
+        sys, "argv",
+        ["peers.py", "-c", "demo", "--what", "training", "--rounds", "2", "--variant", "eager",
+         "--variant", "best"],
+    )  # fmt: skip
+    assert comparison.main() == 0
+    rows = [line.split() for line in capsys.readouterr().out.splitlines()[1:3]]
+    assert [row[2:6] for row in rows] == [
+        ["eager", "75.0", "125.0", "1.75"],
+        ["best", "75.0", "90.0", "1.20"],
+    ]
+    asked = [request["variant"] for (_, _, request), _ in comparison.peer.requests]
+    assert asked == ["eager", "best", "eager", "best"]
+
+
+def test_keras_is_asked_for_dense_nets_and_its_own_variant(comparison, monkeypatch, capsys):
+    names = len(comparison.DENSE)
+    monkeypatch.setattr(comparison, "bench", Sequence([mine(100)] * names))
+    monkeypatch.setattr(comparison, "peer", Sequence([theirs(150)] * names))
+    monkeypatch.setattr(
+        sys, "argv",
+        ["peers.py", "--peer", "keras", "--what", "training", "--rounds", "1", "--format", "json"],
+    )  # fmt: skip
+    assert comparison.main() == 0
+    rows = json.loads(capsys.readouterr().out)
+    assert {row["peer"] for row in rows} == {"jit"}
+    assert all(row["recipe"].startswith("gan_mlp") for row in rows) and rows
+    assert {arguments[0] for arguments, _ in comparison.peer.requests} == {"keras"}
+
+
+def test_a_variant_of_the_other_peer_is_one_line(comparison, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["peers.py", "--peer", "keras", "--variant", "best"])
+    with pytest.raises(SystemExit):
+        comparison.main()
+    assert "--peer keras has no variant best; give jit" in capsys.readouterr().err
+
+
 def test_other_nets_are_not_compared(comparison, monkeypatch, capsys):
     monkeypatch.setattr(comparison, "bench", Sequence([mine(100)]))
     monkeypatch.setattr(comparison, "peer", Sequence([theirs(150, (3, 5))]))
-    monkeypatch.setattr(sys, "argv", ["peer_torch.py", "-c", "demo"])
+    monkeypatch.setattr(sys, "argv", ["peers.py", "-c", "demo"])
     assert comparison.main() == 2
     assert "the peer has [3, 5] parameters, ours [3, 4]" in capsys.readouterr().err
 
 
-def test_an_interpreter_without_pytorch_is_one_line(comparison, monkeypatch):
+def test_an_interpreter_without_the_peer_is_one_line(comparison, monkeypatch):
     from ppgan_zoo.errors import ZooError
 
-    with pytest.raises(ZooError, match="make bench-peer"):
-        comparison.peer("false", {})
+    with pytest.raises(ZooError, match="make bench-peer PEER=keras does it"):
+        comparison.peer("keras", "false", {})
 
 
 def test_the_overhead_of_a_run_adds_up(tmp_path):
