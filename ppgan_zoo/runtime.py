@@ -78,8 +78,7 @@ class Runtime:
         """Return plain data for a manifest, with the processor's name and kind."""
         return {
             **asdict(self),
-            "processor": cpu_field("model name"),
-            "processor_kind": ", ".join(f"{key} {x}" for key, x in processor_kind().items()),
+            **processor(),
             "machine": platform.machine(),
         }
 
@@ -311,6 +310,12 @@ def _choose_device(device: str) -> str:
 
 def _is_amd() -> bool:
     return cpu_field("vendor_id") == "AuthenticAMD"
+
+
+def processor() -> dict[str, str]:
+    """Return the processor's name and its kind in words, as manifests have them."""
+    kind = ", ".join(f"{key} {value}" for key, value in processor_kind().items())
+    return {"processor": cpu_field("model name"), "processor_kind": kind}
 
 
 def processor_kind() -> dict[str, str]:

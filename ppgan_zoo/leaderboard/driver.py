@@ -306,13 +306,13 @@ def _lengths(
     from ppgan_zoo.run.job import JobBuilder
 
     builder = JobBuilder(offline=conditions.offline)
-    processor = runtime.cpu_field("model name")
+    here = runtime.processor()
     lengths: dict[Board, dict[str, Pace]] = {}
     for board, found in needed.items():
         for each in found:
             planned = record.boards[board.name][each.name]
             pace = planned.pace
-            if pace is None or pace.processor != processor or retime:
+            if pace is None or pace.model_dump(include=set(here)) != here or retime:
                 job = builder.build(conditions.apply(each.recipe))
                 parameters, memory = job.parameters(), round(job.memory_bytes() / 2**20)
                 pace = time_job(job, record.minutes)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field
 
+from ppgan_zoo import runtime
 from ppgan_zoo.recipe.base import Section
 from ppgan_zoo.recipe.recipe import Recipe
 
@@ -28,13 +29,14 @@ class Pace(Section):
     """How fast a recipe is, and what it is thus given.
 
     Attributes:
-        processor: That it was timed on.
+        processor, processor_kind: That it was timed on, as in a run's manifest.
         cpu_seconds: Processor time of an iteration.
         own: Iterations of the recipe as it is.
         iterations: Those that fit into the budget.
     """
 
     processor: str
+    processor_kind: str = ""
     cpu_seconds: Annotated[float, Field(gt=0.0)]
     own: Annotated[int, Field(ge=1)]
     iterations: Annotated[int, Field(ge=1)]
@@ -56,7 +58,7 @@ def time_job(job: Job, minutes: float) -> Pace:
     )
     seconds = max(seconds, 1e-6)  # the clock of the processor has steps
     return Pace(
-        processor=str(job.machine.describe()["processor"]),
+        **runtime.processor(),
         cpu_seconds=seconds,
         own=job.iterations,
         iterations=max(1, int(BUSY_SHARE * 60 * minutes / seconds)),

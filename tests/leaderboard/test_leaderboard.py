@@ -13,6 +13,7 @@ import pytest
 from conftest import ROOT
 from PIL import Image
 
+from ppgan_zoo import runtime
 from ppgan_zoo.cli import main
 from ppgan_zoo.data import load_image_set, write_idx
 from ppgan_zoo.errors import ConfigError, Ended
@@ -535,10 +536,13 @@ def test_a_pace_is_of_one_recipe_and_one_processor(run, tmp_path, stand_in, caps
     assert timed("--seeds", "1") == ["tiny", "other"]
     assert timed("--seeds", "2") == []
     assert timed("--seeds", "3", "--retime") == ["tiny", "other"]
-    monkeypatch.setattr("ppgan_zoo.runtime.cpu_field", lambda name: "Another chip")
+    name = runtime.cpu_field("model name")
+    monkeypatch.setattr("ppgan_zoo.runtime.processor_kind", lambda: {"stepping": "another"})
     assert timed("--seeds", "4") == ["tiny", "other"]
+    assert timed("--seeds", "4") == []
     planned = read_record(tmp_path / "board").boards["mnist"]["tiny"]
-    assert planned.seeds == (0, 1, 2, 3) and planned.pace.processor == "Another chip"
+    assert planned.seeds == (0, 1, 2, 3) and planned.pace.processor == name
+    assert planned.pace.processor_kind == "stepping another"
     assert planned.parameters == {"generator": 13408, "discriminator": 12577}
     # Another recipe of the same name is not mixed in.
     (tmp_path / "tiny.yml").write_text(TINY.replace("dim: 4", "dim: 5"))
