@@ -114,6 +114,29 @@ class Group:
         own = rows.reshape([parts, self.size, share, *rest])[:, self.rank]
         return own.reshape([parts * share, *rest])
 
+    def share(self, count: int) -> slice:
+        """Return which of so many rows are this process's: as many as of the others, or one more.
+
+        In order of the ranks.
+        """
+        first, last = (count * rank // self.size for rank in (self.rank, self.rank + 1))
+        return slice(first, last)
+
+    def gathered(self, rows: Any, count: int) -> Any:
+        """Return the rows of all processes, an array ``[count, ...]``, of those of this one.
+
+        Args:
+            rows: This process's :meth:`share`.
+            count: Of all.
+        """
+        if self.size == 1:
+            return rows
+        import paddle
+
+        whole = np.zeros((count, *rows.shape[1:]), rows.dtype)
+        whole[self.share(count)] = rows
+        return self.total(paddle.to_tensor(whole)).numpy()
+
     @contextlib.contextmanager
     def together(self) -> Iterator[None]:
         """Compute as one with the other processes inside; each must do the same there.

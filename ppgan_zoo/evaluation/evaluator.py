@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from functools import cached_property
 
+import numpy as np
+
 from ppgan_zoo.data import ImageSet, to_uint8
+from ppgan_zoo.distributed.group import Group
 from ppgan_zoo.errors import ConfigError
 from ppgan_zoo.evaluation.real_images import REAL_IMAGES, choose
 from ppgan_zoo.metrics.feature_cache import cached_features
-from ppgan_zoo.metrics.features import FeatureNetwork
+from ppgan_zoo.metrics.features import FeatureNetwork, FeatureSet
 from ppgan_zoo.metrics.metric import RealFeatures, check_metrics, take_metrics
 from ppgan_zoo.models.latent import labels_in_turn
 from ppgan_zoo.recipe.bounds import FEWEST_IMAGES
+from ppgan_zoo.training.loop import failures_told
 from ppgan_zoo.training.trainer import Trainer
 
 
@@ -74,9 +78,35 @@ class Evaluator:
 
     def __call__(self, trainer: Trainer) -> dict[str, float]:
         """Return the figures of the trainer's weights as they are."""
+        return self.figures(self.features(trainer))
+
+    def features(self, trainer: Trainer, group: Group | None = None) -> FeatureSet:
+        """Return what the network says of the samples.
+
+        Args:
+            trainer: Whose samples.
+            group: Processes that share them out; all of them must call this.
+        """
+        group = group or Group()
         classes = trainer.gan.num_classes
         labels = labels_in_turn(self.num_samples, classes) if classes else None
-        samples = to_uint8(trainer.samples(self.num_samples, labels), trainer.gan.image_range)
+        with failures_told(group):
+            rows = range(self.num_samples)[group.share(self.num_samples)]
+            images = trainer.samples(self.num_samples, labels, rows)
+            # Weights that are not finite are found by who looks for them, and told of there.
+            found = self.network(to_uint8(np.nan_to_num(images), trainer.gan.image_range))
+        if group.size > 1:
+            group.agree(False)  # raises if another process failed in the block
         chance = trainer.chance
-        categories = chance.latent.first_category(chance.display(self.num_samples, labels).z)
-        return take_metrics(self.network(samples), self.real, self.metrics, labels, categories)
+        return FeatureSet(
+            group.gathered(found.features, self.num_samples),
+            None
+            if found.probabilities is None
+            else group.gathered(found.probabilities, self.num_samples),
+            labels,
+            chance.latent.first_category(chance.display(self.num_samples, labels).z),
+        )
+
+    def figures(self, samples: FeatureSet) -> dict[str, float]:
+        """Return the metrics of what :meth:`features` returned."""
+        return take_metrics(samples, self.real, self.metrics, samples.labels, samples.categories)

@@ -15,6 +15,7 @@ from ppgan_zoo.distributed.group import Group, LeaderLeft, ProcessLostError, los
 from ppgan_zoo.distributed.meeting import meeting
 from ppgan_zoo.run.identity import common_facts, differences
 from ppgan_zoo.run.job import Job
+from ppgan_zoo.run.watch import build_sample_features
 from ppgan_zoo.training.loop import alone_in_process
 from ppgan_zoo.training.trainer import Trainer
 
@@ -50,9 +51,11 @@ def follow(job: Job) -> None:
             trainer = job.fresh_trainer(facts["restarts"])
             trainer.load_state(state, facts["iteration"])
             trainer.chance.rollbacks = facts["rollbacks"]
+            shared = build_sample_features(job)
+            callbacks = [*([shared] if shared else []), StopOnSignal()]
             # What goes wrong in the leader, it mends or says.
             with contextlib.suppress(LeaderLeft):
-                trainer.fit(job.batches, iterations=job.iterations, callbacks=[StopOnSignal()])
+                trainer.fit(job.batches, iterations=job.iterations, callbacks=callbacks)
 
 
 def hand_over(job: Job, trainer: Trainer) -> None:

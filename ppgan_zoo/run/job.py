@@ -161,9 +161,7 @@ def build_job(
         trainer.game.terms.check_batch(of_a_loss, group.size)
         if facts.num_classes:
             trainer.warnings += classes_without_images(images)
-        evaluator = None
-        if group.leads:
-            evaluator = build_evaluator(recipe, facts, images, offline=offline)
+        evaluator = build_evaluator(recipe, facts, images, offline=offline)
     return Job(recipe, machine, images, facts, batches, iterations, trainer, evaluator, group)
 
 

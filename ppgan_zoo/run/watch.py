@@ -9,7 +9,7 @@ from typing import Any
 from ppgan_zoo.callbacks import first_phase
 from ppgan_zoo.callbacks.checkpoints import CheckpointSaver, Figure
 from ppgan_zoo.callbacks.curves import Curves
-from ppgan_zoo.callbacks.evaluation import Evaluation
+from ppgan_zoo.callbacks.evaluation import Evaluation, SampleFeatures
 from ppgan_zoo.callbacks.finite import FiniteCheck
 from ppgan_zoo.callbacks.first_phase import FirstPhaseWatch
 from ppgan_zoo.callbacks.health import Health
@@ -174,16 +174,25 @@ def _figures(
     figure: Figure | None = None
     if best_by == "sliced_wasserstein":
         figure = build_sliced_wasserstein(job.images, job.facts.image_range)
-    if job.evaluator is None:
+    features = build_sample_features(job)
+    if features is None or job.evaluator is None:
         return [], best_by or "", figure
-    callback = Evaluation(
-        job.evaluator, every_steps=section.every_steps, log=records, logger=logger
-    )
+    callback = Evaluation(features, every_steps=section.every_steps, log=records, logger=logger)
     if best_by != "fid":
-        return [callback], best_by or "", figure
+        return [features, callback], best_by or "", figure
     # Names the protocol, since a resume may change it and figures of two do not compare.
     name = f"fid-{job.evaluator.network.name}-{section.split}-{section.num_samples}"
-    return [callback], name, lambda current: callback.figures(current)["fid"]
+    return [features, callback], name, lambda current: callback.figures(current)["fid"]
+
+
+def build_sample_features(job: Job) -> SampleFeatures | None:
+    """Return what all processes of a run do of its evaluations; None if there are none."""
+    if job.evaluator is None:
+        return None
+    section, checkpoint = job.recipe.evaluation, job.recipe.checkpoint
+    saved = checkpoint.every_steps if checkpoint.best_by == "fid" else None
+    every = [number for number in (section.every_steps, saved) if number]
+    return SampleFeatures(job.evaluator, every, job.group)
 
 
 def flatten(section: dict[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """The loop around the step, and what watches it.
 
-:class:`Callback` has four moments, each of which a callback may use or leave alone.
+:class:`Callback` has five moments, each of which a callback may use or leave alone.
 """
 
 from __future__ import annotations
@@ -36,6 +36,12 @@ class Callback:
 
     def on_train_begin(self, trainer: Any) -> None:
         """Called before the first iteration; ``trainer.iteration`` is above 0 on a resume."""
+
+    def on_step_together(self, trainer: Any) -> None:
+        """Called after every iteration, before the others, in all processes that train together.
+
+        Only here may callbacks exchange something, and each process must do the same.
+        """
 
     def on_step_end(self, trainer: Any, scalars: dict[str, Any]) -> None:
         """Called after every iteration with its scalars, still on the device."""
@@ -107,7 +113,7 @@ _training = threading.RLock()
 
 
 @contextlib.contextmanager
-def _failures_told(group: Group) -> Iterator[None]:
+def failures_told(group: Group) -> Iterator[None]:
     """Let the other processes know, where they agree on whether to stop, if the block fails."""
     try:
         yield
@@ -128,7 +134,7 @@ def _fit(
     watchers: list[Callback] = []
     error: BaseException | None = None
     try:
-        with _failures_told(group), group.waited_for():
+        with failures_told(group), group.waited_for():
             for callback in callbacks:
                 callback.on_train_begin(trainer)
                 watchers.append(callback)
@@ -137,7 +143,10 @@ def _fit(
             with losses_told(group):
                 scalars = trainer.step(batches[trainer.iteration])
             trainer.stepping = False
-            with _failures_told(group), group.waited_for():
+            with losses_told(group):
+                for callback in watchers:
+                    callback.on_step_together(trainer)
+            with failures_told(group), group.waited_for():
                 for callback in watchers:
                     callback.on_step_end(trainer, scalars)
                 if trainer.iteration % batches.steps_per_epoch == 0:
@@ -149,7 +158,7 @@ def _fit(
     finally:
         with contextlib.ExitStack() as ends:
             if error is None:
-                ends.enter_context(_failures_told(group))
+                ends.enter_context(failures_told(group))
             if not trainer.stepping:
                 ends.enter_context(group.waited_for())
             # Each is called, even if one before it fails.

@@ -214,7 +214,9 @@ class Trainer:
         """The net to draw samples from: the average where there is one, else G itself."""
         return self.gan.generator if self.ema is None else self.ema.generator
 
-    def samples(self, count: int, labels: NDArray[np.int64] | None = None) -> NDArray[np.float32]:
+    def samples(
+        self, count: int, labels: NDArray[np.int64] | None = None, rows: range | None = None
+    ) -> NDArray[np.float32]:
         """Return images ``[count, C, H, W]`` of fixed codes, by :attr:`best_generator`.
 
         Clipped to the image range, as they are where they are shown.
@@ -222,9 +224,12 @@ class Trainer:
         Args:
             count: How many.
             labels: int64 ``[count]``; None for each class in its turn.
+            rows: Only these of them, ``[len(rows), C, H, W]``; None for all.
         """
         code = self.chance.display(count, labels)
-        images = generate(self.best_generator, code.z, code.labels)
+        part = slice(None) if rows is None else slice(rows.start, rows.stop)
+        told = None if code.labels is None else code.labels[part]
+        images = generate(self.best_generator, code.z[part], told)
         return np.clip(images, *self.gan.image_range)
 
     def _repr_html_(self) -> str:

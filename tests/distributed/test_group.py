@@ -47,6 +47,13 @@ def test_rows_that_cannot_be_shared_out_are_refused():
         Group(0, 2).own(np.zeros((6, 1)), parts=2)
 
 
+@pytest.mark.parametrize(("count", "size"), [(6, 2), (7, 2), (101, 4), (3, 3)])
+def test_a_share_is_an_even_part_of_any_number_of_rows(count, size):
+    shares = [np.arange(count)[Group(rank, size).share(count)] for rank in range(size)]
+    np.testing.assert_array_equal(np.concatenate(shares), np.arange(count))
+    assert {len(share) for share in shares} <= {count // size, count // size + 1}
+
+
 def test_each_process_has_its_rows_of_every_part_of_a_batch():
     rows = np.arange(12).reshape(12, 1)
     own = [Group(rank, 2).own(rows, parts=3).ravel().tolist() for rank in (0, 1)]

@@ -15,6 +15,9 @@ from conftest import ROOT
 from distributed.launching import run_in
 
 from ppgan_zoo.storage.retention import load_newest
+from ppgan_zoo.storage.visualdl_reader import read_scalars
+
+HERE = Path(__file__).parent
 
 LONG = "training.epochs=2000"
 
@@ -77,6 +80,39 @@ def wait_for(what, seconds=100):
         assert time.monotonic() < until, "it did not come"
         time.sleep(0.05)
     return found
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_each_process_looks_at_its_share_of_the_samples(tmp_path, processes):
+    run_in(processes, tmp_path, HERE / "evaluated_together.py", tmp_path, "well")
+    seen = [np.load(tmp_path / f"{rank}.npz") for rank in range(processes)]
+    wanted = np.load(tmp_path / "alone.npz")
+    assert [int(found["count"]) for found in seen] == {1: [101], 2: [50, 51]}[processes]
+    for found in seen:
+        for key in ("features", "probabilities", "labels"):
+            # In batches of another size a pixel may be rounded to the next grey level.
+            np.testing.assert_allclose(found[key], wanted[key], rtol=0, atol=1e-2)
+
+
+def test_a_process_that_fails_at_its_share_does_not_leave_the_others_waiting(tmp_path):
+    run_in(2, tmp_path, HERE / "evaluated_together.py", tmp_path, "fails")
+    assert (tmp_path / "lost").read_text() == "another process has ended"
+
+
+def test_figures_of_several_processes_are_those_of_one(tiny_recipe, environment, tmp_path, cli):
+    train = ["train", "-c", tiny_recipe, "--offline", "-o", "training.epochs=1",
+             "-o", "evaluation.every_steps=3", "-o", "evaluation.num_samples=100",
+             "-o", "checkpoint.best_by=fid"]  # fmt: skip
+    curves = []
+    for processes in (1, 2):
+        run = tmp_path / str(processes)
+        more = ["--processes", processes] if processes > 1 else []
+        done = cli(*train, "--output", run, *more, env=environment)
+        assert done.returncode == 0, done.stderr
+        curves.append(read_scalars(run / "visualdl")["metric/fid"])
+    (steps, one), (same_steps, two) = (zip(*points) for points in curves)
+    assert steps == same_steps == (3, 4)
+    np.testing.assert_allclose(two, one, rtol=1e-3)
 
 
 def test_a_run_is_that_of_one_process_and_goes_on_in_another_number(

@@ -5,8 +5,9 @@ import json
 import pytest
 from conftest import TINY, tree_bytes
 
-from ppgan_zoo.callbacks.evaluation import Evaluation
+from ppgan_zoo.callbacks.evaluation import Evaluation, SampleFeatures
 from ppgan_zoo.data import load_image_set, to_uint8
+from ppgan_zoo.distributed.group import Group
 from ppgan_zoo.errors import ConfigError, DataError
 from ppgan_zoo.evaluation.protocol import Protocol
 from ppgan_zoo.metrics.frechet import Gaussian, frechet_distance
@@ -146,8 +147,16 @@ def test_figures_are_taken_anew_after_a_new_beginning():
         def info(self, *line):
             pass
 
-    points, taken = [], iter([{"fid": 2.0}, {"fid": 1.0}])
-    watch = Evaluation(lambda trainer: next(taken), every_steps=None, log=Log(), logger=Logger())
+    class Taker:
+        def features(self, trainer):
+            return next(taken)
+
+        def figures(self, features):
+            return {"fid": features}
+
+    points, taken = [], iter([2.0, 1.0])
+    features = SampleFeatures(Taker(), [], Group())
+    watch = Evaluation(features, every_steps=None, log=Log(), logger=Logger())
     assert watch.figures(Weights()) == watch.figures(Weights()) == {"fid": 2.0}
     watch.on_train_begin(Weights())  # such as after going back to a checkpoint
     assert watch.figures(Weights()) == {"fid": 1.0}
