@@ -7,8 +7,6 @@ iteration, with the batches that they draw and the average of G, compiled as one
 import json
 import os
 import sys
-import time
-from statistics import quantiles
 
 os.environ["KERAS_BACKEND"] = "jax"
 os.environ["JAX_PLATFORMS"] = "cpu"
@@ -17,6 +15,7 @@ import jax
 import keras
 import numpy as np
 from keras import Input, Sequential, layers
+from timing import timed
 
 SAMPLE_BATCH = 128
 IMAGES = 4096  # enough that no batch comes from the processor's cache
@@ -37,19 +36,9 @@ def main():
             nonlocal state
             state = jax.block_until_ready(training.step(state))
 
-    for _ in range(request["warmup"]):
-        run()
-    milliseconds, end = [], time.perf_counter() + request["seconds"]
-    while len(milliseconds) < request["iterations"] or time.perf_counter() < end:
-        start = time.perf_counter()
-        run()
-        milliseconds.append(1e3 * (time.perf_counter() - start))
-    lower, median, upper = quantiles(milliseconds * 2, n=4, method="inclusive")
     nets = (training.generator, training.discriminator)
     print(json.dumps({
-        "ms": median,
-        "quartiles": [lower, upper],
-        "iterations": len(milliseconds),
+        **timed(run, request),
         "parameters": [sum(w.value.size for w in net.trainable_variables) for net in nets],
         "versions": f"Keras {keras.__version__} on JAX {jax.__version__}",
     }))  # fmt: skip

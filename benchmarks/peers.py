@@ -63,7 +63,8 @@ def main():
     else:
         print(table(rows, COLUMNS, markdown=options.format == "markdown"))
         print(f"\n{rows[0]['threads']} threads, Paddle {rows[0]['paddle']} with ops "
-              f"{rows[0]['ops']}, {rows[0]['of_peer']}, {options.rounds} rounds")  # fmt: skip
+              f"{rows[0]['ops']}, {rows[0]['of_peer']}, {options.rounds} rounds, "
+              f"{options.clock} time")  # fmt: skip
     return 0
 
 
@@ -83,6 +84,9 @@ def parse():
     parser.add_argument("--seconds", type=float, default=3.0, metavar="S",
                         help="shortest time to spend on them")  # fmt: skip
     parser.add_argument("--warmup", type=int, default=3, metavar="N")
+    parser.add_argument("--clock", choices=("wall", "processor"), default="wall",
+                        help="processor: mean processor time of all threads, which other programs "
+                        "hardly change; fair with one thread (PPGAN_ZOO_THREADS=1)")  # fmt: skip
     parser.add_argument("--what", choices=("training", "sampling", "both"), default="both")
     parser.add_argument("--ops", choices=("auto", "onednn", "paddle", "off"), default="auto",
                         help="whether ours may use oneDNN")  # fmt: skip
@@ -114,7 +118,8 @@ def compare(name, sample, options):
     rounds = {variant: [] for variant in options.variants}
     for number in range(1, options.rounds + 1):
         mine = bench(name, options.overrides, ops=options.ops, sample=sample, **timing)
-        ours_ms = mine["ms_per_batch" if sample else "ms_per_iteration"]
+        kind = "processor_ms" if options.clock == "processor" else "ms"
+        ours_ms = mine[f"{kind}_per_{'batch' if sample else 'iteration'}"]
         for variant, found in rounds.items():
             theirs = peer(
                 options.peer,
@@ -126,10 +131,11 @@ def compare(name, sample, options):
                     f"{path.stem}: the peer has {theirs['parameters']} parameters, ours "
                     f"{mine['parameters']}"
                 )
-            ratio = theirs["ms"] / ours_ms
-            found.append({"ours_ms": ours_ms, "peer_ms": theirs["ms"], "ratio": ratio})
+            peer_ms = theirs[kind]
+            ratio = peer_ms / ours_ms
+            found.append({"ours_ms": ours_ms, "peer_ms": peer_ms, "ratio": ratio})
             print(f"{path.stem} {of}, round {number}: ours {ours_ms:.1f} ms, {variant} "
-                  f"{theirs['ms']:.1f} ms, ratio {ratio:.2f}", file=sys.stderr)  # fmt: skip
+                  f"{peer_ms:.1f} ms, ratio {ratio:.2f}", file=sys.stderr)  # fmt: skip
     return [
         {
             "recipe": path.stem,

@@ -2,10 +2,9 @@
 
 import json
 import sys
-import time
-from statistics import quantiles
 
 import torch
+from timing import timed
 from torch_nets import fixed_z, parameters
 from torch_training import Training
 
@@ -30,18 +29,8 @@ def main():
     torch.set_num_threads(request["threads"])
     training = Training(request["recipe"], request["setting"], request["variant"])
     run = sampler(training) if request["sample"] else training.step
-    for _ in range(request["warmup"]):
-        run()
-    milliseconds, end = [], time.perf_counter() + request["seconds"]
-    while len(milliseconds) < request["iterations"] or time.perf_counter() < end:
-        start = time.perf_counter()
-        run()
-        milliseconds.append(1e3 * (time.perf_counter() - start))
-    lower, median, upper = quantiles(milliseconds * 2, n=4, method="inclusive")
     print(json.dumps({
-        "ms": median,
-        "quartiles": [lower, upper],
-        "iterations": len(milliseconds),
+        **timed(run, request),
         "parameters": [parameters(training.generator), parameters(training.discriminator)],
         "versions": f"PyTorch {torch.__version__}",
     }))  # fmt: skip

@@ -80,15 +80,11 @@ def time_recipe(request: Request) -> dict[str, Any]:
     for _ in range(request.warmup - 1):
         iterate()
     resident = _memory("VmRSS")
-    of_processor = time.process_time()
-    milliseconds = _time(iterate, request.iterations, request.seconds)
-    of_processor = time.process_time() - of_processor
+    result = _figures(iterate, request)
     growth, peak = _memory("VmRSS") - resident, _memory("VmHWM")
-    result = _figures(milliseconds)
     flop = job.flop_per_iteration()
     ceiling = matrix_product_ceiling()
     result.update(
-        processor_ms_per_iteration=1e3 * of_processor / len(milliseconds),
         images_per_second=1e3 * job.images_per_step / result["ms_per_iteration"],
         first_step_seconds=first_step_seconds,
         peak_memory_mib=peak,
@@ -177,10 +173,11 @@ def _time_sampling(request: Request, job: Job) -> dict[str, Any]:
     labels = labels_in_turn(TIMED_BATCH, classes) if classes else None
     for _ in range(request.warmup):
         model.generate(z, labels)
-    result = _figures(_time(lambda: model.generate(z, labels), request.iterations, request.seconds))
+    result = _figures(lambda: model.generate(z, labels), request)
     median = result.pop("ms_per_iteration")
     return {
         "ms_per_batch": median,
+        "processor_ms_per_batch": result.pop("processor_ms_per_iteration"),
         **result,
         "batch_size": TIMED_BATCH,
         "parameters": list(job.parameters().values()),
@@ -223,13 +220,18 @@ def _time(run: Callable[[], Any], fewest: int, seconds: float) -> list[float]:
     return milliseconds
 
 
-def _figures(milliseconds: list[float]) -> dict[str, Any]:
-    if len(milliseconds) == 1:
-        milliseconds = milliseconds * 2
-    lower, median, upper = quantiles(milliseconds, n=4, method="inclusive")
+def _figures(run: Callable[[], Any], request: Request) -> dict[str, Any]:
+    """Time iterations as often, and for as long, as is asked for."""
+    of_processor = time.process_time()
+    milliseconds = _time(run, request.iterations, request.seconds)
+    of_processor = time.process_time() - of_processor
+    lower, median, upper = quantiles(
+        milliseconds if len(milliseconds) > 1 else milliseconds * 2, n=4, method="inclusive"
+    )
     return {
         "ms_per_iteration": median,
         "ms_quartiles": [lower, upper],
+        "processor_ms_per_iteration": 1e3 * of_processor / len(milliseconds),
         "iterations": len(milliseconds),
     }
 

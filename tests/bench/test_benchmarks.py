@@ -31,12 +31,17 @@ class Sequence:
 
 
 def mine(ms):
-    return {"ms_per_iteration": ms, "parameters": [3, 4], "ops": "paddle",
+    return {"ms_per_iteration": ms, "processor_ms_per_iteration": 2 * ms, "parameters": [3, 4], "ops": "paddle",
             "setting": {"objective": "non_saturating"}, "runtime": {"paddle": "3"}}  # fmt: skip
 
 
 def theirs(ms, parameters=(3, 4)):
-    return {"ms": ms, "parameters": list(parameters), "versions": "PyTorch 2"}
+    return {
+        "ms": ms,
+        "processor_ms": 3 * ms,
+        "parameters": list(parameters),
+        "versions": "PyTorch 2",
+    }
 
 
 def test_the_ratio_is_peer_over_ours_and_the_runs_take_turns(comparison, monkeypatch, capsys):
@@ -57,6 +62,19 @@ def test_the_ratio_is_peer_over_ours_and_the_runs_take_turns(comparison, monkeyp
     assert request["recipe"]["data"]["batch_size"] == 64
     assert request["setting"] == {"objective": "non_saturating"}
     assert comparison.bench.requests[0][1]["ops"] == "paddle"
+
+
+def test_processor_time_is_compared_with_processor_time(comparison, monkeypatch, capsys):
+    monkeypatch.setattr(comparison, "bench", Sequence([mine(100)]))
+    monkeypatch.setattr(comparison, "peer", Sequence([theirs(150)]))
+    monkeypatch.setattr(
+        sys, "argv",
+        ["peers.py", "-c", "demo", "--what", "training", "--rounds", "1", "--clock", "processor"],
+    )  # fmt: skip
+    assert comparison.main() == 0
+    out = capsys.readouterr().out
+    assert out.splitlines()[1].split()[3:6] == ["200.0", "450.0", "2.25"]
+    assert out.rstrip().endswith("1 rounds, processor time")
 
 
 def test_the_variants_of_a_round_stand_beside_one_time_of_ours(comparison, monkeypatch, capsys):
