@@ -122,7 +122,7 @@ CASES = {
         overrides=("constraints.augment=[]",), shared_latent=True,
     ),
     "began": Case(
-        "began", "began_mnist", 6000, GREY, 4,
+        "began", "began_fashion", 6000, GREY, 4,
         {"channels": 3, "halvings": 1}, {"channels": 3, "code_units": 4, "halvings": 1},
     ),
     "bigan": Case(

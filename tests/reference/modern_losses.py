@@ -119,7 +119,7 @@ def controlled(moment):
     """BEGAN: k instead of 1 for the fakes; then k moves."""
     of_real, of_fake = (-said[0].mean() for said in (moment.of_real, moment.of_fake))
     k = moment.training.memory.setdefault("k", 0.0)
-    moved = k + 0.005 * (0.7 * of_real - of_fake).item()
+    moved = k + 0.02 * (of_real - of_fake).item()
     moment.training.memory["k"] = min(max(moved, 0.0), 1.0)
     return (1 - k) * of_fake  # the objective has L(x) - L(G(z))
 

@@ -145,7 +145,7 @@ SYSTEMS = {
     ),
     "stylegan2": System(
         two("stylegan2", style_torch.style_generator, style_torch.style_discriminator),
-        "non_saturating", lazy_d=(16, lambda moment: 0.01 * r1(moment)),
+        "non_saturating", lazy_d=(16, lambda moment: 0.5 * r1(moment)),
         rate_d=fixed(2.5e-3), rate_g=fixed(2.5e-3), beta1=0.0, beta2=fixed(0.99),
         decay=half_life(straight(1, 20000, 6250)),
     ),
@@ -173,7 +173,7 @@ SYSTEMS = {
     ),
     "began": System(
         two("began", label_nets.began_generator, label_nets.began_discriminator), "wasserstein",
-        of_d=(controlled,),
+        of_d=(controlled,), rate_d=fixed(1e-3), rate_g=fixed(1e-3),
     ),
     "bigan": System(
         three, "non_saturating", of_g=(encoder_part,), rate_d=fixed(1e-4), weight_decay=2.5e-5,
