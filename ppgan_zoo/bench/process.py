@@ -204,9 +204,7 @@ def _setting(job: Job) -> dict[str, Any]:
 
 
 def _runtime(job: Job) -> dict[str, Any]:
-    return {
-        **job.machine.describe(), "convolutions": ops.describe(), "products": ops.choices_used(),
-    }  # fmt: skip
+    return {**ops.describe_machine(job.machine), "products": ops.choices_used()}
 
 
 def _time(run: Callable[[], Any], fewest: int, seconds: float) -> list[float]:

@@ -72,7 +72,7 @@ def _run(options: argparse.Namespace) -> int:
     test = _open_test(recipe, options)
     if options.output is None:
         return _study(options, test, recipe, None)
-    described = {**machine.describe(), "convolutions": ops.describe()}
+    described = ops.describe_machine(machine)
     study = Study(options.output, setting_facts(test, recipe), described)
     with study.begin():
         if options.film is not None and study.of_seed(options.seed).begun:

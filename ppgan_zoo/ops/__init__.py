@@ -32,7 +32,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from ppgan_zoo.errors import ConfigError
-from ppgan_zoo.runtime import CHECKING_FLAG, cpu_field, instructions, processor_kind
+from ppgan_zoo.runtime import (
+    CHECKING_FLAG,
+    Runtime,
+    cpu_field,
+    instructions,
+    processor_kind,
+)
 
 if TYPE_CHECKING:
     from paddle import Tensor, nn
@@ -216,6 +222,11 @@ def choices_used() -> dict[str, str]:
 
 def _that_chooses() -> Library | None:
     return library() if _switch() == "auto" and _device() == "cpu" else None
+
+
+def describe_machine(machine: Runtime) -> dict[str, Any]:
+    """Return what a manifest records of a machine: itself, and how products are computed there."""
+    return {**machine.describe(), "convolutions": describe()}
 
 
 def describe() -> str:

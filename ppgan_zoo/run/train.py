@@ -320,8 +320,7 @@ def _go_on(job: Job, run: RunDirectory, logger: logging.Logger) -> str:
 
 
 def _describe_machine(job: Job) -> dict[str, Any]:
-    described = {**job.machine.describe(), "convolutions": ops.describe()}
-    return {**described, "processes": job.group.size}
+    return {**ops.describe_machine(job.machine), "processes": job.group.size}
 
 
 def _recover(

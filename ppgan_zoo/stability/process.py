@@ -81,7 +81,7 @@ def train_first_phase(request: Request) -> dict[str, Any]:
         ],
         "seconds": round(time.monotonic() - start, 1),
         "data": {key: described[key] for key in ("name", "source", "count", "sha256")},
-        "runtime": {**job.machine.describe(), "convolutions": ops.describe()},
+        "runtime": ops.describe_machine(job.machine),
     }
 
 
