@@ -87,12 +87,12 @@ CASES = {
         {"channels": (4, 5)}, {"channels": (4, 4, 5)}, d_steps=5, g_multiple=2,
     ),
     "sagan": Case(
-        "sagan", "sagan_mnist", 5000, GREY, 5,
+        "sagan", "sagan_mnist", 4500, GREY, 5,
         {"channels": (5, 8), "attention_after": 1},
         {"channels": (8, 5, 5), "attention_after": 1}, classes=3,
     ),
     "biggan": Case(
-        "biggan", "biggan_mnist", 3000, GREY, 7,
+        "biggan", "biggan_mnist", 2700, GREY, 7,
         {"channels": (5, 8), "shared_dim": 4, "attention_after": 1},
         {"channels": (8, 5, 6), "attention_after": 1}, classes=3, d_steps=2,
     ),
