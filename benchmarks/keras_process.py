@@ -15,10 +15,8 @@ import jax
 import keras
 import numpy as np
 from keras import Input, Sequential, layers
-from timing import timed
+from peer_process import IMAGES, SAMPLE_BATCH, timed, trains_plainly
 
-SAMPLE_BATCH = 128
-IMAGES = 4096  # enough that no batch comes from the processor's cache
 PIXELS = 28 * 28
 
 
@@ -162,7 +160,6 @@ class Training:
     def loss(self, logits, target):
         if self.setting["objective"] == "wasserstein":
             return (1.0 - 2.0 * target) * logits.mean()
-
         return jax.nn.softplus((1.0 - 2.0 * target) * logits).mean()
 
 
@@ -181,7 +178,6 @@ def optimizer(section):
 
 def sampler(training):
     """Return a function that makes a batch of images, from numpy to numpy."""
-
     state, net = training.state, training.generator
     z = np.random.default_rng(0).normal(size=(SAMPLE_BATCH, training.recipe["latent"]["dim"]))
     z = z.astype("float32")
@@ -191,7 +187,7 @@ def sampler(training):
 
 def refuse(recipe, setting):
     """End the process for what the peer does not do, rather than time something else."""
-    constraints, smoothing = recipe["constraints"], recipe["objective"]["label_smoothing"]
+    smoothing = recipe["objective"]["label_smoothing"]
     plain = (
         recipe["model"]["name"] in ("gan_mlp", "gan_mlp_bn")
         and tuple(setting["image_shape"]) == (1, 28, 28)
@@ -199,14 +195,10 @@ def refuse(recipe, setting):
         and not setting["num_classes"]
         and not setting["terms"]
         and not any(smoothing.values())
-        and not constraints["augment"]
-        and not constraints["instance_noise"]["std"]
-        and constraints["packing"] == 1
-        and recipe["training"]["accumulate_steps"] == 1
-        and recipe["training"]["generator_batch_multiple"] == 1
+        and not recipe["constraints"]["augment"]
         and recipe["training"]["discriminator_batch"] in ("separate", "alternating")
         and recipe["ema"]["half_life"] is None
-        and not any(constraints["spectral_norm"].values())
+        and trains_plainly(recipe)
     )
     if not plain:
         sys.exit("peer: only the shipped recipes of dense nets")

@@ -4,11 +4,9 @@ import json
 import sys
 
 import torch
-from timing import timed
+from peer_process import SAMPLE_BATCH, timed
 from torch_nets import fixed_z, parameters
 from torch_training import Training
-
-SAMPLE_BATCH = 128
 
 
 def sampler(training):

@@ -10,10 +10,9 @@ import copy
 import sys
 
 import torch
+from peer_process import IMAGES, trains_plainly
 from torch_nets import CHANNELS, CLASSIC, MODERN, SIDE, build
 from torch_objectives import AUGMENTATIONS, OBJECTIVES, PathLength, zero_centred_penalty
-
-IMAGES = 4096  # enough that no batch comes from the processor's cache
 
 
 class Training:
@@ -196,11 +195,7 @@ def refuse(recipe, setting, variant):
         and terms <= {"r1", "r2", "path_length", "reconstruction"}
         and set(constraints["augment"]) <= set(AUGMENTATIONS)
         and constraints["augment_probability"] == 1.0
-        and not constraints["instance_noise"]["std"]
-        and constraints["packing"] == 1
-        and recipe["training"]["accumulate_steps"] == 1
-        and recipe["training"]["generator_batch_multiple"] == 1
-        and not any(constraints["spectral_norm"].values())
+        and trains_plainly(recipe)
     )
     if model in CLASSIC:
         plain &= tuple(setting["image_shape"]) == (CHANNELS, SIDE, SIDE)

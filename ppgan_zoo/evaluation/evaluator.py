@@ -91,12 +91,10 @@ class Evaluator:
         classes = trainer.gan.num_classes
         labels = labels_in_turn(self.num_samples, classes) if classes else None
         with failures_told(group):
-            rows = range(self.num_samples)[group.share(self.num_samples)]
-            images = trainer.samples(self.num_samples, labels, rows)
+            images = trainer.samples(self.num_samples, labels, group.share(self.num_samples))
             # Weights that are not finite are found by who looks for them, and told of there.
             found = self.network(to_uint8(np.nan_to_num(images), trainer.gan.image_range))
-        if group.size > 1:
-            group.agree(False)  # raises if another process failed in the block
+        group.agree(False)  # raises if another process failed in the block
         chance = trainer.chance
         return FeatureSet(
             group.gathered(found.features, self.num_samples),

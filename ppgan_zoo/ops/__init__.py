@@ -32,13 +32,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from ppgan_zoo.errors import ConfigError
-from ppgan_zoo.runtime import (
-    CHECKING_FLAG,
-    Runtime,
-    cpu_field,
-    instructions,
-    processor_kind,
-)
+from ppgan_zoo.runtime import CHECKING_FLAG, Runtime, cpu_field, instructions, processor_kind
 
 if TYPE_CHECKING:
     from paddle import Tensor, nn

@@ -36,6 +36,9 @@ from ppgan_zoo.training.update import Update
 SHOWN = 20
 """Samples in a notebook."""
 
+ALL = slice(None)
+"""Every row."""
+
 
 def own_arguments(trainer_class: type) -> dict[str, inspect.Parameter]:
     """Return the keyword-only arguments of a trainer's own, by name."""
@@ -215,7 +218,7 @@ class Trainer:
         return self.gan.generator if self.ema is None else self.ema.generator
 
     def samples(
-        self, count: int, labels: NDArray[np.int64] | None = None, rows: range | None = None
+        self, count: int, labels: NDArray[np.int64] | None = None, rows: slice = ALL
     ) -> NDArray[np.float32]:
         """Return images ``[count, C, H, W]`` of fixed codes, by :attr:`best_generator`.
 
@@ -224,12 +227,11 @@ class Trainer:
         Args:
             count: How many.
             labels: int64 ``[count]``; None for each class in its turn.
-            rows: Only these of them, ``[len(rows), C, H, W]``; None for all.
+            rows: Only these of them.
         """
         code = self.chance.display(count, labels)
-        part = slice(None) if rows is None else slice(rows.start, rows.stop)
-        told = None if code.labels is None else code.labels[part]
-        images = generate(self.best_generator, code.z[part], told)
+        told = None if code.labels is None else code.labels[rows]
+        images = generate(self.best_generator, code.z[rows], told)
         return np.clip(images, *self.gan.image_range)
 
     def _repr_html_(self) -> str:

@@ -1,7 +1,22 @@
-"""What the processes of all peers do alike: warm up, then time."""
+"""What the processes of all peers have and do alike."""
 
 import time
 from statistics import quantiles
+
+SAMPLE_BATCH = 128
+IMAGES = 4096  # enough that no batch comes from the processor's cache
+
+
+def trains_plainly(recipe):
+    """Tell whether training itself does nothing that no peer does."""
+    constraints, training = recipe["constraints"], recipe["training"]
+    return (
+        not constraints["instance_noise"]["std"]
+        and constraints["packing"] == 1
+        and training["accumulate_steps"] == 1
+        and training["generator_batch_multiple"] == 1
+        and not any(constraints["spectral_norm"].values())
+    )
 
 
 def timed(run, request):
