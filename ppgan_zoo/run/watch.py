@@ -110,6 +110,11 @@ def _first_phase(job: Job, logger: logging.Logger) -> FirstPhaseWatch | None:
     section = job.recipe.health
     if section.on_early_collapse is None:
         return None
+    if section.first_phase > job.iterations:
+        logger.info(
+            "health: the run ends before first_phase, %s iterations; nobody will look whether G has "
+            "begun to learn", f"{section.first_phase:,}",
+        )  # fmt: skip
     return FirstPhaseWatch(
         job.images,
         iteration=section.first_phase,

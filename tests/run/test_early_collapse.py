@@ -69,6 +69,14 @@ def test_a_warning_changes_no_byte(tiny_recipe, tmp_path, caplog):
     assert "early_collapse" not in (tmp_path / "plain" / "train.log").read_text()
 
 
+def test_a_run_that_ends_within_its_first_phase_says_that_nobody_looks(tiny_recipe, tmp_path):
+    run(tiny_recipe, tmp_path / "short", "restart", "health.first_phase=13")
+    run(tiny_recipe, tmp_path / "whole", "warn", "health.first_phase=12")
+    line = "the run ends before first_phase, 13 iterations"
+    assert line in (tmp_path / "short" / "train.log").read_text()
+    assert "ends before" not in (tmp_path / "whole" / "train.log").read_text()
+
+
 def test_a_stop_ends_the_run_and_says_by_which_key(cli, tiny_recipe, tmp_path):
     done = cli(
         "train", "-c", tiny_recipe, "--offline", "--output", tmp_path / "run",
