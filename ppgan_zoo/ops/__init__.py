@@ -48,6 +48,8 @@ MARK = "accelerated"
 
 Precision = Literal["float32", "bfloat16", "auto"]
 ROUGH_INSTRUCTIONS = ("avx512_bf16", "amx_bf16")
+AMP = {"level": "OD", "dtype": "bfloat16", "custom_white_list": {"conv2d_transpose"}}
+"""For ``paddle.amp.auto_cast``: products alone are bfloat16, the kind too that its list lacks."""
 
 _native: ContextVar[bool] = ContextVar("native", default=False)
 _rough: ContextVar[bool] = ContextVar("rough", default=False)
@@ -162,20 +164,33 @@ def input_gradients() -> Iterator[None]:
 def precision(wanted: Precision) -> Iterator[None]:
     """Let products inside have factors rounded to bfloat16, where that is wanted and faster.
 
-    Sums, biases, results and everything that is no product stay float32. With another value
-    than ``"float32"`` bfloat16 is tried where :func:`why_not_rough` knows no reason against it.
+    Everything that is no product stays float32; on CPUs sums, biases and results too. With another
+    value than ``"float32"`` bfloat16 is tried where :func:`why_not_rough` knows no reason against
+    it. On a GPU products and their results are bfloat16, by ``paddle.amp``.
     """
-    token = _rough.set(wanted != "float32" and why_not_rough() is None)
-    try:
-        yield
-    finally:
-        _rough.reset(token)
+    rough = wanted != "float32" and why_not_rough() is None
+    with _mixed_by_paddle() if rough and _device() != "cpu" else contextlib.nullcontext():
+        token = _rough.set(rough)
+        try:
+            yield
+        finally:
+            _rough.reset(token)
+
+
+def _mixed_by_paddle() -> contextlib.AbstractContextManager[None]:
+    import paddle
+
+    mixed: contextlib.AbstractContextManager[None] = paddle.amp.auto_cast(**AMP)
+    return mixed
 
 
 def why_not_rough() -> str | None:
     """Return why products cannot be computed in bfloat16 here, or None where they can."""
     if _device() != "cpu":
-        return f"on {_device()} products are Paddle's own"
+        import paddle
+
+        has_them = paddle.amp.is_bfloat16_supported()
+        return None if has_them else f"{_device()} or its CUDA does not compute in bfloat16"
     if _switch() != "auto":
         return f"{SWITCH}={_switch()}"
     if not _has_rough_instructions():

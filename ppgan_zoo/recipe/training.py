@@ -78,7 +78,7 @@ class Training(Section):
     to be compared with. `generator_batch_multiple`: images in one of G's updates, as a multiple of
     `data.batch_size`. `accumulate_steps`: parts that a batch goes through the nets in, to
     save memory. `clean_gradients`: NaN in a gradient becomes 0, and what is infinite 1e5.
-    `precision`: of the factors of products; `auto` is bfloat16 where the processor has it.
+    `precision`: of the factors of products; `auto` is bfloat16 where the machine has it.
     """
 
     epochs: Positive | None = None

@@ -112,8 +112,8 @@ def _first_phase(job: Job, logger: logging.Logger) -> FirstPhaseWatch | None:
         return None
     if section.first_phase > job.iterations:
         logger.info(
-            "health: the run ends before first_phase, %s iterations; nobody will look whether G has "
-            "begun to learn", f"{section.first_phase:,}",
+            "health: the run ends before first_phase, %s iterations; nobody will look "
+            "whether G has begun to learn", f"{section.first_phase:,}",
         )  # fmt: skip
     return FirstPhaseWatch(
         job.images,

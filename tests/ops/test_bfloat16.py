@@ -1,8 +1,12 @@
 """Products whose factors are rounded to bfloat16: rounded rightly, chosen where asked for alone."""
 
+import contextlib
+
 import numpy as np
 import paddle
 import pytest
+from paddle import nn
+from paddle.amp.auto_cast import _update_list  # raises for an operation or level it has not
 from test_forms import GEOMETRIES, PRODUCTS, Only, gradients
 
 import ppgan_zoo
@@ -131,6 +135,52 @@ def test_a_processor_without_it_computes_in_float32_and_says_so(monkeypatch):
     with ops.precision("bfloat16"):
         forms = ops._forms()
         assert forms is None or not forms.rough
+
+
+def test_on_a_gpu_all_updates_of_a_step_are_inside_paddles_own_mixed_precision(monkeypatch):
+    inside, seen = [], []
+
+    @contextlib.contextmanager
+    def auto_cast(**options):
+        _update_list(options["custom_white_list"], None, options["level"], options["dtype"])
+        inside.append(options)
+        yield
+        inside.pop()
+
+    class Net(nn.Linear):
+        def forward(self, x):
+            seen.append([dict(options) for options in inside])
+            return super().forward(x)
+
+    monkeypatch.setattr(paddle, "get_device", lambda: "gpu:0")
+    monkeypatch.setattr(paddle.amp, "auto_cast", auto_cast)
+    monkeypatch.setattr(paddle.amp, "is_bfloat16_supported", lambda: True)
+    images = np.zeros((4, 1, 28, 28), np.float32)
+    for precision, wanted in (("bfloat16", [ops.AMP]), ("auto", [ops.AMP]), ("float32", [])):
+        gan = ppgan_zoo.create("gan_mlp", generator={"hidden_units": [4]})
+        gan.discriminator.add_sublayer("probe", Net(1, 1))
+        whole = gan.discriminator.forward
+        gan.discriminator.forward = lambda x, whole=whole, d=gan.discriminator: d.probe(whole(x))
+        trainer = ppgan_zoo.make_trainer(gan, precision=precision)
+        assert not [line for line in trainer.warnings if "precision" in line]
+        seen.clear()
+        trainer.step(images)
+        assert len(seen) >= 3 and all(found == wanted for found in seen)  # D once, G twice
+    assert not inside
+
+
+def test_a_gpu_without_it_computes_in_float32_and_says_so(monkeypatch):
+    monkeypatch.setattr(paddle, "get_device", lambda: "gpu:0")
+    monkeypatch.setattr(paddle.amp, "is_bfloat16_supported", lambda: False)
+    gan = ppgan_zoo.create("gan_mlp", generator={"hidden_units": [4]})
+    assert [
+        line
+        for line in ppgan_zoo.make_trainer(gan, precision="bfloat16").warnings
+        if "precision" in line
+    ] == [
+        "training.precision: bfloat16: gpu:0 or its CUDA does not compute in bfloat16; products are "
+        "computed in float32"
+    ]
 
 
 def test_the_key_of_a_recipe_reaches_the_trainer():
