@@ -89,7 +89,7 @@ def _run(options: argparse.Namespace) -> int:
 
 
 def _show(options: argparse.Namespace) -> int:
-    from ppgan_zoo.leaderboard.driver import publish
+    from ppgan_zoo.leaderboard.publish import publish
 
     publish(options.folder)
     _say_pages(options.folder)
@@ -105,7 +105,7 @@ def _shard(text: str) -> tuple[int, int]:
 
 
 def _merge(options: argparse.Namespace) -> int:
-    from ppgan_zoo.leaderboard.driver import merge_folders
+    from ppgan_zoo.leaderboard.publish import merge_folders
 
     merge_folders(options.inputs, options.output)
     _say_pages(options.output)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,35 +9,22 @@ from pathlib import Path
 from ppgan_zoo import runtime
 from ppgan_zoo.data import load_image_set
 from ppgan_zoo.data.sources import print_to_stderr
-from ppgan_zoo.errors import CheckpointError, ConfigError, Ended, ZooError, os_errors
+from ppgan_zoo.errors import ConfigError, Ended, ZooError, os_errors
 from ppgan_zoo.leaderboard import board as boards
-from ppgan_zoo.leaderboard import record as records
-from ppgan_zoo.leaderboard.board import Leaderboard, gather, merge, read_leaderboard
+from ppgan_zoo.leaderboard.board import Leaderboard
 from ppgan_zoo.leaderboard.contest import BOARDS, SETS, Board, Competitor, competitors, search_of
 from ppgan_zoo.leaderboard.length import Pace, stretched, time_job
-from ppgan_zoo.leaderboard.page import markdown, page, plot_title, title_of
-from ppgan_zoo.leaderboard.pictures import draw_samples, grid, plot
+from ppgan_zoo.leaderboard.page import title_of
+from ppgan_zoo.leaderboard.publish import check_folder, publish
 from ppgan_zoo.leaderboard.record import Judged, Planned, Record, read_record
 from ppgan_zoo.search import Conditions
 from ppgan_zoo.search.driver import check, ended_by_signals
 from ppgan_zoo.search.plan import Run, Search
 from ppgan_zoo.search.results import SearchDirectory
 from ppgan_zoo.search.running import Runner, carry_out, is_done
-from ppgan_zoo.storage.files import read_regular, to_json, write_atomically
-from ppgan_zoo.storage.pictures import encode_png, save_png
 from ppgan_zoo.storage.progress import read_progress
 from ppgan_zoo.storage.retention import prune_checkpoints
-from ppgan_zoo.storage.run_lock import LOCK, locked
-from ppgan_zoo.storage.scratch import clear_abandoned
-
-SAMPLES = "samples"
-"""The folder with a picture of every run."""
-
-PAGES = (boards.FILE, "leaderboard.md", "leaderboard.html")
-OWN = {*PAGES, records.FILE, SAMPLES, LOCK, *(board.name for board in BOARDS),
-       *(f"{name}.png" for name in SETS), *(f"{board.name}_samples.png" for board in BOARDS),
-       }  # fmt: skip
-"""What a leaderboard's folder may hold."""
+from ppgan_zoo.storage.run_lock import locked
 
 Taking = Mapping[Board, Sequence[Competitor]]
 """Who takes part, by board."""
@@ -138,23 +124,6 @@ def run_leaderboard(
                 publish(output)
             raise
         return leaderboard
-
-
-def check_folder(output: Path) -> None:
-    """Refuse a folder with anything in it that no leaderboard writes.
-
-    Raises:
-        ConfigError: There is something.
-    """
-    with os_errors(ConfigError, f"--output {output}: cannot be looked at"):
-        if output.exists() and not output.is_dir():
-            raise ConfigError(f"--output {output}: is a file; give a folder")
-        clear_abandoned(output)  # of a process that was killed
-        strange = {path.name for path in output.iterdir()} - OWN if output.exists() else set()
-    if strange:
-        raise ConfigError(
-            f"--output {output}: holds {min(strange)!r}, which no leaderboard writes; give another"
-        )
 
 
 def _begin(contest: Contest, output: Path, taking: Taking) -> Record:
@@ -351,100 +320,3 @@ def _keep_one_checkpoint(runner: Runner, run: Run) -> None:
     progress = read_progress(place.progress)
     if runner.results[run].evaluation is not None and progress is not None:
         prune_checkpoints(place.checkpoints, 1, progress.done)
-
-
-def publish(output: Path) -> Leaderboard:
-    """Write JSON and pages from what a folder holds: runs, or a merged leaderboard.
-
-    Args:
-        output: The folder.
-
-    Raises:
-        ConfigError: It holds no leaderboard.
-    """
-    record = read_record(output)
-    if record is None:
-        leaderboard = read_leaderboard(output)
-    else:
-        leaderboard = gather(record, output)
-        _draw_missing(leaderboard, output)
-    write_pages(leaderboard, output)
-    return leaderboard
-
-
-def _draw_missing(leaderboard: Leaderboard, output: Path) -> None:
-    """Draw samples of the runs that have none yet, but for those without a checkpoint."""
-    for name, board in leaderboard.boards.items():
-        for entry in board.entries.values():
-            for run in entry.runs:
-                path = _samples_of(output, name, entry.recipe, run.seed)
-                at = output / name / "runs" / f"{entry.recipe}-{run.seed}"
-                if run.outcome == "failed" or path.exists() or not at.is_dir():
-                    continue
-                runtime.start("cpu", threads=1)
-                path.parent.mkdir(exist_ok=True)
-                with contextlib.suppress(CheckpointError):
-                    save_png(path, draw_samples(at))
-
-
-def _samples_of(output: Path, board: str, recipe: str, seed: int) -> Path:
-    return output / SAMPLES / f"{board}-{recipe}-{seed}.png"
-
-
-def write_pages(leaderboard: Leaderboard, output: Path) -> None:
-    """Write ``leaderboard.json``, the pages, plots and grids into a folder."""
-    pictures: dict[str, Path] = {}
-    for data in SETS:
-        shown = {
-            board.labels: leaderboard.boards[board.name]
-            for board in BOARDS
-            if board.data == data and board.name in leaderboard.boards
-        }
-        drawn = plot(shown, plot_title(data)) if shown else None
-        if drawn is not None:
-            pictures[data] = output / f"{data}.png"
-            write_atomically(pictures[data], drawn)
-    for name, board in leaderboard.boards.items():
-        if any(entry.runs for entry in board.entries.values()):
-            paths = {
-                (entry.recipe, run.seed): path
-                for entry in board.entries.values()
-                for run in entry.runs
-                if (path := _samples_of(output, name, entry.recipe, run.seed)).exists()
-            }
-            pictures[f"{name}_samples"] = output / f"{name}_samples.png"
-            write_atomically(pictures[f"{name}_samples"], encode_png(grid(board, paths)))
-    write_atomically(output / boards.FILE, to_json(leaderboard.model_dump(mode="json")))
-    write_atomically(output / "leaderboard.md", markdown(leaderboard, pictures))
-    write_atomically(output / "leaderboard.html", page(leaderboard, pictures))
-
-
-def merge_folders(inputs: Sequence[Path], output: Path) -> Leaderboard:
-    """Put the leaderboards of several folders together in another one.
-
-    Args:
-        inputs: Folders, of which ``leaderboard.json`` and ``samples`` are read.
-        output: The folder; a leaderboard that was merged there before is replaced.
-
-    Raises:
-        ConfigError: They do not go together, or `output` holds runs, or is one of them.
-    """
-    check_folder(output)
-    for path in inputs:
-        if output.exists() and path.exists() and output.samefile(path):
-            raise ConfigError(f"--output {output}: is one of those to be merged; give another")
-    if (output / records.FILE).exists():
-        raise ConfigError(f"--output {output}: holds runs of its own; give another")
-    whole = merge([(str(path), read_leaderboard(path)) for path in inputs])
-    with os_errors(ConfigError, f"--output {output}: cannot be made"):
-        (output / SAMPLES).mkdir(parents=True, exist_ok=True)
-    with locked(output):
-        for name, board in whole.boards.items():
-            for entry in board.entries.values():
-                for run in entry.runs:
-                    there = [_samples_of(path, name, entry.recipe, run.seed) for path in inputs]
-                    made = next((path for path in there if path.is_file()), None)
-                    if made is not None:
-                        write_atomically(output / SAMPLES / made.name, read_regular(made))
-        write_pages(whole, output)
-    return whole

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from ppgan_zoo.leaderboard.board import BoardResult, Leaderboard, Line, lines_of
 from ppgan_zoo.leaderboard.contest import BOARDS, CURVE_SAMPLES, LIMIT, SAMPLES, SETS
-from ppgan_zoo.search.running import times
 from ppgan_zoo.search.summary import Spread
+from ppgan_zoo.search.words import times
 from ppgan_zoo.storage.files import read_regular
 from ppgan_zoo.storage.terminal import printable
 

@@ -14,9 +14,10 @@ from ppgan_zoo import runtime
 from ppgan_zoo.data import load_image_set
 from ppgan_zoo.data.sources import print_to_stderr
 from ppgan_zoo.errors import INTERRUPTED, ConfigError, Ended, ZooError, os_errors
+from ppgan_zoo.search.conditions import Conditions
 from ppgan_zoo.search.plan import Run, Search
 from ppgan_zoo.search.results import Result, SearchDirectory
-from ppgan_zoo.search.running import Conditions, Runner, complete, is_done
+from ppgan_zoo.search.running import Runner, complete, is_done
 from ppgan_zoo.search.summary import as_json, report, table
 from ppgan_zoo.search.trials import Trials, ends
 from ppgan_zoo.storage.files import read_regular, to_json, write_atomically

@@ -6,71 +6,30 @@ import contextlib
 import json
 import os
 import shlex
-import signal
 import subprocess
 import sys
 import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
-from ppgan_zoo.errors import ConfigError, DataError
-from ppgan_zoo.recipe.recipe import Recipe
-from ppgan_zoo.runtime import cpu_threads
+from ppgan_zoo.search import trainings
+from ppgan_zoo.search.conditions import Conditions
 from ppgan_zoo.search.plan import Evaluate, Run, Search
-from ppgan_zoo.search.results import MAX_BYTES, Failure, Result, SearchDirectory, Training
+from ppgan_zoo.search.results import MAX_BYTES, Failure, Result, SearchDirectory
+from ppgan_zoo.search.trainings import SAVE_SECONDS
+from ppgan_zoo.search.words import describe
 from ppgan_zoo.storage.files import APPENDING, open_inside, open_regular, read_regular
 from ppgan_zoo.storage.progress import read_progress
-from ppgan_zoo.storage.run_directory import RunDirectory
-from ppgan_zoo.storage.visualdl_reader import read_scalar_times
 
 ZOO = (sys.executable, "-m", "ppgan_zoo")
 POLL_SECONDS = 0.1
-PRUNE_SECONDS = 10.0  # between two looks at the curve of a run that may be given up
 LONGEST_LINE = 1 << 16  # bytes: of what a process writes last
-LEAST_SHARE = 0.05  # of a core: a run whose minutes are CPU minutes and that gets less hangs
-START_SECONDS = 900  # to import Paddle, read the data and build the model, on a busy machine
-SAVE_SECONDS = 300  # to finish an iteration and save after SIGTERM
 
 Steps = Generator[None, None, Result]
 Hopeless = Callable[[Run, Sequence[tuple[int, float]], Mapping[Run, Result]], bool]
 """Tells of a run, by iteration and FID so far and the results of others, whether to give it up."""
-
-
-@dataclass(frozen=True)
-class Conditions:
-    """What all runs share, beside the file.
-
-    Attributes:
-        data_directory: Where the data set lies; None for the known places.
-        offline: Whether to leave the network alone.
-        device: What to train on; None for the recipe's own.
-        jobs: Runs at the same time; each gets its part of the threads.
-        threads: Of each run; None for that part.
-        cpu_minutes: Whether minutes are those of the processor, not of the clock.
-        environment: Of the processes.
-    """
-
-    data_directory: str | None = None
-    offline: bool = False
-    device: str | None = None
-    jobs: int = 1
-    threads: int | None = None
-    cpu_minutes: bool = False
-    environment: Mapping[str, str] = field(default_factory=lambda: dict(os.environ), repr=False)
-
-    def apply(self, recipe: Recipe) -> Recipe:
-        """Return a recipe as the options change it."""
-        directory = self.data_directory or recipe.data.directory
-        data = recipe.data.model_copy(update={"directory": directory})
-        return recipe.model_copy(update={"data": data, "device": self.device or recipe.device})
-
-    def of_a_process(self) -> dict[str, str]:
-        """Return the environment with the number of threads for one run."""
-        threads = self.threads or max(1, cpu_threads() // self.jobs)
-        return {**self.environment, "PPGAN_ZOO_THREADS": str(threads)}
 
 
 def is_done(result: Result | None, search: Search, *, retry_failed: bool) -> bool:
@@ -172,14 +131,14 @@ class Runner:
 
     def _train(self, run: Run) -> Steps:
         place = self.directory.run(run)
-        _begin(place, self.directory.mark(run))
+        trainings.begin(place, self.directory.mark(run))
         command = ["train", *run.arguments, "--output", str(place.path), *self._options()]
         with self._process(run, command) as process:
             budget, cpu = 60 * self.search.file.minutes, self.conditions.cpu_minutes
-            stopped = yield from _watch(
+            stopped = yield from trainings.watch(
                 process, place, budget, lambda: self._is_hopeless(run), cpu=cpu
             )
-        cut, code = stopped is not None and not _all_done(place), process.returncode
+        cut, code = stopped is not None and not trainings.all_done(place), process.returncode
         failure = None
         if code != 0 and stopped is None:
             failure = Failure(stage="train", exit_code=code, message=self._last_line(run))
@@ -192,8 +151,8 @@ class Runner:
             pruned=cut and stopped == "given up",
             failure=failure,
             commands=(("ppgan-zoo", *command),),
-            training=_training(run, place),
-            curve=() if failure else _curve(place),
+            training=trainings.training(run, place),
+            curve=() if failure else trainings.curve(place),
         )
 
     def _evaluate(self, run: Run, trained: Result, with_floor: bool) -> Steps:
@@ -245,7 +204,7 @@ class Runner:
         return tuple(points)
 
     def _is_hopeless(self, run: Run) -> bool:
-        curve = [(step, value) for _, step, value in _curve(self.directory.run(run))]
+        curve = [(step, value) for _, step, value in trainings.curve(self.directory.run(run))]
         return bool(curve) and self.is_hopeless(run, curve, self.results)
 
     def _options(self) -> list[str]:
@@ -334,130 +293,3 @@ def carry_out(plan: Sequence[tuple[Runner, Run]], jobs: int) -> Iterator[tuple[R
             runner.ask_to_end()
         for steps in active.values():
             steps.close()
-
-
-def describe(result: Result) -> str:
-    """Return a line on a result."""
-    name = f"{result.setting}, seed {result.seed}"
-    if result.failure is not None:
-        failure = result.failure
-        code = exit_text(failure.exit_code)
-        return f"{name}: FAILED in {failure.stage} ({code}): {failure.message}"
-    parts = [f"FID {result.metrics['fid']:.2f}"]
-    if result.metrics.get("modes") is not None:
-        parts.append(f"{result.metrics['modes']:.0f} modes")
-    if result.training is not None:
-        cut = f" ({result.status})" if result.cut else ""
-        parts.append(f"{result.training.minutes:.2f} minutes{cut}")
-        parts.append(f"{result.training.images:,} images")
-        if result.training.restarts:
-            parts.append(f"restarted {times(result.training.restarts)}")
-    return f"{name}: {', '.join(parts)}"
-
-
-def times(count: int) -> str:
-    """Return how often, in words."""
-    return "once" if count == 1 else f"{count} times"
-
-
-def exit_text(code: int) -> str:
-    """Return an exit code in words."""
-    return f"exit code {code}" if code >= 0 else f"signal {signal.Signals(-code).name}"
-
-
-def _watch(
-    process: subprocess.Popen[bytes],
-    place: RunDirectory,
-    budget_seconds: float,
-    is_hopeless: Callable[[], bool],
-    *,
-    cpu: bool = False,
-) -> Generator[None, None, str | None]:
-    """Wait for a training; return why it was stopped: ``"budget"``, ``"given up"`` or None.
-
-    Args:
-        process: That trains.
-        place: Its run.
-        budget_seconds: That it may take.
-        is_hopeless: Tells whether to give it up.
-        cpu: Whether the budget is processor time.
-    """
-    stage, deadline = "starting", time.monotonic() + START_SECONDS
-    stopped, looked = None, time.monotonic()
-    while process.poll() is None:
-        now = time.monotonic()
-        if stage == "starting" and read_progress(place.progress) is not None:
-            stage, deadline = "training", now + budget_seconds / (LEAST_SHARE if cpu else 1)
-        elif stage == "training":
-            is_due = now - looked >= PRUNE_SECONDS
-            looked = now if is_due else looked
-            is_over = now > deadline or (cpu and _cpu_seconds(place) > budget_seconds)
-            given_up = not is_over and is_due and is_hopeless()
-            if is_over or given_up:
-                stage, deadline = "saving", now + SAVE_SECONDS
-                if not _all_done(place):
-                    stopped = "given up" if given_up else "budget"
-                    process.terminate()
-        elif now > deadline:
-            process.kill()
-        yield
-    return stopped
-
-
-def _cpu_seconds(place: RunDirectory) -> float:
-    progress = read_progress(place.progress)
-    return (progress.cpu_seconds if progress else None) or 0.0
-
-
-def _begin(place: RunDirectory, mark: str) -> None:
-    """Make the directory of a run; one of this search that was interrupted is deleted first.
-
-    Raises:
-        ZooError: What is there is not of this search, or a process is at work there.
-    """
-    if os.path.lexists(place.path):
-        if place.path.is_symlink() or not place.is_claimed_by(mark):
-            raise ConfigError(
-                f"{place.path}: exists already, and this search did not make it; move it away"
-            )
-        place.delete()
-    place.claim(mark)
-
-
-def _all_done(place: RunDirectory) -> bool:
-    """Tell whether a training has done its last iteration."""
-    progress = read_progress(place.progress)
-    return progress is not None and progress.is_complete
-
-
-def _training(run: Run, place: RunDirectory) -> Training | None:
-    progress, starts = read_progress(place.progress), place.starts()
-    if progress is None or not starts:
-        return None
-    start = starts[0]
-    return Training(
-        iterations=progress.done,
-        lost_iterations=progress.iterations_in_all - progress.done,
-        images=progress.iterations_in_all * run.recipe.images_per_step,
-        seconds=progress.seconds,
-        cpu_seconds=progress.cpu_seconds,
-        restarts=place.restarts(),
-        started=start["started"],
-        zoo=start.get("ppgan_zoo"),
-        git_commit=start["git_commit"],
-        data_sha256=start.get("data", {}).get("sha256"),
-        device=start["runtime"]["device"],
-        threads=start["runtime"]["threads"],
-        processor=start["runtime"]["processor"],
-    )
-
-
-def _curve(place: RunDirectory) -> tuple[tuple[float, int, float], ...]:
-    progress = read_progress(place.progress)
-    if progress is None or not Path(place.visualdl).is_dir():
-        return ()
-    try:
-        points = read_scalar_times(place.visualdl, "metric/fid")
-    except DataError:  # killed before its first record
-        return ()
-    return tuple((round((at - progress.began) / 60, 4), step, value) for at, step, value in points)

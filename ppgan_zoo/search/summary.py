@@ -11,7 +11,7 @@ from typing import Any
 from ppgan_zoo.metrics.table import ROWS, SCALES
 from ppgan_zoo.search.plan import Run, Search
 from ppgan_zoo.search.results import Result
-from ppgan_zoo.search.running import exit_text, times
+from ppgan_zoo.search.words import exit_text, times
 from ppgan_zoo.storage.run_directory import command_line
 
 FORMAT = 1

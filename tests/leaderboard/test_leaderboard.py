@@ -36,13 +36,14 @@ from ppgan_zoo.leaderboard.contest import (
     competitors,
     search_of,
 )
-from ppgan_zoo.leaderboard.driver import check_folder, write_pages
 from ppgan_zoo.leaderboard.length import stretched
 from ppgan_zoo.leaderboard.page import markdown, page, rows_of, wrong
 from ppgan_zoo.leaderboard.pictures import HEIGHT, TEXT, WIDTH, grid, spread
+from ppgan_zoo.leaderboard.publish import check_folder, write_pages
 from ppgan_zoo.leaderboard.record import Judged, read_record
 from ppgan_zoo.recipe.load import load_recipe
 from ppgan_zoo.search.results import Failure, Result, Training
+from ppgan_zoo.storage.run_lock import locked
 
 MNIST, MNIST_LABELS, FASHION, _ = BOARDS
 
@@ -295,7 +296,7 @@ def test_a_merged_leaderboard_has_the_samples_of_all_parts(tmp_path, capsys):
     assert main(["leaderboard", "show", str(tmp_path / "whole")]) == 0
     assert (tmp_path / "whole" / "leaderboard.html").read_bytes() == before
     assert main(["leaderboard", "merge", *parts, "--output", str(tmp_path / "whole")]) == 0
-    with driver.locked(tmp_path / "whole"):
+    with locked(tmp_path / "whole"):
         assert main(["leaderboard", "merge", *parts, "--output", str(tmp_path / "whole")]) == 2
     assert main(["leaderboard", "run", "--budget", "5", "--output", str(tmp_path / "whole")]) == 2
     assert "holds a merged leaderboard" in capsys.readouterr().err

@@ -9,7 +9,7 @@ from conftest import ROOT
 from test_search import make_runner
 
 from ppgan_zoo.errors import ConfigError
-from ppgan_zoo.search import Conditions, driver, load_search, running
+from ppgan_zoo.search import Conditions, driver, load_search, trainings
 from ppgan_zoo.search.results import Result, SearchDirectory
 from ppgan_zoo.search.summary import report, summarise
 from ppgan_zoo.search.trials import FILE, STARTUP_TRIALS, Trials, ends
@@ -189,8 +189,8 @@ def test_a_run_that_is_given_up_is_stopped_measured_and_counted(
     stand_in,
     monkeypatch,
 ):
-    monkeypatch.setattr(running, "PRUNE_SECONDS", 0.05)
-    monkeypatch.setattr(running, "_curve", lambda place: ((0.1, 50, 99.0),))
+    monkeypatch.setattr(trainings, "PRUNE_SECONDS", 0.05)
+    monkeypatch.setattr(trainings, "curve", lambda place: ((0.1, 50, 99.0),))
     stand_in(train_plain_3="takes long")
     search = load_search(file)
     runner = make_runner(search, tmp_path / "out")
