@@ -65,6 +65,7 @@ ALLOWED = {
         "subprocess",
     ): "starts this package in other processes; a list, no shell",
     ("search/running.py", "subprocess"): "starts this package's own commands; a list, no shell",
+    ("search/trainings.py", "subprocess"): "waits for a process that running started",
     ("evaluation/sample_files.py", "tarfile"): "writes one, and unpacks none",
     ("evaluation/sample_files.py", "numpy.lib.format"): "writes headers of plain numbers",
     (
