@@ -13,12 +13,11 @@ GPU and in an export all is Paddle's own.
 usually fastest, without a trial; ``paddle`` for Paddle's operations alone; ``off`` for Paddle's
 layers as they are.
 
-Read ``accelerated``, then ``geometry`` with ``paddle_convolution``, ``winograd``, ``columns`` and
-``bias``; then ``onednn``, ``plan`` and ``onednn_convolution``; ``trial`` and ``choice`` with
-``convolution``, which chooses; ``dense`` with ``activation`` and ``onednn_dense``, ``self_test``
-and ``threads``;
-``differentiation`` says what of these can be differentiated twice, and ``batch_norm`` computes that
-of a batch norm.
+Read ``accelerated``, then ``geometry`` with ``paddle_convolution``, ``turned``, ``winograd``,
+``columns`` and ``bias``; then ``onednn``, ``plan`` and ``onednn_convolution``; ``trial`` and
+``choice`` with ``convolution``, which chooses; ``dense`` with ``activation`` and ``onednn_dense``,
+``self_test`` and ``threads``; ``differentiation`` says what of these can be differentiated twice,
+and ``batch_norm`` computes that of a batch norm.
 """
 
 from __future__ import annotations

@@ -24,7 +24,7 @@ from ppgan_zoo.storage.files import open_inside, user_cache
 
 Content = TypeVar("Content", dict[str, Any], list[Any])
 
-FORMAT = "ppgan_zoo forms of products, 2"
+FORMAT = "ppgan_zoo forms of products, 3"
 LARGEST_FILE = 4 << 20
 LEAST_WORK = 1_000_000
 """Multiply-adds from which a trial pays; for less the usual form is used."""

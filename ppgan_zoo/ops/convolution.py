@@ -22,8 +22,8 @@ from ppgan_zoo.ops.choice import LEAST_WORK, Choices, Forms
 from ppgan_zoo.ops.geometry import Geometry
 from ppgan_zoo.ops.onednn import BFLOAT16, FLOAT32, Library
 from ppgan_zoo.ops.trial import ROUGH, Run, drawn
+from ppgan_zoo.ops.turned import FEW_CHANNELS, turn, twin
 
-FEW_CHANNELS = 4
 WINOGRADS_COST = 1.0
 """Up to what :func:`ppgan_zoo.ops.winograd.cost` it is the usual form."""
 HIGHEST_COST = 2.0
@@ -35,6 +35,8 @@ FEWEST_IMAGES = 32
 """Of that part, where there are so many: in fewer, what is done once a batch weighs too much."""
 
 ONEDNN, PADDLE, WINOGRAD, COLUMNS = "onednn", "paddle", "winograd", "columns"
+TURNED = "turned "
+"""Begins the name of a form of the :func:`~ppgan_zoo.ops.turned.twin`."""
 NUMBERS = {ONEDNN: FLOAT32, ROUGH: BFLOAT16}
 """What oneDNN rounds factors to, by form."""
 OUTPUT, INPUT, FILTERS = "output", "gradient of the input", "gradient of the filters"
@@ -107,6 +109,9 @@ def _output_as(
     bias: Tensor | None,
 ) -> tuple[Tensor, Tensor | None]:
     """Return what :func:`_output` does, in a form."""
+    if form.startswith(TURNED):
+        other = _twin(geometry)
+        return _output_as(form.removeprefix(TURNED), library, other, x, turn(weight), bias)
     if form in NUMBERS:
         y = onednn_convolution.output(library, geometry, x, weight, bias, NUMBERS[form])
         return y, None
@@ -124,6 +129,9 @@ def _input_as(
     form: str, library: Library, geometry: Geometry, weight: Tensor, dy: Tensor
 ) -> Tensor:
     """Return the gradient of the input."""
+    if form.startswith(TURNED):
+        other = _twin(geometry)
+        return _input_as(form.removeprefix(TURNED), library, other, turn(weight), dy)
     if form in NUMBERS:
         return onednn_convolution.input_gradient(library, geometry, weight, dy, NUMBERS[form])
     return _output_as(form, library, geometry.reversed(), dy, weight, None)[0]
@@ -135,13 +143,17 @@ def _filters_as(
     """Return the gradients of filters and bias.
 
     Args:
-        form: ``onednn``, ``bfloat16``, ``winograd`` or ``columns``.
+        form: ``onednn``, ``bfloat16``, ``winograd``, ``columns``, or one of these turned.
         library: oneDNN.
         geometry: The convolution.
         source: Its input, or if `kept` what Winograd's algorithm made of it.
         dy: The gradient of its output.
         kept: See `source`.
     """
+    if form.startswith(TURNED):
+        form, other = form.removeprefix(TURNED), _twin(geometry)
+        dweight, dbias = _filters_as(form, library, other, source, dy, kept=False)
+        return turn(dweight), dbias
     if form in NUMBERS:
         return onednn_convolution.filter_gradient(library, geometry, source, dy, NUMBERS[form])
     if form == WINOGRAD:
@@ -178,6 +190,12 @@ def _choose(
 @functools.lru_cache(maxsize=512)
 def forms_of(product: str, geometry: Geometry) -> tuple[str, ...]:
     """Return the forms that a product can have, the usual one first."""
+    other = twin(geometry)
+    turned = () if other is None else forms_of(product, other)
+    return *(TURNED + name for name in turned if name != WINOGRAD), *_own_forms(product, geometry)
+
+
+def _own_forms(product: str, geometry: Geometry) -> tuple[str, ...]:
     cost = winograd.cost(geometry)
     # Of an image's few channels oneDNN computes sixteen at once, needed or not; Paddle multiplies
     # matrices and adds up the columns. Of many, it has never been the fastest.
@@ -195,6 +213,12 @@ def forms_of(product: str, geometry: Geometry) -> tuple[str, ...]:
     if cost < WINOGRADS_COST:
         usual = WINOGRAD
     return usual, *(name for name, is_so in possible.items() if is_so and name != usual)
+
+
+def _twin(geometry: Geometry) -> Geometry:
+    other = twin(geometry)
+    assert other is not None  # where a form is a turned one
+    return other
 
 
 def _work(geometry: Geometry) -> int:

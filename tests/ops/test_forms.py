@@ -7,7 +7,14 @@ import pytest
 from paddle import nn
 
 from ppgan_zoo import ops
-from ppgan_zoo.ops import columns, convolution, onednn_dense, paddle_convolution, winograd
+from ppgan_zoo.ops import (
+    columns,
+    convolution,
+    onednn_dense,
+    paddle_convolution,
+    turned,
+    winograd,
+)
 from ppgan_zoo.ops.choice import Forms
 from ppgan_zoo.ops.dense import Dense
 from ppgan_zoo.ops.geometry import Geometry
@@ -25,17 +32,27 @@ GEOMETRIES = {
     "up to an image": Geometry(True, (3, 6, 5, 4), (6, 1, 5, 5), True, (2, 2), (2, 1, 2, 1)),
     "up, 1x1": Geometry(True, (3, 6, 5, 4), (6, 7, 1, 1), False, (1, 1), (0, 0, 0, 0)),
     "up in groups": Geometry(True, (3, 8, 5, 4), (8, 3, 3, 3), True, (1, 1), (1, 1, 1, 1), 2),
+    "to an image": Geometry(False, (3, 6, 7, 5), (3, 6, 5, 3), True, (1, 1), (2, 0, 1, 2)),
+    "to an image, as wide": Geometry(
+        False, (2, 5, 4, 4), (1, 5, 4, 4), False, (1, 1), (3, 3, 3, 3)
+    ),
+    "from an image, up": Geometry(True, (3, 2, 6, 5), (2, 7, 3, 4), True, (1, 1), (1, 0, 2, 1)),
     "cut end": Geometry(True, (2, 3, 4, 4), (3, 4, 3, 3), True, (2, 2), (1, 0, 1, -1)),
 }
 PRODUCTS = (convolution.OUTPUT, convolution.INPUT, convolution.FILTERS)
 FORMS = {
-    **dict.fromkeys(PRODUCTS[:2], ("onednn", "paddle", "winograd", "columns")),
-    convolution.FILTERS: ("onednn", "winograd", "columns"),
+    **dict.fromkeys(
+        PRODUCTS[:2], ("onednn", "paddle", "winograd", "columns", "turned onednn", "turned paddle")
+    ),
+    convolution.FILTERS: ("onednn", "winograd", "columns", "turned onednn", "turned columns"),
 }
 
 
 def is_possible(product, form, geometry):
     """Tell whether a form can compute a product, fast or not."""
+    if form.startswith("turned"):
+        other = turned.twin(geometry)
+        return other is not None and is_possible(product, form.removeprefix("turned "), other)
     if form == "winograd":
         return winograd.cost(geometry) < math.inf
     if form == "columns":
