@@ -22,6 +22,7 @@ import _checkout  # noqa: F401
 from ppgan_zoo import runtime
 from ppgan_zoo.recipe.load import load_recipe
 from ppgan_zoo.recipe.recipe import Recipe
+from ppgan_zoo.recipe.shipped import find_recipe
 
 RECIPE = """\
 model: {name: gan_mlp, generator: {hidden_units: [64, 128]}, discriminator: {hidden_units: [64]}}
@@ -86,6 +87,8 @@ def growth(readings: list[Reading]) -> float:
 def main() -> int:
     """Run it and print a table."""
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("-c", dest="recipe", help="another recipe than the small dense net's")
+    parser.add_argument("-o", dest="overrides", action="append", default=[], metavar="KEY=VALUE")
     parser.add_argument("--iterations", type=int, default=10_000)
     parser.add_argument("--settled", type=int, default=500)
     parser.add_argument("--every", type=int, default=500)
@@ -93,9 +96,13 @@ def main() -> int:
     options = parser.parse_args()
     runtime.start("cpu")
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "load.yml"
-        path.write_text(RECIPE)
-        recipe = load_recipe(path, [f"training.iterations={options.iterations}"])
+        if options.recipe is None:
+            path = Path(folder) / "load.yml"
+            path.write_text(RECIPE)
+        else:
+            path = find_recipe(options.recipe)
+        overrides = [*options.overrides, f"training.iterations={options.iterations}"]
+        recipe = load_recipe(path, overrides)
         begun = time.monotonic()
         readings = watch(recipe, Path(folder) / "run", options.every)
         seconds = time.monotonic() - begun
