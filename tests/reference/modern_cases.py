@@ -57,6 +57,7 @@ class Case:
 
 
 GREY, COLOUR = (1, 8, 8), (3, 8, 8)
+WITHOUT_ADA = ("constraints={}", "training.clean_gradients=false")
 CASES = {
     "cgan": Case(
         "cgan", "cgan_mnist", 15000, (1, 4, 4), 5,
@@ -110,12 +111,14 @@ CASES = {
         "stylegan2", "stylegan2_auto_64", 781250, COLOUR, 5,
         {"channels": (5, 4), "w_dim": 3}, {"channels": (5, 4)},
         overrides=("terms=[{name: r1, weight: 0.0256, every_steps: 2}, "
-                   "{name: path_length, every_steps: 2}]",), g_first=True,
+                   "{name: path_length, every_steps: 2}]", *WITHOUT_ADA), g_first=True,
     ),
     "stylegan2_cifar": Case(
         "stylegan2", "stylegan2_cifar", 1562500, COLOUR, 5,
         {"channels": (5, 4), "w_dim": 3, "style_mixing": 0.0},
-        {"channels": (5, 4), "architecture": "orig", "group_size": 3}, g_first=True,
+        {"channels": (5, 4), "architecture": "orig", "group_size": 3},
+        overrides=("optimizer.generator.learning_rate=2.5e-3", "optimizer.generator.beta2=0.99",
+                   *WITHOUT_ADA), g_first=True,
     ),
     "fastgan": Case(
         "fastgan", "fastgan_folder", 5000, (1, 32, 32), 3, {"ngf": 1}, {"ndf": 2},
