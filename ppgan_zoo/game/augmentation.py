@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from paddle import Tensor
 
 from ppgan_zoo.models.facts import check_arguments
+from ppgan_zoo.ops.arrays import from_array
 from ppgan_zoo.registry import AUGMENTATIONS
 
 
@@ -145,7 +146,7 @@ def augment(
 
 def tensor_like(values: NDArray[np.generic], like: Tensor) -> Tensor:
     """Return `values` as a tensor of the type of `like`."""
-    return paddle.to_tensor(values).astype(like.dtype)
+    return from_array(values).astype(like.dtype)
 
 
 def _eighth(side: int) -> int:

@@ -17,8 +17,9 @@ from functools import lru_cache
 
 import numpy as np
 import paddle
-from numpy.typing import NDArray
 from paddle import Tensor
+
+from ppgan_zoo.ops.arrays import Constant
 
 
 def upsample(images: Tensor) -> Tensor:
@@ -61,9 +62,8 @@ def fir(
     """
     maps, height, width = images.shape[-3:]
     options = (up, down, *padding, tuple(taps))
-    kind = "float64" if images.dtype == paddle.float64 else "float32"
-    rows = paddle.to_tensor((gain * _matrix(height, *options)).astype(kind))
-    columns = paddle.to_tensor(_matrix(width, *options).astype(kind))
+    rows = _matrix(gain, height, *options).like(images)
+    columns = _matrix(1.0, width, *options).like(images)
     # Maps of all images in one axis: exported, Paddle Inference reads what a transposed
     # convolution hands to a product of four axes in the wrong order.
     planes = images.reshape([-1, height, width])
@@ -73,8 +73,8 @@ def fir(
 
 @lru_cache(maxsize=256)
 def _matrix(
-    side: int, up: int, down: int, before: int, after: int, taps: tuple[float, ...]
-) -> NDArray[np.float64]:
+    gain: float, side: int, up: int, down: int, before: int, after: int, taps: tuple[float, ...]
+) -> Constant:
     """Return the matrix ``[H', H]`` that resamples one axis of H pixels."""
     length = before + side * up + after
     if length < len(taps):
@@ -83,6 +83,4 @@ def _matrix(
     impulses = np.zeros((side, length))
     impulses[np.arange(side), before + up * np.arange(side)] = 1.0
     filtered = np.stack([np.convolve(row, kernel, mode="valid") for row in impulses], axis=1)
-    matrix: NDArray[np.float64] = filtered[::down]
-    matrix.setflags(write=False)
-    return matrix
+    return Constant(gain * filtered[::down])

@@ -12,6 +12,7 @@ from paddle.nn import functional as F
 
 from ppgan_zoo.distributed.collectives import drawn
 from ppgan_zoo.errors import ConfigError
+from ppgan_zoo.ops.arrays import from_array
 
 
 class Dropout(nn.Layer):
@@ -54,7 +55,8 @@ def dropout_mask(shape: list[int], rate: float, dtype: Any = "float32") -> Tenso
     rng = np.random.Generator(np.random.SFC64(seed))
     draws = drawn(lambda whole: rng.integers(0, 2**16, whole, np.uint16), shape)
     kept = (draws >= round(rate * 2**16)).astype(np.float32)
-    return paddle.to_tensor(kept, dtype) * (1.0 / (1.0 - rate))
+    mask = from_array(kept) * (1.0 / (1.0 - rate))
+    return mask if mask.dtype == dtype else mask.astype(dtype)
 
 
 def normal_weights(std: float = 0.02) -> ParamAttr:

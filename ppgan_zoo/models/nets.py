@@ -14,6 +14,7 @@ from paddle import Tensor, nn
 
 from ppgan_zoo.models.gan import Gan
 from ppgan_zoo.models.weights import layer_arrays, trainable_parameters
+from ppgan_zoo.ops.arrays import from_array
 from ppgan_zoo.storage.stages import stage
 
 BATCH_SIZE = 128
@@ -46,7 +47,7 @@ def generate(
     what = f"{len(inputs):,} samples"
     with in_mode(net, training=False), paddle.no_grad(), stage(what, len(inputs)) as advance:
         for start in range(0, len(inputs), batch_size):
-            batch = [paddle.to_tensor(array[start : start + batch_size]) for array in arrays]
+            batch = [from_array(array[start : start + batch_size]) for array in arrays]
             parts.append(_first_output(net(*batch)).numpy())
             advance(len(batch[0]))
     return np.concatenate(parts)
@@ -56,7 +57,7 @@ def judged(
     gan: Gan, images: NDArray[np.float32], labels: NDArray[np.int64] | None = None
 ) -> NDArray[np.float32]:
     """Return D's logits ``[N, 1]`` of images, in eval mode; all of them at once."""
-    told = [None if array is None else paddle.to_tensor(array) for array in (images, labels)]
+    told = [None if array is None else from_array(array) for array in (images, labels)]
     with in_mode(*gan.nets.values(), training=False), paddle.no_grad():
         logits: NDArray[np.float32] = gan.judge(*told).logits.numpy()
     return logits

@@ -17,6 +17,8 @@ from paddle import Tensor
 from paddle.autograd import PyLayer
 from paddle.nn import functional as F
 
+from ppgan_zoo.ops.arrays import Constant
+
 WIDEST_PRODUCT = 64
 """Pixels of a row up to which a product takes less time than Paddle's operation for it."""
 
@@ -31,7 +33,7 @@ def doubled(x: Tensor) -> Tensor:
     shape = [-1, channels, 2 * height, 2 * width]
     if _pays(x, width):
         rows = x.reshape([-1, width])
-        return paddle.matmul(rows, _matrix(_repetition(width), x)).reshape(shape)
+        return paddle.matmul(rows, _repetition(width).like(x)).reshape(shape)
     x = x.reshape([-1, channels, height, 1, width, 1]).expand([-1, -1, -1, 2, -1, 2])
     return x.reshape(shape)
 
@@ -44,9 +46,9 @@ def halved(x: Tensor) -> Tensor:
     """
     _, channels, height, width = x.shape
     if _pays(x, width) and height % 2 == 0 and width % 2 == 0:
-        matrix = _matrix(_repetition(width // 2).T / 4, x)
         pairs = x.reshape([-1, 2 * width])
-        return paddle.matmul(pairs, matrix).reshape([-1, channels, height // 2, width // 2])
+        means = paddle.matmul(pairs, _means(width // 2).like(x))
+        return means.reshape([-1, channels, height // 2, width // 2])
     return F.avg_pool2d(x, 2)
 
 
@@ -93,11 +95,17 @@ def _pays(x: Tensor, width: int) -> bool:
     return bool(paddle.in_dynamic_mode() and x.place.is_cpu_place() and 0 < width <= WIDEST_PRODUCT)
 
 
-def _matrix(numbers: NDArray[np.float64], x: Tensor) -> Tensor:
-    return paddle.to_tensor(numbers, x.dtype, place=x.place)
+@functools.cache
+def _repetition(width: int) -> Constant:
+    """Return the matrix ``[width, 4 width]`` that makes of a row two, each number twice in both."""
+    return Constant(_twice(width))
 
 
 @functools.cache
-def _repetition(width: int) -> NDArray[np.float64]:
-    """Return the matrix ``[width, 4 width]`` that makes of a row two, each number twice in both."""
+def _means(width: int) -> Constant:
+    """Return the matrix ``[4 width, width]`` that makes of two rows the means of 2x2 numbers."""
+    return Constant(_twice(width).T / 4)
+
+
+def _twice(width: int) -> NDArray[np.float64]:
     return np.tile(np.repeat(np.eye(width), 2, axis=1), (1, 2))

@@ -12,6 +12,7 @@ import paddle
 
 from ppgan_zoo.distributed.group import Group
 from ppgan_zoo.models.latent import Code, Latent, labels_in_turn, sample_labels
+from ppgan_zoo.ops.arrays import from_array
 
 # Told apart in the key of a draw, so that no two purposes share random numbers.
 TRAINING_DRAW, DISPLAY_DRAW, CONSTRAINT_DRAW, COURSE_DRAW, STATISTICS_DRAW, HEALTH_DRAW = (
@@ -67,7 +68,7 @@ class Chance:
 
     def code(self, count: int, *key: int) -> Code:
         """Return `count` codes as tensors, by the key of a draw."""
-        return self.arrays(count, *key).map(paddle.to_tensor)
+        return self.arrays(count, *key).map(from_array)
 
     def arrays(self, count: int, *key: int) -> Code:
         """Return `count` codes as arrays, by the key of a draw."""
@@ -136,4 +137,4 @@ class Moment:
         """
         code = self.chance.arrays(count * self.group.size, *self._key, self._drawn)
         self._drawn += not self.chance.shared
-        return code.map(lambda rows: paddle.to_tensor(self.group.own(rows, parts)))
+        return code.map(lambda rows: from_array(self.group.own(rows, parts)))

@@ -23,6 +23,7 @@ from ppgan_zoo.metrics.distances import mean_distance, nearest_distance
 from ppgan_zoo.models.latent import Code
 from ppgan_zoo.models.nets import hooked
 from ppgan_zoo.models.weights import frozen, layer_state
+from ppgan_zoo.ops.arrays import from_array
 from ppgan_zoo.training.chance import Moment
 from ppgan_zoo.training.trainer import Trainer
 
@@ -63,7 +64,7 @@ def take_signals(trainer: Trainer, real: Batch, count: int = 64) -> Signals:
     gan, game = trainer.gan, trainer.game
     packing = game.view.packing
     count = min(count, len(real)) // packing * packing
-    shown = real.map(lambda array: paddle.to_tensor(array[:count]))
+    shown = real.map(lambda array: from_array(array[:count]))
     moment = trainer.chance.health(trainer.iteration)
     code = game.beside("generator", shown, moment.code(count))
     with _kept(trainer):

@@ -25,6 +25,7 @@ from ppgan_zoo.game.terms import Scalars
 from ppgan_zoo.models.gan import Gan
 from ppgan_zoo.models.nets import generate
 from ppgan_zoo.models.weights import layer_arrays, load_arrays
+from ppgan_zoo.ops.arrays import from_array
 from ppgan_zoo.storage.checkpoint import Arrays
 from ppgan_zoo.storage.pictures import grid_html
 from ppgan_zoo.training import loop
@@ -147,11 +148,11 @@ class Trainer:
     def _adapt(self, controller: AdaptiveProbability, sign: Tensor, images: int) -> Scalars:
         """Let the probability of augmentation follow D, and return what to log of it."""
         controller.follow(sign, images)
-        return {"augment/probability": paddle.to_tensor(controller.probability, "float32")}
+        return {"augment/probability": paddle.full([], controller.probability, "float32")}
 
     def _shared_out(self, batch: Batch) -> tuple[list[Batch], int]:
         """Return this process's rows of each update's batch, and the images of one in all."""
-        parts = self._labelled_as_needed(batch).map(paddle.to_tensor).split(self._batches_per_step)
+        parts = self._labelled_as_needed(batch).map(from_array).split(self._batches_per_step)
         if isinstance(batch, Share):
             return parts, batch.whole // len(parts)
         return [part.map(self._own_rows) for part in parts], len(parts[0])
