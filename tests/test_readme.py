@@ -41,5 +41,7 @@ def test_every_shipped_recipe_and_model_is_in_the_readme():
 
     for name in ("README.md", "README_cn.md"):
         text = (ROOT / name).read_text(encoding="utf-8")
-        for known in (*list_models(), *shipped_recipes()):
-            assert f"`{known}`" in text, (name, known)
+        for known in list_models():  # what it is, and its paper
+            assert text.count(f"\n| `{known}` | ") >= 2, (name, known)
+        for known in shipped_recipes():
+            assert f"\n| `{known}` | " in text, (name, known)
