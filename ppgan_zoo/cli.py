@@ -18,7 +18,14 @@ from importlib import import_module
 from typing import Any, NoReturn
 
 from ppgan_zoo import __version__, runtime
-from ppgan_zoo.errors import INTERRUPTED, ConfigError, Ended, PluginError, ZooError
+from ppgan_zoo.errors import (
+    INTERRUPTED,
+    ConfigError,
+    Ended,
+    PluginError,
+    ZooError,
+    did_you_mean,
+)
 from ppgan_zoo.runtime import how_to_install
 from ppgan_zoo.storage.terminal import printable, say, tell, tell_warnings
 
@@ -141,6 +148,9 @@ class _Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Raise what :func:`main` prints."""
+        wrong = re.match(r"argument command: invalid choice: '([^']{1,80})'", message)
+        if wrong:  # the names of all commands stand in --help
+            message = f"unknown command {wrong[1]!r}{did_you_mean(wrong[1], COMMANDS)}"
         raise ConfigError(f"{message}; see: {self.prog} --help")
 
 

@@ -10,7 +10,7 @@ from ppgan_zoo import runtime
 from ppgan_zoo.commands.arguments import add_device, add_model, find_model
 from ppgan_zoo.errors import ConfigError
 from ppgan_zoo.registry import DATA
-from ppgan_zoo.storage.files import to_json
+from ppgan_zoo.storage.files import as_argument, to_json
 from ppgan_zoo.storage.ownership import own_file, refuse_foreign, sealed_json
 from ppgan_zoo.storage.stages import shown
 from ppgan_zoo.storage.terminal import say, tell
@@ -63,7 +63,7 @@ def _run(options: argparse.Namespace) -> int:
     from ppgan_zoo.metrics.metric import check_metrics
 
     if options.data is not None:
-        DATA.check_name(options.data, where="--data")
+        _check_kind(options.data)
     metrics = None
     if options.metrics is not None:
         metrics = tuple(
@@ -123,6 +123,19 @@ def _compare(options: argparse.Namespace, metrics: tuple[str, ...] | None) -> di
     )
     with shown():
         return compare(Path(options.model), options.against, how)
+
+
+def _check_kind(name: str) -> None:
+    """Refuse what is no kind of data; of a path, say where it belongs."""
+    from ppgan_zoo.data.prepare.layout import is_prepared
+
+    if name not in DATA.sources() and Path(name).exists():
+        kind = "prepared" if is_prepared(Path(name)) else "folder"
+        raise ConfigError(
+            f"--data {name}: is a path, and a kind of data is named here; give --data {kind} "
+            f"--data-dir {as_argument(Path(name))}"
+        )
+    DATA.check_name(name, where="--data")
 
 
 def _report(result: dict[str, Any], options: argparse.Namespace) -> int:

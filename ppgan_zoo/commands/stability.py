@@ -58,6 +58,11 @@ def _run(options: argparse.Namespace) -> int:
         if getattr(options, name) < 1:
             option = name.replace("_", "-")
             raise ConfigError(f"--{option} {getattr(options, name)}: give 1 or more")
+    if options.iterations < LOOKS_AT_A_START:
+        raise ConfigError(
+            f"--iterations {options.iterations}: a run has begun when {LOOKS_AT_A_START} looks "
+            f"in a row say so; give {LOOKS_AT_A_START} or more"
+        )
     if options.every_steps * LOOKS_AT_A_START > options.iterations:
         most = options.iterations // LOOKS_AT_A_START
         raise ConfigError(

@@ -37,7 +37,7 @@ def load_prepared(folder: Path, split: str = "train", *, verify: bool = True) ->
     if part is None:
         raise DataError(
             f"{folder}: nothing is held out for split {split!r}; prepare the pictures again with "
-            "--held-out 0.1"
+            "--held-out 0.1, and train on that set"
         )
     path = folder / images_file(split)
     images = map_npy(path)

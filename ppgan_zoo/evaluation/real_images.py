@@ -63,6 +63,11 @@ class RealImages:
     @cached_property
     def train(self) -> ImageSet:
         """The whole training split."""
+        if self.source.train_directory is None and DATA.get(self.source.name).needs_directory:
+            raise ConfigError(
+                "no training pictures are known, only those of --data-dir; leave out what compares "
+                "with them, such as memorisation"
+            )
         return self._load("train", self.source.train_directory)
 
     @cached_property

@@ -26,6 +26,7 @@ from ppgan_zoo.storage.files import absolute
 from ppgan_zoo.storage.pickles import refuse_pickle
 from ppgan_zoo.storage.retention import LOOKS, load_newest, read_best
 from ppgan_zoo.storage.run_directory import RunDirectory
+from ppgan_zoo.weights.card import read_card
 from ppgan_zoo.weights.pretrained import locate
 
 
@@ -53,7 +54,8 @@ def find_checkpoint(path: str | os.PathLike[str], *, best: bool = False) -> Chec
     if not os.path.isdir(run.checkpoints):
         raise CheckpointError(
             f"{path}: neither a run (no checkpoints/), nor a checkpoint (no {MANIFEST}), nor an "
-            "exported model (no model.yml)"
+            "exported model (no model.yml); give one of these, or the name of a pretrained model "
+            "(ppgan-zoo list)"
         )
     if not best:
         checkpoint, arrays = load_newest(run.checkpoints, notify=print_to_stderr)
@@ -163,3 +165,9 @@ def weights_name(checkpoint: Checkpoint, ema: bool | None) -> str:
             f"{checkpoint.path}: holds no moving average (ema.decay was null); leave out --ema"
         )
     return "ema" if ema is not False and checkpoint.has("ema") else "generator"
+
+
+def weights_in_words(checkpoint: Checkpoint, ema: bool | None) -> str:
+    """Return the same for a record; of a published model, which of its run's weights it has."""
+    name, card = weights_name(checkpoint, ema), read_card(checkpoint)
+    return name if card is None or card.weights not in ("ema", "generator") else card.weights

@@ -1,4 +1,4 @@
-"""StyleGAN2.
+"""StyleGAN2: z is mapped to a style, which scales the filters of every convolution of G.
 
 A mapping network turns z into a style w, and every convolution of the synthesis network is
 told by w how strongly to use each of its input maps (Karras et al. 2020). Images are the sum of

@@ -98,7 +98,8 @@ class Training(Section):
         if (self.epochs is None) == (self.iterations is None):
             raise ValueError(
                 "give exactly one of epochs and iterations; to replace one by the other on the "
-                "command line: -o training.epochs=null -o training.iterations=1000"
+                "command line, make it null: -o training.iterations=null -o training.epochs=5, or "
+                "-o training.epochs=null -o training.iterations=1000"
             )
         return self
 

@@ -124,12 +124,14 @@ def build_batches(recipe: Recipe, images: ImageSet, facts: ModelFacts) -> Batche
     Raises:
         ConfigError: The set is too small for one iteration.
     """
-    size = recipe.images_per_step
+    size, updates = recipe.images_per_step, recipe.training.batches_per_step
     if size > len(images):
+        most = len(images) // updates
+        advice = f"lower it to {most} at most" if most else "give more images"
         raise ConfigError(
-            f"data.batch_size: {recipe.data.batch_size} for each of the "
-            f"{recipe.training.batches_per_step} updates that have their own takes {size} images "
-            f"an iteration, and {images.name} has {len(images)} ({images.location}); lower one"
+            f"data.batch_size: {recipe.data.batch_size} for each of the {updates} updates that "
+            f"have their own takes {size} images an iteration, and {images.name} has {len(images)} "
+            f"({images.location}); {advice}"
         )
     return Batches(
         images,

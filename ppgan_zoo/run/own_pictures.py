@@ -55,9 +55,16 @@ def with_the_line_that_works(error: Exception, recipe: Recipe, config: str) -> s
         recipe: The recipe.
         config: What ``-c`` was given.
     """
-    if recipe.data.directory is None or DATA.get(recipe.data.name).needs_directory:
+    if recipe.data.directory is None:
         return str(error)
     directory = Path(os.path.expanduser(recipe.data.directory))
+    if DATA.get(recipe.data.name).needs_directory:
+        if directory.exists():
+            return str(error)
+        return (
+            f"data.directory: {recipe.data.directory}: no such folder; give your own pictures: "
+            f"ppgan-zoo train -c {as_argument(Path(config))} --data PICTURES"
+        )
     if not is_prepared(directory) and not holds_pictures(directory):
         return str(error)
     return (

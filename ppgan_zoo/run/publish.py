@@ -18,7 +18,12 @@ from ppgan_zoo.export.exporter import export
 from ppgan_zoo.models.facts import ModelFacts
 from ppgan_zoo.models.latent import Code, labels_in_turn
 from ppgan_zoo.models.nets import generate
-from ppgan_zoo.models.restore import find_checkpoint, load_generator, weights_name
+from ppgan_zoo.models.restore import (
+    find_checkpoint,
+    load_generator,
+    weights_in_words,
+    weights_name,
+)
 from ppgan_zoo.models.weights import load_arrays
 from ppgan_zoo.recipe.load import load_recipe
 from ppgan_zoo.registry import DATA
@@ -195,7 +200,7 @@ def _read_evaluation(path: Path, checkpoint: Checkpoint) -> dict[str, Any]:
         result: dict[str, Any] = json.loads(raw)
         model = result["model"]
         own = model["sha256"] == checkpoint.sha256
-        own = own and model["weights"] == weights_name(checkpoint, None)
+        own = own and model["weights"] == weights_in_words(checkpoint, None)
         _protocol(result)
     except (ValueError, KeyError, TypeError, RecursionError):
         raise ConfigError(

@@ -86,7 +86,7 @@ WRONG_VALUES = [
     _with("negative batch", "batch_size: 32", "batch_size: -1", "data.batch_size: found -1"),
     _with("missing batch", "batch_size: 32, ", "", "data.batch_size: this key is needed"),
     _with("a batch above the data", "batch_size: 32", "batch_size: 129", "data.batch_size: 129",
-          "lower one"),
+          "lower it to"),
     _with("huge batch", "batch_size: 32", "batch_size: 2147483647", "data.batch_size: 2147483647"),
     _with("huge latent", "dim: 8", "dim: 2147483647", "latent_dim", "memory"),
     _with("latent of no size", "dim: 8", "dim: 0", "latent.dim: found 0"),

@@ -90,6 +90,11 @@ def test_the_weights_are_those_of_the_run_rounded(run, published):
         np.testing.assert_array_equal(array, expected.astype(np.float32))
 
 
+def test_a_published_average_is_still_called_one(run, published):
+    assert open_sampler(run).origin["weights"] == "ema"
+    assert open_sampler(published.path).origin["weights"] == "ema"
+
+
 def test_the_card_says_how_far_rounding_moves_the_images(run, published):
     rounding = read_card(published).rounding
     seed = 0xF16

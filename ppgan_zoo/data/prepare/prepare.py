@@ -22,6 +22,7 @@ from ppgan_zoo.data.prepare.layout import (
     SHEET,
     SPLITS,
     images_file,
+    is_prepared,
     labels_file,
 )
 from ppgan_zoo.data.prepare.open_source import open_source
@@ -102,7 +103,8 @@ def prepare(
         raise ConfigError(f"--jobs {jobs}: give 1 to 1024")
     output = Path(os.path.abspath(os.path.expanduser(output)))
     if os.path.lexists(output) and not (output.is_dir() and not any(output.iterdir())):
-        raise DataError(f"{output}: exists already; give another --output, or delete it")
+        advice = ", or delete that set" if is_prepared(output) else ""
+        raise DataError(f"{output}: exists already; give another --output{advice}")
     opened = source if isinstance(source, Source) else open_source(source, notify)
     folder = output.with_name(output.name + PARTIAL)
     work = _Work(opened, settings, max_unreadable, jobs or available_cores(), notify)
