@@ -15,7 +15,7 @@ def _file(folder: Path, stock: Stock) -> None:
 
 CASES = [
     _case("no command", says=("command", "ppgan-zoo --help")),
-    _case("unknown command", "trian", says=("'trian'", "train", "ppgan-zoo --help")),
+    _case("unknown command", "trian", says=("'trian'", "did you mean 'train'", "ppgan-zoo --help")),
     _case("unknown flag", "train", "--confg", "x", says=("--confg", "ppgan-zoo train --help")),
     _case("unknown flag of sample", "sample", "x", "--bset", says=("--bset", "sample --help")),
     _case("flag without value", "train", "-c", says=("-c", "expected one argument", "--help")),
@@ -57,6 +57,13 @@ CASES = [
     _case("unknown device", "sample", ".", "--device", "tpu", says=("device 'tpu'", "allowed")),
     _case("no such device", "sample", ".", "--device", "gpu:99", says=("device gpu:99",)),
     _case("no model of that name", "info", "dcgn", says=("unknown model 'dcgn'", "'dcgan'")),
+    _case("a recipe for a model", "info", "demo", says=("demo is a recipe", "--dry-run")),
+    _case("a path for a kind of data", "evaluate", ".", "--data", ".",
+          says=("--data .: is a path", "--data folder --data-dir .")),
+    _case("one iteration of a first phase", "stability", "demo", "--output", "x", "--iterations", "1",
+          says=("--iterations 1", "give 2 or more")),
+    _case("own pictures without any", "train", "-c", "own_32",
+          says=("data.directory: data/pictures: no such folder", "-c own_32 --data PICTURES")),
     _case("a name that leaves", "info", "../../x", says=("unknown model '../../x'", "known:")),
     _case("a model to check", "check", "dcgn", says=("unknown model 'dcgn'", "'dcgan'")),
     _case("a spec that is none", "check", "os.path:join", says=("os.path:join", "GanSpec")),

@@ -83,6 +83,7 @@ WRONG_VALUES = [
     _with("both lengths", "epochs: 3", "epochs: 3, iterations: 5", "exactly one of epochs"),
     _with("neither length", "epochs: 3", "first: generator", "exactly one of epochs"),
     _with("no batch", "batch_size: 32", "batch_size: 0", ":3: data.batch_size: found 0"),
+    _with("a batch in powers of ten", "batch_size: 32", "batch_size: 1.0e+3", "valid integer: write 1000"),
     _with("negative batch", "batch_size: 32", "batch_size: -1", "data.batch_size: found -1"),
     _with("missing batch", "batch_size: 32, ", "", "data.batch_size: this key is needed"),
     _with("a batch above the data", "batch_size: 32", "batch_size: 129", "data.batch_size: 129",
