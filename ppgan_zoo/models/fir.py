@@ -71,7 +71,7 @@ def fir(
     return planes.reshape([-1, maps, *planes.shape[-2:]])
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=96)  # with ADA the sides that are met go on changing
 def _matrix(
     gain: float, side: int, up: int, down: int, before: int, after: int, taps: tuple[float, ...]
 ) -> Constant:
