@@ -15,14 +15,16 @@ from paddle import Tensor
 
 _LEAKS = not paddle.__version__.startswith("2.")
 _CPU = paddle.CPUPlace()
+_KINDS = tuple(map(np.dtype, ("float32", "float64", "int32", "int64", "uint8", "bool")))
+"""What a training makes tensors of."""
 
 
 def from_array(array: Any) -> Tensor:
     """Return a copy of an array as a tensor on the current device, as ``paddle.to_tensor`` does."""
-    fills = _LEAKS and isinstance(array, np.ndarray) and array.size and paddle.get_device() == "cpu"
-    if not fills:
+    is_usual = isinstance(array, np.ndarray) and array.size and array.dtype in _KINDS
+    if not (_LEAKS and is_usual and paddle.get_device() == "cpu"):
         return paddle.to_tensor(array)
-    tensor = paddle.empty(array.shape, str(array.dtype))
+    tensor = paddle.empty(array.shape, array.dtype.name)
     tensor.get_tensor().set(np.asarray(array, order="C"), _CPU)
     return tensor
 

@@ -38,6 +38,18 @@ def test_rows_that_do_not_lie_one_after_the_other_are_copied_in_order():
     assert (from_array(array[::2, ::-1].T).numpy() == array[::2, ::-1].T).all()
 
 
+def test_numbers_in_the_other_order_of_bytes_are_as_paddle_reads_them():
+    array = np.arange(3, dtype=np.float32)
+    for given in (array.astype(">f4"), array.astype("<f2"), array.astype("int16")):
+        try:
+            wanted = paddle.to_tensor(given)
+        except (TypeError, ValueError, RuntimeError) as error:
+            with pytest.raises(type(error)):
+                from_array(given)
+        else:
+            assert (from_array(given).numpy() == wanted.numpy()).all()
+
+
 def test_tensors_and_lists_are_taken_too():
     assert from_array(paddle.ones([2])).tolist() == [1.0, 1.0]
     assert from_array([[1.0], [2.0]]).shape == [2, 1]
