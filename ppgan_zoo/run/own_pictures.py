@@ -62,8 +62,8 @@ def with_the_line_that_works(error: Exception, recipe: Recipe, config: str) -> s
         if directory.exists():
             return str(error)
         return (
-            f"data.directory: {recipe.data.directory}: no such folder; give your own pictures: "
-            f"ppgan-zoo train -c {as_argument(Path(config))} --data PICTURES"
+            f"data.directory: {recipe.data.directory}: no such folder; give your own pictures "
+            f"or a prepared set: ppgan-zoo train -c {as_argument(Path(config))} --data PICTURES"
         )
     if not is_prepared(directory) and not holds_pictures(directory):
         return str(error)
