@@ -24,8 +24,8 @@ from ppgan_zoo.models.restore import (
     find_checkpoint,
     has_styles,
     load_generator,
+    recorded_weights,
     truncate,
-    weights_in_words,
 )
 from ppgan_zoo.storage.files import absolute, sha256_file
 from ppgan_zoo.storage.pictures import grid_html
@@ -243,7 +243,7 @@ def open_sampler(
         "path": str(checkpoint.path),
         "model": facts.name,
         "iteration": checkpoint.iteration,
-        "weights": weights_in_words(checkpoint, ema),
+        "weights": recorded_weights(checkpoint, ema),
         "sha256": checkpoint.sha256,
     }
     if truncation is not None:

@@ -34,7 +34,7 @@ from ppgan_zoo.export.program import check_program
 from ppgan_zoo.export.rewrite import rewrite_layers
 from ppgan_zoo.models.facts import ModelFacts
 from ppgan_zoo.models.latent import labels_in_turn
-from ppgan_zoo.models.restore import load_generator, weights_in_words
+from ppgan_zoo.models.restore import load_generator, recorded_weights
 from ppgan_zoo.runtime import home_that_can_be_written
 from ppgan_zoo.storage.checkpoint import Checkpoint
 from ppgan_zoo.storage.files import absolute, atomic_folder, by_plain_path, sha256_file
@@ -129,7 +129,7 @@ def export(
             versions=Versions(ppgan_zoo=__version__, paddle=paddle.__version__),
             origin=Origin(
                 iteration=checkpoint.iteration,
-                weights=weights_in_words(checkpoint, None),
+                weights=recorded_weights(checkpoint, None),
                 truncation=1.0 if truncation is None else truncation,
             ),
             latent=LatentFacts(**facts.latent.to_json()),

@@ -167,7 +167,7 @@ def weights_name(checkpoint: Checkpoint, ema: bool | None) -> str:
     return "ema" if ema is not False and checkpoint.has("ema") else "generator"
 
 
-def weights_in_words(checkpoint: Checkpoint, ema: bool | None) -> str:
-    """Return the same for a record; of a published model, which of its run's weights it has."""
+def recorded_weights(checkpoint: Checkpoint, ema: bool | None) -> str:
+    """Return what a record calls them: of a published model, which of its run's weights it has."""
     name, card = weights_name(checkpoint, ema), read_card(checkpoint)
     return name if card is None or card.weights not in ("ema", "generator") else card.weights

@@ -17,7 +17,7 @@ Read ``accelerated``, then ``geometry`` with ``paddle_convolution``, ``turned``,
 ``columns`` and ``bias``; then ``onednn``, ``plan`` and ``onednn_convolution``; ``trial`` and
 ``choice`` with ``convolution``, which chooses; ``dense`` with ``activation`` and ``onednn_dense``,
 ``self_test`` and ``threads``; ``differentiation`` says what of these can be differentiated twice,
-and ``batch_norm`` computes that of a batch norm.
+and ``batch_norm`` computes that of a batch norm. ``arrays`` makes tensors of NumPy's arrays.
 """
 
 from __future__ import annotations

@@ -44,7 +44,7 @@ def explain(error: Any, key: str, root: type[Section]) -> str:
     if kind == "dict_type":
         return f"{key}: found {_short(found)}; allowed: a section of keys"
     message = error["msg"].lower().replace("tuple", "list").replace(" after validation", "")
-    if isinstance(found, float) and found.is_integer() and "valid integer" in message:
+    if kind == "int_type" and isinstance(found, float) and found.is_integer():
         message += f": write {int(found)}"
     return f"{key}: found {_short(found)}; {message}"
 

@@ -21,7 +21,7 @@ from ppgan_zoo.models.nets import generate
 from ppgan_zoo.models.restore import (
     find_checkpoint,
     load_generator,
-    weights_in_words,
+    recorded_weights,
     weights_name,
 )
 from ppgan_zoo.models.weights import load_arrays
@@ -200,7 +200,7 @@ def _read_evaluation(path: Path, checkpoint: Checkpoint) -> dict[str, Any]:
         result: dict[str, Any] = json.loads(raw)
         model = result["model"]
         own = model["sha256"] == checkpoint.sha256
-        own = own and model["weights"] == weights_in_words(checkpoint, None)
+        own = own and model["weights"] == recorded_weights(checkpoint, None)
         _protocol(result)
     except (ValueError, KeyError, TypeError, RecursionError):
         raise ConfigError(

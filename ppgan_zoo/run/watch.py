@@ -115,6 +115,7 @@ def _first_phase(job: Job, logger: logging.Logger) -> FirstPhaseWatch | None:
             "health: the run ends before first_phase, %s iterations; nobody will look "
             "whether G has begun to learn", f"{section.first_phase:,}",
         )  # fmt: skip
+        return None
     return FirstPhaseWatch(
         job.images,
         iteration=section.first_phase,

@@ -18,7 +18,6 @@ from ppgan_zoo.search import trainings
 from ppgan_zoo.search.conditions import Conditions
 from ppgan_zoo.search.plan import Evaluate, Run, Search
 from ppgan_zoo.search.results import MAX_BYTES, Failure, Result, SearchDirectory
-from ppgan_zoo.search.trainings import SAVE_SECONDS
 from ppgan_zoo.search.words import describe
 from ppgan_zoo.storage.files import APPENDING, open_inside, open_regular, read_regular
 from ppgan_zoo.storage.progress import read_progress
@@ -233,7 +232,7 @@ class Runner:
             yield process
         except BaseException:  # the search ends
             self._ask_to_end(process)
-            end = time.monotonic() + SAVE_SECONDS
+            end = time.monotonic() + trainings.SAVE_SECONDS
             while process.poll() is None and time.monotonic() < end and not self.is_hurried():
                 time.sleep(POLL_SECONDS)
             raise
