@@ -76,7 +76,7 @@ CASES = {
         codes=(3, 2), shared={"categorical": (3,), "continuous": 2},
     ),
     "sngan": Case(
-        "sngan", "sngan_mnist", 5000, GREY, 5,
+        "sngan", "sngan_mnist", 3000, GREY, 5,
         {"channels": (4, 5)}, {"channels": (4, 4, 5)}, classes=3,
     ),
     "wgan_gp": Case(

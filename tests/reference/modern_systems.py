@@ -113,7 +113,7 @@ SYSTEMS = {
     "sngan": System(
         two("sngan", residual_torch.generator, residual_torch.discriminator,
             {"epsilon": 2e-5}, {"head_bias": False}, spectral_d=SPECTRAL),
-        "hinge", rate_g=straight(2e-4, 0.0, 5000), rate_d=straight(4e-4, 0.0, 5000),
+        "hinge", rate_g=fixed(6e-4), rate_d=fixed(1.2e-3),
         beta1=0.0, beta2=fixed(0.9),
     ),
     "wgan_gp": System(
