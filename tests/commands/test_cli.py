@@ -214,7 +214,7 @@ def test_info_tells_what_a_model_takes(cli):
         (["train", "-c", "demo", "-o", "objective.name=hinge",
           "-o", "objective.label_smoothing.real=0.1"], "has no labels to smooth"),
         (["train", "-c", "demo", "--device", "tpu"], "device"),
-        (["train", "-c", "demo", "--device", "gpu:9"], "GPUs"),
+        (["train", "-c", "demo", "--device", "gpu:9"], "ppgan-zoo: device gpu:9: this Paddle"),
         (["train", "-c", "demo", "--seed", "-1"], "seed"),
         (["train", "-c", "demo", "--data-dir", "/no/such"], "/no/such"),
         (["train", "-c", "demo", "-o", "data.name=folder"], "set data.directory"),
