@@ -19,8 +19,7 @@ size  ``generator``                              ``discriminator``
 ====  =========================================  ==============================================
 
 z has 128, 80, 100 and 120 numbers, from top to bottom. Without labels each block is conditioned
-by its part of z alone. Scale and shift are linear in it; in self-modulation (Chen et al. 2019) a
-net with a hidden layer makes them of all of z.
+by its part of z alone, and scale and shift are linear in it.
 """
 
 from __future__ import annotations

@@ -47,8 +47,8 @@ class GeneratorBlock(nn.Layer):
             x: The maps.
             condition: What conditional norms take beside them; None for plain ones.
         """
-        inside = self.conv1(doubled(relu(_normalised(self.norm1, x, condition))))
-        inside = self.conv2(relu(_normalised(self.norm2, inside, condition)))
+        inside = self.conv1(doubled(relu(normalised(self.norm1, x, condition))))
+        inside = self.conv2(relu(normalised(self.norm2, inside, condition)))
         return inside + doubled(self.skip(x))
 
 
@@ -192,5 +192,6 @@ def _conv(inputs: int, outputs: int, side: int, gain: float, bias: bool) -> nn.C
     )
 
 
-def _normalised(norm: nn.Layer, x: Tensor, condition: Tensor | None) -> Tensor:
+def normalised(norm: nn.Layer, x: Tensor, condition: Tensor | None) -> Tensor:
+    """Return maps after a norm, which takes a condition beside them if there is one."""
     return norm(x) if condition is None else norm(x, condition)

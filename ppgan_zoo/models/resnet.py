@@ -22,6 +22,7 @@ from ppgan_zoo.models.residual import (
     conv3x3,
     dense,
     grid_of,
+    normalised,
 )
 from ppgan_zoo.ops import relu
 
@@ -86,11 +87,16 @@ class ResidualGenerator(nn.Layer):
         x = self.project(z[:, : self.first_dim]).reshape([-1, *self.grid_shape])
         for place, block in enumerate(self.blocks):
             x = self.attention[place](block(x, self.condition(z, labels, place)))
-        return self.pixels(relu(self.norm(x))).tanh()
+        x = normalised(self.norm, x, self.last_condition(z))
+        return self.pixels(relu(x)).tanh()
 
     def condition(self, z: Tensor, labels: Tensor | None, place: int) -> Tensor | None:
         """Return what the norms of a block take beside their maps: the labels, if there are any."""
         return labels
+
+    def last_condition(self, z: Tensor) -> Tensor | None:
+        """Return what the norm before the pixels takes beside its maps: nothing."""
+        return None
 
 
 class ResidualDiscriminator(nn.Layer):

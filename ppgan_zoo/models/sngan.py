@@ -17,9 +17,10 @@ size   ``generator``                    ``discriminator``
 
 from __future__ import annotations
 
-from paddle import nn
+from paddle import Tensor, nn
 
-from ppgan_zoo.models.conditional_norm import ConditionalBatchNorm
+from ppgan_zoo.errors import ConfigError
+from ppgan_zoo.models.conditional_norm import ConditionalBatchNorm, SelfModulatedBatchNorm
 from ppgan_zoo.models.resnet import ResidualDiscriminator, ResidualGenerator
 from ppgan_zoo.models.spec import GanSpec
 from ppgan_zoo.models.weights import spectral_norm
@@ -35,10 +36,13 @@ class SNGANGenerator(ResidualGenerator):
         image_shape: Channels, height and width of an image; both sides multiples of 2 to the
             number of blocks.
         channels: Feature maps of the smallest size, then those that each block puts out.
+        self_modulation: Hidden units of the net with which each norm makes its scale and shift
+            of z (Chen et al. 2019, who have 32); 0 for norms with scales and shifts of their own.
         num_classes: Classes that it takes labels of; 0 for a net without labels.
 
     Raises:
-        ConfigError: The sides of the image do not fit the number of blocks.
+        ConfigError: The sides of the image do not fit the number of blocks, or norms would have
+            both labels and z.
     """
 
     def __init__(
@@ -47,8 +51,10 @@ class SNGANGenerator(ResidualGenerator):
         latent_dim: int = 64,
         image_shape: tuple[int, int, int] = (1, 28, 28),
         channels: tuple[int, ...] = (32, 32, 32),
+        self_modulation: int = 0,
         num_classes: int = 0,
     ) -> None:
+        _check(self_modulation, num_classes)
 
         def plain(maps: int) -> nn.Layer:
             return nn.BatchNorm2D(maps, epsilon=EPSILON)
@@ -56,15 +62,28 @@ class SNGANGenerator(ResidualGenerator):
         def by_label(maps: int) -> nn.Layer:
             return ConditionalBatchNorm(maps, num_classes, epsilon=EPSILON)
 
+        def by_z(maps: int) -> nn.Layer:
+            return SelfModulatedBatchNorm(maps, latent_dim, self_modulation, epsilon=EPSILON)
+
+        unlabelled = by_z if self_modulation else plain
         super().__init__(
             "sngan: generator",
             latent_dim,
             image_shape,
             channels,
-            norm=by_label if num_classes else plain,
-            last_norm=plain,
+            norm=by_label if num_classes else unlabelled,
+            last_norm=unlabelled,
             num_classes=num_classes,
         )
+        self.self_modulation = self_modulation
+
+    def condition(self, z: Tensor, labels: Tensor | None, place: int) -> Tensor | None:
+        """Return what the norms of a block take beside their maps: z, the labels or nothing."""
+        return z if self.self_modulation else labels
+
+    def last_condition(self, z: Tensor) -> Tensor | None:
+        """Return what the norm before the pixels takes: z where it modulates the net."""
+        return z if self.self_modulation else None
 
 
 class SNGANDiscriminator(ResidualDiscriminator):
@@ -100,6 +119,19 @@ class SNGANDiscriminator(ResidualDiscriminator):
             head_bias=head_bias,
         )
         spectral_norm(self, power_iterations=15)
+
+
+def _check(self_modulation: int, num_classes: int) -> None:
+    if self_modulation < 0:
+        raise ConfigError(
+            f"sngan: generator: self_modulation is {self_modulation}; give 0 or more hidden units"
+        )
+    if self_modulation and num_classes:
+        raise ConfigError(
+            f"sngan: generator: self_modulation is {self_modulation} and the net takes labels: a "
+            "norm is told either z or the label; set self_modulation to 0, or model.conditional to "
+            "false"
+        )
 
 
 SPEC = GanSpec(

@@ -36,6 +36,11 @@ CASES = {
         {"channels": (4, 5)}, {"channels": (4, 4, 4), "halvings": 2},
         {"blocks": 1, "grid": (4, 4, 4), "epsilon": 2e-5}, {"downs": (True, False)},
     ),
+    "sngan_self_modulation": (
+        "sngan", (1, 8, 12), 0,
+        {"channels": (5, 4, 6), "self_modulation": 3}, {"channels": (4, 4), "halvings": 1},
+        {"blocks": 2, "grid": (5, 2, 3), "epsilon": 2e-5}, {"downs": (False,)},
+    ),
     "sagan": (
         "sagan", (1, 8, 12), 0,
         {"channels": (5, 9, 8), "attention_after": 1},

@@ -5,12 +5,14 @@ from itertools import pairwise
 import numpy as np
 import paddle
 import pytest
+from conftest import checkpoint_of
 from paddle import nn
 from paddle.nn import functional as F
 
 import ppgan_zoo
 from ppgan_zoo.data.batches import Batch
 from ppgan_zoo.errors import ConfigError
+from ppgan_zoo.export.exporter import export
 from ppgan_zoo.models.cost import check_size
 from ppgan_zoo.models.nets import in_mode
 from ppgan_zoo.models.resampling import doubled
@@ -211,6 +213,39 @@ def test_spectral_norm_is_not_applied_twice_and_leaves_out_what_it_should():
     assert "project.weight_orig" in names and "blocks.0.norm1.gamma.weight" in names
 
 
+def modulated(**others):
+    paddle.seed(0)
+    return ppgan_zoo.create(
+        "sngan", latent_dim=16, image_shape=(1, 28, 28),
+        generator={"channels": (8, 8, 8), "self_modulation": 32}, **others,
+    )  # fmt: skip
+
+
+def test_self_modulation_begins_near_a_scale_of_1_and_a_shift_of_0():
+    norms = modulated().generator.blocks[0].norm1, modulated().generator.norm
+    for norm in norms:
+        assert count(norm) == (16 * 32 + 32) + 2 * (32 * 8 + 8)
+        hidden = F.relu(norm.hidden(paddle.randn([64, 16])))
+        assert float((norm.gain(hidden) - 1).abs().max()) < 0.1
+        assert float(norm.shift(hidden).abs().max()) < 0.1
+        for layer in (norm.hidden, norm.gain, norm.shift):
+            assert layer.weight.numpy().std() == pytest.approx(0.02, rel=0.15)
+
+
+def test_self_modulation_and_labels_are_refused_together():
+    with pytest.raises(ConfigError, match="self_modulation is 32 and the net takes labels"):
+        modulated(num_classes=10)
+
+
+def test_a_self_modulated_net_is_exported_as_it_is(tmp_path):
+    checkpoint, _ = checkpoint_of(
+        "sngan", tmp_path, generator={"channels": (8, 8, 8), "self_modulation": 5}
+    )
+    found = export(checkpoint, tmp_path / "out", onnx=True, timed=False).largest_difference
+    assert 0 <= found.paddle_inference <= 1e-5
+    assert 0 <= found.onnx <= 1e-5
+
+
 def test_a_net_too_large_for_the_machine_is_refused_with_its_norms():
     spec = made("28").spec
     with pytest.raises(ConfigError, match="weights of .* GiB"):
@@ -227,6 +262,12 @@ def test_a_net_too_large_for_the_machine_is_refused_with_its_norms():
             "multiples of 8, as they are halved 3 times",
         ),
         ((1, 30, 28), "discriminator", {}, "multiples of 4, as they are halved 2 times"),
+        (
+            (1, 28, 28),
+            "generator",
+            {"self_modulation": -1},
+            "self_modulation is -1; give 0 or more",
+        ),
         ((1, 32, 32), "generator", {"channels": (8,)}, "give two widths or more"),
         ((1, 32, 32), "discriminator", {"channels": (8, 0)}, "give two widths or more, each >= 1"),
         ((1, 32, 32), "discriminator", {"halvings": -1}, "halvings is -1; give 0 to 4"),

@@ -102,6 +102,10 @@ class Net:
             return x * maps(self.row(f"{name}.gamma", condition)) + maps(
                 self.row(f"{name}.beta", condition)
             )
+        if self.has(f"{name}.hidden"):
+            hidden = relu(self.dense(condition, f"{name}.hidden"))
+            gain, shift = (self.dense(hidden, f"{name}.{part}") for part in ("gain", "shift"))
+            return x * maps(gain) + maps(shift)
         gain, shift = (self.dense(condition, f"{name}.{part}") for part in ("gain", "shift"))
         return x * maps(1 + gain) + maps(shift)
 
@@ -166,14 +170,15 @@ def iterated(arrays):
 
 
 def resnet_generator(arrays, z, labels, *, blocks, grid, epsilon, attention=0, training):
-    """SNGAN's, WGAN-GP's and SAGAN's."""
+    """SNGAN's, WGAN-GP's and SAGAN's; the norms are told the labels, or z."""
     net = Net(arrays, training)
+    condition = z if labels is None else labels
     x = net.dense(z, "project").reshape(len(z), *grid)
     for i in range(blocks):
-        x = net.generator_block(x, f"blocks.{i}", epsilon, labels)
+        x = net.generator_block(x, f"blocks.{i}", epsilon, condition)
         if i + 1 == attention:
             x = net.attention(x, f"attention.{i}")
-    return np.tanh(net.conv(relu(net.plain_norm(x, "norm", epsilon)), "pixels"))
+    return np.tanh(net.conv(relu(net.norm(x, "norm", epsilon, condition)), "pixels"))
 
 
 def biggan_generator(arrays, z, labels, *, blocks, grid, chunk, attention=0, training):
