@@ -101,7 +101,7 @@ def _train(options: argparse.Namespace) -> int:
             RunDirectory(output).check_free()
             arguments = ["train", "-c", str(path), "--output", str(output)]
             return _in_processes(options, arguments, overrides)
-    runtime.import_paddle()
+    _start_paddle(options)
     from ppgan_zoo.run import train
 
     try:
@@ -132,10 +132,18 @@ def _resume(options: argparse.Namespace, overrides: list[str]) -> int:
 
         _check_shares(options.processes, load_recipe(run.recipe), run.recipe)
         return _in_processes(options, ["train", "--resume", str(run.path)], overrides)
-    runtime.import_paddle()
+    _start_paddle(options)
     from ppgan_zoo.run import train
 
     return _report(train.resume(run, overrides, offline=options.offline))
+
+
+def _start_paddle(options: argparse.Namespace) -> None:
+    """Import Paddle; a device that the command names is refused without blame on the recipe."""
+    if options.device is None:
+        runtime.import_paddle()
+    else:
+        runtime.start(options.device)
 
 
 def _check_shares(processes: int, recipe: Recipe, path: Path) -> None:

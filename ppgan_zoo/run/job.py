@@ -147,11 +147,11 @@ def build_job(
         ZooError: Whatever is wrong with recipe or data.
     """
     group = group or Group()
-    machine = runtime.start(recipe.device)  # what it refuses is no fault of the file
     with naming(source):
         check_shares(recipe, group)
         for name in recipe.log.to:
             LOGS.get(name).check_installed()
+        machine = runtime.start(recipe.device)
         images = load_images(recipe, offline=offline) if images is None else images
         facts = facts_of(recipe, images.image_shape, images.num_classes, images.classes or ())
         batches = build_batches(recipe, images, facts)
