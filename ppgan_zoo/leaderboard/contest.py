@@ -37,6 +37,7 @@ Settings = Literal["tuned", "published", "reduced", "own"]
 TUNED = frozenset({
     "demo", "demo_fashion", "mnist_tuned", "fashion_tuned", "mnist_conditional",
     "fashion_conditional", "gan_mlp_mnist", "cgan_mnist", "sngan_mnist",
+    "wgan_gp_resnet_mnist",
 })  # fmt: skip
 """Shipped recipes whose settings the zoo found by search."""
 
