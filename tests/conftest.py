@@ -109,8 +109,14 @@ how = behaviour.get(f"{command} {name}", "well")
 if how == "fails":
     print("a warning", file=sys.stderr)
     sys.exit("ppgan-zoo: data: the disk is gone")
-if how == "dies":
+once = pathlib.Path(__file__).parent / f"{command} {name} died"
+if how == "dies" or (how == "dies once" and not once.exists()):
+    once.touch()
     signal.raise_signal(signal.SIGKILL)
+if how == "crashes":
+    signal.raise_signal(signal.SIGSEGV)
+if how == "is ended":
+    sys.exit(143)
 if command == "evaluate":
     real = {"count": 200, "split": "test", "name": "mnist"}
     floor = None if "--no-floor" in words else {"metrics": {"fid": 0.5, "modes": 10}}
@@ -162,6 +168,7 @@ def stand_in(tmp_path, monkeypatch):
     (tmp_path / "zoo.py").write_text(STAND_IN)
     monkeypatch.setattr(running, "ZOO", (sys.executable, "-S", str(tmp_path / "zoo.py")))
     monkeypatch.setattr(running, "POLL_SECONDS", 0.01)
+    monkeypatch.setattr(running.trainings, "check_recipe", lambda place, planned: None)
 
     def behave(**how):
         how = {name.replace("_", " ", 1).replace("_", "-"): value for name, value in how.items()}

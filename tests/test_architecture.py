@@ -41,7 +41,7 @@ ORDER = (
     ("playground",),
     ("report",),
     ("commands",),
-    ("cli", "__main__", "testing"),
+    ("cli", "__main__", "child", "testing"),
 )
 LEVEL = {part: level for level, parts in enumerate(ORDER) for part in parts}
 ROOT_MODULES = {*ORDER[0], *ORDER[-1]}

@@ -78,7 +78,7 @@ def give_streams(to: socket.socket) -> None:
 
 
 def end_with_parent() -> None:
-    """End this process when the one that started it is gone: Paddle's launcher, killed."""
+    """End this process when the one that started it is gone, killed: a launcher, a search."""
     parent = os.getppid()
 
     def wait() -> None:

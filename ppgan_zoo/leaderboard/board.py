@@ -15,8 +15,9 @@ from ppgan_zoo.errors import ConfigError, os_errors
 from ppgan_zoo.leaderboard.record import Judged, Planned, Record
 from ppgan_zoo.recipe.base import Section
 from ppgan_zoo.search.plan import SETTING_NAME
-from ppgan_zoo.search.results import Result, SearchDirectory
+from ppgan_zoo.search.results import Failure, Result, SearchDirectory
 from ppgan_zoo.search.summary import Spread, floor_of, has_collapsed
+from ppgan_zoo.search.words import exit_text
 from ppgan_zoo.stability.report import wilson
 from ppgan_zoo.storage.files import read_regular
 
@@ -147,7 +148,11 @@ def _entry(
     results: Iterable[Result],
     floor: Mapping[str, float | None] | None,
 ) -> Entry:
-    own = [score(result, floor) for result in results if result.setting == name]
+    own = [
+        score(result, floor)
+        for result in results
+        if (result.setting, result.recipe_sha256) == (name, planned.recipe_sha256)
+    ]
     return Entry(
         recipe=name,
         recipe_sha256=planned.recipe_sha256,
@@ -173,7 +178,7 @@ def score(result: Result, floor: Mapping[str, float | None] | None) -> Score:
     return Score(
         seed=result.seed,
         outcome=outcome,
-        failure=None if failure is None else f"{failure.stage}: {failure.message}",
+        failure=None if failure is None else told(failure),
         cut=result.cut,
         restarts=training.restarts if training else 0,
         cpu_minutes=training.cpu_minutes if training else None,
@@ -186,6 +191,12 @@ def score(result: Result, floor: Mapping[str, float | None] | None) -> Score:
         git_commit=training.git_commit if training else None,
         figures=dict(result.metrics),
     )
+
+
+def told(failure: Failure) -> str:
+    """Return what went wrong with a run in a line."""
+    ended = f" (ended by {exit_text(failure.exit_code)})" if failure.exit_code < 0 else ""
+    return f"{failure.stage}{ended}: {failure.message}"
 
 
 @dataclass(frozen=True)
@@ -228,12 +239,18 @@ class Line:
 
 
 def lines_of(board: BoardResult) -> list[Line]:
-    """Return the lines of a board, best mean FID first; entries without a figure come last."""
+    """Return the lines of a board, best mean FID first.
 
-    def fid(line: Line) -> tuple[float, str]:
-        return (math.inf if line.fid is None else line.fid.mean), line.entry.recipe
+    Recipes of which most runs failed come after the others, and those without a figure last.
+    """
 
-    return sorted(map(_line, board.entries.values()), key=fid)
+    def place(line: Line) -> tuple[bool, float, str]:
+        runs = line.entry.runs
+        failed = sum(run.outcome == "failed" for run in runs)
+        fid = math.inf if line.fid is None else line.fid.mean
+        return not runs or 2 * failed > len(runs), fid, line.entry.recipe
+
+    return sorted(map(_line, board.entries.values()), key=place)
 
 
 def _line(entry: Entry) -> Line:

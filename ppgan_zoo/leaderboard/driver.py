@@ -15,7 +15,7 @@ from ppgan_zoo.leaderboard.board import Leaderboard
 from ppgan_zoo.leaderboard.contest import BOARDS, SETS, Board, Competitor, competitors, search_of
 from ppgan_zoo.leaderboard.length import Pace, stretched, time_job
 from ppgan_zoo.leaderboard.page import title_of
-from ppgan_zoo.leaderboard.publish import check_folder, publish
+from ppgan_zoo.leaderboard.publish import check_folder, publish, samples_of
 from ppgan_zoo.leaderboard.record import Judged, Planned, Record, read_record
 from ppgan_zoo.search import Conditions
 from ppgan_zoo.search.driver import check, ended_by_signals
@@ -87,6 +87,7 @@ def run_leaderboard(
     with locked(output), ended_by_signals() as is_hurried:
         record = _begin(contest, output, taking)
         plan = _plan(contest, output, taking, {})
+        _set_older_aside(plan, output, notify)
         known = {
             board: SearchDirectory(output / board.name).results(search) for board, search, _ in plan
         }
@@ -200,6 +201,20 @@ def _plan(
     return whole[part::parts]
 
 
+def _set_older_aside(
+    plan: Sequence[tuple[Board, Search, Run]], output: Path, notify: Callable[[str], None]
+) -> None:
+    """Move what is kept of recipes that say something else by now, so that they run again."""
+    for board, _, run in plan:
+        aside = SearchDirectory(output / board.name).set_aside(run)
+        if aside is not None:
+            samples_of(output, board.name, run.setting, run.seed).unlink(missing_ok=True)
+            notify(
+                f"{title_of(board.name)}: {run.setting}, seed {run.seed}: the recipe has changed "
+                f"since; it runs again, and its result of before is kept in {aside}"
+            )
+
+
 def _how_much(contest: Contest, runs: int, left: int, jobs: int) -> str:
     part, parts = contest.shard
     of = f" of part {part + 1} of {parts}" if parts > 1 else ""
@@ -274,7 +289,7 @@ def _lengths(
     """
     from ppgan_zoo.run.job import JobBuilder
 
-    builder = JobBuilder(offline=conditions.offline)
+    builder = JobBuilder(offline=conditions.offline, threads=conditions.threads)
     here = runtime.processor()
     lengths: dict[Board, dict[str, Pace]] = {}
     for board, found in needed.items():

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 STEPS = frozenset({"start", "start_step", "until_step", "at_steps", "warmup_steps"})
 """Keys that name an iteration, wherever in a recipe they stand."""
 
+IMAGES = frozenset({"half_life", "images"})
+"""Keys that say for how many images, or hold a schedule of it."""
+
 BUSY_SHARE = 0.95
 """Part of the budget that iterations may take; the rest is for checkpoints and a grid."""
 
@@ -69,7 +72,8 @@ def stretched(recipe: Recipe, length: int, new: int) -> dict[str, Any]:
     """Return the keys to set, as after ``-o``, for a recipe to take another number of iterations.
 
     Whatever a recipe names an iteration for (the start of a schedule, the end of noise) moves
-    along, so that it stays at the same share of the run.
+    along, so that it stays at the same share of the run; so does what it names images for (the
+    half-life of an average, the pace of an adaptive augmentation) and a rate's decay by time.
 
     Args:
         recipe: The recipe.
@@ -84,27 +88,32 @@ def stretched(recipe: Recipe, length: int, new: int) -> dict[str, Any]:
 
 
 def _stretch(values: Any, place: str, by: float, changed: dict[str, Any]) -> None:
-    """Note every value below `place` that names an iteration; a list is replaced as a whole."""
+    """Note every value below `place` that says when or for how long; a list is noted whole."""
     if isinstance(values, Mapping):
         for key, value in values.items():
-            if key in STEPS:
+            if _says_when(key, values):
                 changed[f"{place}.{key}"] = _moved(key, value, by)
             else:
                 _stretch(value, f"{place}.{key}", by, changed)
-    elif isinstance(values, list) and any(map(_names_a_step, values)):
+    elif isinstance(values, list) and any(map(_holds_when, values)):
         changed[place] = [_copy(value, by) for value in values]
 
 
-def _names_a_step(value: Any) -> bool:
+def _says_when(key: str, of: Mapping[str, Any]) -> bool:
+    """Tell whether a key of a section says when something happens, or for how long."""
+    return key in STEPS | IMAGES or (key == "decay" and of.get("name") == "inverse_time")
+
+
+def _holds_when(value: Any) -> bool:
     if isinstance(value, Mapping):
-        return any(key in STEPS or _names_a_step(inner) for key, inner in value.items())
-    return isinstance(value, list) and any(map(_names_a_step, value))
+        return any(_says_when(key, value) or _holds_when(inner) for key, inner in value.items())
+    return isinstance(value, list) and any(map(_holds_when, value))
 
 
 def _copy(value: Any, by: float) -> Any:
     if isinstance(value, Mapping):
         return {
-            key: _moved(key, inner, by) if key in STEPS else _copy(inner, by)
+            key: _moved(key, inner, by) if _says_when(key, value) else _copy(inner, by)
             for key, inner in value.items()
         }
     return [_copy(inner, by) for inner in value] if isinstance(value, list) else value
@@ -113,5 +122,14 @@ def _copy(value: Any, by: float) -> Any:
 def _moved(key: str, value: Any, by: float) -> Any:
     if isinstance(value, list):
         return [_moved(key, each, by) for each in value]
-    least = 1 if key == "until_step" else 0  # it must come after the start
-    return value if value is None else max(least, round(value * by))
+    if isinstance(value, Mapping):  # a schedule of images
+        ends = {each: value[each] * by for each in ("first", "last") if each in value}
+        return {**_copy(value, by), **ends}
+    if value is None:
+        return None
+    if key == "half_life":
+        return value * by
+    if key == "decay":
+        return min(1.0, value / by)
+    least = 1 if key in ("until_step", "images") else 0  # an end must come after its start
+    return max(least, round(value * by))

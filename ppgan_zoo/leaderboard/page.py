@@ -7,7 +7,7 @@ import html
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from ppgan_zoo.leaderboard.board import BoardResult, Leaderboard, Line, lines_of
+from ppgan_zoo.leaderboard.board import BoardResult, Leaderboard, Line, Score, lines_of
 from ppgan_zoo.leaderboard.contest import BOARDS, CURVE_SAMPLES, LIMIT, SAMPLES, SETS
 from ppgan_zoo.search.summary import Spread
 from ppgan_zoo.search.words import times
@@ -108,21 +108,27 @@ def explanation(leaderboard: Leaderboard) -> list[str]:
     machines = sorted({run.processor for run in runs if run.processor})
     zoos = sorted({f"{run.zoo} ({_short(run.git_commit)})" for run in runs if run.zoo})
     return [
-        f"Each run had {leaderboard.minutes:g} CPU minutes of one thread. A recipe's iterations "
-        "are what fits into them on the machine that trained it; schedules are stretched along. A "
-        f"run that takes {LIMIT:g} times as long is cut and measured as it is.",
+        f"Each run had {leaderboard.minutes:g} CPU minutes of one thread{_took(runs)}. A recipe's "
+        "iterations are what fits into them on the machine that trained it; schedules and averages "
+        f"are stretched along. A run that takes {LIMIT:g} times as long is cut and measured so.",
         "Settings: tuned by the zoo; published by somebody for such images; reduced: a model that "
         "was published for other images and sizes, made small; own: of a recipe given by path.",
         f"Figures are mean ± standard deviation over the runs that did not fail, by {SAMPLES:,} "
         "samples against the test images. Every run is counted: a good one neither failed, nor "
         "collapsed (fewer classes than real images have, or far less even ones), nor had to begin "
-        "again, and the interval is that of the share of good runs (Wilson). Minutes and images "
-        f"include what a restart lost. The plots take {CURVE_SAMPLES:,} samples of each "
-        "checkpoint, after training, which reads higher than the tables. Memory is an estimate.",
+        "again, and the interval is that of the share of good runs (Wilson). Recipes of which most "
+        "runs failed come after the others. Minutes and images include what a restart lost. The "
+        f"plots take {CURVE_SAMPLES:,} samples of each checkpoint, after training, which reads "
+        "higher than the tables. Memory is an estimate.",
         f"Runs so far: {len(runs)}, on {'; '.join(machines) or 'no machine yet'}. Zoo: "
         f"{'; '.join(zoos) or 'none yet'}.",
         *_judges(leaderboard),
     ]
+
+
+def _took(runs: Sequence[Score]) -> str:
+    took = [run.cpu_minutes for run in runs if run.outcome != "failed" and run.cpu_minutes]
+    return f", and took {min(took):.2f} to {max(took):.2f}" if took else ""
 
 
 def _short(commit: str | None) -> str:

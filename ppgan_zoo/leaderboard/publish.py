@@ -71,7 +71,7 @@ def _draw_missing(leaderboard: Leaderboard, output: Path) -> None:
     for name, board in leaderboard.boards.items():
         for entry in board.entries.values():
             for run in entry.runs:
-                path = _samples_of(output, name, entry.recipe, run.seed)
+                path = samples_of(output, name, entry.recipe, run.seed)
                 at = output / name / "runs" / f"{entry.recipe}-{run.seed}"
                 if run.outcome == "failed" or path.exists() or not at.is_dir():
                     continue
@@ -81,7 +81,8 @@ def _draw_missing(leaderboard: Leaderboard, output: Path) -> None:
                     save_png(path, draw_samples(at))
 
 
-def _samples_of(output: Path, board: str, recipe: str, seed: int) -> Path:
+def samples_of(output: Path, board: str, recipe: str, seed: int) -> Path:
+    """Return where the picture of a run is."""
     return output / SAMPLES / f"{board}-{recipe}-{seed}.png"
 
 
@@ -104,7 +105,7 @@ def write_pages(leaderboard: Leaderboard, output: Path) -> None:
                 (entry.recipe, run.seed): path
                 for entry in board.entries.values()
                 for run in entry.runs
-                if (path := _samples_of(output, name, entry.recipe, run.seed)).exists()
+                if (path := samples_of(output, name, entry.recipe, run.seed)).exists()
             }
             pictures[f"{name}_samples"] = output / f"{name}_samples.png"
             write_atomically(pictures[f"{name}_samples"], encode_png(grid(board, paths)))
@@ -136,7 +137,7 @@ def merge_folders(inputs: Sequence[Path], output: Path) -> Leaderboard:
         for name, board in whole.boards.items():
             for entry in board.entries.values():
                 for run in entry.runs:
-                    there = [_samples_of(path, name, entry.recipe, run.seed) for path in inputs]
+                    there = [samples_of(path, name, entry.recipe, run.seed) for path in inputs]
                     made = next((path for path in there if path.is_file()), None)
                     if made is not None:
                         write_atomically(output / SAMPLES / made.name, read_regular(made))

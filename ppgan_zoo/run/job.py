@@ -130,6 +130,7 @@ def build_job(
     source: Path | None = None,
     images: ImageSet | None = None,
     group: Group | None = None,
+    threads: int | None = None,
 ) -> Job:
     """Start Paddle, load the data, and build the trainer and all else that a run needs.
 
@@ -142,6 +143,7 @@ def build_job(
         images: What the section ``data`` of the recipe means, if it was loaded already.
         group: The processes that Paddle's launcher started, which are not connected here; None
             for this one alone.
+        threads: Of the math library; None for what :func:`ppgan_zoo.runtime.cpu_threads` says.
 
     Raises:
         ZooError: Whatever is wrong with recipe or data.
@@ -151,7 +153,7 @@ def build_job(
         check_shares(recipe, group)
         for name in recipe.log.to:
             LOGS.get(name).check_installed()
-        machine = runtime.start(recipe.device)
+        machine = runtime.start(recipe.device, threads)
         images = load_images(recipe, offline=offline) if images is None else images
         facts = facts_of(recipe, images.image_shape, images.num_classes, images.classes or ())
         batches = build_batches(recipe, images, facts)
@@ -170,16 +172,22 @@ class JobBuilder:
 
     Args:
         offline: Never to use the network.
+        threads: Of the math library; None for what :func:`ppgan_zoo.runtime.cpu_threads` says.
     """
 
-    def __init__(self, *, offline: bool) -> None:
-        self._offline = offline
+    def __init__(self, *, offline: bool, threads: int | None = None) -> None:
+        self._offline, self._threads = offline, threads
         self._loaded: dict[str, ImageSet] = {}
 
     def build(self, recipe: Recipe) -> Job:
         """Build a job; arguments and errors are those of :func:`build_job`."""
         section = recipe.data.model_copy(update={"batch_size": 1, "replacement": False})
         data = section.model_dump_json()
-        job = build_job(recipe, offline=self._offline, images=self._loaded.get(data))
+        job = build_job(
+            recipe,
+            offline=self._offline,
+            images=self._loaded.get(data),
+            threads=self._threads,
+        )
         self._loaded[data] = job.images
         return job

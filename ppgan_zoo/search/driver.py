@@ -140,7 +140,7 @@ def check(search: Search, runs: list[Run], conditions: Conditions) -> None:
             ) from None
     # Once for all seeds: the last two arguments of a run are --seed and its number.
     recipes = {(run.setting, run.arguments[:-2]): conditions.apply(run.recipe) for run in runs}
-    builder = JobBuilder(offline=conditions.offline)
+    builder = JobBuilder(offline=conditions.offline, threads=conditions.threads)
     for (setting, _), recipe in recipes.items():
         try:
             job = builder.build(recipe)

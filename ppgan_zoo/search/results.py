@@ -230,6 +230,25 @@ class SearchDirectory:
             )
         return result
 
+    def set_aside(self, run: Run) -> Path | None:
+        """Move the result of a run away if it is of another recipe than the run's now.
+
+        Returns:
+            Where it is now; None if there was none of another recipe.
+
+        Raises:
+            ConfigError: It cannot be read.
+        """
+        path = self.result(run)
+        result = _read(path)
+        if result is None or result.recipe_sha256 == run.recipe_sha256:
+            return None
+        aside = self.runs / "older" / f"{run.name}-{result.recipe_sha256[:12]}.json"
+        with os_errors(ConfigError, f"{path}: cannot be moved to {aside}"):
+            aside.parent.mkdir(exist_ok=True)
+            path.replace(aside)
+        return aside
+
     def all_results(self) -> list[Result]:
         """Return the results of all runs that were measured or failed, by whatever search.
 

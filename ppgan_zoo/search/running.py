@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import shlex
+import signal
 import subprocess
 import sys
 import time
@@ -14,6 +15,7 @@ from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from ppgan_zoo.errors import INTERRUPTED
 from ppgan_zoo.search import trainings
 from ppgan_zoo.search.conditions import Conditions
 from ppgan_zoo.search.plan import Evaluate, Run, Search
@@ -22,8 +24,10 @@ from ppgan_zoo.search.words import describe
 from ppgan_zoo.storage.files import APPENDING, open_inside, open_regular, read_regular
 from ppgan_zoo.storage.progress import read_progress
 
-ZOO = (sys.executable, "-m", "ppgan_zoo")
+ZOO = (sys.executable, "-m", "ppgan_zoo.child")
 POLL_SECONDS = 0.1
+ATTEMPTS = 2
+"""Of a command that a signal of somebody else ended: a machine goes down, or has no memory left."""
 LONGEST_LINE = 1 << 16  # bytes: of what a process writes last
 
 Steps = Generator[None, None, Result]
@@ -45,6 +49,12 @@ def is_measured(result: Result, search: Search) -> bool:
     known = Evaluate().model_dump(mode="json")  # keys that are new since, as they were before
     wanted = search.file.evaluate.model_dump(mode="json")
     return result.measured_by is not None and {**known, **result.measured_by} == wanted
+
+
+def was_ended(code: int) -> bool:
+    """Tell by its exit code whether a command was ended by a signal of somebody else's."""
+    asked = {INTERRUPTED + number for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    return code in {*asked, -signal.SIGKILL, -signal.SIGTERM, -signal.SIGINT, -signal.SIGHUP}
 
 
 def complete(search: Search, results: Mapping[Run, Result]) -> dict[Run, Result]:
@@ -130,14 +140,20 @@ class Runner:
 
     def _train(self, run: Run) -> Steps:
         place = self.directory.run(run)
-        trainings.begin(place, self.directory.mark(run))
         command = ["train", *run.arguments, "--output", str(place.path), *self._options()]
-        with self._process(run, command) as process:
-            budget, cpu = 60 * self.search.file.minutes, self.conditions.cpu_minutes
-            stopped = yield from trainings.watch(
-                process, place, budget, lambda: self._is_hopeless(run), cpu=cpu
-            )
-        cut, code = stopped is not None and not trainings.all_done(place), process.returncode
+        budget, cpu = 60 * self.search.file.minutes, self.conditions.cpu_minutes
+        for _ in range(ATTEMPTS):
+            trainings.begin(place, self.directory.mark(run))
+            with self._process(run, command) as process:
+                stopped = yield from trainings.watch(
+                    process, place, budget, lambda: self._is_hopeless(run), cpu=cpu
+                )
+            code = process.returncode
+            if stopped is not None or not was_ended(code):
+                break
+        if code == 0:
+            trainings.check_recipe(place, self.conditions.apply(run.recipe))
+        cut = stopped is not None and not trainings.all_done(place)
         failure = None
         if code != 0 and stopped is None:
             failure = Failure(stage="train", exit_code=code, message=self._last_line(run))
@@ -167,9 +183,12 @@ class Runner:
             *(("--curve", str(settings.curve_samples)) if settings.curve_samples else ()),
             *(() if with_floor else ("--no-floor",)),
         ]  # fmt: skip
-        with self._process(run, command) as process:
-            while process.poll() is None:
-                yield
+        for _ in range(ATTEMPTS):
+            with self._process(run, command) as process:
+                while process.poll() is None:
+                    yield
+            if not was_ended(process.returncode):
+                break
         evaluation = None
         if process.returncode == 0:
             evaluation = json.loads(read_regular(place, MAX_BYTES))

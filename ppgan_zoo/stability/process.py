@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from ppgan_zoo import ops, runtime
+from ppgan_zoo.distributed.streams import end_with_parent
 from ppgan_zoo.recipe.load import load_recipe
 from ppgan_zoo.storage.terminal import say_answer
 
@@ -91,5 +92,6 @@ def main() -> int:
 
 
 if __name__ == "__main__":
+    end_with_parent()
     runtime.prepare()
     sys.exit(main())

@@ -17,7 +17,7 @@ from ppgan_zoo import runtime
 from ppgan_zoo.cli import main
 from ppgan_zoo.data import load_image_set, write_idx
 from ppgan_zoo.errors import ConfigError, Ended
-from ppgan_zoo.leaderboard import driver
+from ppgan_zoo.leaderboard import driver, length
 from ppgan_zoo.leaderboard.board import (
     BoardResult,
     Entry,
@@ -106,6 +106,32 @@ def test_a_stretched_recipe_keeps_the_shares_of_its_course(tmp_path):
     assert longer.training.iterations == 3000 and longer.terms[0].weight.until_step == 750
     # However short, an end comes after its start.
     assert stretched(load_recipe(path), 1000, 1)["constraints.instance_noise.until_step"] == 1
+
+
+def test_averages_and_decays_by_images_are_stretched_too(tmp_path):
+    path = tmp_path / "recipe.yml"
+    path.write_text(
+        "model: {name: dcgan}\ndata: {name: mnist, batch_size: 8}\n"
+        "training: {iterations: 1000}\n"
+        "ema: {half_life: {name: linear, first: 100, last: 20000, until_step: 500}}\n"
+        "optimizer: {generator: {name: adam, schedule: {name: inverse_time, decay: 3e-3}}}\n"
+        "constraints: {augment: [bgc], augment_probability: {name: adaptive, images: 30000}}\n"
+    )
+    changed = stretched(load_recipe(path), 1000, 100)
+    assert changed.pop("optimizer.generator.schedule.decay") == pytest.approx(3e-2)
+    assert changed == {
+        "training.epochs": None,
+        "training.iterations": 100,
+        "ema.half_life": {"name": "linear", "first": 10, "last": 2000, "until_step": 50},
+        "constraints.augment_probability.images": 3000,
+    }
+    words = [f"{key}={json.dumps(value)}" for key, value in changed.items()]
+    assert load_recipe(path, words).ema.half_life.last == 2000
+    plain = tmp_path / "plain.yml"
+    plain.write_text(
+        "model: {name: gan_mlp}\ndata: {name: mnist, batch_size: 8}\ntraining: {iterations: 10}\nema: {half_life: 50}\n"
+    )
+    assert stretched(load_recipe(plain), 10, 40)["ema.half_life"] == 200
 
 
 def test_the_boards_part_all_recipes_for_such_images_between_them():
@@ -545,11 +571,43 @@ def test_a_pace_is_of_one_recipe_and_one_processor(run, tmp_path, stand_in, caps
     assert planned.seeds == (0, 1, 2, 3) and planned.pace.processor == name
     assert planned.pace.processor_kind == "stepping another"
     assert planned.parameters == {"generator": 13408, "discriminator": 12577}
-    # Another recipe of the same name is not mixed in.
+
+
+def test_a_recipe_that_changed_runs_again_and_is_not_mixed_with_what_it_was(
+    run, tmp_path, stand_in, capsys
+):
+    assert run("--data", "mnist", "--seeds", "2") == 0
+    some_samples(tmp_path / "board", "mnist", "tiny", 0, 77)
+    picture = tmp_path / "board" / "samples" / "mnist-tiny-0.png"
     (tmp_path / "tiny.yml").write_text(TINY.replace("dim: 4", "dim: 5"))
-    assert run("--data", "mnist", "--seeds", "5") == 2
-    assert "tiny-0.json: is of another recipe than this run's now" in capsys.readouterr().err
-    assert len(done(tmp_path / "board")) == 8
+    capsys.readouterr()
+    assert run("--data", "mnist", "--seeds", "1") == 0
+    said = capsys.readouterr().err
+    assert "tiny, seed 0: the recipe has changed since; it runs again" in said
+    assert "2 runs, 1 done" in said
+    # Seed 1 of what it was is not in the new recipe's row, and nothing is lost.
+    assert set(done(tmp_path / "board")) == {
+        ("mnist", "tiny", 0), ("mnist", "other", 0), ("mnist", "other", 1)
+    }  # fmt: skip
+    assert "tiny: not run yet: seed 1" in (tmp_path / "board" / "leaderboard.md").read_text()
+    assert not picture.exists()
+    (older,) = (tmp_path / "board" / "mnist" / "runs" / "older").iterdir()
+    assert older.name.startswith("tiny-0-")
+    assert run("--data", "mnist", "--seeds", "2") == 0
+    assert len(done(tmp_path / "board")) == 4
+
+
+def test_recipes_are_timed_and_trained_with_one_thread(run, stand_in, monkeypatch):
+    monkeypatch.setenv("PPGAN_ZOO_THREADS", "2")
+    threads = []
+
+    def time_job(job, minutes):
+        threads.append((job.machine.threads, runtime.threads()))
+        return length.time_job(job, minutes)
+
+    monkeypatch.setattr(driver, "time_job", time_job)
+    assert run("--data", "mnist", "--seeds", "1") == 0
+    assert threads == [(1, 1), (1, 1)]
 
 
 def test_a_run_is_trained_measured_along_its_way_and_drawn(run, tmp_path, monkeypatch):

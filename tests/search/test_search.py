@@ -22,8 +22,9 @@ from ppgan_zoo.data import load_image_set
 from ppgan_zoo.data.idx import write_idx
 from ppgan_zoo.data.kinds import DataKind
 from ppgan_zoo.errors import CheckpointError, ConfigError, Ended, ZooError
+from ppgan_zoo.recipe.load import load_recipe
 from ppgan_zoo.registry import DATA
-from ppgan_zoo.search import Conditions, load_search, run_search, running
+from ppgan_zoo.search import Conditions, load_search, run_search, running, trainings
 from ppgan_zoo.search.driver import check, ended_by_signals
 from ppgan_zoo.search.pictures import _stack, plot_fid
 from ppgan_zoo.search.plan import Evaluate
@@ -31,6 +32,7 @@ from ppgan_zoo.search.results import Failure, Result, SearchDirectory, Training
 from ppgan_zoo.search.running import Runner
 from ppgan_zoo.search.summary import Spread, as_json, has_collapsed, report, summarise, table
 from ppgan_zoo.storage.progress import read_progress
+from ppgan_zoo.storage.run_directory import RunDirectory
 
 SMALL = """\
 model: {name: gan_mlp, generator: {hidden_units: [16]}, discriminator: {hidden_units: [16]}}
@@ -245,17 +247,17 @@ def test_every_run_is_trained_and_measured_and_only_the_first_takes_the_floor(
 
 
 def test_failures_are_kept_with_stage_exit_code_and_last_line(search, tmp_path, stand_in):
-    stand_in(train_base_3="fails", evaluate_fast_3="dies", evaluate_base_1="undefined")
+    stand_in(train_base_3="fails", evaluate_fast_3="crashes", evaluate_base_1="undefined")
     lines = []
     results = carry_out(search, tmp_path / "out", lines=lines)
     message = "data: the disk is gone"
     assert results["base-3"].failure == Failure(stage="train", exit_code=1, message=message)
     assert results["fast-3"].failure == Failure(
-        stage="evaluate", exit_code=-9, message="wrote nothing"
+        stage="evaluate", exit_code=-11, message="wrote nothing"
     )
     assert results["base-1"].failure.message.startswith("FID is not defined")
     assert results["fast-1"].failure is None
-    assert "FAILED in evaluate (signal SIGKILL): wrote nothing" in lines[3]
+    assert "FAILED in evaluate (signal SIGSEGV): wrote nothing" in lines[3]
     # A second call leaves them as they are, unless it is told otherwise.
     stand_in()
     assert carry_out(search, tmp_path / "out") == results
@@ -264,6 +266,68 @@ def test_failures_are_kept_with_stage_exit_code_and_last_line(search, tmp_path, 
     assert not any(result.failure for result in again.values())
     # What failed in its evaluation was not trained again.
     assert (tmp_path / "out" / "runs" / "fast-3" / "train.log").read_text() == trained
+
+
+def test_a_command_that_somebody_else_ended_is_done_again_once(search, tmp_path, stand_in):
+    stand_in(train_base_3="dies once", evaluate_base_3="dies once", train_fast_3="dies",
+             evaluate_base_1="is ended")  # fmt: skip
+    results = carry_out(search, tmp_path / "out")
+    assert results["base-3"].failure is None and results["base-3"].metrics["fid"] == 7.0
+    assert results["fast-3"].failure == Failure(
+        stage="train", exit_code=-9, message="wrote nothing"
+    )
+    assert results["base-1"].failure.exit_code == 143
+    commands = (tmp_path / "out" / "runs" / "fast-3.log").read_text().count("$ ppgan-zoo train")
+    assert commands == 2
+
+
+def test_a_recipe_that_changes_while_the_search_runs_is_not_counted(tmp_path):
+    (tmp_path / "small.yml").write_text(SMALL)
+    run = RunDirectory(tmp_path / "run")
+    run.path.mkdir()
+    run.recipe.write_text(SMALL)
+    planned = load_recipe(tmp_path / "small.yml")
+    trainings.check_recipe(run, planned)
+    run.recipe.write_text(SMALL.replace("dim: 4", "dim: 5"))
+    with pytest.raises(ConfigError, match="was trained by another recipe than the search began"):
+        trainings.check_recipe(run, planned)
+
+
+CHILD = """
+import subprocess, sys
+child = subprocess.Popen([*{zoo!r}, "train", "-c", {recipe!r}, "--offline", "--output", {output!r}],
+                         start_new_session=True)
+print(child.pid, flush=True)
+child.wait()
+"""
+
+
+@pytest.mark.slow
+def test_a_search_that_is_killed_leaves_no_training_behind(tmp_path):
+    (tmp_path / "long.yml").write_text(SMALL.replace("iterations: 20", "iterations: 1000000"))
+    output = tmp_path / "run"
+    code = CHILD.format(zoo=running.ZOO, recipe=str(tmp_path / "long.yml"), output=str(output))
+    parent = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+    child = int(parent.stdout.readline())
+    until(lambda: (output / "progress.json").exists())
+    parent.kill()
+    parent.wait()
+    until(lambda: not is_alive(child))
+
+
+def until(true, seconds=120):
+    end = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
+def is_alive(number):
+    try:
+        with open(f"/proc/{number}/stat") as stat:
+            return stat.read().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
 
 
 def test_a_run_over_its_budget_is_stopped_measured_and_counted(search_file, tmp_path, stand_in):
