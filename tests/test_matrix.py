@@ -42,7 +42,7 @@ CONSTRAINTS = {
 }
 
 
-def tiny_trainer(model, objective, constraint, seed):
+def tiny_trainer(model, objective, constraint, seed, **more):
     spec = MODELS.get(model)
     paddle.seed(seed)
     options = dict(CONSTRAINTS[constraint])
@@ -54,7 +54,7 @@ def tiny_trainer(model, objective, constraint, seed):
     if "view" in options and options["view"].packing > 1:
         (channels, *sides) = ppgan_zoo.create(model, generator=tiny(spec.generator)).image_shape
         of_d["image_shape"] = (options["view"].packing * channels, *sides)
-    gan = ppgan_zoo.create(model, generator=tiny(spec.generator), discriminator=of_d)
+    gan = ppgan_zoo.create(model, generator=tiny(spec.generator), discriminator=of_d, **more)
     if constraint == "spectral_norm":
         for net in (gan.generator, gan.discriminator):
             spectral_norm(net)
@@ -142,9 +142,32 @@ def test_it_trains_and_resumes_bit_for_bit(model, objective, constraint):
             assert np.isfinite(weight).all(), (role, name)
             assert not np.array_equal(weight, before[role][name]), (role, name)
     twin = tiny_trainer(model, objective, constraint, seed=9)
+    assert_resumed(trainer, twin, real[2])
+
+
+def assert_resumed(trainer, twin, batch):
+    """Load one trainer's state into the other: after a step of both, they have the same bytes."""
     twin.load_state(trainer.state(), trainer.iteration)
     for either in (trainer, twin):
-        either.step(real[2])
+        either.step(batch)
     left, right = state_bytes(trainer), state_bytes(twin)
     assert left.keys() == right.keys()
     assert [key for key in left if left[key] != right[key]] == []
+
+
+@pytest.mark.parametrize("model", [spec.name for spec in MODELS.all() if spec.labels == "takes"])
+def test_what_may_be_told_labels_trains_and_resumes_with_them(model):
+    spec = MODELS.get(model)
+    trainer, twin = (
+        tiny_trainer(model, spec.objective, "none", seed, num_classes=3) for seed in (1, 9)
+    )
+    images = np.random.default_rng(2).uniform(*trainer.gan.image_range, (
+        3, BATCH, *trainer.gan.image_shape)).astype(np.float32)  # fmt: skip
+    before = weights(trainer.gan.discriminator)
+    for part in images[:2]:
+        scalars = trainer.step(Batch(part, np.arange(BATCH) % 3))
+        assert all(np.isfinite(float(scalar)) for scalar in scalars.values())
+    after = weights(trainer.gan.discriminator)
+    moved = [name for name in after if not np.array_equal(after[name], before[name])]
+    assert moved or float(scalars["loss/discriminator"]) == 0.0
+    assert_resumed(trainer, twin, Batch(images[2], np.arange(BATCH) % 3))

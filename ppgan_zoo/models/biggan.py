@@ -13,12 +13,13 @@ size  ``generator``                              ``discriminator``
 32 s  channels: [384, 384, 384, 384],            channels: [192, 192, 192, 192]
       shared_dim: 128, attention_after: 2
 64    channels: [1024, 1024, 512, 256, 128],     channels: [64, 128, 256, 512, 1024],
-      attention_after: 4                         halvings: 4, attention_after: 1
+      attention_after: 4                         halvings: 4, attention_after: 0
 128   channels: [1536, 1536, 768, 384, 192,      channels: [96, 192, 384, 768, 1536, 1536],
       96], attention_after: 4                    halvings: 5, attention_after: 1
 ====  =========================================  ==============================================
 
-z has 128, 80, 100 and 120 numbers, from top to bottom. Without labels each block is conditioned
+z has 128, 80, 100 and 120 numbers, from top to bottom; the authors name none for 64x64, and 100 is
+StudioGAN's. Without labels each block is conditioned
 by its part of z alone, and scale and shift are linear in it.
 """
 

@@ -38,11 +38,13 @@ class SNGANGenerator(ResidualGenerator):
         channels: Feature maps of the smallest size, then those that each block puts out.
         self_modulation: Hidden units of the net with which each norm makes its scale and shift
             of z (Chen et al. 2019, who have 32); 0 for norms with scales and shifts of their own.
+        attention_after: The number of the block, from 1, that attention comes after; 0 for
+            none.
         num_classes: Classes that it takes labels of; 0 for a net without labels.
 
     Raises:
-        ConfigError: The sides of the image do not fit the number of blocks, or norms would have
-            both labels and z.
+        ConfigError: The sides of the image do not fit the number of blocks, there is no such
+            block, or norms would have both labels and z.
     """
 
     def __init__(
@@ -52,6 +54,7 @@ class SNGANGenerator(ResidualGenerator):
         image_shape: tuple[int, int, int] = (1, 28, 28),
         channels: tuple[int, ...] = (32, 32, 32),
         self_modulation: int = 0,
+        attention_after: int = 0,
         num_classes: int = 0,
     ) -> None:
         _check(self_modulation, num_classes)
@@ -74,6 +77,7 @@ class SNGANGenerator(ResidualGenerator):
             norm=by_label if num_classes else unlabelled,
             last_norm=unlabelled,
             num_classes=num_classes,
+            attention_after=attention_after,
         )
         self.self_modulation = self_modulation
 
@@ -95,10 +99,13 @@ class SNGANDiscriminator(ResidualDiscriminator):
         channels: Feature maps that each block puts out.
         halvings: How many of the blocks, from the first, halve the size.
         head_bias: Whether the last layer has a bias; the published nets do, but for 32x32.
+        attention_after: The number of the block, from 1, that attention comes after; 0 for
+            none.
         num_classes: Classes that it takes labels of; 0 for a net without labels.
 
     Raises:
-        ConfigError: The sides of the image cannot be halved so often.
+        ConfigError: The sides of the image cannot be halved so often, or there is no such
+            block.
     """
 
     def __init__(
@@ -108,6 +115,7 @@ class SNGANDiscriminator(ResidualDiscriminator):
         channels: tuple[int, ...] = (32, 32, 32, 32),
         halvings: int = 2,
         head_bias: bool = False,
+        attention_after: int = 0,
         num_classes: int = 0,
     ) -> None:
         super().__init__(
@@ -117,6 +125,7 @@ class SNGANDiscriminator(ResidualDiscriminator):
             halvings,
             num_classes=num_classes,
             head_bias=head_bias,
+            attention_after=attention_after,
         )
         spectral_norm(self, power_iterations=15)
 

@@ -20,6 +20,7 @@ from typing import Literal
 
 from paddle import Tensor, nn
 
+from ppgan_zoo.models.attention import attention_layers, check_attention
 from ppgan_zoo.models.conditional_norm import ConditionalBatchNorm
 from ppgan_zoo.models.gan import Judgement
 from ppgan_zoo.models.labels import Projection
@@ -48,10 +49,13 @@ class WGANGPGenerator(ResidualGenerator):
             number of blocks.
         channels: Feature maps of the smallest size, then those that each block puts out.
         first_bias: Whether the first convolution of a block has a bias.
+        attention_after: The number of the block, from 1, that attention comes after; 0 for
+            none.
         num_classes: Classes that it takes labels of; 0 for a net without labels.
 
     Raises:
-        ConfigError: The sides of the image do not fit the number of blocks.
+        ConfigError: The sides of the image do not fit the number of blocks, or there is no such
+            block.
     """
 
     def __init__(
@@ -61,6 +65,7 @@ class WGANGPGenerator(ResidualGenerator):
         image_shape: tuple[int, int, int] = (1, 28, 28),
         channels: tuple[int, ...] = (32, 32, 32),
         first_bias: bool = True,
+        attention_after: int = 0,
         num_classes: int = 0,
     ) -> None:
 
@@ -79,6 +84,7 @@ class WGANGPGenerator(ResidualGenerator):
             last_norm=plain,
             num_classes=num_classes,
             first_bias=first_bias,
+            attention_after=attention_after,
         )
 
 
@@ -93,12 +99,15 @@ class WGANGPDiscriminator(nn.Layer):
         halvings: How many of the blocks, from the first, halve the size.
         norm: ``"none"``, with the mean over all places at the end, or ``"layer"``, with a
             dense layer on all of the last map.
+        attention_after: The number of the block, from 1, that attention comes after; 0 for
+            none.
         num_classes: Classes that it takes labels of; 0 for a net without labels.
         labels_by: ``"projection"``, which adds to the score, or ``"classifier"``, which
             answers with ``class_logits`` ``[N, num_classes]``.
 
     Raises:
-        ConfigError: The sides of the image cannot be halved so often.
+        ConfigError: The sides of the image cannot be halved so often, or there is no such
+            block.
     """
 
     def __init__(
@@ -108,6 +117,7 @@ class WGANGPDiscriminator(nn.Layer):
         channels: tuple[int, ...] = (32, 32, 32, 32),
         halvings: int = 2,
         norm: Literal["none", "layer"] = "none",
+        attention_after: int = 0,
         num_classes: int = 0,
         labels_by: Literal["projection", "classifier"] = "projection",
     ) -> None:
@@ -118,6 +128,9 @@ class WGANGPDiscriminator(nn.Layer):
         before = 0 if self.layer_norm else 1  # blocks before those in the list
         check_channels("wgan_gp_resnet: discriminator", channels)
         check_halvings("wgan_gp_resnet: discriminator", halvings, before + len(channels) - 1)
+        check_attention(
+            "wgan_gp_resnet: discriminator", attention_after, before + len(channels) - 1
+        )
         height, width = grid_of("wgan_gp_resnet: discriminator", image_shape, halvings)
         self.first: nn.Layer
         if self.layer_norm:
@@ -138,6 +151,9 @@ class WGANGPDiscriminator(nn.Layer):
                 for number, (inputs, outputs) in enumerate(pairwise(channels))
             ]
         )
+        # Of each map in turn: the first, which with layer norm no block made, and the blocks'.
+        place = attention_after + 1 - before if attention_after else 0
+        self.attention = attention_layers(channels, place)
         self.score = dense(features, 1)
         if num_classes and labels_by == "projection":
             self.projection = Projection(num_classes, features)
@@ -146,9 +162,9 @@ class WGANGPDiscriminator(nn.Layer):
 
     def forward(self, images: Tensor, labels: Tensor | None = None) -> Tensor | Judgement:
         """Map images ``[N, C, H, W]`` and labels ``[N]`` to scores ``[N, 1]``, real above."""
-        x = self.first(images)
-        for block in self.blocks:
-            x = block(x)
+        x = self.attention[0](self.first(images))
+        for place, block in enumerate(self.blocks, start=1):
+            x = self.attention[place](block(x))
         x = x.reshape([x.shape[0], -1]) if self.layer_norm else relu(x).mean(axis=[2, 3])
         scores = self.score(x)
         if labels is None:

@@ -23,6 +23,7 @@ from ppgan_zoo.models.latent import Latent
 from ppgan_zoo.models.nets import generate
 from ppgan_zoo.models.spec import GanSpec
 from ppgan_zoo.registry import MODELS
+from ppgan_zoo.storage.checkpoint import save_checkpoint
 
 
 @pytest.fixture(scope="module")
@@ -51,6 +52,21 @@ def test_every_model_exports_what_it_trained(name, tmp_path):
         np.testing.assert_allclose(images, wanted, atol=1e-5)
     # The EMA's weights, not the raw ones.
     assert np.abs(images - generate(trainer.gan.generator, z, labels)).max() > 1e-4
+
+
+def test_attention_that_matters_is_exported(tmp_path):
+    checkpoint, trainer = checkpoint_of("sagan", tmp_path, ema=0.5)
+    averaged = trainer.ema.generator
+    (place,) = (at for at, layer in enumerate(averaged.attention) if list(layer.parameters()))
+    z = Latent(trainer.gan.latent_dim).sample(3, 1)
+    without = generate(averaged, z)
+    averaged.attention[place].gamma.set_value(paddle.to_tensor([1.5]))
+    facts = checkpoint.manifest["model"]
+    checkpoint = save_checkpoint(tmp_path / "more", trainer.state(), 3, facts)
+    export(checkpoint, tmp_path / "out", onnx=True)
+    images = open_exported(tmp_path / "out").generate(z)
+    np.testing.assert_allclose(images, generate(averaged, z), atol=1e-5)
+    assert np.abs(images - without).max() > 1e-2  # a new gamma is 0, and hides the block
 
 
 def test_model_yml_says_all_that_a_server_needs(exported):

@@ -6,6 +6,7 @@ import pytest
 from paddle import nn
 
 import ppgan_zoo
+from ppgan_zoo.data.batches import Batch
 from ppgan_zoo.errors import ConfigError
 from ppgan_zoo.game.gradient_penalties import squared_gradient_norms
 from ppgan_zoo.models.attention import SelfAttention, softmax
@@ -74,6 +75,73 @@ def test_fewer_than_eight_maps_are_refused():
         SelfAttention(7)
     with pytest.raises(ConfigError, match="attention_after is 4; give a block's number, 1 to 2"):
         ppgan_zoo.create("sagan", generator={"attention_after": 4})
+
+
+def test_sngan_with_attention_is_sagan_with_sngans_norms():
+    """SAGAN's D is SNGAN's with the block, and SAGAN is compared with another implementation."""
+    nets = {"channels": (8, 16, 16), "attention_after": 2}
+    sagan, sngan = (
+        ppgan_zoo.create(name, image_shape=(1, 8, 8), num_classes=3, generator=nets,
+                         discriminator={**nets, "channels": (16, 8)})
+        for name in ("sagan", "sngan")
+    )  # fmt: skip
+    images = paddle.to_tensor(RNG.uniform(-1, 1, (5, 1, 8, 8)).astype(np.float32))
+    labels = paddle.to_tensor([0, 1, 2, 1, 0])
+    d = sagan.discriminator
+    d.attention[1].gamma.set_value(paddle.to_tensor([0.8]))
+    score = {key: value for key, value in d.state_dict().items() if key != "score.bias"}
+    assert not sngan.discriminator.set_state_dict(score)[0]  # all of SNGAN's has a value
+    for net in (d, sngan.discriminator):
+        net.eval()
+    with_bias = sngan.discriminator(images, labels) + d.score.bias
+    np.testing.assert_allclose(with_bias.numpy(), d(images, labels).numpy(), atol=1e-5)
+    places = [type(layer) is SelfAttention for layer in sngan.generator.attention]
+    assert places == [False, True]
+
+
+@pytest.mark.parametrize("norm", ["none", "layer"])
+def test_a_critic_of_residual_nets_has_it_after_the_block_that_is_named(norm):
+    def made(after):
+        paddle.seed(0)
+        return ppgan_zoo.create(
+            "wgan_gp_resnet", image_shape=(1, 8, 8), generator={"channels": (16, 16, 16)},
+            discriminator={"channels": (8, 16, 24), "halvings": 1, "norm": norm,
+                           "attention_after": after},
+        ).discriminator  # fmt: skip
+
+    plain, last = made(0), {"none": 3, "layer": 2}[norm]
+    for after, maps in zip(range(last, 0, -1), (24, 16, 8), strict=False):
+        net = made(after)
+        assert count_parameters(net) == count_parameters(plain) + count_parameters(
+            SelfAttention(maps)
+        )
+        (place,) = (at for at, layer in enumerate(net.attention) if type(layer) is SelfAttention)
+        net.attention[place].gamma.set_value(paddle.to_tensor([0.9]))
+        images = paddle.to_tensor(RNG.uniform(-1, 1, (2, 1, 8, 8)).astype(np.float32))
+        block = net.first if place == 0 else net.blocks[place - 1]
+        seen = []
+        block.register_forward_post_hook(lambda layer, inputs, made: seen.append(made))
+        net.attention[place].register_forward_pre_hook(lambda layer, inputs: seen.append(inputs[0]))
+        with_it = net(images)
+        assert seen[0] is seen[1]
+        net.attention[place].gamma.set_value(paddle.to_tensor([0.0]))
+        assert abs(float((net(images) - with_it).abs().max())) > 1e-4
+    with pytest.raises(ConfigError, match=f"give a block's number, 1 to {last}, or 0"):
+        made(last + 1)
+
+
+@pytest.mark.skipif(paddle.__version__.startswith("2."), reason="no double gradient of exp")
+def test_a_gradient_penalty_reaches_through_it():
+    paddle.seed(0)
+    nets = {"channels": (8, 8), "attention_after": 1}
+    gan = ppgan_zoo.create("wgan_gp_resnet", image_shape=(1, 8, 8), generator=nets,
+                           discriminator={**nets, "halvings": 1})  # fmt: skip
+    gan.discriminator.attention[0].gamma.set_value(paddle.to_tensor([0.5]))
+    trainer = ppgan_zoo.make_trainer(gan)
+    before = gan.discriminator.attention[0].query.weight.numpy()
+    real = RNG.uniform(-1, 1, (4, 1, 8, 8)).astype(np.float32)
+    assert all(np.isfinite(float(value)) for value in trainer.step(Batch(real)).values())
+    assert np.abs(gan.discriminator.attention[0].query.weight.numpy() - before).max() > 0
 
 
 @pytest.mark.skipif(paddle.__version__.startswith("2."), reason="no double gradient of exp")

@@ -40,6 +40,12 @@ SIZES = {
         {"channels": (256,) * 4, "attention_after": 0},
         4_304_387, 4_207_361,
     ),
+    "biggan 64 of the authors": (
+        "biggan", 100, (3, 64, 64), 1000,
+        {"channels": (1024, 1024, 512, 256, 128), "shared_dim": 128, "attention_after": 4},
+        {"channels": (64, 128, 256, 512, 1024), "halvings": 4, "attention_after": 0},
+        31_804_676, 20_566_721,
+    ),
     "biggan 128": (
         "biggan", 120, (3, 128, 128), 1000,
         {"channels": (1536, 1536, 768, 384, 192, 96), "shared_dim": 128, "attention_after": 4},
@@ -66,24 +72,13 @@ def test_the_nets_have_the_published_sizes(name):
     assert found == list(SIZES[name][-2:])
 
 
-def test_the_64x64_nets_of_the_authors_code_have_about_the_published_sizes():
-    with paddle.LazyGuard():
-        gan = ppgan_zoo.create(
-            "biggan", latent_dim=100, image_shape=(3, 64, 64), num_classes=1000,
-            generator={"channels": (1024, 1024, 512, 256, 128), "shared_dim": 128, "attention_after": 4},
-            discriminator={"channels": (64, 128, 256, 512, 1024), "halvings": 4},
-        )  # fmt: skip
-    found = [count_parameters(net) / 1e6 for net in (gan.generator, gan.discriminator)]
-    assert [round(millions, 1) for millions in found] == [31.8, 20.6]
-
-
 @pytest.mark.slow
-@pytest.mark.parametrize("name", [name for name in SIZES if "128" not in name])
+@pytest.mark.parametrize("name", SIZES)
 def test_one_iteration_at_the_published_size(name):
     trainer = ppgan_zoo.make_trainer(made(name), generator_steps=1)
-    shape = (4, *trainer.gan.image_shape)
+    shape = (2, *trainer.gan.image_shape)
     real = np.random.default_rng(0).uniform(-1, 1, shape).astype(np.float32)
-    for key, value in trainer.step(Batch(real, np.arange(4))).items():
+    for key, value in trainer.step(Batch(real, np.arange(2))).items():
         assert np.isfinite(float(value)), key
 
 
