@@ -87,6 +87,20 @@ CASES = {
         "wgan_gp_resnet", "wgan_gp_cifar", 100000, COLOUR, 5,
         {"channels": (4, 5)}, {"channels": (4, 4, 5)}, d_steps=5, g_multiple=2,
     ),
+    "sngan_modulated": Case(
+        "sngan", "sngan_mnist", 3000, GREY, 5,
+        {"channels": (4, 5), "self_modulation": 3}, {"channels": (4, 4, 5)},
+    ),
+    "wgan_gp_projection": Case(
+        "wgan_gp_resnet", "wgan_gp_resnet_mnist", 2500, GREY, 5,
+        {"channels": (4, 5)}, {"channels": (4, 4, 5)}, classes=3, d_steps=2,
+    ),
+    "wgan_gp_classifier": Case(
+        "wgan_gp_resnet", "wgan_gp_resnet_mnist", 2500, GREY, 5,
+        {"channels": (4, 5)}, {"channels": (4, 4, 5), "labels_by": "classifier"},
+        classes=3, d_steps=2, overrides=("terms=[{name: wgan_gp, weight: 10}, "
+                                         "{name: auxiliary_classifier, fake: 0, generator: 0.1}]",),
+    ),
     "sagan": Case(
         "sagan", "sagan_mnist", 4500, GREY, 5,
         {"channels": (5, 8), "attention_after": 1},

@@ -92,6 +92,10 @@ def classes_of_both(moment):
     return sum(F.cross_entropy(said["class_logits"], there[1]) for (_, said), there in pairs)
 
 
+def classes_of_real(moment):
+    return F.cross_entropy(moment.of_real[1]["class_logits"], moment.real[1])
+
+
 def classes_of_fakes(moment):
     return F.cross_entropy(moment.of_fake[1]["class_logits"], moment.fake[1])
 

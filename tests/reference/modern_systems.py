@@ -11,6 +11,7 @@ from reference.modern_cases import CASES
 from reference.modern_losses import (
     classes_of_both,
     classes_of_fakes,
+    classes_of_real,
     controlled,
     encoder_part,
     gradient_penalty,
@@ -124,6 +125,25 @@ SYSTEMS = {
         two("wgan_gp_resnet", residual_torch.generator, residual_torch.critic, {"epsilon": 1e-5}),
         "wasserstein", of_d=(gradient_penalty,), rate_d=straight(2e-4, 0.0, 100000),
         rate_g=straight(2e-4, 0.0, 100000), beta1=0.0, beta2=fixed(0.9), decay=None,
+    ),
+    "sngan_modulated": System(
+        two("sngan_modulated", residual_torch.generator, residual_torch.discriminator,
+            {"epsilon": 2e-5}, {"head_bias": False}, spectral_d=SPECTRAL),
+        "hinge", rate_g=fixed(6e-4), rate_d=fixed(1.2e-3),
+        beta1=0.0, beta2=fixed(0.9),
+    ),
+    "wgan_gp_projection": System(
+        two("wgan_gp_projection", residual_torch.generator, residual_torch.critic,
+            {"epsilon": 1e-5}),
+        "wasserstein", of_d=(gradient_penalty,), rate_d=fixed(6e-4), rate_g=fixed(6e-4),
+        beta1=0.0, beta2=fixed(0.9),
+    ),
+    "wgan_gp_classifier": System(
+        two("wgan_gp_classifier", residual_torch.generator, residual_torch.critic,
+            {"epsilon": 1e-5}),
+        "wasserstein", of_d=(gradient_penalty, classes_of_real),
+        of_g=(lambda moment: 0.1 * classes_of_fakes(moment),),
+        rate_d=fixed(6e-4), rate_g=fixed(6e-4), beta1=0.0, beta2=fixed(0.9),
     ),
     "sagan": System(
         two("sagan", residual_torch.generator, residual_torch.discriminator,

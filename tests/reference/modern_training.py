@@ -2,7 +2,7 @@
 
 import torch
 from reference.modern_cases import BATCH, CASES, Draws, codes, real_images
-from reference.modern_losses import OBJECTIVES, Moment, redrawing
+from reference.modern_losses import OBJECTIVES, Moment, gradient_penalty, redrawing
 from reference.modern_systems import SYSTEMS
 
 
@@ -60,7 +60,8 @@ class Training:
 
     def losses_of_d(self, t, real, code):
         z, labels = code
-        labels = real[1] if self.system.objective == "pairing" else labels
+        if self.system.objective == "pairing" or gradient_penalty in self.system.of_d:
+            labels = real[1]  # each real image goes with a fake one of its class
         with torch.no_grad():
             images = self.generate(z, labels)
         of_real, of_fake = self.judge(*real), self.judge(images, labels, z)

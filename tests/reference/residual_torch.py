@@ -8,7 +8,7 @@ from torch.nn import functional as F
 
 
 def generator(net, z, labels, *, classes, image_shape, channels, epsilon, momentum=0.9,
-              attention_after=0, shared_dim=0, **_):  # fmt: skip
+              attention_after=0, shared_dim=0, self_modulation=0, **_):  # fmt: skip
     blocks = len(channels) - 1
     rows, columns = (side >> blocks for side in image_shape[1:])
     chunk = len(z[0]) // (blocks + 1) if shared_dim else 0  # BigGAN: a part of z for each block
@@ -23,14 +23,27 @@ def generator(net, z, labels, *, classes, image_shape, channels, epsilon, moment
             told = torch.cat([embedding, part], 1)
 
         def norm(x, layer, told=told):
+            if self_modulation:
+                return F.relu(self_modulated(net, x, layer, z, self_modulation, momentum, epsilon))
             x = conditional_norm(net, x, layer, told, classes, momentum, epsilon)
             return F.relu(x)
 
         x = generator_block(net, x, f"blocks.{index}", width, norm)
         if index + 1 == attention_after:
             x = attention(net, x, f"attention.{index}")
-    x = F.relu(net.norm(x, "norm", momentum, epsilon))
-    return torch.tanh(net.conv(x, "pixels", image_shape[0], 3))
+    if self_modulation:
+        x = self_modulated(net, x, "norm", z, self_modulation, momentum, epsilon)
+    else:
+        x = net.norm(x, "norm", momentum, epsilon)
+    return torch.tanh(net.conv(F.relu(x), "pixels", image_shape[0], 3))
+
+
+def self_modulated(net, x, layer, z, units, momentum, epsilon):
+    """Chen et al. 2019: one hidden layer on z makes scale and shift."""
+    hidden = F.relu(net.dense(z, f"{layer}.hidden", units))
+    scale, shift = (net.dense(hidden, f"{layer}.{part}", x.shape[1]) for part in ("gain", "shift"))
+    x = net.normalised(x, f"{layer}.norm", momentum, epsilon)
+    return x * scale[:, :, None, None] + shift[:, :, None, None]
 
 
 def conditional_norm(net, x, layer, told, classes, momentum, epsilon):
@@ -103,11 +116,18 @@ def attention(net, x, name):
 # WGAN-GP: a critic without norms (Gulrajani et al. 2017).
 
 
-def critic(net, images, labels, *, channels, halvings=2, **_):
+def critic(net, images, labels, *, channels, classes, halvings=2, labels_by="projection", **_):
     x = first_block(net, images, "first", channels[0])
     for index, width in enumerate(channels[1:]):
         x = discriminator_block(net, x, f"blocks.{index}", width, index + 1 < halvings, x.shape[1])
-    return net.dense(F.relu(x).mean((2, 3)), "score", 1), {}
+    features = F.relu(x).mean((2, 3))
+    scores = net.dense(features, "score", 1)
+    if labels is None:
+        return scores, {}
+    if labels_by == "classifier":
+        return scores, {"class_logits": net.dense(features, "classify", classes)}
+    told = net.row("projection.embedding", classes, features.shape[1], labels)
+    return scores + (told * features).sum(1, keepdim=True), {}
 
 
 def mnist_generator(net, z, labels, *, image_shape, channels, **_):
