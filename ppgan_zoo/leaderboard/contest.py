@@ -152,7 +152,7 @@ def _own(word: str, known: Mapping[str, Competitor]) -> Competitor:
     if not _fits(recipe):
         raise ConfigError(
             f"--recipes {word}: is not for 28x28 images; data.name must be one of "
-            f"{', '.join(SETS)}, and data.image_size 28 or left out"
+            f"{', '.join(SETS)}, data.image_size 28 or left out, and data.limit left out"
         )
     if path.stem in known or not SETTING_NAME.fullmatch(path.stem):
         raise ConfigError(
@@ -164,7 +164,8 @@ def _own(word: str, known: Mapping[str, Competitor]) -> Competitor:
 
 
 def _fits(recipe: Recipe) -> bool:
-    return recipe.data.name in SETS and recipe.data.image_size in (None, 28)
+    data = recipe.data
+    return data.name in SETS and data.image_size in (None, 28) and data.limit is None
 
 
 def _with_data(recipe: Recipe, name: str) -> Recipe:

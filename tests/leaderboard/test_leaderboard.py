@@ -139,7 +139,7 @@ def test_the_boards_part_all_recipes_for_such_images_between_them():
     assert {"demo", "fashion_tuned", "gan_mlp_mnist", "dcgan_mnist"} <= plain
     assert {"mnist_conditional", "cgan_mnist", "sngan_mnist", "r3gan_mnist"} <= told
     assert not plain & told
-    assert not {"fastgan_folder", "sngan_cifar", "sngan_avatars"} & (plain | told)
+    assert not {"fastgan_folder", "sngan_cifar", "sngan_avatars", "few_digits"} & (plain | told)
     assert [each.name for each in competitors(MNIST, ["demo", "cgan_mnist"])] == ["demo"]
     with pytest.raises(ConfigError, match="--recipes r3gan_cifar10: no shipped recipe for 28x28"):
         competitors(MNIST, ["r3gan_cifar10"])
