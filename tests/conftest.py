@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -207,6 +208,24 @@ def projection(monkeypatch, tmp_path):
     monkeypatch.setattr(network, "open_features", lambda name, weights: made)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     return made
+
+
+def wait_for(what, seconds=100):
+    """Return what a function finds, once it finds something."""
+    until = time.monotonic() + seconds
+    while not (found := what()):
+        assert time.monotonic() < until, "it did not come"
+        time.sleep(0.05)
+    return found
+
+
+def is_alive(pid):
+    """Tell whether a process is there and not only its exit code."""
+    try:
+        with open(f"/proc/{pid}/stat") as file:
+            return file.read().rpartition(")")[2].split()[0] not in "ZX"
+    except OSError:
+        return False
 
 
 def tree_bytes(folder):

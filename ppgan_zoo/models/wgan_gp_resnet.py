@@ -126,11 +126,10 @@ class WGANGPDiscriminator(nn.Layer):
         self.labels_by = labels_by
         self.layer_norm = norm == "layer"
         before = 0 if self.layer_norm else 1  # blocks before those in the list
+        blocks = before + len(channels) - 1
         check_channels("wgan_gp_resnet: discriminator", channels)
-        check_halvings("wgan_gp_resnet: discriminator", halvings, before + len(channels) - 1)
-        check_attention(
-            "wgan_gp_resnet: discriminator", attention_after, before + len(channels) - 1
-        )
+        check_halvings("wgan_gp_resnet: discriminator", halvings, blocks)
+        check_attention("wgan_gp_resnet: discriminator", attention_after, blocks)
         height, width = grid_of("wgan_gp_resnet: discriminator", image_shape, halvings)
         self.first: nn.Layer
         if self.layer_norm:

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import is_alive
 from PIL import Image
 
 from ppgan_zoo.data import load_image_set, write_idx
@@ -563,14 +564,6 @@ def children(pid):
         for path in Path(f"/proc/{pid}/task").glob("*/children")
         for child in path.read_text().split()
     ]
-
-
-def is_alive(pid):
-    try:
-        with open(f"/proc/{pid}/stat") as file:
-            return file.read().rpartition(")")[2].split()[0] not in "ZX"
-    except OSError:
-        return False
 
 
 def test_a_decoder_that_dies_loses_one_picture(tmp_path, monkeypatch):

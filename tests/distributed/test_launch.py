@@ -6,12 +6,11 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import ROOT
+from conftest import ROOT, wait_for
 from distributed.launching import run_in
 
 from ppgan_zoo.storage.retention import load_newest
@@ -72,14 +71,6 @@ def begin(environment, *arguments):
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         env={**os.environ, **environment},
     )  # fmt: skip
-
-
-def wait_for(what, seconds=100):
-    until = time.monotonic() + seconds
-    while not (found := what()):
-        assert time.monotonic() < until, "it did not come"
-        time.sleep(0.05)
-    return found
 
 
 @pytest.mark.parametrize("processes", [1, 2])

@@ -87,17 +87,16 @@ def gradient_penalty(moment):
     return 10 * ((norm - 1) ** 2).mean()
 
 
-def classes_of_both(moment):
-    pairs = (moment.of_real, moment.real), (moment.of_fake, moment.fake)
-    return sum(F.cross_entropy(said["class_logits"], there[1]) for (_, said), there in pairs)
-
-
 def classes_of_real(moment):
     return F.cross_entropy(moment.of_real[1]["class_logits"], moment.real[1])
 
 
 def classes_of_fakes(moment):
     return F.cross_entropy(moment.of_fake[1]["class_logits"], moment.fake[1])
+
+
+def classes_of_both(moment):
+    return classes_of_real(moment) + classes_of_fakes(moment)
 
 
 def read_codes(moment):

@@ -96,6 +96,25 @@ def half_life(schedule):
 
 
 SPECTRAL = ("dense", "conv", "table")
+
+
+def sngan(name):
+    nets = two(name, residual_torch.generator, residual_torch.discriminator,
+               {"epsilon": 2e-5}, {"head_bias": False}, spectral_d=SPECTRAL)  # fmt: skip
+    return System(
+        nets, "hinge", rate_g=fixed(6e-4), rate_d=fixed(1.2e-3), beta1=0.0, beta2=fixed(0.9)
+    )
+
+
+def labelled_critic(name, of_d=(), of_g=()):
+    """WGAN-GP's, with further terms where D classifies."""
+    return System(
+        two(name, residual_torch.generator, residual_torch.critic, {"epsilon": 1e-5}),
+        "wasserstein", of_d=(gradient_penalty, *of_d), of_g=of_g, rate_d=fixed(6e-4), rate_g=fixed(6e-4),
+        beta1=0.0, beta2=fixed(0.9),
+    )  # fmt: skip
+
+
 SYSTEMS = {
     "cgan": System(
         two("cgan", label_nets.cgan_generator, label_nets.cgan_discriminator), "pairing",
@@ -111,12 +130,7 @@ SYSTEMS = {
         two("infogan", label_nets.infogan_generator, label_nets.infogan_discriminator),
         "non_saturating", of_d=(read_codes,), of_g=(read_codes,), rate_g=fixed(1e-3),
     ),
-    "sngan": System(
-        two("sngan", residual_torch.generator, residual_torch.discriminator,
-            {"epsilon": 2e-5}, {"head_bias": False}, spectral_d=SPECTRAL),
-        "hinge", rate_g=fixed(6e-4), rate_d=fixed(1.2e-3),
-        beta1=0.0, beta2=fixed(0.9),
-    ),
+    "sngan": sngan("sngan"),
     "wgan_gp": System(
         two("wgan_gp", residual_torch.mnist_generator, residual_torch.mnist_critic),
         "wasserstein", of_d=(gradient_penalty,), rate_d=fixed(4e-4), beta2=fixed(0.9),
@@ -126,24 +140,10 @@ SYSTEMS = {
         "wasserstein", of_d=(gradient_penalty,), rate_d=straight(2e-4, 0.0, 100000),
         rate_g=straight(2e-4, 0.0, 100000), beta1=0.0, beta2=fixed(0.9), decay=None,
     ),
-    "sngan_modulated": System(
-        two("sngan_modulated", residual_torch.generator, residual_torch.discriminator,
-            {"epsilon": 2e-5}, {"head_bias": False}, spectral_d=SPECTRAL),
-        "hinge", rate_g=fixed(6e-4), rate_d=fixed(1.2e-3),
-        beta1=0.0, beta2=fixed(0.9),
-    ),
-    "wgan_gp_projection": System(
-        two("wgan_gp_projection", residual_torch.generator, residual_torch.critic,
-            {"epsilon": 1e-5}),
-        "wasserstein", of_d=(gradient_penalty,), rate_d=fixed(6e-4), rate_g=fixed(6e-4),
-        beta1=0.0, beta2=fixed(0.9),
-    ),
-    "wgan_gp_classifier": System(
-        two("wgan_gp_classifier", residual_torch.generator, residual_torch.critic,
-            {"epsilon": 1e-5}),
-        "wasserstein", of_d=(gradient_penalty, classes_of_real),
-        of_g=(lambda moment: 0.1 * classes_of_fakes(moment),),
-        rate_d=fixed(6e-4), rate_g=fixed(6e-4), beta1=0.0, beta2=fixed(0.9),
+    "sngan_modulated": sngan("sngan_modulated"),
+    "wgan_gp_projection": labelled_critic("wgan_gp_projection"),
+    "wgan_gp_classifier": labelled_critic(
+        "wgan_gp_classifier", (classes_of_real,), (lambda moment: 0.1 * classes_of_fakes(moment),)
     ),
     "sagan": System(
         two("sagan", residual_torch.generator, residual_torch.discriminator,

@@ -96,9 +96,14 @@ def discriminator(net, images, labels, *, classes, channels, halvings=2, wide=Fa
     features = F.relu(x).sum((2, 3))
     logits = net.dense(features, "score", 1, bias=head_bias)
     if labels is not None:
-        told = net.row("projection.embedding", classes, features.shape[1], labels)
-        logits = logits + (told * features).sum(1, keepdim=True)
+        logits = logits + projected(net, features, labels, classes)
     return logits, {}
+
+
+def projected(net, features, labels, classes):
+    """Miyato and Koyama 2018: the label's vector times the features."""
+    told = net.row("projection.embedding", classes, features.shape[1], labels)
+    return (told * features).sum(1, keepdim=True)
 
 
 def attention(net, x, name):
@@ -126,8 +131,7 @@ def critic(net, images, labels, *, channels, classes, halvings=2, labels_by="pro
         return scores, {}
     if labels_by == "classifier":
         return scores, {"class_logits": net.dense(features, "classify", classes)}
-    told = net.row("projection.embedding", classes, features.shape[1], labels)
-    return scores + (told * features).sum(1, keepdim=True), {}
+    return scores + projected(net, features, labels, classes), {}
 
 
 def mnist_generator(net, z, labels, *, image_shape, channels, **_):

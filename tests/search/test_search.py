@@ -14,7 +14,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from conftest import ROOT, tree_bytes
+from conftest import ROOT, is_alive, tree_bytes, wait_for
 from PIL import Image
 
 from ppgan_zoo.cli import main
@@ -309,25 +309,10 @@ def test_a_search_that_is_killed_leaves_no_training_behind(tmp_path):
     code = CHILD.format(zoo=running.ZOO, recipe=str(tmp_path / "long.yml"), output=str(output))
     parent = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
     child = int(parent.stdout.readline())
-    until(lambda: (output / "progress.json").exists())
+    wait_for(lambda: (output / "progress.json").exists())
     parent.kill()
     parent.wait()
-    until(lambda: not is_alive(child))
-
-
-def until(true, seconds=120):
-    end = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < end
-        time.sleep(0.05)
-
-
-def is_alive(number):
-    try:
-        with open(f"/proc/{number}/stat") as stat:
-            return stat.read().rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
-        return False
+    wait_for(lambda: not is_alive(child))
 
 
 def test_a_run_over_its_budget_is_stopped_measured_and_counted(search_file, tmp_path, stand_in):
