@@ -20,7 +20,7 @@ from ppgan_zoo.errors import ConfigError
 from ppgan_zoo.ops import SWITCH
 from ppgan_zoo.recipe.load import load_recipe
 from ppgan_zoo.recipe.shipped import find_recipe
-from ppgan_zoo.storage.terminal import tell
+from ppgan_zoo.storage.terminal import exit_text, tell
 
 Row = dict[str, Any]
 
@@ -89,7 +89,7 @@ def bench(
 def _last_line(done: subprocess.CompletedProcess[str], recipe: str) -> Row:
     if done.returncode:
         tell(*done.stderr.splitlines())
-        raise ConfigError(f"{recipe}: its process ended with exit code {done.returncode}")
+        raise ConfigError(f"{recipe}: its process ended with {exit_text(done.returncode)}")
     answer: Row = json.loads(done.stdout.strip().splitlines()[-1])
     return answer
 

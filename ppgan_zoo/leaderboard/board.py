@@ -15,9 +15,8 @@ from ppgan_zoo.errors import ConfigError, os_errors
 from ppgan_zoo.leaderboard.record import Judged, Planned, Record
 from ppgan_zoo.recipe.base import Section
 from ppgan_zoo.search.plan import SETTING_NAME
-from ppgan_zoo.search.results import Failure, Result, SearchDirectory
+from ppgan_zoo.search.results import Result, SearchDirectory
 from ppgan_zoo.search.summary import Spread, floor_of, has_collapsed
-from ppgan_zoo.search.words import exit_text
 from ppgan_zoo.stability.report import wilson
 from ppgan_zoo.storage.files import read_regular
 
@@ -178,7 +177,7 @@ def score(result: Result, floor: Mapping[str, float | None] | None) -> Score:
     return Score(
         seed=result.seed,
         outcome=outcome,
-        failure=None if failure is None else told(failure),
+        failure=None if failure is None else str(failure),
         cut=result.cut,
         restarts=training.restarts if training else 0,
         cpu_minutes=training.cpu_minutes if training else None,
@@ -191,12 +190,6 @@ def score(result: Result, floor: Mapping[str, float | None] | None) -> Score:
         git_commit=training.git_commit if training else None,
         figures=dict(result.metrics),
     )
-
-
-def told(failure: Failure) -> str:
-    """Return what went wrong with a run in a line."""
-    ended = f" (ended by {exit_text(failure.exit_code)})" if failure.exit_code < 0 else ""
-    return f"{failure.stage}{ended}: {failure.message}"
 
 
 @dataclass(frozen=True)

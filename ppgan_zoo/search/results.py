@@ -18,6 +18,7 @@ from ppgan_zoo.search.plan import Run, Search
 from ppgan_zoo.storage.files import read_regular, to_json, write_atomically
 from ppgan_zoo.storage.run_directory import RunDirectory
 from ppgan_zoo.storage.run_lock import LOCK
+from ppgan_zoo.storage.terminal import exit_text
 
 IDENTITY = ".search.json"
 MAX_BYTES = 1 << 24
@@ -34,6 +35,9 @@ class Failure(Section):
     stage: Literal["train", "evaluate"]
     exit_code: int
     message: str
+
+    def __str__(self) -> str:
+        return f"{self.stage} ({exit_text(self.exit_code)}): {self.message}"
 
 
 class Training(Section):

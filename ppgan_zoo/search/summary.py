@@ -11,7 +11,7 @@ from typing import Any
 from ppgan_zoo.metrics.table import ROWS, SCALES
 from ppgan_zoo.search.plan import Run, Search
 from ppgan_zoo.search.results import Result
-from ppgan_zoo.search.words import exit_text, times
+from ppgan_zoo.search.words import times
 from ppgan_zoo.storage.run_directory import command_line
 
 FORMAT = 1
@@ -255,11 +255,7 @@ def _wrong(results: Mapping[Run, Result]) -> list[str]:
     lines, floor = [], floor_of(results.values())
     for run, result in results.items():
         if result.failure is not None:
-            failure = result.failure
-            lines.append(
-                f"- {run.name} failed in {failure.stage} ({exit_text(failure.exit_code)}): "
-                f"{failure.message}"
-            )
+            lines.append(f"- {run.name} failed in {result.failure}")
         elif has_collapsed(result.metrics, floor):
             lines.append(
                 f"- {run.name} collapsed: {result.metrics['modes']:.0f} classes, entropy "

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import signal
-
 from ppgan_zoo.search.results import Result
 
 
@@ -11,9 +9,7 @@ def describe(result: Result) -> str:
     """Return a line on a result."""
     name = f"{result.setting}, seed {result.seed}"
     if result.failure is not None:
-        failure = result.failure
-        code = exit_text(failure.exit_code)
-        return f"{name}: FAILED in {failure.stage} ({code}): {failure.message}"
+        return f"{name}: FAILED in {result.failure}"
     parts = [f"FID {result.metrics['fid']:.2f}"]
     if result.metrics.get("modes") is not None:
         parts.append(f"{result.metrics['modes']:.0f} modes")
@@ -29,8 +25,3 @@ def describe(result: Result) -> str:
 def times(count: int) -> str:
     """Return how often, in words."""
     return "once" if count == 1 else f"{count} times"
-
-
-def exit_text(code: int) -> str:
-    """Return an exit code in words."""
-    return f"exit code {code}" if code >= 0 else f"signal {signal.Signals(-code).name}"

@@ -8,12 +8,13 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from ppgan_zoo.data.sources import print_to_stderr
 from ppgan_zoo.errors import ConfigError, os_errors
@@ -25,6 +26,7 @@ from ppgan_zoo.stability.process import Request
 from ppgan_zoo.stability.report import Row, data_in_words, summarise
 from ppgan_zoo.storage.files import read_regular, to_json, write_atomically
 from ppgan_zoo.storage.run_directory import RunDirectory
+from ppgan_zoo.storage.terminal import exit_text
 
 RESULTS = "stability.json"
 POLL_SECONDS = 0.1
@@ -80,9 +82,8 @@ def run_study(
         notify: Called with a line for every run.
 
     Raises:
-        ConfigError: The recipe is not in order, or `output` holds something else, such as runs on
-            other data.
-        ZooError: A run could not be trained at all.
+        ConfigError: The recipe is not in order, a run's process ended twice without an answer, or
+            `output` holds something else, such as runs on other data.
     """
     path = find_recipe(study.recipe)
     sha256 = study.sha256(path)
@@ -93,7 +94,7 @@ def run_study(
         wanted = [(ops, seed) for ops in study.ops for seed in study.seeds]
         missing = [key for key in wanted if key not in answers]
         notify(f"{len(wanted)} runs, {len(wanted) - len(missing)} done")
-        for (ops, seed), answer in _carry_out(study, path, output, missing, jobs):
+        for (ops, seed), answer in _carry_out(study, path, output, missing, jobs, notify):
             _check_same_data(output, answer, answers)
             answers[ops, seed] = answer
             _write(output, path.stem, sha256, study, answers)
@@ -110,11 +111,21 @@ def run_study(
 
 
 def _carry_out(
-    study: Study, path: Path, output: Path, missing: Sequence[Key], jobs: int
+    study: Study,
+    path: Path,
+    output: Path,
+    missing: Sequence[Key],
+    jobs: int,
+    notify: Callable[[str], None],
 ) -> Iterator[tuple[Key, dict[str, Any]]]:
-    """Yield each answer as it comes; however this ends, no process is left behind."""
+    """Yield each answer as it comes; however this ends, no process is left behind.
+
+    A process that ends without an answer, such as one that the system killed for its memory,
+    is started again, once.
+    """
     waiting = deque(missing)
-    active: dict[Key, subprocess.Popen[str]] = {}
+    active: dict[Key, _Process] = {}
+    again: set[Key] = set()
     threads = str(max(1, cpu_threads() // jobs))
     with contextlib.ExitStack() as started:
         while waiting or active:
@@ -131,38 +142,67 @@ def _carry_out(
                 environment = {**os.environ, SWITCH: ops, "PPGAN_ZOO_THREADS": threads}
                 active[key] = started.enter_context(_started(request, environment))
             for key, process in list(active.items()):
-                if process.poll() is not None:
-                    del active[key]
-                    yield key, _answer(process, path.stem, key)
+                if not process.has_ended:
+                    continue
+                del active[key]
+                answer, how = process.answer(), process.how_it_ended()
+                name = f"{path.stem}, {key[0]}, seed {key[1]}"
+                if answer is not None and "error" in answer:
+                    raise ConfigError(f"{path.stem}: {answer['error']}")
+                if answer is not None:
+                    yield key, answer
+                elif key in again:
+                    raise ConfigError(
+                        f"{name}: its process ended twice without an answer, with {how}; the other "
+                        "runs are kept, and the same command goes on"
+                    )
+                else:
+                    notify(f"{name}: its process ended with {how}; it is started again")
+                    again.add(key)
+                    waiting.appendleft(key)
             time.sleep(POLL_SECONDS)
 
 
+@dataclass(frozen=True)
+class _Process:
+    """One run: its process, and the file that its standard error goes to."""
+
+    process: subprocess.Popen[str]
+    errors: IO[str]
+
+    @property
+    def has_ended(self) -> bool:
+        return self.process.poll() is not None
+
+    def answer(self) -> dict[str, Any] | None:
+        """Return what it printed, a line of JSON; None if it ended before."""
+        assert self.process.stdout is not None
+        lines = self.process.stdout.read().strip().splitlines()
+        if self.process.returncode or not lines:
+            return None
+        answer: dict[str, Any] = json.loads(lines[-1])
+        return answer
+
+    def how_it_ended(self) -> str:
+        """Return its exit code, or the signal, and the last line that it wrote."""
+        self.errors.seek(0)
+        written = [line.strip() for line in self.errors if line.strip()]
+        return f"{exit_text(self.process.returncode)}{f': {written[-1]}' if written else ''}"
+
+
 @contextlib.contextmanager
-def _started(request: Request, environment: dict[str, str]) -> Iterator[subprocess.Popen[str]]:
-    process = subprocess.Popen(
-        [sys.executable, "-m", "ppgan_zoo.stability.process", json.dumps(asdict(request))],
-        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
-        text=True, env=environment,
-    )  # fmt: skip
-    try:
-        yield process
-    finally:
-        process.kill()
-        process.wait()
-
-
-def _answer(process: subprocess.Popen[str], recipe: str, key: Key) -> dict[str, Any]:
-    ops, seed = key
-    assert process.stdout is not None
-    lines = process.stdout.read().strip().splitlines()
-    if process.returncode or not lines:
-        raise ConfigError(
-            f"{recipe}, {ops}, seed {seed}: its process ended with exit code {process.returncode}"
-        )
-    answer: dict[str, Any] = json.loads(lines[-1])
-    if "error" in answer:
-        raise ConfigError(f"{recipe}: {answer['error']}")
-    return answer
+def _started(request: Request, environment: dict[str, str]) -> Iterator[_Process]:
+    with tempfile.TemporaryFile("w+", errors="replace") as errors:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "ppgan_zoo.stability.process", json.dumps(asdict(request))],
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=errors,
+            text=True, env=environment,
+        )  # fmt: skip
+        try:
+            yield _Process(process, errors)
+        finally:
+            process.kill()
+            process.wait()
 
 
 def _check_same_data(

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
+import signal
 import sys
 import warnings
 from collections.abc import Callable
@@ -66,6 +67,11 @@ def say_answer(work: Callable[[], dict[str, Any]]) -> int:
         answer = {"error": " ".join(str(error).split())}
     say(json.dumps(answer))
     return 0
+
+
+def exit_text(code: int) -> str:
+    """Return how a process ended: its exit code, or the signal that ended it."""
+    return f"exit code {code}" if code >= 0 else f"signal {signal.Signals(-code).name}"
 
 
 def tell(*lines: str) -> None:

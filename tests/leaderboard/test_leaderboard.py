@@ -216,7 +216,11 @@ def test_a_run_that_began_again_or_failed_or_collapsed_is_not_good():
     assert (again.outcome, again.restarts) == ("restarted", 2)
     failure = Failure(stage="evaluate", exit_code=1, message="gone")
     failed = score(a_result(failure=failure, cut=True), None)
-    assert (failed.outcome, failed.failure, failed.cut) == ("failed", "evaluate: gone", True)
+    assert (failed.outcome, failed.failure, failed.cut) == (
+        "failed",
+        "evaluate (exit code 1): gone",
+        True,
+    )
     assert failed.figures == {} and failed.curve == ()
     even = {"fid": 0.1, "modes": 10, "class_entropy": math.log(20)}
     assert score(a_result(training={"restarts": 1}), even).outcome == "collapsed"
@@ -543,7 +547,7 @@ def test_a_board_whose_runs_all_failed_is_shown_and_does_not_block(run, tmp_path
     assert run("--seeds", "2") == 0
     said = capsys.readouterr()
     assert "4 of 8 runs failed; --retry-failed does them again" in said.err
-    assert "- tiny, seed 0: failed in train: data: the disk is gone" in said.out
+    assert "- tiny, seed 0: failed in train (exit code 1): data: the disk is gone" in said.out
     outcomes = {key: score.outcome for key, score in done(tmp_path / "board").items()}
     assert {key for key, value in outcomes.items() if value == "failed"} == {
         (board, recipe, 0) for board in ("mnist", "fashion_mnist") for recipe in ("tiny", "other")

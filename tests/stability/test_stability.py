@@ -2,12 +2,14 @@
 
 import json
 import re
+import sys
 
 import numpy as np
 import pytest
 
 from ppgan_zoo.commands.stability import parse_seeds
 from ppgan_zoo.errors import ConfigError
+from ppgan_zoo.stability.driver import Study, run_study
 from ppgan_zoo.stability.report import summarise, table, wilson
 from ppgan_zoo.training.first_phase import BEGUN, FirstPhase, start_distance
 
@@ -158,3 +160,62 @@ def test_what_is_wrong_is_one_line(cli, tiny_recipe, tmp_path):
     assert [path.name for path in (tmp_path / "full").iterdir() if path.name != ".lock"] == [
         "mine.txt"
     ]
+
+
+@pytest.fixture
+def crashing(monkeypatch, tmp_path):
+    """Let the first `times` processes of a study end as `code` says, after a word on stderr."""
+
+    def install(times, code):
+        left = tmp_path / "left"
+        left.write_text("x" * times)
+        text = (
+            "import pathlib, sys\n"
+            f"left = pathlib.Path({str(left)!r})\n"
+            "if text := left.read_text():\n"
+            "    left.write_text(text[1:])\n"
+            "    print('the memory is gone', file=sys.stderr, flush=True)\n"
+            f"    {code}\n"
+            f"print({json.dumps(json.dumps({**ANSWER, 'data': DATA}))})\n"
+        )
+        program = tmp_path / "python"
+        program.write_text(f'#!/bin/sh\nexec "{PYTHON}" "{tmp_path / "child.py"}"\n')
+        program.chmod(0o755)
+        (tmp_path / "child.py").write_text(text)
+        monkeypatch.setattr("ppgan_zoo.stability.driver.sys.executable", str(program))
+
+    return install
+
+
+ANSWER = {"begun": True, "iteration": 25, "distances": [], "seconds": 1.0, "runtime": {}}
+PYTHON = sys.executable  # the real one, which the fixture hides
+KILLED = "import os, signal; os.kill(os.getpid(), signal.SIGKILL)"
+
+
+def study_of(seeds, tiny_recipe, output):
+    said = []
+    rows = run_study(Study(str(tiny_recipe), seeds=seeds), output, notify=said.append)
+    return rows, said
+
+
+def test_a_process_that_is_killed_is_started_again(crashing, tiny_recipe, tmp_path):
+    crashing(1, KILLED)
+    (row,), said = study_of((0, 1), tiny_recipe, tmp_path / "study")
+    assert (row.runs, row.begun) == (2, 2)
+    assert said[1].endswith(
+        "auto, seed 0: its process ended with signal SIGKILL: the memory is gone; it is started again"
+    )
+    assert [line[:15] for line in said[2:]] == ["[1/2] auto, see", "[2/2] auto, see"]
+
+
+def test_one_that_ends_twice_ends_the_study_and_the_next_call_goes_on(
+    crashing, tiny_recipe, tmp_path
+):
+    output = tmp_path / "study"
+    crashing(0, "")
+    study_of((0,), tiny_recipe, output)
+    crashing(2, "sys.exit(3)")
+    with pytest.raises(ConfigError, match=r"seed 1: .* ended twice .* exit code 3: the memory is"):
+        study_of((0, 1), tiny_recipe, output)
+    (row,), said = study_of((0, 1), tiny_recipe, output)
+    assert (row.runs, row.begun, said[0]) == (2, 2, "2 runs, 1 done")
