@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from ppgan_zoo import runtime
 from ppgan_zoo.commands.arguments import add_overrides
 from ppgan_zoo.errors import ConfigError
+from ppgan_zoo.recipe.shipped import refuse_recipe
 from ppgan_zoo.registry import MODELS, TERMS
 from ppgan_zoo.storage.files import to_json
 from ppgan_zoo.storage.terminal import say
@@ -58,6 +59,8 @@ def _run(options: argparse.Namespace) -> int:
         TERMS.check_name(name, where="--term")
     installed = ":" not in options.model
     if installed:
+        if options.model not in MODELS.sources():
+            refuse_recipe(options.model)
         MODELS.check_name(options.model)
     else:
         sys.path.append("")  # a module of the folder that one is in; last, so it hides none

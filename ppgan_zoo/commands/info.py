@@ -14,7 +14,7 @@ from ppgan_zoo.errors import CheckpointError, ConfigError, UnknownNameError, os_
 from ppgan_zoo.models.docstrings import argument_meanings
 from ppgan_zoo.models.net_outline import read_spec
 from ppgan_zoo.models.spec import GanSpec, constructor_arguments
-from ppgan_zoo.recipe.shipped import shipped_recipes
+from ppgan_zoo.recipe.shipped import refuse_recipe
 from ppgan_zoo.registry import MODELS, WEIGHTS, Source
 from ppgan_zoo.storage.files import to_json, write_atomically
 from ppgan_zoo.storage.ownership import refuse_foreign, sealed_markup
@@ -46,11 +46,7 @@ def _run(options: argparse.Namespace) -> int:
     if options.name not in known and (is_name(options.name) or os.path.isdir(options.name)):
         return _show_card(locate(options.name), options.format)
     if options.name not in known:
-        if options.name in shipped_recipes():
-            raise ConfigError(
-                f"{options.name} is a recipe, and no model; ppgan-zoo train -c {options.name} "
-                "--dry-run shows what is in it"
-            )
+        refuse_recipe(options.name)
         raise UnknownNameError("model", options.name, [*known, *WEIGHTS.names()])
     source = MODELS.check_name(options.name)
     if options.picture is not None:

@@ -17,6 +17,19 @@ def shipped_recipes() -> dict[str, Path]:
     return {path.stem: path for path in sorted(folder.glob("*.yml"))}
 
 
+def refuse_recipe(name: str) -> None:
+    """Refuse the name or file of a recipe where a model is asked for; it must be no model's name.
+
+    Raises:
+        ConfigError: It is a recipe.
+    """
+    if name in shipped_recipes() or Path(name).suffix in {".yml", ".yaml"}:
+        raise ConfigError(
+            f"{name} is a recipe, and no model; ppgan-zoo train -c {name} --dry-run checks it, and "
+            "shows what is in it"
+        )
+
+
 def find_recipe(name_or_path: str) -> Path:
     """Return the file that `-c` means: a path, or the bare name of a shipped recipe.
 

@@ -58,6 +58,8 @@ CASES = [
     _case("no such device", "sample", ".", "--device", "gpu:99", says=("device gpu:99",)),
     _case("no model of that name", "info", "dcgn", says=("unknown model 'dcgn'", "'dcgan'")),
     _case("a recipe for a model", "info", "demo", says=("demo is a recipe", "--dry-run")),
+    _case("a recipe's file for a model", "info", "configs/demo.yml", says=("configs/demo.yml is a recipe", "-c configs/demo.yml")),
+    _case("a recipe to check", "check", "demo.yml", says=("demo.yml is a recipe", "--dry-run")),
     _case("a path for a kind of data", "evaluate", ".", "--data", ".",
           says=("--data .: is a path", "--data folder --data-dir .")),
     _case("one iteration of a first phase", "stability", "demo", "--output", "x", "--iterations", "1",
