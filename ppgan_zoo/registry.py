@@ -316,6 +316,7 @@ METRICS: Registry[Metric] = Registry(
         "precision_recall": "ppgan_zoo.metrics.manifold:PRECISION_RECALL",
         "density_coverage": "ppgan_zoo.metrics.manifold:DENSITY_COVERAGE",
         "modes": "ppgan_zoo.metrics.classes_found:MODES",
+        "sharpness": "ppgan_zoo.metrics.sharpness:SHARPNESS",
         "memorisation": "ppgan_zoo.metrics.memorisation:MEMORISATION",
         "label_accuracy": "ppgan_zoo.metrics.label_accuracy:LABEL_ACCURACY",
         "cluster_accuracy": "ppgan_zoo.metrics.cluster_accuracy:CLUSTER_ACCURACY",

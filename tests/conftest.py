@@ -196,7 +196,11 @@ class Projection:
         weights = np.random.default_rng(0).normal(size=(flat.shape[1], 12)).astype(np.float32)
         projected = flat @ weights
         powers = np.exp(projected[:, 8:] / 10)
-        return FeatureSet(projected[:, :8], powers / powers.sum(axis=1, keepdims=True))
+        return FeatureSet(
+            projected[:, :8],
+            powers / powers.sum(axis=1, keepdims=True),
+            sharpness=flat.std(axis=1),
+        )
 
 
 @pytest.fixture

@@ -34,7 +34,14 @@ DEFAULT_FEATURES = GENERAL
 
 MOST_PICTURES = 10_000
 
-METRICS_OF_PICTURES = ("fid", "kid", "precision_recall", "density_coverage", "memorisation")
+METRICS_OF_PICTURES = (
+    "fid",
+    "kid",
+    "precision_recall",
+    "density_coverage",
+    "sharpness",
+    "memorisation",
+)
 """What is taken where nothing is asked for: the rest needs labels, or classes of the network's."""
 
 
@@ -180,6 +187,7 @@ def _part(found: FeatureSet, rows: slice) -> FeatureSet:
     return FeatureSet(
         np.ascontiguousarray(found.features[rows]),
         None if probabilities is None else np.ascontiguousarray(probabilities[rows]),
+        sharpness=None if found.sharpness is None else found.sharpness[rows],
     )
 
 

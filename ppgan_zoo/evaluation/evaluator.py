@@ -103,6 +103,7 @@ class Evaluator:
             else group.gathered(found.probabilities, self.num_samples),
             labels,
             chance.latent.first_category(chance.display(self.num_samples, labels).z),
+            None if found.sharpness is None else group.gathered(found.sharpness, self.num_samples),
         )
 
     def figures(self, samples: FeatureSet) -> dict[str, float]:

@@ -20,7 +20,7 @@ from ppgan_zoo.data import ImageSet
 from ppgan_zoo.metrics.features import FeatureNetwork, FeatureSet
 from ppgan_zoo.storage.files import open_regular, user_cache, write_atomically
 
-_FORMAT = "1"
+_FORMAT = "2"
 
 logger = logging.getLogger(__name__)
 
@@ -67,19 +67,23 @@ def _read(path: Path, count: int, network: FeatureNetwork) -> FeatureSet | None:
     except SafetensorError as error:
         logger.warning("%s: damaged, worked out again: %s", path, error)
         return None
-    wanted = {"features": (count, network.dim)}
+    wanted: dict[str, tuple[int, ...]] = {"features": (count, network.dim), "sharpness": (count,)}
     if network.classes is not None:
         wanted["probabilities"] = (count, network.classes)
     if {name: array.shape for name, array in arrays.items()} != wanted or stated != _digest(arrays):
         logger.warning("%s: damaged, worked out again", path)
         return None
-    return FeatureSet(arrays["features"], arrays.get("probabilities"))
+    return FeatureSet(
+        arrays["features"], arrays.get("probabilities"), sharpness=arrays["sharpness"]
+    )
 
 
 def _write(path: Path, found: FeatureSet) -> None:
     arrays = {"features": np.ascontiguousarray(found.features)}
     if found.probabilities is not None:
         arrays["probabilities"] = np.ascontiguousarray(found.probabilities)
+    if found.sharpness is not None:
+        arrays["sharpness"] = found.sharpness
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(path, save(arrays, {"sha256": _digest(arrays)}))

@@ -26,6 +26,7 @@ from safetensors.numpy import load
 
 from ppgan_zoo.data import ImageSet
 from ppgan_zoo.errors import ConfigError, PluginError
+from ppgan_zoo.metrics.laplacian import modified_laplacian
 from ppgan_zoo.registry import FEATURES
 from ppgan_zoo.storage.files import as_argument, read_regular
 from ppgan_zoo.storage.half_precision import widened
@@ -73,12 +74,16 @@ class FeatureSet:
             that is not known.
         categories: Which category of the model's own, one without a name, each image was made
             for, int64 ``[N]``; None if for none.
+        sharpness: Of each image's own pixels, before the network resizes it, float32 ``[N]``
+            (:func:`ppgan_zoo.metrics.laplacian.modified_laplacian`); None where the images are
+            not known.
     """
 
     features: NDArray[np.float32]
     probabilities: NDArray[np.float32] | None
     labels: NDArray[np.int64] | None = None
     categories: NDArray[np.int64] | None = None
+    sharpness: NDArray[np.float32] | None = None
 
 
 @dataclass(frozen=True)
@@ -111,7 +116,7 @@ class FeatureNetwork:
     is_general: bool = field(default=False, repr=False)
 
     def __call__(self, images: NDArray[np.uint8], *, batch_size: int = 250) -> FeatureSet:
-        """Return the features and class probabilities of `images`.
+        """Return the features, class probabilities and sharpness of `images`.
 
         Args:
             images: uint8 ``[N, C, H, W]``, 0 to 255, at least one; of :data:`SHAPES` for the
@@ -140,7 +145,9 @@ class FeatureNetwork:
                     probabilities.append(paddle.nn.functional.softmax(logits, axis=1).numpy())
                 advance(len(batch))
         return FeatureSet(
-            np.concatenate(features), np.concatenate(probabilities) if probabilities else None
+            np.concatenate(features),
+            np.concatenate(probabilities) if probabilities else None,
+            sharpness=modified_laplacian(images),
         )
 
     def _check(self, images: NDArray[np.uint8], batch_size: int) -> None:

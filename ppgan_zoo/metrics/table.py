@@ -18,6 +18,7 @@ ROWS = {
     "coverage": ("coverage", 4, "higher"),
     "modes": ("modes", 0, "higher"),
     "class_entropy": ("class entropy (nats)", 4, "near the floor"),
+    "sharpness": ("sharpness", 3, "near 1"),
     "label_accuracy": ("label accuracy", 4, "higher"),
     "cluster_accuracy": ("cluster accuracy", 4, "higher"),
     "factor_recall": ("factors: recall", 4, "higher"),

@@ -74,11 +74,12 @@ def test_the_result_names_all_that_the_figures_depend_on(run, data_dir, network)
         "features": None, "weights": None, "num_samples": 150, "split": "test", "seed": 3,
         "ema": True, "resize": None, "floor": True, "image_shape": [1, 28, 28],
         # A network that is not the zoo's own might take hours over all training images.
-        "metrics": ["fid", "kid", "class_score", "precision_recall", "density_coverage", "modes"],
+        "metrics": ["fid", "kid", "class_score", "precision_recall", "density_coverage", "modes",
+                    "sharpness"],
     }  # fmt: skip
     assert list(result["metrics"]) == [
         "fid", "fid_standard_error", "kid", "kid_standard_error", "class_score", "class_score_std", "precision",
-        "recall", "density", "coverage", "modes", "class_entropy",
+        "recall", "density", "coverage", "modes", "class_entropy", "sharpness",
     ]  # fmt: skip
     assert result["floor"]["real"]["split"] == "train"
     assert result["floor"]["real"]["count"] == 150
@@ -231,7 +232,8 @@ def test_metrics_of_classes_need_a_network_that_has_them(run, network):
     call = Projection.__call__
     network.__class__ = type(
         "Plain", (Projection,),
-        {"__call__": lambda self, images: FeatureSet(call(self, images).features, None)},
+        {"__call__": lambda self, images:
+            FeatureSet(call(self, images).features, None, sharpness=np.ones(len(images)))},
     )  # fmt: skip
     assert "modes" not in evaluate(run, Protocol(num_samples=150, floor=False))["metrics"]
     with pytest.raises(ConfigError, match="modes needs predicted classes"):

@@ -21,6 +21,7 @@ FIGURES = {
     "precision_recall": ("precision", "recall"),
     "density_coverage": ("density", "coverage"),
     "modes": ("modes", "class_entropy"),
+    "sharpness": ("sharpness",),
     "memorisation": ("memorisation", "memorisation_z", "memorisation_ratio"),
     "label_accuracy": ("label_accuracy",),
     "cluster_accuracy": ("cluster_accuracy",),
@@ -44,7 +45,8 @@ def points(seed, classes=4):
     """Features of 120 images of 5 dimensions, and what class each surely is of."""
     rng = np.random.default_rng(seed)
     features = rng.normal(size=(120, 5)).astype(np.float32)
-    return FeatureSet(features, np.eye(classes, dtype=np.float32)[np.arange(120) % classes])
+    classes_of = np.eye(classes, dtype=np.float32)[np.arange(120) % classes]
+    return FeatureSet(features, classes_of, sharpness=1 + features[:, 0] ** 2)
 
 
 @pytest.fixture
