@@ -134,7 +134,7 @@ def card_text(card: Card, iteration: int, model: Mapping[str, Any]) -> str:
             {
                 "model": model["name"],
                 "images": f"{_size(model['image_shape'])}, values {_range(model['image_range'])}",
-                "z": f"{model['latent']['dim']} numbers, {model['latent']['prior']}",
+                "z": _latent(model["latent"]),
                 "classes": ", ".join(model.get("classes", ())) or "none",
                 "weights": f"{'moving average' if card.weights == 'ema' else 'last'}, iteration "
                 f"{iteration:,}",
@@ -155,6 +155,17 @@ def card_text(card: Card, iteration: int, model: Mapping[str, Any]) -> str:
         f"```yaml\n{yaml.safe_dump(card.recipe, sort_keys=False, allow_unicode=True)}```",
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def _latent(facts: Mapping[str, Any]) -> str:
+    """Return what z is made of, codes included (``sample --sweep c1`` shows what one does)."""
+    text = f"{facts['dim']} numbers, {facts['prior']}"
+    sizes, continuous = facts.get("categorical", ()), facts.get("continuous", 0)
+    if not (sizes or continuous):
+        return text
+    codes = [f"c{place} of {size} values" for place, size in enumerate(sizes, start=1)]
+    codes += [f"c{len(sizes) + place}" for place in range(1, continuous + 1)]
+    return f"{text}; the last {sum(sizes) + continuous} are codes: {', '.join(codes)}"
 
 
 def _facts(facts: Mapping[str, Any]) -> str:

@@ -10,13 +10,13 @@ _HERE = Path(__file__).parent
 
 MNIST_TUNED = Pretrained(
     "mnist_tuned",
-    "1256c898838aca821d252bfeb3497c486c59597d2b062fd1da3ff9ca1fe902ff",
+    "2570409e1830ec219de0d073e1dc106040323eb2a8de99b735d1aad6e56f2bc3",
     folder=_HERE / "mnist_tuned",
 )
 
 FASHION_TUNED = Pretrained(
     "fashion_tuned",
-    "21e1e2e1f817798d5b143758e5b5dee1bf25915b9ccc27a009f2f52c1972dbec",
+    "b3e3487416dcf7f7428a2dba9f371f3c0745d1924aebec8fc18df00571cef5ee",
     folder=_HERE / "fashion_tuned",
 )
 
