@@ -183,12 +183,7 @@ def _floor(halves: tuple[FeatureSet, FeatureSet], metrics: list[str]) -> dict[st
 
 
 def _part(found: FeatureSet, rows: slice) -> FeatureSet:
-    probabilities = found.probabilities
-    return FeatureSet(
-        np.ascontiguousarray(found.features[rows]),
-        None if probabilities is None else np.ascontiguousarray(probabilities[rows]),
-        sharpness=None if found.sharpness is None else found.sharpness[rows],
-    )
+    return found.map(lambda values: np.ascontiguousarray(values[rows]))
 
 
 def _notes(

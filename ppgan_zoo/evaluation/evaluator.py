@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cached_property
 
 import numpy as np
@@ -96,14 +97,10 @@ class Evaluator:
             found = self.network(to_uint8(np.nan_to_num(images), trainer.gan.image_range))
         group.agree(False)  # raises if another process failed in the block
         chance = trainer.chance
-        return FeatureSet(
-            group.gathered(found.features, self.num_samples),
-            None
-            if found.probabilities is None
-            else group.gathered(found.probabilities, self.num_samples),
-            labels,
-            chance.latent.first_category(chance.display(self.num_samples, labels).z),
-            None if found.sharpness is None else group.gathered(found.sharpness, self.num_samples),
+        return replace(
+            found.map(lambda rows: group.gathered(rows, self.num_samples)),
+            labels=labels,
+            categories=chance.latent.first_category(chance.display(self.num_samples, labels).z),
         )
 
     def figures(self, samples: FeatureSet) -> dict[str, float]:

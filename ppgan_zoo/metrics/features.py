@@ -13,7 +13,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from importlib import resources
 from pathlib import Path
@@ -84,6 +84,11 @@ class FeatureSet:
     labels: NDArray[np.int64] | None = None
     categories: NDArray[np.int64] | None = None
     sharpness: NDArray[np.float32] | None = None
+
+    def map(self, function: Callable[[NDArray[Any]], NDArray[Any]]) -> FeatureSet:
+        """Apply `function` to each of its arrays."""
+        arrays = {name: value for name, value in vars(self).items() if value is not None}
+        return replace(self, **{name: function(value) for name, value in arrays.items()})
 
 
 @dataclass(frozen=True)

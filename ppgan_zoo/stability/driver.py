@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
 import os
@@ -14,7 +13,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from ppgan_zoo.data.sources import print_to_stderr
 from ppgan_zoo.errors import ConfigError, os_errors
@@ -127,7 +126,7 @@ def _carry_out(
     active: dict[Key, _Process] = {}
     again: set[Key] = set()
     threads = str(max(1, cpu_threads() // jobs))
-    with contextlib.ExitStack() as started:
+    try:
         while waiting or active:
             while waiting and len(active) < jobs:
                 key = ops, seed = waiting.popleft()
@@ -140,12 +139,12 @@ def _carry_out(
                     picture=str(output / f"{ops}-{seed}.png"),
                 )
                 environment = {**os.environ, SWITCH: ops, "PPGAN_ZOO_THREADS": threads}
-                active[key] = started.enter_context(_started(request, environment))
+                active[key] = _Process(request, environment)
             for key, process in list(active.items()):
                 if not process.has_ended:
                     continue
-                del active[key]
                 answer, how = process.answer(), process.how_it_ended()
+                active.pop(key).close()
                 name = f"{path.stem}, {key[0]}, seed {key[1]}"
                 if answer is not None and "error" in answer:
                     raise ConfigError(f"{path.stem}: {answer['error']}")
@@ -161,48 +160,45 @@ def _carry_out(
                     again.add(key)
                     waiting.appendleft(key)
             time.sleep(POLL_SECONDS)
+    finally:
+        for process in active.values():
+            process.close()
 
 
-@dataclass(frozen=True)
 class _Process:
     """One run: its process, and the file that its standard error goes to."""
 
-    process: subprocess.Popen[str]
-    errors: IO[str]
+    def __init__(self, request: Request, environment: dict[str, str]) -> None:
+        self._errors = tempfile.TemporaryFile("w+", errors="replace")  # noqa: SIM115
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "ppgan_zoo.stability.process", json.dumps(asdict(request))],
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=self._errors,
+            text=True, env=environment,
+        )  # fmt: skip
 
     @property
     def has_ended(self) -> bool:
-        return self.process.poll() is not None
+        return self._process.poll() is not None
 
     def answer(self) -> dict[str, Any] | None:
         """Return what it printed, a line of JSON; None if it ended before."""
-        assert self.process.stdout is not None
-        lines = self.process.stdout.read().strip().splitlines()
-        if self.process.returncode or not lines:
+        assert self._process.stdout is not None
+        lines = self._process.stdout.read().strip().splitlines()
+        if self._process.returncode or not lines:
             return None
         answer: dict[str, Any] = json.loads(lines[-1])
         return answer
 
     def how_it_ended(self) -> str:
         """Return its exit code, or the signal, and the last line that it wrote."""
-        self.errors.seek(0)
-        written = [line.strip() for line in self.errors if line.strip()]
-        return f"{exit_text(self.process.returncode)}{f': {written[-1]}' if written else ''}"
+        self._errors.seek(0)
+        written = [line.strip() for line in self._errors if line.strip()]
+        return f"{exit_text(self._process.returncode)}{f': {written[-1]}' if written else ''}"
 
-
-@contextlib.contextmanager
-def _started(request: Request, environment: dict[str, str]) -> Iterator[_Process]:
-    with tempfile.TemporaryFile("w+", errors="replace") as errors:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "ppgan_zoo.stability.process", json.dumps(asdict(request))],
-            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=errors,
-            text=True, env=environment,
-        )  # fmt: skip
-        try:
-            yield _Process(process, errors)
-        finally:
-            process.kill()
-            process.wait()
+    def close(self) -> None:
+        """End it, if it has not ended, and close its files: a study may have thousands of runs."""
+        with self._errors, self._process:  # waits for it, and closes its output
+            self._process.kill()
 
 
 def _check_same_data(

@@ -1,6 +1,7 @@
 """The share of a recipe's seeds that begin to learn."""
 
 import json
+import os
 import re
 import sys
 
@@ -219,3 +220,15 @@ def test_one_that_ends_twice_ends_the_study_and_the_next_call_goes_on(
         study_of((0, 1), tiny_recipe, output)
     (row,), said = study_of((0, 1), tiny_recipe, output)
     assert (row.runs, row.begun, said[0]) == (2, 2, "2 runs, 1 done")
+
+
+def test_a_run_that_is_over_holds_no_file_open(crashing, tiny_recipe, tmp_path):
+    crashing(0, "")
+    open_files = []
+
+    def count(line):
+        open_files.append(len(os.listdir("/proc/self/fd")))
+
+    run_study(Study(str(tiny_recipe), seeds=(0, 1, 2, 3)), tmp_path / "study", notify=count)
+    first, *later = open_files[1:]
+    assert later == [first] * 3
