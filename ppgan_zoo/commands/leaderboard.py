@@ -7,7 +7,7 @@ import math
 import re
 from pathlib import Path
 
-from ppgan_zoo.commands.arguments import add_device
+from ppgan_zoo.commands.arguments import add_device, parse_seeds
 from ppgan_zoo.errors import ConfigError, Ended
 from ppgan_zoo.storage.files import read_regular
 from ppgan_zoo.storage.terminal import say, tell
@@ -21,7 +21,8 @@ def add(parser: argparse.ArgumentParser) -> None:
                      help="CPU minutes of each run")  # fmt: skip
     run.add_argument("--output", type=Path, required=True, metavar="DIR",
                      help="for runs and pages; what is already there is kept")  # fmt: skip
-    run.add_argument("--seeds", type=int, default=3, metavar="N", help="runs of each (default: 3)")
+    run.add_argument("--seeds", default="0-2", metavar="LIST",
+                     help="of each recipe, such as 0-2 or 0,3 (default: 0-2)")  # fmt: skip
     run.add_argument("--recipes", metavar="A,B",
                      help="only these shipped ones, or paths (default: all shipped)")  # fmt: skip
     run.add_argument("--data", choices=("mnist", "fashion_mnist", "both"), default="both")
@@ -47,8 +48,7 @@ def add(parser: argparse.ArgumentParser) -> None:
 def _run(options: argparse.Namespace) -> int:
     if not (math.isfinite(options.budget) and 0 < options.budget <= 5000):
         raise ConfigError(f"--budget {options.budget:g}: give minutes, more than 0, at most 5000")
-    if not 1 <= options.seeds <= 100:
-        raise ConfigError(f"--seeds {options.seeds}: give 1 to 100")
+    seeds = parse_seeds(options.seeds)
     shard = _shard(options.shard)
     from ppgan_zoo.runtime import cpu_threads
 
@@ -62,7 +62,7 @@ def _run(options: argparse.Namespace) -> int:
 
     contest = Contest(
         minutes=options.budget,
-        seeds=tuple(range(options.seeds)),
+        seeds=seeds,
         data=SETS if options.data == "both" else (options.data,),
         recipes=None if options.recipes is None else tuple(options.recipes.split(",")),
         shard=shard,

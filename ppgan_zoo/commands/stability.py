@@ -4,18 +4,13 @@ from __future__ import annotations
 
 import argparse
 import json
-import re
 from pathlib import Path
 
-from ppgan_zoo.commands.arguments import add_overrides
+from ppgan_zoo.commands.arguments import add_overrides, parse_seeds
 from ppgan_zoo.errors import ConfigError
 from ppgan_zoo.ops import SWITCH_VALUES
 from ppgan_zoo.recipe.bounds import LOOKS_AT_A_START
 from ppgan_zoo.storage.terminal import say, tell
-
-SEEDS = re.compile(r"[0-9]{1,10}(-[0-9]{1,10})?(,[0-9]{1,10}(-[0-9]{1,10})?)*")
-MOST_SEEDS = 1000
-LARGEST_SEED = 2**31 - 1
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -93,28 +88,3 @@ def _run(options: argparse.Namespace) -> int:
     say(*text.split("\n"))
     tell(f"every run and its samples in {options.output}")
     return 0
-
-
-def parse_seeds(text: str) -> tuple[int, ...]:
-    """Return the seeds of a list such as ``0-39,77``, each once, in order of mention.
-
-    Raises:
-        ConfigError: It is no such list, names too many, or one that is too large.
-    """
-    if not SEEDS.fullmatch(text):
-        raise ConfigError(f"--seeds {text!r}: give numbers and ranges, such as 0-39 or 0,3,7")
-    seeds: dict[int, None] = {}
-    for part in text.split(","):
-        first, _, last = part.partition("-")
-        low, high = int(first), int(last or first)
-        if high < low or high > LARGEST_SEED:
-            raise ConfigError(
-                f"--seeds {part}: give a range from the smaller to the larger seed, at most "
-                f"{LARGEST_SEED}"
-            )
-        if high - low >= MOST_SEEDS:
-            raise ConfigError(f"--seeds {part}: {high - low + 1} seeds; give {MOST_SEEDS} at most")
-        seeds.update(dict.fromkeys(range(low, high + 1)))
-    if len(seeds) > MOST_SEEDS:
-        raise ConfigError(f"--seeds: {len(seeds)} seeds; give {MOST_SEEDS} at most")
-    return tuple(seeds)

@@ -26,7 +26,7 @@ from ppgan_zoo.search.plan import (
 SETS = ("mnist", "fashion_mnist")
 """The image sets that there are boards of."""
 
-METRICS = ("fid", "precision_recall", "density_coverage", "modes", "memorisation")
+METRICS = ("fid", "precision_recall", "density_coverage", "sharpness", "modes", "memorisation")
 SAMPLES, CURVE_SAMPLES = 10_000, 2_000
 CURVE_POINTS = 5
 LIMIT = 1.5

@@ -20,6 +20,7 @@ COLUMNS = {
     "recall": ("recall", 2, 1.0),
     "density": ("density", 2, 1.0),
     "coverage": ("coverage", 2, 1.0),
+    "sharpness": ("sharpness", 2, 1.0),
     "label_accuracy": ("right label, %", 1, 100.0),
     "memorisation": ("memorisation", 2, 1.0),
 }

@@ -388,7 +388,7 @@ def test_another_folder_is_left_alone(tmp_path):
         (["run", "--budget", "nan", "--output", "x"], "--budget nan: give minutes"),
         (["run", "--budget", "1", "--output", "x", "--shard", "3/2"], "--shard 3/2: give I/N"),
         (["run", "--budget", "1", "--output", "x", "--shard", "a"], "--shard a: give I/N"),
-        (["run", "--budget", "1", "--output", "x", "--seeds", "0"], "--seeds 0: give 1 to 100"),
+        (["run", "--budget", "1", "--output", "x", "--seeds", "3-"], "--seeds '3-': give numbers"),
         (["merge", "nowhere", "--output", "x"], "nowhere"),
         (["show", "x"], "x/leaderboard.json: cannot be read"),
     ],
@@ -472,7 +472,7 @@ def test_a_stopped_leaderboard_shows_what_is_done_and_goes_on(run, tmp_path, sta
     sender = threading.Thread(target=stop)
     sender.start()
     with pytest.raises(Ended):
-        run("--seeds", "2")
+        run("--seeds", "0-1")
     sender.join()
     last = capsys.readouterr().err.splitlines()[-1]
     assert last == "stopped; what is done is in board; the same command goes on"
@@ -483,7 +483,7 @@ def test_a_stopped_leaderboard_shows_what_is_done_and_goes_on(run, tmp_path, sta
     assert set(done(tmp_path / "board")) == first | {("mnist", "tiny", 1)}
     assert "other: not run yet: seed 1" in (tmp_path / "board" / "leaderboard.md").read_text()
     stand_in()
-    assert run("--seeds", "2") == 0
+    assert run("--seeds", "0-1") == 0
     said = capsys.readouterr()
     assert "8 runs, 5 done; the other 3 train for about 0.03 minutes in all" in said.err
     assert "ms an iteration" not in said.err  # it was timed before
@@ -495,21 +495,21 @@ def test_a_stopped_leaderboard_shows_what_is_done_and_goes_on(run, tmp_path, sta
 
 
 def test_what_is_done_stays_when_less_is_asked_for(run, tmp_path, stand_in, capsys):
-    assert run("--seeds", "2", "--data", "mnist") == 0
+    assert run("--seeds", "0-1", "--data", "mnist") == 0
     whole = done(tmp_path / "board")
     assert len(whole) == 4
     json_file = tmp_path / "board" / "leaderboard.json"
     before = json_file.read_bytes()
-    for less in (["--seeds", "1"], ["--seeds", "2", "--shard", "2/3"], ["--recipes", "tiny.yml"]):
-        assert run("--data", "mnist", "--seeds", "2", *less) == 0
+    for less in (["--seeds", "0"], ["--seeds", "0-1", "--shard", "2/3"], ["--recipes", "tiny.yml"]):
+        assert run("--data", "mnist", "--seeds", "0-1", *less) == 0
         assert json_file.read_bytes() == before
     json_file.unlink()
     assert main(["leaderboard", "show", "board"]) == 0
     assert json_file.read_bytes() == before
-    assert run("--data", "fashion_mnist", "--seeds", "1") == 0
+    assert run("--data", "fashion_mnist", "--seeds", "0") == 0
     assert whole.items() <= done(tmp_path / "board").items()
     capsys.readouterr()
-    assert run("--data", "mnist", "--seeds", "1", "--shard", "9/9") == 2
+    assert run("--data", "mnist", "--seeds", "0", "--shard", "9/9") == 2
     assert "--shard 9/9: has no run, for there are only 2" in capsys.readouterr().err
     assert run("--budget", "7") == 2
     assert "board: is of a budget of 0.01 minutes, and --budget is 7" in capsys.readouterr().err
@@ -533,10 +533,10 @@ def test_all_boards_are_checked_before_anything_is_timed(
 
 
 def test_other_images_than_those_so_far_are_refused(run, data, tmp_path, stand_in, capsys):
-    assert run("--data", "mnist", "--seeds", "1") == 0
+    assert run("--data", "mnist", "--seeds", "0") == 0
     (data / "mnist").rename(tmp_path / "away")
     write_set(data / "mnist", 1100, 800)
-    assert run("--data", "mnist", "--seeds", "2") == 2
+    assert run("--data", "mnist", "--seeds", "0-1") == 2
     assert "mnist: images or feature network are not those of the runs so far" in (
         capsys.readouterr().err
     )
@@ -544,7 +544,7 @@ def test_other_images_than_those_so_far_are_refused(run, data, tmp_path, stand_i
 
 def test_a_board_whose_runs_all_failed_is_shown_and_does_not_block(run, tmp_path, stand_in, capsys):
     stand_in(train_tiny_0="fails", train_other_0="fails")
-    assert run("--seeds", "2") == 0
+    assert run("--seeds", "0-1") == 0
     said = capsys.readouterr()
     assert "4 of 8 runs failed; --retry-failed does them again" in said.err
     assert "- tiny, seed 0: failed in train (exit code 1): data: the disk is gone" in said.out
@@ -553,9 +553,9 @@ def test_a_board_whose_runs_all_failed_is_shown_and_does_not_block(run, tmp_path
         (board, recipe, 0) for board in ("mnist", "fashion_mnist") for recipe in ("tiny", "other")
     }
     stand_in()
-    assert run("--seeds", "2") == 0
+    assert run("--seeds", "0-1") == 0
     assert {key: score.outcome for key, score in done(tmp_path / "board").items()} == outcomes
-    assert run("--seeds", "2", "--retry-failed") == 0
+    assert run("--seeds", "0-1", "--retry-failed") == 0
     assert {score.outcome for score in done(tmp_path / "board").values()} == {"good"}
 
 
@@ -564,13 +564,13 @@ def test_a_pace_is_of_one_recipe_and_one_processor(run, tmp_path, stand_in, caps
         assert run("--data", "mnist", *arguments) == 0
         return re.findall(r"(\w+): \d+ ms an iteration", capsys.readouterr().err)
 
-    assert timed("--seeds", "1") == ["tiny", "other"]
-    assert timed("--seeds", "2") == []
-    assert timed("--seeds", "3", "--retime") == ["tiny", "other"]
+    assert timed("--seeds", "0") == ["tiny", "other"]
+    assert timed("--seeds", "0-1") == []
+    assert timed("--seeds", "0-2", "--retime") == ["tiny", "other"]
     name = runtime.cpu_field("model name")
     monkeypatch.setattr("ppgan_zoo.runtime.processor_kind", lambda: {"stepping": "another"})
-    assert timed("--seeds", "4") == ["tiny", "other"]
-    assert timed("--seeds", "4") == []
+    assert timed("--seeds", "0-3") == ["tiny", "other"]
+    assert timed("--seeds", "0-3") == []
     planned = read_record(tmp_path / "board").boards["mnist"]["tiny"]
     assert planned.seeds == (0, 1, 2, 3) and planned.pace.processor == name
     assert planned.pace.processor_kind == "stepping another"
@@ -580,12 +580,12 @@ def test_a_pace_is_of_one_recipe_and_one_processor(run, tmp_path, stand_in, caps
 def test_a_recipe_that_changed_runs_again_and_is_not_mixed_with_what_it_was(
     run, tmp_path, stand_in, capsys
 ):
-    assert run("--data", "mnist", "--seeds", "2") == 0
+    assert run("--data", "mnist", "--seeds", "0-1") == 0
     some_samples(tmp_path / "board", "mnist", "tiny", 0, 77)
     picture = tmp_path / "board" / "samples" / "mnist-tiny-0.png"
     (tmp_path / "tiny.yml").write_text(TINY.replace("dim: 4", "dim: 5"))
     capsys.readouterr()
-    assert run("--data", "mnist", "--seeds", "1") == 0
+    assert run("--data", "mnist", "--seeds", "0") == 0
     said = capsys.readouterr().err
     assert "tiny, seed 0: the recipe has changed since; it runs again" in said
     assert "2 runs, 1 done" in said
@@ -597,7 +597,7 @@ def test_a_recipe_that_changed_runs_again_and_is_not_mixed_with_what_it_was(
     assert not picture.exists()
     (older,) = (tmp_path / "board" / "mnist" / "runs" / "older").iterdir()
     assert older.name.startswith("tiny-0-")
-    assert run("--data", "mnist", "--seeds", "2") == 0
+    assert run("--data", "mnist", "--seeds", "0-1") == 0
     assert len(done(tmp_path / "board")) == 4
 
 
@@ -610,14 +610,14 @@ def test_recipes_are_timed_and_trained_with_one_thread(run, stand_in, monkeypatc
         return length.time_job(job, minutes)
 
     monkeypatch.setattr(driver, "time_job", time_job)
-    assert run("--data", "mnist", "--seeds", "1") == 0
+    assert run("--data", "mnist", "--seeds", "0") == 0
     assert threads == [(1, 1), (1, 1)]
 
 
 def test_a_run_is_trained_measured_along_its_way_and_drawn(run, tmp_path, monkeypatch):
     monkeypatch.setattr("ppgan_zoo.leaderboard.contest.SAMPLES", 200)
     monkeypatch.setattr("ppgan_zoo.leaderboard.contest.CURVE_SAMPLES", 100)
-    assert run("--data", "mnist", "--seeds", "1", "--recipes", "tiny.yml") == 0
+    assert run("--data", "mnist", "--seeds", "0", "--recipes", "tiny.yml") == 0
     ((key, score),) = done(tmp_path / "board").items()
     assert key == ("mnist", "tiny", 0) and score.outcome in ("good", "collapsed")
     assert score.figures["fid"] > 0 and score.cpu_minutes > 0
@@ -634,7 +634,7 @@ def test_a_run_is_trained_measured_along_its_way_and_drawn(run, tmp_path, monkey
 def test_a_leaderboard_is_run_by_shards_gone_on_with_and_merged(tmp_path, data):
     def run(shard):
         return main(
-            ["leaderboard", "run", "--budget", "0.02", "--seeds", "2", "--recipes",
+            ["leaderboard", "run", "--budget", "0.02", "--seeds", "0-1", "--recipes",
              "gan_mlp_mnist,cgan_mnist", "--data", "mnist", "--data-dir", str(data), "--offline",
              "--shard", f"{shard}/2", "--output", str(tmp_path / f"part{shard}")]
         )  # fmt: skip

@@ -8,7 +8,7 @@ import sys
 import numpy as np
 import pytest
 
-from ppgan_zoo.commands.stability import parse_seeds
+from ppgan_zoo.commands.arguments import parse_seeds
 from ppgan_zoo.errors import ConfigError
 from ppgan_zoo.stability.driver import Study, run_study
 from ppgan_zoo.stability.report import summarise, table, wilson
