@@ -3,7 +3,9 @@
 The nets of the paper's experiment on MNIST (appendix C.1). After the noise, z has a categorical
 code of ten values and two continuous ones. D answers with a logit and with its reading of the
 codes, Q of the paper, which is a head on D's layers; the term ``mutual_information`` is of that.
-Weights begin at N(0, 0.02) as in the authors' code; images are in [-1, 1], not in [0, 1].
+Weights begin at N(0, 0.02) as in the authors' code; images are in [-1, 1], not in [0, 1]. Labels,
+where it is built for them, are appended to z as one-hot vectors, and D projects them on the
+features that its logit is of (Miyato and Koyama 2018); the codes are then what a class leaves open.
 """
 
 from __future__ import annotations
@@ -11,6 +13,7 @@ from __future__ import annotations
 from paddle import Tensor, nn
 
 from ppgan_zoo.models.gan import Judgement
+from ppgan_zoo.models.labels import Projection, with_one_hot
 from ppgan_zoo.models.layers import check_quarters, normal_weights
 from ppgan_zoo.models.spec import GanSpec
 from ppgan_zoo.ops import leaky_relu, relu
@@ -26,6 +29,7 @@ class InfoGenerator(nn.Layer):
         channels: Feature maps at a quarter and at half of the image's size.
         categorical: Values of each categorical code in z.
         continuous: Continuous codes in z.
+        num_classes: Classes that it takes labels of; 0 for a net without labels.
 
     Raises:
         ConfigError: A side of the image is not a multiple of 4.
@@ -40,15 +44,19 @@ class InfoGenerator(nn.Layer):
         channels: tuple[int, int] = (128, 64),
         categorical: tuple[int, ...] = (10,),
         continuous: int = 2,
+        num_classes: int = 0,
     ) -> None:
         super().__init__()
+        self.num_classes = num_classes
         image_channels, height, width = check_quarters("infogan", image_shape)
         self.latent_dim = latent_dim
         self.image_shape = tuple(image_shape)
         self.categorical, self.continuous = tuple(categorical), continuous
         self.grid_shape = (channels[0], height // 4, width // 4)
         units = channels[0] * (height // 4) * (width // 4)
-        self.dense1 = nn.Linear(latent_dim, hidden_units, weight_attr=normal_weights())
+        self.dense1 = nn.Linear(
+            latent_dim + num_classes, hidden_units, weight_attr=normal_weights()
+        )
         self.norm1 = nn.BatchNorm1D(hidden_units)
         self.dense2 = nn.Linear(hidden_units, units, weight_attr=normal_weights())
         self.norm2 = nn.BatchNorm1D(units)
@@ -60,8 +68,10 @@ class InfoGenerator(nn.Layer):
             channels[1], image_channels, 4, stride=2, padding=1, weight_attr=normal_weights()
         )
 
-    def forward(self, z: Tensor) -> Tensor:
-        """Map z ``[N, latent_dim]`` to images ``[N, C, H, W]`` in [-1, 1]."""
+    def forward(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
+        """Map z ``[N, latent_dim]`` and labels ``[N]`` to images ``[N, C, H, W]`` in [-1, 1]."""
+        if labels is not None:
+            z = with_one_hot(z, labels, self.num_classes)
         x = relu(self.norm1(self.dense1(z)))
         x = relu(self.norm2(self.dense2(x))).reshape([-1, *self.grid_shape])
         x = relu(self.norm3(self.up3(x)))
@@ -80,6 +90,7 @@ class InfoDiscriminator(nn.Layer):
         continuous: Continuous codes.
         learned_variance: Whether it says how sure it is of each continuous code; the paper has
             a variance of 1.
+        num_classes: Classes that it takes labels of; 0 for a net without labels.
 
     Raises:
         ConfigError: A side of the image is not a multiple of 4.
@@ -95,8 +106,10 @@ class InfoDiscriminator(nn.Layer):
         categorical: tuple[int, ...] = (10,),
         continuous: int = 2,
         learned_variance: bool = False,
+        num_classes: int = 0,
     ) -> None:
         super().__init__()
+        self.num_classes = num_classes
         image_channels, height, width = check_quarters("infogan", image_shape)
         self.conv1 = nn.Conv2D(
             image_channels, channels[0], 4, stride=2, padding=1, weight_attr=normal_weights()
@@ -117,9 +130,11 @@ class InfoDiscriminator(nn.Layer):
             sum(categorical) + continuous * (1 + learned_variance),
             weight_attr=normal_weights(),
         )
+        if num_classes:
+            self.projection = Projection(num_classes, hidden_units)
 
-    def forward(self, images: Tensor) -> Judgement:
-        """Judge images ``[N, C, H, W]``.
+    def forward(self, images: Tensor, labels: Tensor | None = None) -> Judgement:
+        """Judge images ``[N, C, H, W]``, with their labels ``[N]`` where it takes any.
 
         Returns:
             Logits ``[N, 1]``, real above 0, and ``code``: logits of each categorical code, means
@@ -129,7 +144,10 @@ class InfoDiscriminator(nn.Layer):
         x = leaky_relu(self.norm2(self.conv2(x)), 0.1)
         x = leaky_relu(self.norm3(self.dense3(x.reshape([x.shape[0], -1]))), 0.1)
         code = leaky_relu(self.code_norm1(self.code1(x)), 0.1)
-        return Judgement(self.logit(x), {"code": self.code2(code)})
+        logits = self.logit(x)
+        if labels is not None:
+            logits = logits + self.projection(x, labels)
+        return Judgement(logits, {"code": self.code2(code)})
 
 
 SPEC = GanSpec(
@@ -140,5 +158,6 @@ SPEC = GanSpec(
     discriminator=InfoDiscriminator,
     paper="Chen et al. 2016, InfoGAN: Interpretable Representation Learning by Information "
     "Maximizing Generative Adversarial Nets",
+    labels="takes",
     terms=("mutual_information",),
 )
