@@ -87,14 +87,21 @@ def load_optimizer_arrays(
     """Put back what :func:`optimizer_arrays` returned, bit by bit.
 
     Overwrites nothing but the optimizer's state; the nets must get their weights
-    **after** this call, which needs one step to create the state.
+    **after** this call, which needs one step to create the state. Weights without an entry, such
+    as a head that no loss teaches, have none again: Paddle makes it at their first gradient.
 
     Raises:
         CheckpointError: A missing, an extra or a wrongly shaped entry.
     """
-    for layer in nets.values():
-        for parameter in trainable_parameters(layer):
-            parameter.grad = paddle.zeros_like(parameter)
+    held = {key.rpartition("|")[0] for key in arrays}
+    learning = [
+        parameter
+        for place, (net, layer) in enumerate(nets.items())
+        for name, parameter in layer.named_parameters()
+        if not parameter.stop_gradient and _structured(place, net, name) in held
+    ]
+    for parameter in learning:
+        parameter.grad = paddle.zeros_like(parameter)
     optimizer.step()
     optimizer.clear_grad(set_to_zero=False)
     state = optimizer.state_dict()
@@ -115,10 +122,15 @@ def load_optimizer_arrays(
     optimizer.set_state_dict(state)
 
 
+def _structured(place: int, net: str, name: str) -> str:
+    """Return the name of a weight of the net at a place among those of an optimizer."""
+    return name if place == 0 else f"{net}.{name}"
+
+
 def _structured_keys(state: Mapping[str, Any], nets: Mapping[str, nn.Layer]) -> dict[str, str]:
     """Map ``structured|accumulator`` to Paddle's ``automatic_accumulator_0``."""
     names = {
-        parameter.name: name if place == 0 else f"{net}.{name}"
+        parameter.name: _structured(place, net, name)
         for place, (net, layer) in enumerate(nets.items())
         for name, parameter in layer.named_parameters()
     }
