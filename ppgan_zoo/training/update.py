@@ -6,7 +6,8 @@ all parts of the batch, lets the optimizer step, and clips.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -119,7 +120,7 @@ class Update:
             for batch in batches
         ]
         scalars: Scalars = {}
-        with frozen(*self._others):
+        with frozen(*self._others), self._nothing_left_of_a_broken_step():
             for batch, code, losses in zip(
                 batches, codes, self._losses(gan, game, codes, moment), strict=True
             ):
@@ -127,6 +128,18 @@ class Update:
                 game.terms.updated(self.net)
             scalars.update(self._learn_lazily(gan, game, batches[-1], codes[-1], moment))
         return scalars
+
+    @contextlib.contextmanager
+    def _nothing_left_of_a_broken_step(self) -> Iterator[None]:
+        """Drop the gradients of a step that ends in an error, such as a Ctrl-C in a notebook.
+
+        The next step would add its own to them.
+        """
+        try:
+            yield
+        except BaseException:
+            self.optimizer.clear_grad(set_to_zero=False)
+            raise
 
     def state(self) -> Arrays:
         """Return the optimizer's state under the names of the nets' own parameters."""

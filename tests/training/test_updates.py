@@ -156,6 +156,60 @@ def test_lazy_updates_resume_bit_for_bit():
             assert array.tobytes() == right[file][key].tobytes(), (file, key)
 
 
+@pytest.mark.parametrize("optimizer", ["adam", "rmsprop", "sgd"])
+def test_weights_that_no_loss_teaches_keep_no_run_from_its_resume(optimizer):
+    """InfoGAN's head that reads the codes, without the term that is of it."""
+
+    def trainer():
+        paddle.seed(3)
+        gan = ppgan_zoo.create(
+            "infogan", latent_dim=15, image_shape=(1, 8, 8),
+            generator={"hidden_units": 8, "channels": (4, 4)},
+            discriminator={"hidden_units": 8, "channels": (4, 4)},
+        )  # fmt: skip
+        optimizers = {
+            f"{net}_optimizer": make_optimizer(getattr(gan, net), optimizer, learning_rate=1e-2)
+            for net in ("generator", "discriminator")
+        }
+        return make_trainer(gan, terms=[], seed=5, **optimizers)
+
+    def images(iteration):
+        return np.random.default_rng(iteration).uniform(-1, 1, (4, 1, 8, 8)).astype(np.float32)
+
+    whole, first, second = trainer(), trainer(), trainer()
+    for iteration in range(4):
+        whole.step(images(iteration))
+    for iteration in range(2):
+        first.step(images(iteration))
+    second.load_state(first.state(), first.iteration)
+    for iteration in range(2, 4):
+        second.step(images(iteration))
+    left, right = whole.state(), second.state()
+    for file, arrays in left.items():
+        assert arrays.keys() == right[file].keys()
+        for key, array in arrays.items():
+            assert array.tobytes() == right[file][key].tobytes(), (file, key)
+
+
+def test_a_step_that_was_broken_off_leaves_no_gradient(monkeypatch):
+    """Ctrl-C in a notebook, between a backward pass and the optimizer's step."""
+    clean, broken = make_trainer(gan(), seed=5), make_trainer(gan(), seed=5)
+    clean.step(real_images(0))
+    with monkeypatch.context() as patch:
+        patch.setattr(type(broken.updates[0]), "_step", _interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            broken.step(real_images(0))
+    broken.step(real_images(0))
+    left, right = clean.state(), broken.state()
+    for file, arrays in left.items():
+        for key, array in arrays.items():
+            np.testing.assert_array_equal(array, right[file][key], err_msg=f"{file} {key}")
+
+
+def _interrupt(self):
+    raise KeyboardInterrupt
+
+
 def test_a_term_of_g_is_in_gs_loss_and_may_be_lazy():
     seen = []
 
