@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+import math
 from typing import Any
 
+from ppgan_zoo.callbacks.finite import NonFinite, NonFiniteError
 from ppgan_zoo.data import ImageSet
 from ppgan_zoo.errors import TrainingError
 from ppgan_zoo.training.first_phase import BEGUN, Look
@@ -48,6 +50,7 @@ class FirstPhaseWatch(Callback):
 
     Raises:
         EarlyCollapseError: From `on_step_end`: G has not begun, and `action` is to restart.
+        NonFiniteError: Likewise: G's images are not finite.
     """
 
     def __init__(
@@ -64,6 +67,8 @@ class FirstPhaseWatch(Callback):
         if trainer.iteration != self.iteration:
             return
         distance, _ = Look(self.images, trainer)(trainer)
+        if math.isnan(distance):
+            raise NonFiniteError(NonFinite(trainer.iteration, "generator", "image"))
         if distance < BEGUN:
             return
         error = EarlyCollapseError(trainer.iteration, distance)

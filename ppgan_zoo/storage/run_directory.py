@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import datetime
 import json
+import math
 import os
 import platform
 import re
@@ -282,9 +283,11 @@ class RunDirectory:
         Args:
             number: Restarts, with this one; a run that is killed and repeats it counts it once.
             iteration: Iterations done by then.
-            distance: What was found, see :mod:`ppgan_zoo.training.first_phase`.
+            distance: What was found, see :mod:`ppgan_zoo.training.first_phase`; None is written
+                for one that is infinite.
         """
-        facts = {"iteration": iteration, "distance": round(distance, 4)}
+        found = round(distance, 4) if math.isfinite(distance) else None
+        facts = {"iteration": iteration, "distance": found}
         held = self._manifest()
         before = held.get("restarts", [])[: number - 1]
         self._write_manifest({**held, "restarts": [*before, facts]})

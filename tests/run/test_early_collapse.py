@@ -103,6 +103,25 @@ def test_a_restart_has_other_weights_and_is_counted(tiny_recipe, tmp_path, secon
             assert np.corrcoef(array.ravel(), first[key].ravel())[0, 1] < 0.5
 
 
+def test_an_infinite_distance_is_a_collapse_too(tiny_recipe, tmp_path, monkeypatch):
+    """Real images that are all the same, and a G that draws another."""
+    monkeypatch.setattr(
+        Look, "__call__", lambda self, t: (0.3 if t.chance.restarts else np.inf, np.zeros(1))
+    )
+    outcome = run(tiny_recipe, tmp_path / "run", "restart")
+    manifest = json.loads(outcome.run.manifest.read_text())
+    assert manifest["restarts"] == [{"iteration": 4, "distance": None}]
+
+
+def test_samples_that_are_no_numbers_are_not_taken_for_a_collapse(
+    tiny_recipe, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(Look, "__call__", lambda self, trainer: (np.nan, np.zeros(1)))
+    with pytest.raises(TrainingError, match="NaN|not finite|infinite"):
+        run(tiny_recipe, tmp_path / "run", "restart")
+    assert "restarts" not in json.loads((tmp_path / "run" / "manifest.json").read_text())
+
+
 @pytest.mark.parametrize("place", [(2, 0), (2, 1), (6, 1), (9, 1)])
 def test_a_restarted_run_that_is_stopped_and_resumed_ends_with_the_same_bytes(
     place, tiny_recipe, tmp_path, second_try

@@ -54,6 +54,16 @@ def test_the_distance_is_of_any_channels_sizes_and_ranges():
     assert start_distance(same * 0.5, same) == np.inf
 
 
+def test_noise_that_nobody_sees_is_near_where_real_images_have_no_detail(digits):
+    """Pictures of large pixels are the same in each block of 2x2."""
+    large = digits[:, :, ::2, ::2].repeat(2, axis=2).repeat(2, axis=3)
+    real, others = large[:128], large[128:]
+    noise = np.random.default_rng(0).standard_normal(others.shape)
+    assert start_distance(others + 1e-4 * noise, real) < 0.5
+    assert start_distance(others + 2 / 127.5 * noise, real) < BEGUN
+    assert start_distance(others + 0.1 * noise, real) > 1.0
+
+
 def test_a_fate_takes_two_checks_or_the_end_of_the_phase():
     phase = FirstPhase(iterations=100)
     assert phase.see(25, 0.9) is None
