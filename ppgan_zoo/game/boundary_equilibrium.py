@@ -70,6 +70,7 @@ class BoundaryEquilibrium:
     def load_state(self, arrays: Arrays) -> None:
         """Put k back."""
         self.k = paddle.to_tensor(np.asarray(arrays["k"], np.float32))
+        self._balances = []
 
 
 BOUNDARY_EQUILIBRIUM = Term(

@@ -40,6 +40,7 @@ class LeCam:
     def load_state(self, arrays: Arrays) -> None:
         """Put the sums back."""
         self.sums = {key: paddle.to_tensor(arrays[key]) for key in self.sums}
+        self._next = []
 
     @paddle.no_grad()
     def updated(self) -> None:

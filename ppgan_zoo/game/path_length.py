@@ -39,9 +39,13 @@ class PathLength:
         self.decay = decay
         self.shrink = shrink
         self.target = paddle.zeros([1])
+        self._next: list[Tensor] = []  # one for each part of the batch
 
     def __call__(self, inputs: TermInputs) -> Tensor:
-        """Take the batch's mean length into a, then return the term."""
+        """Return the term, by an a that these lengths are part of.
+
+        Of a batch in parts each part sees its own; their mean is kept when the update is done.
+        """
         assert inputs.gan is not None and inputs.code is not None
         generator = inputs.gan.generator
         code = self._some(inputs.code)
@@ -53,7 +57,7 @@ class PathLength:
         lengths = gradient.square().sum(axis=2).mean(axis=1).sqrt()
         # As in the authors' code, a follows first, and its own gradient counts too.
         target = self.target + self.decay * (average(lengths.mean()) - self.target)
-        self.target = target.detach()
+        self._next.append(target.detach())
         return (lengths - target).square().mean()
 
     def check_batch(self, count: int, processes: int) -> None:
@@ -79,6 +83,12 @@ class PathLength:
         self.check_batch(len(code), active().size)
         return code[slice(0, self._taken(len(code)))].map(own)
 
+    def updated(self) -> None:
+        """Keep a, with the update's lengths in it."""
+        if self._next:
+            self.target = paddle.stack(self._next).mean(axis=0)
+            self._next = []
+
     def state(self) -> Arrays:
         """Return a."""
         return {"target": self.target.numpy()}
@@ -86,6 +96,7 @@ class PathLength:
     def load_state(self, arrays: Arrays) -> None:
         """Put a back."""
         self.target = paddle.to_tensor(arrays["target"])
+        self._next = []
 
 
 PATH_LENGTH = Term(

@@ -373,6 +373,9 @@ def test_path_length_by_hand_and_its_state():
     length = 5.0 / np.sqrt(2.0)
     term = get_term("path_length", decay=0.1).ready()
     np.testing.assert_allclose(term(Inputs()).item(), (0.9 * length) ** 2, rtol=1e-5)
+    term(Inputs())  # the other half of the batch
+    np.testing.assert_allclose(term.state()["target"], [0.0])
+    term.updated()
     np.testing.assert_allclose(term.state()["target"], [0.1 * length], rtol=1e-5)
     twin = get_term("path_length", decay=0.1).ready()
     twin.load_state(term.state())
