@@ -64,13 +64,13 @@ class _Convolution(PyLayer):  # type: ignore[misc]
         y, values = _output(forms, geometry, x, weight, bias)
         # Winograd's values serve the gradient of the filters as well.
         kept = values is not None and learns[1] and _chosen(forms, FILTERS, geometry) == WINOGRAD
-        ctx.save_for_backward(weight, *([values] if kept else [x]))
+        differentiation.save(ctx, weight, *([values] if kept else [x]))
         ctx.call = forms, geometry, learns, kept
         return y
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-        weight, source = ctx.saved_tensor()
+        weight, source = differentiation.saved(ctx)
         forms, geometry, learns, kept = ctx.call
         dx = dweight = dbias = None
         if paddle.is_grad_enabled():  # paddle.grad(..., create_graph=True)

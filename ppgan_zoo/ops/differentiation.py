@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextvars import ContextVar
+from typing import Any
+
+from paddle import Tensor
 
 _of_input_alone = ContextVar("of_input_alone", default=False)
 
@@ -36,3 +39,25 @@ def check_of_input_alone() -> None:
             "call paddle.grad inside ppgan_zoo.ops.input_gradients() if it asks for gradients of "
             "images alone, inside ppgan_zoo.ops.native() (with the forward) otherwise"
         )
+
+
+def save(ctx: Any, *tensors: Tensor) -> None:
+    """Keep tensors of a PyLayer's forward for its backward, which takes them by :func:`saved`."""
+    ctx.save_for_backward(*tensors)
+    ctx.versions = [tensor.inplace_version for tensor in tensors]
+
+
+def saved(ctx: Any) -> Sequence[Tensor]:
+    """Return what :func:`save` kept.
+
+    Raises:
+        RuntimeError: One was changed in place since, as Paddle's own layers raise it.
+    """
+    tensors: Sequence[Tensor] = ctx.saved_tensor()
+    if [tensor.inplace_version for tensor in tensors] != ctx.versions:
+        raise RuntimeError(
+            "a tensor that an accelerated layer needs for its gradient, its input, output or "
+            "weights, was changed in place after the layer ran: write h = h + 1 instead of "
+            "h.add_(1), or run the layer inside ppgan_zoo.ops.native()"
+        )
+    return tensors

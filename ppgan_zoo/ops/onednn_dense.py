@@ -63,14 +63,14 @@ class _Run(PyLayer):  # type: ignore[misc]
         y = values[-1]
         # Not y itself, which would keep itself alive; and only an activation asks for it.
         values[-1:] = [] if run[-1].slope is None else [y.detach()]
-        ctx.save_for_backward(*values, *(layer.weight for layer in run))
+        differentiation.save(ctx, *values, *(layer.weight for layer in run))
         ctx.call = forms, [(bias is not None, slope) for _, bias, slope in run], learns
         return y
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         forms, layers, learns = ctx.call
-        saved = ctx.saved_tensor()
+        saved = differentiation.saved(ctx)
         values, weights = saved[: -len(layers)], saved[-len(layers) :]
         if paddle.is_grad_enabled():  # paddle.grad(..., create_graph=True)
             differentiation.check_of_input_alone()

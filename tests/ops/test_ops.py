@@ -702,3 +702,21 @@ def test_nothing_is_accelerated_where_paddle_looks_at_memory_that_is_not_written
         paddle.set_flags({"FLAGS_check_nan_inf": False})
     ops.accelerate(net)
     assert type(net[0]) is not nn.Linear
+
+
+@pytest.mark.parametrize("place", ["input", "output"])
+def test_a_change_in_place_is_an_error_and_no_wrong_gradient(place, onednn):
+    """As with Paddle's own layers, where it is one of what the gradient needs."""
+    layers = {
+        "convolution": (nn.Conv2D(3, 4, 3), [2, 3, 8, 8]),
+        "dense": (nn.Sequential(nn.Linear(8, 16), nn.LeakyReLU(0.2)), [4, 8]),
+    }
+    if place == "output":  # of a convolution none is needed
+        del layers["convolution"]
+    for layer, shape in layers.values():
+        ops.accelerate(layer)
+        x = paddle.ones(shape) * 1.0
+        y = layer(x)
+        (x if place == "input" else y).add_(paddle.full([1], 5.0))
+        with pytest.raises((RuntimeError, OSError), match="changed in place"):
+            y.sum().backward()
