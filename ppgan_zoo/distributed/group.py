@@ -352,7 +352,8 @@ def losses_told(group: Group) -> Iterator[None]:
 class _SharedGenerator:
     """A generator of which each process gets its rows: the first axis is the images.
 
-    A number without a size is the same one in all processes.
+    A number without a size is the same one in all processes. It has the methods of numpy's that
+    draw each number by itself.
     """
 
     def __init__(self, generator: np.random.Generator, group: Group) -> None:
@@ -367,13 +368,30 @@ class _SharedGenerator:
         """Likewise."""
         return self._own(self._generator.standard_normal, size, options)
 
-    def integers(self, low: int, high: int, size: Any = None, **options: Any) -> Any:
+    def integers(self, low: int, high: int | None = None, size: Any = None, **options: Any) -> Any:
         """Likewise."""
         return self._own(self._generator.integers, size, {"low": low, "high": high, **options})
+
+    def uniform(self, low: float = 0.0, high: float = 1.0, size: Any = None) -> Any:
+        """Likewise."""
+        return self._own(self._generator.uniform, size, {"low": low, "high": high})
+
+    def normal(self, loc: float = 0.0, scale: float = 1.0, size: Any = None) -> Any:
+        """Likewise."""
+        return self._own(self._generator.normal, size, {"loc": loc, "scale": scale})
+
+    def __getattr__(self, name: str) -> Any:
+        """Refuse the rest of numpy's.
+
+        Raises:
+            AttributeError: Always.
+        """
+        known = ", ".join(method for method in vars(type(self)) if not method.startswith("_"))
+        raise AttributeError(f"rng.{name}: of several processes rng has only {known}")
 
     def _own(self, draw: Callable[..., Any], size: Any, options: dict[str, Any]) -> Any:
         if size is None:
             return draw(**options)
-        first, *rest = (size,) if isinstance(size, int) else size
+        first, *rest = (size,) if isinstance(size, (int, np.integer)) else size
         drawn = draw(size=(first * self._group.size, *rest), **options)
         return self._group.own(drawn)

@@ -66,6 +66,21 @@ def test_a_number_without_a_size_is_the_same_in_all_processes():
     assert draws[0].integers(0, 10**9) == draws[1].integers(0, 10**9)
 
 
+def test_draws_of_two_processes_are_the_parts_of_one_processs_draw():
+    whole, *parts = (Group(rank, size).generator(5) for rank, size in ((0, 1), (0, 2), (1, 2)))
+    for draw in (
+        lambda rng, n: rng.uniform(-1, 1, (n, 2)),
+        lambda rng, n: rng.normal(3, 2, np.int64(n)),
+        lambda rng, n: rng.integers(7, size=n),
+        lambda rng, n: rng.integers(2, 9, (n, 3)),
+    ):
+        np.testing.assert_array_equal(
+            np.concatenate([draw(part, 3) for part in parts]), draw(whole, 6)
+        )
+    with pytest.raises(AttributeError, match="rng.choice: .* has only random, standard_normal"):
+        parts[0].choice(3)
+
+
 def test_the_launcher_says_three_times_to_end_and_means_it_once(monkeypatch):
     stop, alone = StopOnSignal(), StopOnSignal()
     monkeypatch.setenv("PADDLE_TRAINERS_NUM", "2")
