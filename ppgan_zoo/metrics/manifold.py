@@ -23,6 +23,8 @@ from ppgan_zoo.metrics.metric import Metric, RealFeatures
 
 PRECISION_K = 3
 COVERAGE_K = 5
+ROUNDING = 1e-10
+"""By what share further than a radius still counts as inside: where copies lie is on surfaces."""
 
 
 @dataclass(frozen=True)
@@ -58,8 +60,9 @@ class Manifold:
         """Return in how many balls each of `points` lies, and which balls hold any of them."""
         balls_of_point = np.empty(len(points), dtype=np.int64)
         ball_is_hit = np.zeros(len(self.points), dtype=bool)
+        within = self.squared_radii * (1.0 + ROUNDING)
         for rows, squared in squared_distances(points, self.points):
-            inside = squared <= self.squared_radii
+            inside = squared <= within
             balls_of_point[rows] = inside.sum(axis=1)
             ball_is_hit |= inside.any(axis=0)
         return balls_of_point, ball_is_hit

@@ -290,6 +290,13 @@ def test_density_and_coverage_by_hand():
         Manifold.of(real, 3)
 
 
+@pytest.mark.parametrize("count", [999, 3000])
+def test_a_copy_lies_in_the_balls_whose_surface_it_is_on(count):
+    """Each point is in the ball of every point whose k-th neighbour it is."""
+    points = np.random.default_rng(0).standard_normal((count, 16)).astype(np.float32)
+    assert density_coverage(points, Manifold.of(points, 5)) == (pytest.approx(1.2), 1.0)
+
+
 def test_equal_sets_are_within_reach_and_distant_ones_are_not():
     points = np.random.default_rng(0).normal(size=(200, 16)).astype(np.float32)
     balls = Manifold.of(points, 5)
