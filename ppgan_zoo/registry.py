@@ -348,6 +348,7 @@ FEATURES: Registry[FeatureKind] = Registry(
         "general-v1": "ppgan_zoo.metrics.features:GENERAL_V1",
         "inception-v3": "ppgan_zoo.metrics.features:INCEPTION_V3",
         "inception-v3-torchvision": "ppgan_zoo.metrics.features:INCEPTION_V3_TORCHVISION",
+        "efficientnet-lite0": "ppgan_zoo.metrics.features:EFFICIENTNET_LITE0",
     },
 )
 

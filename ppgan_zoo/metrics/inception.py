@@ -20,12 +20,10 @@ from numpy.typing import NDArray
 from paddle import nn
 from paddle.nn import functional as F
 
-from ppgan_zoo.errors import ConfigError
+from ppgan_zoo.metrics.reference_weights import ReferenceWeights
 
 IMAGE_SIZE = 299
 FEATURES = 2048
-
-_BATCH_NORM_EPSILON = 1e-3
 
 
 @dataclass(frozen=True)
@@ -304,37 +302,14 @@ def state_from_reference(
         ConfigError: An array is missing, of another shape, not finite, or unknown.
     """
     layout = network.layout
-    left = {
-        key: array
-        for key, array in arrays.items()
-        if not key.endswith(".num_batches_tracked") and not key.startswith(layout.unused)
-    }
-
-    def take(name: str, shape: list[int]) -> NDArray[np.float64]:
-        array = left.pop(name, None)
-        if array is None or list(array.shape) != shape:
-            found = "missing" if array is None else f"of shape {list(array.shape)}"
-            raise ConfigError(f"{where}: {name} is {found}; {layout.name} has it as {shape}")
-        if not np.isfinite(array).all():
-            raise ConfigError(f"{where}: {name} holds NaN or infinity; get the file again")
-        return array.astype(np.float64)
-
+    left = ReferenceWeights(arrays, layout.name, where, layout.unused)
     state: dict[str, NDArray[np.float64]] = {}
     for name, layer in network.named_sublayers():
-        if not isinstance(layer, nn.Conv2D):
-            continue
-        shape = list(layer.weight.shape)
-        weight = take(f"{name}.conv.weight", shape)
-        scale, shift, mean, variance = (
-            take(f"{name}.bn.{part}", shape[:1])
-            for part in ("weight", "bias", "running_mean", "running_var")
-        )
-        scale = scale / np.sqrt(variance + _BATCH_NORM_EPSILON)
-        state[f"{name}.weight"] = weight * scale[:, None, None, None]
-        state[f"{name}.bias"] = shift - mean * scale
-    state["fc.weight"] = take("fc.weight", [layout.classes, FEATURES]).T
-    state["fc.bias"] = take("fc.bias", [layout.classes])
-    if left:
-        raise ConfigError(f"{where}: unknown weights {', '.join(sorted(left)[:3])}; "
-                          f"give those of {layout.name}, as docs/features.md says")  # fmt: skip
+        if isinstance(layer, nn.Conv2D):
+            state[f"{name}.weight"], state[f"{name}.bias"] = left.take_folded(
+                f"{name}.conv", f"{name}.bn", list(layer.weight.shape)
+            )
+    state["fc.weight"] = left.take("fc.weight", [layout.classes, FEATURES]).T
+    state["fc.bias"] = left.take("fc.bias", [layout.classes])
+    left.check_all_taken()
     return state

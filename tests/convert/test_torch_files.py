@@ -6,7 +6,7 @@ import zipfile
 import numpy as np
 import pytest
 from conftest import ROOT
-from reference.inception_weights import weight
+from reference.drawn_weights import weight
 from reference.torch_files import archive, arrays, pickled, row, state, tensor, text
 from safetensors.numpy import load_file
 
@@ -168,9 +168,9 @@ def test_inception_s_weights_are_checked_before_a_file_is_written(cli, tmp_path)
     assert not (tmp_path / "out.safetensors").exists()
 
 
-def test_the_hash_of_the_well_known_file_is_the_one_in_its_name():
-    (known,) = WELL_KNOWN
-    assert len(known) == 64 and known.startswith("6726825d")
+def test_the_hashes_of_well_known_files_are_those_in_their_names():
+    assert all(len(known) == 64 for known in WELL_KNOWN)
+    assert [known[:8] for known in WELL_KNOWN] == ["6726825d", "57934424"]
 
 
 @pytest.mark.slow

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import paddle
 import pytest
-from reference.inception_weights import images, weight
+from reference.drawn_weights import images, weight
 from safetensors.numpy import save_file
 
 from ppgan_zoo.errors import ConfigError

@@ -1,7 +1,7 @@
 """Writes ``inception.npz``: what torch-fidelity 0.3.0 computes with random weights.
 
 ``python tests/reference/record_inception.py``, with PyTorch and torch-fidelity installed.
-The weights of ``inception_weights.py`` stand in for the file that torch-fidelity downloads.
+The weights of ``drawn_weights.py`` stand in for the file that torch-fidelity downloads.
 
 - ``names``, ``shapes``: of the reference's weights, shapes as text;
 - ``grey/features``, ``grey/logits``: float32, of two grey images 28 x 28;
@@ -15,7 +15,7 @@ from unittest import mock
 
 import numpy as np
 import torch
-from inception_weights import images, weight
+from drawn_weights import images, weight
 from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
 from torch_fidelity.interpolate_compat_tensorflow import interpolate_bilinear_2d_like_tensorflow1x
 

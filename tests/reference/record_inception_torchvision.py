@@ -1,7 +1,7 @@
 """Writes ``inception_torchvision.npz``: what torchvision's Inception v3 says, random weights.
 
 ``python tests/reference/record_inception_torchvision.py``, with PyTorch and torchvision installed.
-The weights of ``inception_weights.py`` stand in for the file that torchvision downloads.
+The weights of ``drawn_weights.py`` stand in for the file that torchvision downloads.
 
 - ``features``, ``logits``: in float64, of one RGB image that needs no resizing.
 """
@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import torch
 import torchvision
-from inception_weights import images, weight
+from drawn_weights import images, weight
 
 network = torchvision.models.Inception3(transform_input=False, init_weights=False).eval()
 drawn = {

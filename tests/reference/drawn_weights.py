@@ -1,6 +1,6 @@
-"""Random weights of the FID Inception network and images for it, numpy alone.
+"""Random weights of Inception and of EfficientNet, and images for them, numpy alone.
 
-Shared by ``record_inception.py`` (PyTorch) and ``test_inception.py`` (Paddle). Drawn from
+Shared by ``record_inception.py`` and its like (PyTorch) and by the tests (Paddle). Drawn from
 ``RandomState``, whose stream NumPy has frozen.
 """
 
@@ -12,7 +12,7 @@ import numpy as np
 def weight(name, shape):
     """Return one array by its PyTorch name; scaled so that activations neither grow nor die."""
     draw = np.random.RandomState(zlib.crc32(name.encode()))
-    if name.endswith(("bn.weight", "bn.running_var")):
+    if name.endswith(".running_var") or (name.endswith(".weight") and len(shape) == 1):
         return draw.uniform(0.5, 1.5, shape).astype(np.float32)
     if len(shape) == 1:
         return (0.1 * draw.standard_normal(shape)).astype(np.float32)

@@ -1,0 +1,67 @@
+"""EfficientNet-Lite0 against the PyTorch package with the same random weights."""
+
+from pathlib import Path
+
+import numpy as np
+import paddle
+import pytest
+from reference.drawn_weights import images, weight
+from safetensors.numpy import save_file
+
+from ppgan_zoo.data import ImageSet
+from ppgan_zoo.errors import ConfigError
+from ppgan_zoo.metrics.efficientnet import EfficientNet, state_from_reference
+from ppgan_zoo.metrics.features import open_features
+
+RECORDED = np.load(Path(__file__).parents[1] / "reference" / "efficientnet.npz", allow_pickle=False)
+
+
+@pytest.fixture(scope="module")
+def drawn():
+    shapes = [tuple(map(int, str(shape).split("x"))) for shape in RECORDED["shapes"]]
+    return {str(name): weight(str(name), shape) for name, shape in zip(RECORDED["names"], shapes)}
+
+
+@pytest.fixture(scope="module")
+def network(drawn, tmp_path_factory):
+    path = tmp_path_factory.mktemp("efficientnet") / "lite0.safetensors"
+    save_file(drawn, path)
+    return open_features("efficientnet-lite0", path)
+
+
+def test_the_architecture_is_the_reference_s_in_double_precision(drawn):
+    paddle.set_default_dtype("float64")
+    try:
+        network = EfficientNet()
+    finally:
+        paddle.set_default_dtype("float32")
+    assert network.set_state_dict(state_from_reference(drawn, network, "drawn")) == ([], [])
+    network.eval()
+    with paddle.no_grad():
+        found = network(paddle.to_tensor(images(1, 3, 224, 224).astype(np.float64)))
+    for part, name in zip(found, ("features", "logits")):
+        wanted = RECORDED[name]
+        assert wanted.std() > 0.01
+        np.testing.assert_allclose(part.numpy(), wanted, rtol=0, atol=1e-9 * wanted.std())
+
+
+def test_pictures_of_any_size_are_seen_at_its_own(network):
+    assert (network.dim, network.classes, network.is_general) == (1280, 1000, True)
+    exact = images(1, 3, 224, 224)
+    wanted = RECORDED["features"]
+    np.testing.assert_allclose(network(exact).features, wanted, rtol=0, atol=1e-4 * wanted.std())
+    small = images(2, 1, 28, 20)  # grey; of it the central square
+    made = ImageSet.of("images", small, source="generator", location="images").resized(224, 3)
+    np.testing.assert_array_equal(network(small).features, network(made.images).features)
+
+
+def test_weights_of_another_network_are_refused(drawn):
+    network = EfficientNet()
+    with pytest.raises(
+        ConfigError, match=r"file: _conv_stem.weight is missing; efficientnet-lite0"
+    ):
+        state_from_reference({}, network, "file")
+    with pytest.raises(
+        ConfigError, match="file: unknown weights _head; give those of efficientnet"
+    ):
+        state_from_reference({**drawn, "_head": np.zeros(2, np.float32)}, network, "file")
