@@ -39,7 +39,7 @@ help:
 	@echo "make bench  measure how fast the recipes train here"
 	@echo "make bench-peer  compare with the same nets in PyTorch (installed into .venv-torch)"
 	@echo "make bench-peer PEER=keras  the same in Keras on JAX (installed into .venv-keras)"
-	@echo "make faults kill training 100 times at random, resume it, compare the bytes (half an hour)"
+	@echo "make faults kill training 100 times at random, resume it, compare the bytes (minutes)"
 	@echo "make load   train 10,000 iterations and watch memory, files and threads"
 	@echo "make docs   build the documentation as a site: site/index.html"
 	@echo "make fuzz   fuzz the readers of IDX files and recipes, FUZZ_SECONDS each"

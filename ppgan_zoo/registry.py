@@ -346,6 +346,7 @@ FEATURES: Registry[FeatureKind] = Registry(
         "fashion-v1": "ppgan_zoo.metrics.features:FASHION_V1",
         "avatars-v1": "ppgan_zoo.metrics.features:AVATARS_V1",
         "general-v1": "ppgan_zoo.metrics.features:GENERAL_V1",
+        "photos-v1": "ppgan_zoo.metrics.features:PHOTOS_V1",
         "inception-v3": "ppgan_zoo.metrics.features:INCEPTION_V3",
         "inception-v3-torchvision": "ppgan_zoo.metrics.features:INCEPTION_V3_TORCHVISION",
         "efficientnet-lite0": "ppgan_zoo.metrics.features:EFFICIENTNET_LITE0",

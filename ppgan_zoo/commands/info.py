@@ -152,9 +152,14 @@ def _build(name: str) -> Gan:
 
 
 def _show_card(folder: Path, form: str) -> int:
-    from ppgan_zoo.storage.checkpoint import open_checkpoint
+    from ppgan_zoo.storage.checkpoint import MANIFEST, open_checkpoint
     from ppgan_zoo.weights.card import card_text, read_card
 
+    if not (folder / MANIFEST).is_file():
+        raise CheckpointError(
+            f"{folder}: holds no {MANIFEST}; info tells of models, pretrained models and folders "
+            "that ppgan-zoo publish made, not of runs or exports"
+        )
     checkpoint = open_checkpoint(folder)
     card = read_card(checkpoint)
     if card is None:

@@ -21,7 +21,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     add_model(parser)
     parser.add_argument("-n", dest="count", type=int,
                         help="how many (default: 64; with classes, whole rows)")  # fmt: skip
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--seed", type=int, help="of all of them (default: 0)")
     parser.add_argument("--class", dest="class_name", metavar="CLASS",
                         help="for a model with labels: one class, by name or number (default: "
                         "all, one row of the grid each)")  # fmt: skip
@@ -50,11 +50,14 @@ def add(parser: argparse.ArgumentParser) -> None:
 def _run(options: argparse.Namespace) -> int:
     if options.count is not None and not 1 <= options.count <= 1_000_000:
         raise ConfigError(f"-n {options.count}: give 1 to 1000000")
-    check_seed(options.seed)
+    seed = 0 if options.seed is None else options.seed
+    check_seed(seed)
     if options.sweep is not None and options.class_name is not None:
         raise ConfigError("--sweep: rows of all classes are swept; leave out --class")
     if options.seeds is not None and options.sweep is not None:
         raise ConfigError("--seeds: is for pictures one by one; leave out --sweep")
+    if options.seeds is not None and (options.seed is not None or options.count is not None):
+        raise ConfigError("--seeds: names each picture; leave out --seed and -n")
     output = Output(options.output, options.shard, options.overwrite)
     seeds = None if options.seeds is None else parse_seeds(options.seeds)
     output.check()
@@ -67,12 +70,12 @@ def _run(options: argparse.Namespace) -> int:
     if count is None:
         count = USUAL if options.class_name is not None else sampler.whole_rows(USUAL)
     if options.sweep is not None:
-        images, in_a_row = sampler.sweep(options.sweep, count, options.seed)
+        images, in_a_row = sampler.sweep(options.sweep, count, seed)
         output.write_images(images, in_a_row)
         say(f"{len(images)} images in {output.path}")
         return 0
     order = sampler.order(
-        count, options.seed, seeds=seeds, class_name=options.class_name,
+        count, seed, seeds=seeds, class_name=options.class_name,
         in_rows=output.has_rows,
     )  # fmt: skip
     of_each_class = options.class_name is None and seeds is None

@@ -7,8 +7,11 @@ from pathlib import Path
 
 from ppgan_zoo import runtime
 from ppgan_zoo.commands.arguments import add_device, check_seed, find_model
+from ppgan_zoo.errors import ConfigError
 from ppgan_zoo.storage.films import Film
 from ppgan_zoo.storage.terminal import say
+
+STOPS = 4
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -17,7 +20,7 @@ def add(parser: argparse.ArgumentParser) -> None:
                         help="a run, a checkpoint or the name of a pretrained model")  # fmt: skip
     parser.add_argument("-n", dest="pictures", type=int, default=16, metavar="N",
                         help="pictures side by side (default: 16)")  # fmt: skip
-    parser.add_argument("--stops", type=int, default=4, help="random points on the way (4)")
+    parser.add_argument("--stops", type=int, help="random points on the way (4)")
     parser.add_argument("--steps", type=int, default=20, help="frames between two of them (20)")
     parser.add_argument("--direction", metavar="NAME",
                         help="go along one direction and back instead: pca1, pca2, ... (what "
@@ -39,6 +42,8 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def _run(options: argparse.Namespace) -> int:
     check_seed(options.seed)
+    if options.direction is not None and options.stops is not None:
+        raise ConfigError("--direction: goes along one line; leave out --stops")
     film = Film(options.output, options.fps, options.overwrite)
     film.check()
     model = find_model(options.model)
@@ -51,8 +56,9 @@ def _run(options: argparse.Namespace) -> int:
     label = None
     if options.class_name is not None:
         label = find_class(options.class_name, space.num_classes, space.classes, "--class")
+    stops = STOPS if options.stops is None else options.stops
     frames = walk_frames(
-        space, pictures=options.pictures, stops=options.stops, steps=options.steps,
+        space, pictures=options.pictures, stops=stops, steps=options.steps,
         seed=options.seed, label=label, psi=options.truncation, direction=options.direction,
     )  # fmt: skip
     film.write(frames)

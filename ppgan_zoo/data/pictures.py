@@ -106,6 +106,8 @@ def opened_picture(
 
 def _check_file(path: Path, name: str) -> None:
     """Refuse what is no file, or a larger one than any picture."""
+    if not os.path.lexists(path):
+        raise DataError(f"{name}: no such file")
     if not os.path.isfile(path):  # to open a pipe would wait for ever
         raise DataError(f"{name}: not a regular file; remove it")
     try:

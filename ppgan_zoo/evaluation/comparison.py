@@ -28,7 +28,7 @@ from ppgan_zoo.metrics.features import GENERAL, FeatureNetwork, FeatureSet, open
 from ppgan_zoo.metrics.metric import RealFeatures, check_metrics, take_details, take_metrics
 from ppgan_zoo.recipe.bounds import FEWEST_IMAGES, MOST_SAMPLES
 from ppgan_zoo.registry import METRICS
-from ppgan_zoo.storage.files import absolute
+from ppgan_zoo.storage.files import absolute, as_argument
 
 DEFAULT_FEATURES = GENERAL
 
@@ -150,10 +150,16 @@ def _load(path: Path, shape: tuple[int, int, int], notify: Callable[[str], None]
     """Return a set in the form that is wanted."""
     channels, height, width = shape
     path = absolute(path)
+    if (path / "recipe.yml").is_file() or (path / "checkpoint.json").is_file():
+        raise ConfigError(
+            f"{path}: is a run or a checkpoint, and --against compares pictures; draw some first: "
+            f"ppgan-zoo sample {as_argument(path)} -n 10000 --output PICTURES"
+        )
+    prepared = path
     if not is_prepared(path):
         settings = Settings((height, width), channels=channels, held_out=0.0)
-        path = prepared_in_cache(path, settings, notify)
-    images = load_prepared(path).resized(height, channels)
+        prepared = prepared_in_cache(path, settings, notify)
+    images = load_prepared(prepared).resized(height, channels)
     if len(images) < FEWEST_IMAGES:
         raise DataError(f"{path}: {len(images)} pictures; metrics need {FEWEST_IMAGES}")
     return images

@@ -79,6 +79,8 @@ class RealImages:
         try:
             return self._load("test", directory)
         except (ConfigError, DataError) as error:
+            if self.split == "train":
+                raise
             raise DataError(
                 f"{error}; or compare with the training images, which proves less: --split train"
             ) from None
@@ -109,8 +111,13 @@ class RealImages:
             DataError: There are too few.
         """
         if len(self.whole) < FEWEST_IMAGES:
+            found = f"{self.whole.location}: {len(self.whole)} images"
             raise DataError(
-                f"{self.whole.location}: {len(self.whole)} images; metrics need {FEWEST_IMAGES}"
+                f"{found}; metrics need {FEWEST_IMAGES}"
+                if self.split == "train"
+                else f"{found} are held out; metrics need {FEWEST_IMAGES}: hold back a larger "
+                "share (of a prepared set: --held-out), or compare with the training images: "
+                "--split train"
             )
         return choose(self.whole, REAL_IMAGES)
 

@@ -7,7 +7,6 @@ final, and only to be reported.
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
@@ -22,6 +21,7 @@ from ppgan_zoo.data import Batches, ImageSet
 from ppgan_zoo.metrics import general_images
 from ppgan_zoo.metrics.classifier import CLASSES, IMAGE_SHAPE, Classifier, without_batch_norms
 from ppgan_zoo.metrics.factor_training import FactorHead, Factors
+from ppgan_zoo.metrics.features import recorded
 from ppgan_zoo.models.weights import layer_arrays, load_arrays
 from ppgan_zoo.storage.half_precision import widened
 
@@ -222,11 +222,7 @@ def facts(name: str, schedule: Schedule, **more: Any) -> dict[str, str]:
         schedule: How it was trained.
         **more: Further plain data, such as the accuracy.
     """
-    return {
-        "ppgan_zoo": json.dumps(
-            {"name": name, **more, "schedule": asdict(schedule)}, sort_keys=True
-        )
-    }
+    return recorded({"name": name, **more, "schedule": asdict(schedule)})
 
 
 def _in_order(images: NDArray[np.uint8], batch_size: int = 500) -> Iterator[Any]:

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
+import paddle
 from numpy.typing import NDArray
 from paddle import nn
 from paddle.nn import functional as F
@@ -75,19 +76,37 @@ class _Block(nn.Layer):
         return x + y if self._adds else y
 
 
-class EfficientNet(nn.Layer):
-    """Images to 1280 features and logits."""
+class _Trunk(nn.Layer):
+    """The stem and some stages of blocks."""
 
-    def __init__(self) -> None:
+    def __init__(self, stages: tuple[_Stage, ...]) -> None:
         super().__init__()
         self.stem = _convolution(3, _STEM, 3, 2)
-        blocks, before = [], _STEM
-        for stage in _STAGES:
+        blocks, before, self._ends = [], _STEM, []
+        for stage in stages:
             for place in range(stage.repeats):
                 blocks.append(_Block(before, stage, 1 if place else stage.stride))
                 before = stage.channels
+            self._ends.append(len(blocks))
         self.blocks = nn.LayerList(blocks)
-        self.head = _convolution(before, FEATURES, 1)
+
+    def _stages(self, images: Any) -> list[Any]:
+        """Return the maps at the end of each stage of images ``[N, 3, H, W]``, 0 to 255."""
+        x = F.relu6(self.stem((images - MEAN) / SCALE))
+        found = []
+        for place, block in enumerate(self.blocks, start=1):
+            x = block(x)
+            if place in self._ends:
+                found.append(x)
+        return found
+
+
+class EfficientNet(_Trunk):
+    """Images to 1280 features and logits."""
+
+    def __init__(self) -> None:
+        super().__init__(_STAGES)
+        self.head = _convolution(_STAGES[-1].channels, FEATURES, 1)
         self.fc = nn.Linear(FEATURES, CLASSES)
 
     def forward(self, images: Any) -> tuple[Any, Any]:
@@ -96,11 +115,25 @@ class EfficientNet(nn.Layer):
         Args:
             images: Float ``[N, 3, 224, 224]``, 0 to 255.
         """
-        x = F.relu6(self.stem((images - MEAN) / SCALE))
-        for block in self.blocks:
-            x = block(x)
-        features = F.relu6(self.head(x)).mean(axis=[2, 3])
+        features = F.relu6(self.head(self._stages(images)[-1])).mean(axis=[2, 3])
         return features, self.fc(features)
+
+
+class Photos(_Trunk):
+    """The first five stages: images to 232 features, and no logits.
+
+    The features are the channels at the end of the third, fourth and fifth stage, which have seen
+    ever more of the image around a place, each averaged over all places.
+    """
+
+    features = sum(stage.channels for stage in _STAGES[2:5])
+
+    def __init__(self) -> None:
+        super().__init__(_STAGES[:5])
+
+    def forward(self, images: Any) -> tuple[Any, None]:
+        """Return features ``[N, 232]`` of images ``[N, 3, H, W]``, 0 to 255, sides of 16 n."""
+        return paddle.concat([x.mean(axis=[2, 3]) for x in self._stages(images)[2:]], axis=1), None
 
 
 def state_from_reference(

@@ -3,8 +3,9 @@
 A figure means something only together with the network it was taken with, so each network
 has a name with a version, and the SHA-256 of its weights goes with every result.
 ``digits-v1``, ``fashion-v1``, ``avatars-v1`` and ``general-v1`` are shipped, trained by
-``tools/train_features.py``; the weights of ``inception-v3``, ``inception-v3-torchvision`` and
-``efficientnet-lite0`` the user supplies; packages may bring networks of their own.
+``tools/train_features.py``, and so is ``photos-v1``, the first stages of ``efficientnet-lite0``;
+the weights of ``inception-v3``, ``inception-v3-torchvision`` and ``efficientnet-lite0`` the user
+supplies; packages may bring networks of their own.
 Importing this module imports no Paddle.
 """
 
@@ -43,6 +44,7 @@ SHIPPED = {
     "fashion-v1": "4286400dfffcf969ff6b924c824be5206ef0d4377e4ea680d38ae2861aec5acf",
     "avatars-v1": "d078927db11f20188abc4d931b878e97b48ed8074758c9098958c12502fdcbba",
     "general-v1": "07c8a1c228cb8457ebdda7c906eb7162b48b5f32f427a98177c0e4e7bff5a146",
+    "photos-v1": "7d003ffc776062da7bccc1fafc2a4688b32a913aecee03c1bb3ddf96432b917c",
 }
 """SHA-256 of the weights of each network that comes with the package, by its name."""
 
@@ -51,11 +53,14 @@ SHAPES = {
     "fashion-v1": (1, 28, 28),
     "avatars-v1": (3, 32, 32),
     "general-v1": (3, 32, 32),
+    "photos-v1": (3, 128, 128),
 }
 """Channels, height and width of the images that each of them takes."""
 
 GENERAL = "general-v1"
 """The shipped network for pictures of any kind."""
+PHOTOS = "photos-v1"
+"""The shipped network for photographs."""
 
 EFFICIENTNET = "efficientnet-lite0"
 
@@ -242,14 +247,26 @@ def _arrays(content: bytes, where: str) -> dict[str, NDArray[np.floating]]:
         raise ConfigError(f"{where}: holds numbers of type {error}; give float32") from None
 
 
+def recorded(record: Mapping[str, Any]) -> dict[str, str]:
+    """Return the header of a safetensors file that says how its weights came about."""
+    return {"ppgan_zoo": json.dumps(record, sort_keys=True)}
+
+
 def _record(content: bytes) -> dict[str, Any]:
-    """Return what the zoo's own tool wrote into the header of a safetensors file."""
+    """Return what :func:`recorded` wrote into the header of a safetensors file."""
     header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
     record: dict[str, Any] = json.loads(header["__metadata__"]["ppgan_zoo"])
     return record
 
 
-def _open_shipped(name: str, weights: Path | None) -> FeatureNetwork:
+def _read_shipped(
+    name: str, weights: Path | None
+) -> tuple[dict[str, NDArray[np.floating]], str, dict[str, Any]]:
+    """Return the arrays of a network that comes with the package, their SHA-256 and record.
+
+    Raises:
+        ConfigError: The user gives weights, or the file is missing or was changed.
+    """
     if weights is not None:
         raise ConfigError(f"{name}: comes with its own weights; leave out {weights}")
     file = resources.files("ppgan_zoo.metrics") / "weights" / f"{name}.safetensors"
@@ -265,18 +282,33 @@ def _open_shipped(name: str, weights: Path | None) -> FeatureNetwork:
             f"{file}: its SHA-256 is {sha256[:12]}..., and {name} is {SHIPPED[name][:12]}...; "
             "the file was changed: install ppgan_zoo again"
         )
+    return widened(_arrays(content, str(file))), sha256, _record(content)
+
+
+def _open_shipped(name: str, weights: Path | None) -> FeatureNetwork:
+    arrays, sha256, record = _read_shipped(name, weights)
 
     from ppgan_zoo.metrics.classifier import FEATURES, Classifier
-    from ppgan_zoo.models.weights import load_arrays
 
-    arrays = widened(_arrays(content, str(file)))
     classes = len(arrays["classify.bias"])
     network = Classifier(SHAPES[name][0], classes)
-    load_arrays(network, arrays)
-    network.eval()
+    _load(network, arrays)
     return FeatureNetwork(
-        name, sha256, FEATURES, classes, _record(content)["accuracy"],
+        name, sha256, FEATURES, classes, record["accuracy"],
         lambda images: network(images / 255), SHAPES[name], is_general=name == GENERAL,
+    )  # fmt: skip
+
+
+def _open_photos(weights: Path | None) -> FeatureNetwork:
+    arrays, sha256, _ = _read_shipped(PHOTOS, weights)
+
+    from ppgan_zoo.metrics.efficientnet import Photos
+
+    network = Photos()
+    _load(network, arrays)
+    return FeatureNetwork(
+        PHOTOS, sha256, Photos.features, None, None, network, SHAPES[PHOTOS],
+        _EFFICIENTNET_BATCH, is_general=True,
     )  # fmt: skip
 
 
@@ -303,7 +335,7 @@ def _read_own(name: str, weights: Path | None) -> tuple[dict[str, NDArray[np.flo
     return _arrays(content, str(weights)), hashlib.sha256(content).hexdigest()
 
 
-def _load(network: nn.Layer, state: Mapping[str, NDArray[np.float64]]) -> None:
+def _load(network: nn.Layer, state: Mapping[str, NDArray[np.floating]]) -> None:
     """Give a network its state, for use and not for training."""
     from ppgan_zoo.models.weights import load_arrays
 
@@ -381,3 +413,5 @@ INCEPTION_V3 = _inception("inception-v3")
 INCEPTION_V3_TORCHVISION = _inception("inception-v3-torchvision")
 
 EFFICIENTNET_LITE0 = FeatureKind(EFFICIENTNET, _open_efficientnet, _efficientnet_of)
+
+PHOTOS_V1 = FeatureKind(PHOTOS, _open_photos)

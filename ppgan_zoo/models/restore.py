@@ -52,6 +52,11 @@ def find_checkpoint(path: str | os.PathLike[str], *, best: bool = False) -> Chec
         return _held(open_checkpoint(path))
     run = RunDirectory(path)
     if not os.path.isdir(run.checkpoints):
+        if (path / "model.yml").is_file():
+            raise CheckpointError(
+                f"{path}: is an exported model, which has no checkpoint; give the run or the "
+                "checkpoint that it was exported from"
+            )
         raise CheckpointError(
             f"{path}: neither a run (no checkpoints/), nor a checkpoint (no {MANIFEST}), nor an "
             "exported model (no model.yml); give one of these, or the name of a pretrained model "

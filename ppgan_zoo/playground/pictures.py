@@ -24,6 +24,8 @@ def training_pictures(path: Path, image_shape: tuple[int, int, int], count: int)
         ConfigError: The model does not say what it was trained on.
         DataError: The pictures are not there.
     """
-    source = find_data(path)
+    source = find_data(
+        path, otherwise="give the run that it was exported from, or leave out --nearest"
+    )
     real = RealImages(source, image_shape, "train", offline=True, notify=print_to_stderr)
     return base64.b64encode(choose(real.trained_on, count).images.tobytes()).decode()

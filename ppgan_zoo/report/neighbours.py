@@ -42,7 +42,7 @@ def find_neighbours(
     from ppgan_zoo.run.evaluate import find_data
 
     sampler = open_sampler(path)
-    source = find_data(path, None, directory)
+    source = find_data(path, None, directory, otherwise="give the run that it is from")
     real = RealImages(source, sampler.image_shape, "train", offline, print_to_stderr)
     training = real.trained_on
     samples = sampler.sample(count, 0)

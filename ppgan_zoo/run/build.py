@@ -166,9 +166,21 @@ def build_model_and_trainer(
         sequence = np.random.SeedSequence([seed, RESTARTED_WEIGHTS, restarts])
         seed = int(sequence.generate_state(1)[0])
     paddle.seed(seed)  # the initial weights
-    trainer = build_trainer(recipe, build_model(facts), iterations, group)
+    trainer = build_trainer(recipe, _built(recipe, facts), iterations, group)
     trainer.chance.restarts = restarts
     return trainer
+
+
+def _built(recipe: Recipe, facts: ModelFacts) -> Gan:
+    """Return the nets; where they are not of the images' size, advise what can be followed."""
+    try:
+        return build_model(facts)
+    except ConfigError as error:
+        if recipe.data.name != "prepared" or "data.image_size" not in str(error):
+            raise
+        raise ConfigError(
+            f"{error}; a prepared set keeps its size: prepare the pictures again with that --size"
+        ) from None
 
 
 def build_trainer(recipe: Recipe, gan: Gan, iterations: int, group: Group | None = None) -> Trainer:

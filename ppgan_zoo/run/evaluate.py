@@ -76,7 +76,13 @@ def evaluate(
     return {**result, "curve_samples": curve, "curve": points}
 
 
-def find_data(path: Path, name: str | None = None, directory: str | None = None) -> DataSource:
+def find_data(
+    path: Path,
+    name: str | None = None,
+    directory: str | None = None,
+    *,
+    otherwise: str = "give --data mnist or another set",
+) -> DataSource:
     """Return the image set for a model: that of its run or card, unless another is named.
 
     Args:
@@ -84,6 +90,7 @@ def find_data(path: Path, name: str | None = None, directory: str | None = None)
         name: Of the image set; None for the one that it was trained on.
         directory: A data directory with both splits; of a kind of data without splits, such as
             ``"folder"``, the images that are held out.
+        otherwise: What to do where the model does not say, for the error.
 
     Raises:
         ConfigError: There is no run to ask, and no set is named.
@@ -108,8 +115,8 @@ def find_data(path: Path, name: str | None = None, directory: str | None = None)
     if run is None or recipe is None or name not in (None, recipe.data.name):
         if name is None:
             raise ConfigError(
-                f"{path}: is not in a run, whose recipe would name the data, and has no card; give "
-                "--data mnist or another set"
+                f"{path}: is not in a run, whose recipe would name the data, and has no card; "
+                f"{otherwise}"
             )
         split = DATA.get(name, where="--data").has_splits
         return DataSource(name, directory if split else None, directory)

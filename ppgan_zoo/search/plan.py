@@ -28,7 +28,7 @@ SETTING_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")  # becomes the name of 
 SET_BY_THE_SEARCH = {"seed": "the key seeds", "data.directory": "--data-dir"}
 
 FOR_ANY_PICTURES = (
-    "general-v1", "inception-v3", "inception-v3-torchvision", "efficientnet-lite0",
+    "general-v1", "photos-v1", "inception-v3", "inception-v3-torchvision", "efficientnet-lite0",
 )  # fmt: skip
 """Feature networks whose classes are not those of the images that are judged."""
 

@@ -8,10 +8,10 @@ import pytest
 from reference.drawn_weights import images, weight
 from safetensors.numpy import save_file
 
-from ppgan_zoo.data import ImageSet
+from ppgan_zoo.data import ImageSet, load_image_set
 from ppgan_zoo.errors import ConfigError
-from ppgan_zoo.metrics.efficientnet import EfficientNet, state_from_reference
-from ppgan_zoo.metrics.features import open_features
+from ppgan_zoo.metrics.efficientnet import EfficientNet, Photos, state_from_reference
+from ppgan_zoo.metrics.features import SHIPPED, open_features
 
 RECORDED = np.load(Path(__file__).parents[1] / "reference" / "efficientnet.npz", allow_pickle=False)
 
@@ -65,3 +65,44 @@ def test_weights_of_another_network_are_refused(drawn):
         ConfigError, match="file: unknown weights _head; give those of efficientnet"
     ):
         state_from_reference({**drawn, "_head": np.zeros(2, np.float32)}, network, "file")
+
+
+# Every 29th feature of the first two embedded avatars, as Paddle 3.3.1 computed them on an Intel
+# processor: a figure must not depend on the version of Paddle or on the machine.
+PHOTOS = [
+    [-5.82751, -0.68867, 2.35945, 0.13502, -5.81085, -1.88926, -0.75368, 8.24937],
+    [-6.52099, -1.60765, 0.44212, 2.49632, -4.23274, -2.64021, 0.58667, 7.00931],
+]
+
+
+def test_photos_v1_is_its_first_five_stages(drawn):
+    """The shipped file has other weights: here both have the same."""
+    whole, part = EfficientNet(), Photos()
+    state = {name: array.astype(np.float32) for name, array in
+             state_from_reference(drawn, whole, "drawn").items()}  # fmt: skip
+    whole.set_state_dict(state)
+    assert part.set_state_dict({name: state[name] for name in part.state_dict()}) == ([], [])
+    seen = []
+    for block in (4, 7, 10):  # the last of the third, fourth and fifth stage
+        whole.blocks[block].register_forward_post_hook(lambda _layer, _in, out: seen.append(out))
+    pixels = paddle.to_tensor(images(1, 3, 224, 224).astype(np.float32))
+    for network in (whole, part):
+        network.eval()
+    with paddle.no_grad():
+        whole(pixels)
+        found, logits = part(pixels)
+    wanted = np.concatenate([maps.numpy().mean(axis=(2, 3)) for maps in seen], axis=1)
+    assert logits is None and wanted.shape == (1, 232)
+    np.testing.assert_allclose(found.numpy(), wanted, rtol=0, atol=1e-5 * np.abs(wanted).max())
+
+
+def test_photos_v1_comes_with_the_package():
+    network = open_features("photos-v1")
+    assert (network.dim, network.classes, network.is_general) == (232, None, True)
+    avatars = load_image_set("avatars", offline=True).images[:2]
+    found = network(avatars)
+    assert found.probabilities is None
+    np.testing.assert_allclose(found.features[:, ::29], PHOTOS, rtol=0, atol=1e-3)
+    page = (Path(__file__).parents[2] / "docs" / "features.md").read_text(encoding="utf-8")
+    row = next(line for line in page.splitlines() if line.startswith("| `photos-v1`"))
+    assert SHIPPED["photos-v1"] in row

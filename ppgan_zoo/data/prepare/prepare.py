@@ -192,8 +192,8 @@ class _Work:
             name, reason = bad[0]
             raise DataError(
                 f"{where}: {len(bad)} of the first {partial.done} pictures cannot be read, the "
-                f"first is {name}: {reason}; repair or remove them, or allow more with "
-                "--max-unreadable"
+                f"first is {name}: {reason}; repair or remove them, or let ppgan-zoo data prepare "
+                "leave out more: --max-unreadable"
             )
         if not partial.count("train"):
             raise DataError(f"{where}: no picture for training; give more, or a lower --held-out")
