@@ -100,14 +100,15 @@ class BookGenerator(nn.Module):
 
 
 class BookDiscriminator(nn.Module):
-    def __init__(self, channels=(64, 128), hidden_units=1024):
+    def __init__(self, channels=(64, 128), hidden_units=1024, padding=0):
         super().__init__()
-        side = ((SIDE - 4) // 2 - 4) // 2
+        shrinks = 4 - 2 * padding
+        side = ((SIDE - shrinks) // 2 - shrinks) // 2
         self.features = nn.Sequential(
-            nn.Conv2d(CHANNELS, channels[0], 5),
+            nn.Conv2d(CHANNELS, channels[0], 5, padding=padding),
             nn.MaxPool2d(2),
             nn.LeakyReLU(0.02, inplace=True),
-            nn.Conv2d(channels[0], channels[1], 5),
+            nn.Conv2d(channels[0], channels[1], 5, padding=padding),
             nn.MaxPool2d(2),
             nn.BatchNorm2d(channels[1]),
             nn.LeakyReLU(0.02, inplace=True),

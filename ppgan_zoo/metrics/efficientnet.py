@@ -12,7 +12,6 @@ from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
-import paddle
 from numpy.typing import NDArray
 from paddle import nn
 from paddle.nn import functional as F
@@ -82,23 +81,19 @@ class _Trunk(nn.Layer):
     def __init__(self, stages: tuple[_Stage, ...]) -> None:
         super().__init__()
         self.stem = _convolution(3, _STEM, 3, 2)
-        blocks, before, self._ends = [], _STEM, []
+        blocks, before = [], _STEM
         for stage in stages:
             for place in range(stage.repeats):
                 blocks.append(_Block(before, stage, 1 if place else stage.stride))
                 before = stage.channels
-            self._ends.append(len(blocks))
         self.blocks = nn.LayerList(blocks)
 
-    def _stages(self, images: Any) -> list[Any]:
-        """Return the maps at the end of each stage of images ``[N, 3, H, W]``, 0 to 255."""
+    def _maps(self, images: Any) -> Any:
+        """Return the maps at the end of the last stage of images ``[N, 3, H, W]``, 0 to 255."""
         x = F.relu6(self.stem((images - MEAN) / SCALE))
-        found = []
-        for place, block in enumerate(self.blocks, start=1):
+        for block in self.blocks:
             x = block(x)
-            if place in self._ends:
-                found.append(x)
-        return found
+        return x
 
 
 class EfficientNet(_Trunk):
@@ -115,25 +110,25 @@ class EfficientNet(_Trunk):
         Args:
             images: Float ``[N, 3, 224, 224]``, 0 to 255.
         """
-        features = F.relu6(self.head(self._stages(images)[-1])).mean(axis=[2, 3])
+        features = F.relu6(self.head(self._maps(images))).mean(axis=[2, 3])
         return features, self.fc(features)
 
 
 class Photos(_Trunk):
-    """The first five stages: images to 232 features, and no logits.
+    """The first five stages: images to 112 features, and no logits."""
 
-    The features are the channels at the end of the third, fourth and fifth stage, which have seen
-    ever more of the image around a place, each averaged over all places.
-    """
-
-    features = sum(stage.channels for stage in _STAGES[2:5])
+    features = _STAGES[4].channels
 
     def __init__(self) -> None:
         super().__init__(_STAGES[:5])
 
     def forward(self, images: Any) -> tuple[Any, None]:
-        """Return features ``[N, 232]`` of images ``[N, 3, H, W]``, 0 to 255, sides of 16 n."""
-        return paddle.concat([x.mean(axis=[2, 3]) for x in self._stages(images)[2:]], axis=1), None
+        """Return features ``[N, 112]``, means over all positions, and None.
+
+        Args:
+            images: Float ``[N, 3, H, W]``, 0 to 255, both sides multiples of 16.
+        """
+        return self._maps(images).mean(axis=[2, 3]), None
 
 
 def state_from_reference(
