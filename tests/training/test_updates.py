@@ -136,24 +136,31 @@ def test_beta2_follows_its_schedule():
     )
 
 
+def state_of_a_resumed(make, images, broken_off, end):
+    """Return the state of a trainer that was resumed, which is that of one that went through."""
+    whole, first, second = make(), make(), make()
+    for iteration in range(end):
+        whole.step(images(iteration))
+    for iteration in range(broken_off):
+        first.step(images(iteration))
+    second.load_state(first.state(), first.iteration)
+    for iteration in range(broken_off, end):
+        second.step(images(iteration))
+    left, right = whole.state(), second.state()
+    assert left.keys() == right.keys()
+    for file, arrays in left.items():
+        assert arrays.keys() == right[file].keys()
+        for key, array in arrays.items():
+            assert array.tobytes() == right[file][key].tobytes(), (file, key)
+    return right
+
+
 def test_lazy_updates_resume_bit_for_bit():
     def trainer():
         terms = [get_term("r1", every_steps=3), get_term("lecam", every_steps=2)]
         return make_trainer(gan(), terms=terms, accumulate_steps=2, seed=5)
 
-    whole, first, second = trainer(), trainer(), trainer()
-    for iteration in range(7):
-        whole.step(real_images(iteration))
-    for iteration in range(4):
-        first.step(real_images(iteration))
-    second.load_state(first.state(), first.iteration)
-    for iteration in range(4, 7):
-        second.step(real_images(iteration))
-    left, right = whole.state(), second.state()
-    assert left.keys() == right.keys() and "terms" in left
-    for file, arrays in left.items():
-        for key, array in arrays.items():
-            assert array.tobytes() == right[file][key].tobytes(), (file, key)
+    assert "terms" in state_of_a_resumed(trainer, real_images, 4, 7)
 
 
 @pytest.mark.parametrize("optimizer", ["adam", "rmsprop", "sgd"])
@@ -176,19 +183,7 @@ def test_weights_that_no_loss_teaches_keep_no_run_from_its_resume(optimizer):
     def images(iteration):
         return np.random.default_rng(iteration).uniform(-1, 1, (4, 1, 8, 8)).astype(np.float32)
 
-    whole, first, second = trainer(), trainer(), trainer()
-    for iteration in range(4):
-        whole.step(images(iteration))
-    for iteration in range(2):
-        first.step(images(iteration))
-    second.load_state(first.state(), first.iteration)
-    for iteration in range(2, 4):
-        second.step(images(iteration))
-    left, right = whole.state(), second.state()
-    for file, arrays in left.items():
-        assert arrays.keys() == right[file].keys()
-        for key, array in arrays.items():
-            assert array.tobytes() == right[file][key].tobytes(), (file, key)
+    state_of_a_resumed(trainer, images, 2, 4)
 
 
 def test_a_step_that_was_broken_off_leaves_no_gradient(monkeypatch):
