@@ -221,7 +221,7 @@ def test_the_nearest_training_picture_stands_beside_the_sample(written, exported
 def test_training_pictures_are_of_the_training_set(monkeypatch, tmp_path):
     everything = load_image_set("mnist", offline=True, notify=lambda line: None)
     source = DataSource("mnist", None, None, trained_on={"count": 50})
-    monkeypatch.setattr(pictures, "find_data", lambda path: source)
+    monkeypatch.setattr(pictures, "find_data", lambda path, **_: source)
     text = pictures.training_pictures(tmp_path, (1, 28, 28), 8)
     found = np.frombuffer(base64.b64decode(text), np.uint8).reshape(8, 1, 28, 28)
     first = {picture.tobytes() for picture in everything.limit(50).images}
