@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from paddle import nn
 from paddle.nn import functional as F
 
+from ppgan_zoo.metrics.classifier import Standardise
 from ppgan_zoo.metrics.reference_weights import ReferenceWeights
 
 NAME = "efficientnet-lite0"
@@ -115,20 +116,25 @@ class EfficientNet(_Trunk):
 
 
 class Photos(_Trunk):
-    """The first five stages: images to 112 features, and no logits."""
+    """The first five stages: images to 112 features, and no logits.
+
+    Each feature has mean 0 and variance 1 over some photographs, so that none outweighs the others
+    and the scale suits KID's kernel.
+    """
 
     features = _STAGES[4].channels
 
     def __init__(self) -> None:
         super().__init__(_STAGES[:5])
+        self.standardise = Standardise(self.features)
 
     def forward(self, images: Any) -> tuple[Any, None]:
-        """Return features ``[N, 112]``, means over all positions, and None.
+        """Return features ``[N, 112]``, standardised means over all positions, and None.
 
         Args:
             images: Float ``[N, 3, H, W]``, 0 to 255, both sides multiples of 16.
         """
-        return self._maps(images).mean(axis=[2, 3]), None
+        return self.standardise(self._maps(images).mean(axis=[2, 3])), None
 
 
 def state_from_reference(

@@ -44,7 +44,7 @@ SHIPPED = {
     "fashion-v1": "4286400dfffcf969ff6b924c824be5206ef0d4377e4ea680d38ae2861aec5acf",
     "avatars-v1": "d078927db11f20188abc4d931b878e97b48ed8074758c9098958c12502fdcbba",
     "general-v1": "07c8a1c228cb8457ebdda7c906eb7162b48b5f32f427a98177c0e4e7bff5a146",
-    "photos-v1": "7d003ffc776062da7bccc1fafc2a4688b32a913aecee03c1bb3ddf96432b917c",
+    "photos-v1": "5fa524c324b7e8ebc408bcd8f6b73d2a0fd0533da5c510ddc26ec6547a3d8be8",
 }
 """SHA-256 of the weights of each network that comes with the package, by its name."""
 
