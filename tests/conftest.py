@@ -273,3 +273,12 @@ def checkpoint_of(name, folder, ema=None, **arguments):
         latent=gan.latent(), num_classes=gan.num_classes, **resolved,
     )  # fmt: skip
     return save_checkpoint(folder, trainer.state(), 2, facts.to_json()), trainer
+
+
+def assert_same_state(left, right):
+    """Compare two states of trainers, byte by byte."""
+    assert left.keys() == right.keys()
+    for file, arrays in left.items():
+        assert arrays.keys() == right[file].keys()
+        for key, array in arrays.items():
+            assert array.tobytes() == right[file][key].tobytes(), (file, key)

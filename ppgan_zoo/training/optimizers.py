@@ -94,14 +94,9 @@ def load_optimizer_arrays(
         CheckpointError: A missing, an extra or a wrongly shaped entry.
     """
     held = {key.rpartition("|")[0] for key in arrays}
-    learning = [
-        parameter
-        for place, (net, layer) in enumerate(nets.items())
-        for name, parameter in layer.named_parameters()
-        if not parameter.stop_gradient and _structured(place, net, name) in held
-    ]
-    for parameter in learning:
-        parameter.grad = paddle.zeros_like(parameter)
+    for name, parameter in _structured(nets).items():
+        if name in held and not parameter.stop_gradient:
+            parameter.grad = paddle.zeros_like(parameter)
     optimizer.step()
     optimizer.clear_grad(set_to_zero=False)
     state = optimizer.state_dict()
@@ -122,18 +117,18 @@ def load_optimizer_arrays(
     optimizer.set_state_dict(state)
 
 
-def _structured(place: int, net: str, name: str) -> str:
-    """Return the name of a weight of the net at a place among those of an optimizer."""
-    return name if place == 0 else f"{net}.{name}"
+def _structured(nets: Mapping[str, nn.Layer]) -> dict[str, Any]:
+    """Return all parameters by their names, the net's before that of any net but the first."""
+    return {
+        name if place == 0 else f"{net}.{name}": parameter
+        for place, (net, layer) in enumerate(nets.items())
+        for name, parameter in layer.named_parameters()
+    }
 
 
 def _structured_keys(state: Mapping[str, Any], nets: Mapping[str, nn.Layer]) -> dict[str, str]:
     """Map ``structured|accumulator`` to Paddle's ``automatic_accumulator_0``."""
-    names = {
-        parameter.name: _structured(place, net, name)
-        for place, (net, layer) in enumerate(nets.items())
-        for name, parameter in layer.named_parameters()
-    }
+    names = {parameter.name: name for name, parameter in _structured(nets).items()}
     keys: dict[str, str] = {}
     for key in state:
         # One automatic name can begin another's (w_1, w_10): the longest match is the owner.

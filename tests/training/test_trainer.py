@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import paddle
 import pytest
+from conftest import assert_same_state
 from paddle import nn
 from paddle.nn import functional as F
 
@@ -414,12 +415,7 @@ def test_state_goes_on_bit_for_bit_in_another_trainer(name, batches):
     second = trainer(2)
     second.load_state(first.state(), first.iteration)
     second.fit(batches, iterations=4)
-    left, right = whole.state(), second.state()
-    assert left.keys() == right.keys()
-    for file, arrays in left.items():
-        assert arrays.keys() == right[file].keys()
-        for key, array in arrays.items():
-            assert array.tobytes() == right[file][key].tobytes(), (file, key)
+    assert_same_state(whole.state(), second.state())
 
 
 def test_state_of_another_model_is_refused():
