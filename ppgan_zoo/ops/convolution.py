@@ -256,6 +256,8 @@ def _runs(
         for seed, shape in enumerate((geometry.source, geometry.weight, geometry.target))
     )
     bias = drawn([geometry.target[1]], seed=3) if geometry.bias else None
+    if bias is not None:  # as large as what it is added to: one left out must be seen
+        bias = bias * math.sqrt(math.prod(geometry.weight) / geometry.target[1])
 
     def run(form: str) -> Sequence[Tensor]:
         with paddle.no_grad():

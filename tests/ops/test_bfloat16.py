@@ -12,9 +12,17 @@ from test_forms import GEOMETRIES, PRODUCTS, Only, gradients
 import ppgan_zoo
 from ppgan_zoo import ops
 from ppgan_zoo.errors import ConfigError
-from ppgan_zoo.ops import convolution, onednn_dense, paddle_convolution
+from ppgan_zoo.ops import (
+    choice,
+    convolution,
+    onednn_convolution,
+    onednn_dense,
+    paddle_convolution,
+    trial,
+)
 from ppgan_zoo.ops.choice import Choices, Forms
-from ppgan_zoo.ops.onednn import OneDNNError
+from ppgan_zoo.ops.geometry import Geometry
+from ppgan_zoo.ops.onednn import BFLOAT16, FLOAT32, OneDNNError
 from ppgan_zoo.ops.trial import ROUGH, drawn
 from ppgan_zoo.recipe.load import recipe_from
 
@@ -78,6 +86,44 @@ def test_a_convolution_is_that_of_rounded_factors(product, name, library):
     assert np.abs(found - wanted).max() <= 2e-6 * np.abs(wanted).max()
     exact = result(paddle_convolution.plain_convolve)
     assert np.abs(found - exact).max() > 1e-4 * np.abs(exact).max()  # so it was rounded
+
+
+@pytest.mark.parametrize("channels", [(3, 4), (32, 64), (128, 64), (64, 1)])
+@pytest.mark.parametrize("kernel", [1, 2, 3, 4, 5])
+@pytest.mark.parametrize("stride", [1, 2, 3])
+def test_a_transposed_convolution_has_its_bias(channels, kernel, stride, library):
+    """OneDNN 3.6's own leaves it out of most strided ones on a processor with AMX."""
+    weight = (*channels, kernel, kernel)
+    geometry = Geometry(True, (2, channels[0], 4, 4), weight, True, (stride, stride), (0, 0, 0, 0))
+    x, filters, bias = drawn(geometry.source, 0), drawn(weight, 1), drawn(channels[1:], 2)
+    found = onednn_convolution.output(library, geometry, x, filters, bias, BFLOAT16)
+    wanted = paddle_convolution.plain_convolve(geometry, x, filters, bias)
+    assert np.abs((found - wanted).numpy()).max() <= 1e-2 * np.abs(wanted.numpy()).max()
+
+
+def test_a_trial_sees_that_a_bias_was_left_out(library, monkeypatch, tmp_path):
+    """Of many channels, too: there a bias drawn like the filters would be lost in rounding."""
+    geometry = Geometry(False, (32, 256, 8, 8), (64, 256, 5, 5), True, (1, 1), (2, 2, 2, 2))
+
+    def without_bias(library, geometry, x, weight, bias, number=FLOAT32):
+        if number == BFLOAT16:
+            geometry, bias = convolution.replace(geometry, bias=False), None
+        return output(library, geometry, x, weight, bias, number)
+
+    output = onednn_convolution.output
+    monkeypatch.setattr(onednn_convolution, "output", without_bias)
+    seen = {}
+
+    def judged(forms, usual):
+        seen["right"] = trial._is_right(ROUGH, forms[ROUGH], forms[usual]())
+        return usual
+
+    monkeypatch.setattr(choice, "fastest", judged)
+    convolution._chosen(Forms(library, Choices({}, tmp_path), True), convolution.OUTPUT, geometry)
+    assert seen == {"right": False}
+    monkeypatch.setattr(onednn_convolution, "output", output)
+    convolution._chosen(Forms(library, Choices({}, None), True), convolution.OUTPUT, geometry)
+    assert seen == {"right": True}
 
 
 @pytest.mark.parametrize("flipped", [(False, False), (True, False), (False, True)])
