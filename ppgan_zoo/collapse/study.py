@@ -81,6 +81,7 @@ class Study:
         Raises:
             ConfigError: Something else is there, or a study of another setting.
         """
+        clear_abandoned(self.path)  # of a process that was killed before the study began
         with os_errors(ConfigError, f"--output {self.path}: cannot be looked at"):
             there = self.path.is_dir() and {entry.name for entry in self.path.iterdir()} - {LOCK}
             file = self.path.exists() and not self.path.is_dir()

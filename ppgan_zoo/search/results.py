@@ -18,6 +18,7 @@ from ppgan_zoo.search.plan import Run, Search
 from ppgan_zoo.storage.files import read_regular, to_json, write_atomically
 from ppgan_zoo.storage.run_directory import RunDirectory
 from ppgan_zoo.storage.run_lock import LOCK
+from ppgan_zoo.storage.scratch import clear_abandoned
 from ppgan_zoo.storage.terminal import exit_text
 
 IDENTITY = ".search.json"
@@ -159,6 +160,7 @@ class SearchDirectory:
         Raises:
             ConfigError: Something else is there.
         """
+        clear_abandoned(self.path)  # of a process that was killed before the search began
         with os_errors(ConfigError, f"--output {self.path}: cannot be looked at"):
             there = os.path.lexists(self.path)
             free = not there or (self.path.is_dir() and not set(os.listdir(self.path)) - {LOCK})

@@ -25,6 +25,7 @@ from ppgan_zoo.stability.process import Request
 from ppgan_zoo.stability.report import Row, data_in_words, summarise
 from ppgan_zoo.storage.files import read_regular, to_json, write_atomically
 from ppgan_zoo.storage.run_directory import RunDirectory
+from ppgan_zoo.storage.scratch import clear_abandoned
 from ppgan_zoo.storage.terminal import exit_text
 
 RESULTS = "stability.json"
@@ -222,6 +223,7 @@ def _known(output: Path, sha256: str) -> dict[Key, dict[str, Any]]:
     """
     path = output / RESULTS
     if not path.exists():
+        clear_abandoned(output)  # of a process that was killed before its first answer
         if any(entry.name != ".lock" for entry in output.iterdir()):
             raise ConfigError(f"--output {output}: is not empty and holds no study; give another")
         return {}

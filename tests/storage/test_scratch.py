@@ -8,6 +8,11 @@ import sys
 import pytest
 from conftest import ROOT
 
+from ppgan_zoo.collapse.study import Study
+from ppgan_zoo.errors import ConfigError
+from ppgan_zoo.leaderboard.publish import check_folder
+from ppgan_zoo.search.results import SearchDirectory
+from ppgan_zoo.stability import driver as stability
 from ppgan_zoo.storage.scratch import MARK, PREFIX, clear_abandoned, scratch_folder
 
 HOLD = """
@@ -74,6 +79,26 @@ def test_what_only_looks_like_scratch_stays(holder, tmp_path):
     before = sorted(tmp_path.rglob("*"))
     clear_abandoned(tmp_path)
     assert sorted(tmp_path.rglob("*")) == before
+
+
+@pytest.mark.parametrize(
+    "check",
+    [
+        lambda folder: SearchDirectory(folder).check(),
+        lambda folder: stability._known(folder, ""),
+        lambda folder: Study(folder, {}, {}).check(),
+        check_folder,
+    ],
+    ids=["search", "stability", "collapse", "leaderboard"],
+)
+def test_an_output_that_holds_nothing_but_that_of_a_killed_process_is_free(check, holder, tmp_path):
+    process, scratch = holder
+    with pytest.raises(ConfigError, match="--output"):
+        check(tmp_path)
+    process.kill()
+    process.wait()
+    check(tmp_path)
+    assert not scratch.exists()
 
 
 def test_folders_of_a_process_killed_before_it_wrote_the_mark_go(tmp_path):
