@@ -9,7 +9,6 @@ from pathlib import Path
 
 from ppgan_zoo.leaderboard.board import BoardResult, Leaderboard, Line, Score, lines_of
 from ppgan_zoo.leaderboard.contest import BOARDS, CURVE_SAMPLES, LIMIT, SAMPLES, SETS
-from ppgan_zoo.search.summary import Spread
 from ppgan_zoo.search.words import times
 from ppgan_zoo.storage.files import read_regular
 from ppgan_zoo.storage.terminal import printable
@@ -67,7 +66,7 @@ def _row(line: Line, shown: Sequence[str]) -> list[str]:
         entry.recipe,
         entry.model,
         entry.settings,
-        *(_spread(name, line.figures.get(name)) for name in shown),
+        *(_spread(name, line) for name in shown),
         _good(line),
         "-" if line.minutes is None else f"{_two_digits(line.cpu_minutes)} ({line.minutes:.2f})",
         "-" if line.images is None else f"{line.images:,.0f}",
@@ -89,13 +88,15 @@ def _two_digits(value: float | None) -> str:
     return "-" if value is None else f"{value:.2f}"
 
 
-def _spread(name: str, spread: Spread | None) -> str:
+def _spread(name: str, line: Line) -> str:
+    spread = line.figures.get(name)
     if spread is None:
         return "-"
     text = _number(name, spread.mean)
-    if spread.deviation is None:
-        return text
-    return f"{text} ± {_number(name, spread.deviation)}"
+    if spread.deviation is not None:
+        return f"{text} ± {_number(name, spread.deviation)}"
+    error = line.figures.get(f"{name}_standard_error")
+    return text if error is None else f"{text} (± {_number(name, error.mean)})"
 
 
 def _number(name: str, value: float | None) -> str:
@@ -115,12 +116,13 @@ def explanation(leaderboard: Leaderboard) -> list[str]:
         "Settings: tuned by the zoo; published by somebody for such images; reduced: a model that "
         "was published for other images and sizes, made small; own: of a recipe given by path.",
         f"Figures are mean ± standard deviation over the runs that did not fail, by {SAMPLES:,} "
-        "samples against the test images. Every run is counted: a good one neither failed, nor "
-        "collapsed (fewer classes than real images have, or far less even ones), nor had to begin "
-        "again, and the interval is that of the share of good runs (Wilson). Recipes of which most "
-        "runs failed come after the others. Minutes and images include what a restart lost. The "
-        f"plots take {CURVE_SAMPLES:,} samples of each checkpoint, after training, which reads "
-        "higher than the tables. Memory is an estimate.",
+        "samples against the test images; in brackets, where a recipe has one run, the standard "
+        "error of its FID, which knows nothing of other seeds. Every run is counted: a good one "
+        "neither failed, nor collapsed (fewer classes than real images have, or far less even "
+        "ones), nor had to begin again, and the interval is that of the share of good runs "
+        "(Wilson). Recipes of which most runs failed come after the others. Minutes and images "
+        f"include what a restart lost. The plots take {CURVE_SAMPLES:,} samples of each "
+        "checkpoint, after training, which reads higher than the tables. Memory is an estimate.",
         f"Runs so far: {len(runs)}, on {'; '.join(machines) or 'no machine yet'}. Zoo: "
         f"{'; '.join(zoos) or 'none yet'}.",
         *_judges(leaderboard),

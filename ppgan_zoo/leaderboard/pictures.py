@@ -24,7 +24,9 @@ if TYPE_CHECKING:
 SAMPLES, COLUMNS, SEED = 20, 10, 0
 """Of a run: how many, how many in a row (one of each class), and the seed of z."""
 
-CELL, GAP, TEXT, ACROSS = 28, 1, 14, 3
+CELL, GAP, TEXT = 28, 1, 14
+ACROSS = 3
+"""Runs in a row of a grid, at most."""
 WIDTH, HEIGHT = COLUMNS * (CELL + GAP), SAMPLES // COLUMNS * (CELL + GAP)
 """Of a run's samples, in pixels."""
 
@@ -64,23 +66,37 @@ def grid(board: BoardResult, samples: Mapping[tuple[str, int], Path]) -> NDArray
         board: The board.
         samples: The picture of each run that has one, by recipe and seed.
     """
-    blocks = [_block(line, samples) for line in lines_of(board)]
-    return np.concatenate(blocks)
+    lines = lines_of(board)
+    columns = min(ACROSS, max(len(_seeds(line)) for line in lines))
+    blocks = [_block(line, columns, samples) for line in lines]
+    beside = ACROSS // columns  # recipes in a row, where each has few runs
+    rows = [blocks[place : place + beside] for place in range(0, len(blocks), beside)]
+    size = (beside * blocks[0].width, sum(max(block.height for block in row) for row in rows))
+    picture, top = Image.new("L", size, 255), 0
+    for row in rows:
+        for place, block in enumerate(row):
+            picture.paste(block, (place * block.width, top))
+        top += max(block.height for block in row)
+    return np.asarray(picture)
 
 
-def _block(line: Line, samples: Mapping[tuple[str, int], Path]) -> NDArray[np.uint8]:
-    """Return a heading and the runs of one recipe."""
-    entry = line.entry
+def _seeds(line: Line) -> list[int]:
+    """Return the seeds that are done or were asked for."""
+    return sorted({*(run.seed for run in line.entry.runs), *line.entry.planned})
+
+
+def _block(line: Line, columns: int, samples: Mapping[tuple[str, int], Path]) -> Image.Image:
+    """Return a heading and the runs of one recipe, so many in a row."""
+    entry, seeds = line.entry, _seeds(line)
     runs = {run.seed: run for run in entry.runs}
-    seeds = sorted({*runs, *entry.planned})
-    rows = -(-len(seeds) // ACROSS)
-    size = (ACROSS * (WIDTH + BESIDE), TEXT + rows * (TEXT + HEIGHT) + BELOW)
+    rows = -(-len(seeds) // columns)
+    size = (columns * (WIDTH + BESIDE), TEXT + rows * (TEXT + HEIGHT) + BELOW)
     picture = Image.new("L", size, 255)
     draw = ImageDraw.Draw(picture)
     fid = "no FID" if line.fid is None else f"FID {line.fid.mean:.2f}"
     draw.text((0, 0), f"{entry.recipe}: {fid}, {line.good} of {len(entry.runs)} good", fill=0)
     for place, seed in enumerate(seeds):
-        row, column = divmod(place, ACROSS)
+        row, column = divmod(place, columns)
         left, top = column * (WIDTH + BESIDE), TEXT + row * (TEXT + HEIGHT)
         draw.text((left, top), f"seed {seed}{_note(runs.get(seed))}", fill=90)
         path = samples.get((entry.recipe, seed))
@@ -92,7 +108,7 @@ def _block(line: Line, samples: Mapping[tuple[str, int], Path]) -> NDArray[np.ui
         draw.rectangle(box, fill=BLANK)
         draw.text((left + WIDTH // 2, top + TEXT + HEIGHT // 2), _why(runs.get(seed)),
                   fill=255, anchor="mm")  # fmt: skip
-    return np.asarray(picture)
+    return picture
 
 
 def _note(run: Score | None) -> str:

@@ -38,7 +38,7 @@ from ppgan_zoo.leaderboard.contest import (
 )
 from ppgan_zoo.leaderboard.length import stretched
 from ppgan_zoo.leaderboard.page import markdown, page, rows_of, wrong
-from ppgan_zoo.leaderboard.pictures import HEIGHT, TEXT, WIDTH, grid, spread
+from ppgan_zoo.leaderboard.pictures import BELOW, BESIDE, HEIGHT, TEXT, WIDTH, grid, spread
 from ppgan_zoo.leaderboard.publish import check_folder, write_pages
 from ppgan_zoo.leaderboard.record import Judged, read_record
 from ppgan_zoo.recipe.load import load_recipe
@@ -270,6 +270,13 @@ def test_every_run_counts_and_failed_ones_have_no_figures():
     ]
 
 
+def test_one_run_has_the_error_of_its_fid():
+    figures = {"fid": 2.0, "recall": 0.5, "fid_standard_error": 0.04}
+    alone = an_entry("a", a_score(0).model_copy(update={"figures": figures}))
+    _, row, _ = rows_of(a_leaderboard(alone).boards["mnist"])
+    assert row[3:5] == ["2.00 (± 0.04)", "0.50"]
+
+
 # Parts of several machines.
 
 
@@ -364,6 +371,21 @@ def test_a_grid_has_a_place_for_every_run_that_was_asked_for(tmp_path):
     gray = (pixels == 128).sum()
     assert (pixels[2 * TEXT : 2 * TEXT + HEIGHT, :WIDTH] == 77).all()
     assert 3.8 * HEIGHT * WIDTH < gray < 4 * HEIGHT * WIDTH  # but for the words in them
+
+
+def test_recipes_with_one_run_stand_beside_each_other(tmp_path):
+    board = a_leaderboard(*(an_entry(name, a_score(0)) for name in "abcd")).boards["mnist"]
+    for name, gray in zip("abcd", (50, 60, 70, 80), strict=True):
+        some_samples(tmp_path, "mnist", name, 0, gray)
+    pixels = grid(
+        board, {(name, 0): tmp_path / "samples" / f"mnist-{name}-0.png" for name in "abcd"}
+    )
+    block, line = WIDTH + BESIDE, 2 * TEXT + HEIGHT + BELOW
+    assert pixels.shape == (2 * line, 3 * block)
+    for place, gray in enumerate((50, 60, 70, 80)):
+        row, column = divmod(place, 3)
+        top, left = row * line + 2 * TEXT, column * block
+        assert (pixels[top : top + HEIGHT, left : left + WIDTH] == gray).all()
 
 
 def test_labels_are_moved_apart_around_where_they_were():
