@@ -39,7 +39,7 @@ def check_seed(seed: int) -> None:
         raise ConfigError(f"--seed {seed}: give 0 or more")
 
 
-def parse_seeds(text: str) -> tuple[int, ...]:
+def parse_run_seeds(text: str) -> tuple[int, ...]:
     """Return the seeds of a list such as ``0-39,77``, each once, in order of mention.
 
     Raises:

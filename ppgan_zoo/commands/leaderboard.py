@@ -7,7 +7,7 @@ import math
 import re
 from pathlib import Path
 
-from ppgan_zoo.commands.arguments import add_device, parse_seeds
+from ppgan_zoo.commands.arguments import add_device, parse_run_seeds
 from ppgan_zoo.errors import ConfigError, Ended
 from ppgan_zoo.storage.files import read_regular
 from ppgan_zoo.storage.terminal import say, tell
@@ -48,7 +48,7 @@ def add(parser: argparse.ArgumentParser) -> None:
 def _run(options: argparse.Namespace) -> int:
     if not (math.isfinite(options.budget) and 0 < options.budget <= 5000):
         raise ConfigError(f"--budget {options.budget:g}: give minutes, more than 0, at most 5000")
-    seeds = parse_seeds(options.seeds)
+    seeds = parse_run_seeds(options.seeds)
     shard = _shard(options.shard)
     from ppgan_zoo.runtime import cpu_threads
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from ppgan_zoo import runtime
 from ppgan_zoo.commands.arguments import add_device, add_model, check_seed, find_model
 from ppgan_zoo.errors import ConfigError
-from ppgan_zoo.evaluation.orders import parse_seeds
+from ppgan_zoo.evaluation.orders import parse_picture_seeds
 from ppgan_zoo.evaluation.written import Output
 from ppgan_zoo.storage.terminal import say
 
@@ -59,7 +59,7 @@ def _run(options: argparse.Namespace) -> int:
     if options.seeds is not None and (options.seed is not None or options.count is not None):
         raise ConfigError("--seeds: names each picture; leave out --seed and -n")
     output = Output(options.output, options.shard, options.overwrite)
-    seeds = None if options.seeds is None else parse_seeds(options.seeds)
+    seeds = None if options.seeds is None else parse_picture_seeds(options.seeds)
     output.check()
     model = find_model(options.model)
     runtime.start(options.device)

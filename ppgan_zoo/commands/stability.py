@@ -6,7 +6,7 @@ import argparse
 import json
 from pathlib import Path
 
-from ppgan_zoo.commands.arguments import add_overrides, parse_seeds
+from ppgan_zoo.commands.arguments import add_overrides, parse_run_seeds
 from ppgan_zoo.errors import ConfigError
 from ppgan_zoo.ops import SWITCH_VALUES
 from ppgan_zoo.recipe.bounds import LOOKS_AT_A_START
@@ -48,7 +48,7 @@ def add(parser: argparse.ArgumentParser) -> None:
 def _run(options: argparse.Namespace) -> int:
     from ppgan_zoo.runtime import cpu_threads
 
-    seeds = parse_seeds(options.seeds)
+    seeds = parse_run_seeds(options.seeds)
     for name in ("iterations", "every_steps"):
         if getattr(options, name) < 1:
             option = name.replace("_", "-")

@@ -108,7 +108,7 @@ class Order:
             yield self.latent.sample(1, int(seed))
 
 
-def parse_seeds(text: str) -> NDArray[np.int64]:
+def parse_picture_seeds(text: str) -> NDArray[np.int64]:
     """Return the seeds of a list such as ``"3,17,40-60"``, in its order.
 
     Raises:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from ppgan_zoo.errors import ConfigError
-from ppgan_zoo.evaluation.orders import Order, parse_seeds
+from ppgan_zoo.evaluation.orders import Order, parse_picture_seeds
 from ppgan_zoo.models.latent import Latent
 
 LATENTS = [
@@ -49,8 +49,8 @@ def test_pictures_of_one_seed_are_numbered():
 
 
 def test_lists_of_seeds():
-    assert list(parse_seeds("3,17, 40-43,0")) == [3, 17, 40, 41, 42, 43, 0]
-    assert len(parse_seeds("0-999999")) == 1_000_000
+    assert list(parse_picture_seeds("3,17, 40-43,0")) == [3, 17, 40, 41, 42, 43, 0]
+    assert len(parse_picture_seeds("0-999999")) == 1_000_000
     for text in ("", "3,", "-1", "1.5", "4-2", "3,3", "1-5,4", "0-1000000", "1-2-3", "9" * 30):
         with pytest.raises(ConfigError, match=r"--seeds"):
-            parse_seeds(text)
+            parse_picture_seeds(text)

@@ -8,7 +8,7 @@ import sys
 import numpy as np
 import pytest
 
-from ppgan_zoo.commands.arguments import parse_seeds
+from ppgan_zoo.commands.arguments import parse_run_seeds
 from ppgan_zoo.errors import ConfigError
 from ppgan_zoo.stability.driver import Study, run_study
 from ppgan_zoo.stability.report import summarise, table, wilson
@@ -111,10 +111,10 @@ def test_the_table_counts_every_run():
 
 
 def test_seeds_are_a_list_of_numbers_and_ranges():
-    assert parse_seeds("0-3,9,2") == (0, 1, 2, 3, 9)
+    assert parse_run_seeds("0-3,9,2") == (0, 1, 2, 3, 9)
     for text in ("", "a", "3-1", "0-1000", "1,,2", "-1", "9999999999", "0-999,1000"):
         with pytest.raises(ConfigError, match="--seeds"):
-            parse_seeds(text)
+            parse_run_seeds(text)
 
 
 def test_a_study_from_the_command_line_counts_continues_and_draws(cli, tiny_recipe, tmp_path):
