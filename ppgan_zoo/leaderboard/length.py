@@ -21,6 +21,9 @@ STEPS = frozenset({"start", "start_step", "until_step", "at_steps", "warmup_step
 IMAGES = frozenset({"half_life", "images"})
 """Keys that say for how many images, or hold a schedule of it."""
 
+LARGEST_DECAY = 1.0 - 1e-9
+"""Of an average: below 1, whatever it was stretched by."""
+
 BUSY_SHARE = 0.95
 """Part of the budget that iterations may take; the rest is for checkpoints and a grid."""
 
@@ -73,7 +76,8 @@ def stretched(recipe: Recipe, length: int, new: int) -> dict[str, Any]:
 
     Whatever a recipe names an iteration for (the start of a schedule, the end of noise) moves
     along, so that it stays at the same share of the run; so does what it names images for (the
-    half-life of an average, the pace of an adaptive augmentation) and a rate's decay by time.
+    half-life of an average, the pace of an adaptive augmentation), the decay of the average of
+    G's weights, and a rate's decay by time.
 
     Args:
         recipe: The recipe.
@@ -84,6 +88,8 @@ def stretched(recipe: Recipe, length: int, new: int) -> dict[str, Any]:
     for section, values in recipe.model_dump(mode="json", exclude_defaults=True).items():
         if section != "training":
             _stretch(values, section, new / length, changed)
+    if recipe.ema.decay is not None:  # its half-life in iterations takes new / length
+        changed["ema.decay"] = min(recipe.ema.decay ** (length / new), LARGEST_DECAY)
     return changed
 
 

@@ -42,6 +42,7 @@ from ppgan_zoo.leaderboard.pictures import BELOW, BESIDE, HEIGHT, TEXT, WIDTH, g
 from ppgan_zoo.leaderboard.publish import check_folder, write_pages
 from ppgan_zoo.leaderboard.record import Judged, read_record
 from ppgan_zoo.recipe.load import load_recipe
+from ppgan_zoo.recipe.shipped import find_recipe
 from ppgan_zoo.search.results import Failure, Result, Training
 from ppgan_zoo.storage.run_lock import locked
 
@@ -132,6 +133,16 @@ def test_averages_and_decays_by_images_are_stretched_too(tmp_path):
         "model: {name: gan_mlp}\ndata: {name: mnist, batch_size: 8}\ntraining: {iterations: 10}\nema: {half_life: 50}\n"
     )
     assert stretched(load_recipe(plain), 10, 40)["ema.half_life"] == 200
+
+
+def test_the_average_of_the_weights_covers_the_same_share_of_the_run():
+    recipe = load_recipe(find_recipe("mnist_tuned"))
+    iterations, decay = recipe.training.iterations, recipe.ema.decay
+    for new in (1, iterations // 8, 3 * iterations, 2_000_000_000):
+        changed = stretched(recipe, iterations, new)
+        words = [f"{key}={json.dumps(value)}" for key, value in changed.items()]
+        found = load_recipe(find_recipe("mnist_tuned"), words).ema.decay
+        assert found**new == pytest.approx(decay**iterations) or new == 2_000_000_000
 
 
 def test_the_boards_part_all_recipes_for_such_images_between_them():
