@@ -59,8 +59,9 @@ demo: env
 	@$(BIN)/python tools/demo.py --output $(DEMO) $(DEMO_OPTIONS)
 
 # One process for each core, one thread in each: quicker than all threads for one test.
+# TESTS names some of them, such as TESTS=tests/export; without it, all run.
 test: env
-	PPGAN_ZOO_THREADS=1 $(BIN)/python -m pytest --numprocesses logical --dist worksteal -m "not slow"
+	PPGAN_ZOO_THREADS=1 $(BIN)/python -m pytest --numprocesses logical --dist worksteal -m "not slow" $(TESTS)
 
 slow: env
 	PPGAN_ZOO_THREADS=1 $(BIN)/python -m pytest --numprocesses logical --dist worksteal -m slow
