@@ -196,8 +196,8 @@ def partial_folder(
             owned.enter_context(locked(folder))
         except CheckpointError:
             raise DataError(
-                f"{folder}: another process is making this set; wait for it, or give another "
-                "--output"
+                f"{folder}: another process is making this set; wait until it has ended, then "
+                "give the same command again"
             ) from None
         found = _identity_in(folder)
         begun = bool(found == json.loads(json.dumps(identity)))

@@ -17,11 +17,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import is_alive
+from conftest import is_alive, tree_bytes
 from PIL import Image
 
 from ppgan_zoo.data import load_image_set, write_idx
 from ppgan_zoo.data.prepare import partial as partial_module
+from ppgan_zoo.data.prepare import prepare as prepare_module
 from ppgan_zoo.data.prepare.open_source import open_source
 from ppgan_zoo.data.prepare.prepare import prepare
 from ppgan_zoo.data.prepare.settings import Settings, parse_colour, parse_size
@@ -109,8 +110,9 @@ def test_class_folders_are_classes_whatever_holds_them(tmp_path, kind):
     assert found.sha256 == hashlib.sha256(found.images.tobytes()).hexdigest()
 
 
-@pytest.mark.parametrize("packed", [False, True])
-def test_the_labels_of_stylegans_tool_are_taken(tmp_path, packed):
+@pytest.mark.parametrize("root", ["", "set/", "my/set/"])
+@pytest.mark.parametrize("packed", ["no", "zip", "tar"])
+def test_the_labels_of_stylegans_tool_are_taken(tmp_path, packed, root):
     labels = {"labels": [["00000/img0.png", 3], ["00000/img1.png", 0], ["00001/img2.png", 3]]}
     files = {
         "dataset.json": json.dumps(labels).encode(),
@@ -118,17 +120,35 @@ def test_the_labels_of_stylegans_tool_are_taken(tmp_path, packed):
         "00000/img1.png": encoded(NOISE[1]),
         "00001/img2.png": encoded(NOISE[2]),
     }
-    source = tmp_path / "in"
-    if packed:
+    source, said = tmp_path / "in", []
+    files = {root + name: content for name, content in files.items()}
+    if packed == "zip":
         packed_zip(source, files, zipfile.ZIP_STORED)
+    elif packed == "tar":
+        packed_tar(source, files)
     else:
         write(source, files)
-    made(source, tmp_path / "out")
+    made(source, tmp_path / "out", notify=said.append)
+    assert not any("skipped" in line for line in said)
     found = loaded(tmp_path / "out")
     assert found.labels.tolist() == [3, 0, 3]
     assert (found.num_classes, found.classes) == (4, ("0", "1", "2", "3"))
-    if not packed:  # the file itself means its folder
-        assert made(source / "dataset.json", tmp_path / "again").manifest.classes == found.classes
+    if packed == "no":  # the file itself means its folder
+        labels = source / root / "dataset.json"
+        assert made(labels, tmp_path / "again").manifest.classes == found.classes
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_labels_that_lie_beside_a_part_of_the_pictures_are_another_file(tmp_path, packed):
+    source, said = tmp_path / "in", []
+    files = {**CLASSES, "a/dataset.json": b'{"labels": [["00.png", 3]]}'}
+    if packed:
+        packed_zip(source, files)
+    else:
+        write(source, files)
+    made(source, tmp_path / "out", notify=said.append)
+    assert loaded(tmp_path / "out").classes == ("a", "b")
+    assert any("skipped 1 " in line for line in said)
 
 
 def test_a_stylegan_set_without_labels_has_none_though_it_has_folders(tmp_path):
@@ -192,6 +212,28 @@ def test_a_table_with_a_column_for_each_pixel(tmp_path, names, packed):
     assert found.labels.tolist() == list(range(12))
 
 
+@pytest.mark.parametrize("ends", ["", "\n", "\r\n\r\n", "\n" * 5])
+@pytest.mark.parametrize("mark", ["", "\ufeff"])
+@pytest.mark.parametrize("names", ["none", "numbers"])
+def test_a_table_as_other_programs_write_it(tmp_path, names, mark, ends):
+    """A byte order mark, empty lines at the end, and the numbers that pandas names columns by."""
+    rows = [",".join(map(str, pixels.ravel())) for pixels in GREY]
+    if names == "numbers":
+        rows.insert(0, ",".join(map(str, range(36))))
+    text = mark + ("\r\n" if "\r" in ends else "\n").join(rows) + ends
+    (tmp_path / "in.csv").write_bytes(text.encode())
+    result = made(tmp_path / "in.csv", tmp_path / "out", (6, 6))
+    np.testing.assert_array_equal(loaded(tmp_path / "out").images[:, 0], GREY)
+    assert result.unreadable == 0
+
+
+def test_the_first_label_follows_a_byte_order_mark(tmp_path):
+    rows = [f"{n},{','.join(map(str, pixels.ravel()))}" for n, pixels in enumerate(GREY)]
+    (tmp_path / "in.csv").write_text("\n".join(rows), encoding="utf-8-sig")
+    made(tmp_path / "in.csv", tmp_path / "out", (6, 6))
+    assert loaded(tmp_path / "out").labels.tolist() == list(range(12))
+
+
 def test_a_table_with_all_pixels_in_one_text(tmp_path):
     lines = ["emotion,pixels,Usage"]
     for n, pixels in enumerate(GREY):
@@ -224,6 +266,32 @@ def test_idx_with_the_labels_that_lie_beside_it(tmp_path):
     assert (test.labels.tolist(), test.num_classes) == ([0, 1, 2, 3], 8)
     made(tmp_path / "in" / "t10k-images-idx3-ubyte", tmp_path / "few", (6, 6))
     assert loaded(tmp_path / "few").labels.tolist() == [0, 1, 2, 3]  # alone, it is no test split
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_idx_of_colours_has_its_labels_as_grey_ones_have(tmp_path, whole):
+    colours = NOISE[:12]
+    (tmp_path / "in").mkdir()
+    write_idx(tmp_path / "in" / "train-images-idx4-ubyte", colours)
+    write_idx(tmp_path / "in" / "train-labels-idx1-ubyte", np.arange(12, dtype=np.uint8) % 3)
+    write(tmp_path / "in", {"contact-sheet.png": encoded(NOISE[0])})
+    source = tmp_path / "in" if whole else tmp_path / "in" / "train-images-idx4-ubyte"
+    made(source, tmp_path / "out")
+    np.testing.assert_array_equal(loaded(tmp_path / "out").images, colours.transpose(0, 3, 1, 2))
+    assert loaded(tmp_path / "out").labels.tolist() == [0, 1, 2] * 4
+
+
+def test_other_labels_are_another_source(tmp_path):
+    images, labels = (tmp_path / f"train-{name}-ubyte" for name in ("images-idx3", "labels-idx1"))
+    write_idx(images, GREY)
+    identities = {open_source(images, print).identity}
+    write_idx(labels, np.zeros(12, np.uint8))
+    os.utime(labels, ns=(1, 1))
+    identities.add(open_source(images, print).identity)
+    write_idx(labels, np.ones(12, np.uint8))
+    os.utime(labels, ns=(2, 2))
+    identities.add(open_source(images, print).identity)
+    assert len(identities) == 3
 
 
 FORMATS = {
@@ -476,6 +544,36 @@ def test_a_second_run_goes_on_where_the_first_stopped(tmp_path, monkeypatch, dam
         assert any(f"continuing after {done} of 120" in line for line in said)
     for path in (tmp_path / "whole").iterdir():
         assert path.read_bytes() == (tmp_path / "out" / path.name).read_bytes()
+
+
+INTERRUPTED = KeyboardInterrupt()
+
+
+@pytest.mark.parametrize("error", [INTERRUPTED, OSError(5, "Input/output error")], ids=repr)
+def test_what_was_done_stays_if_reading_it_back_is_stopped(tmp_path, monkeypatch, error):
+    write(tmp_path / "in", {f"{n:03}.png": encoded(NOISE[n % 40]) for n in range(120)})
+    append = partial_module.PartialSet.append
+
+    def stops(self, done):
+        if self.done >= 64:
+            raise Stopped
+        append(self, done)
+
+    def fails(*arguments, **options):
+        raise error
+
+    with monkeypatch.context() as patch, pytest.raises(Stopped):
+        patch.setattr(partial_module.PartialSet, "append", stops)
+        made(tmp_path / "in", tmp_path / "out")
+    before = tree_bytes(tmp_path / "out.partial")
+    said = []
+    with monkeypatch.context() as patch, pytest.raises((KeyboardInterrupt, OSError)):
+        patch.setattr(prepare_module, "PartialSet", fails)
+        made(tmp_path / "in", tmp_path / "out", notify=said.append)
+    assert tree_bytes(tmp_path / "out.partial") == before
+    assert any("the same command continues" in line for line in said) is (error is INTERRUPTED)
+    made(tmp_path / "in", tmp_path / "out", notify=said.append)
+    assert any("continuing after 64 of 120" in line for line in said)
 
 
 def test_a_beginning_with_other_settings_or_pictures_is_begun_anew(tmp_path):

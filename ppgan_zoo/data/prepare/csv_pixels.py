@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import math
 from collections.abc import Iterator
 from pathlib import Path
@@ -41,7 +42,7 @@ class CsvPixels(Source):
             with open_regular_source(path) as file:
                 stream = unpacked(file)
                 first = _fields(stream.readline(LONGEST_LINE))
-                self._has_names = bool(first) and not first[-1].replace(" ", "").isdigit()
+                self._has_names = _are_names(first)
                 second = _fields(stream.readline(LONGEST_LINE)) if self._has_names else first
             self.count = self._count_lines() - self._has_names
         except _ERRORS as error:
@@ -87,13 +88,15 @@ class CsvPixels(Source):
         self._shape = shape
 
     def _count_lines(self) -> int:
-        """Return how many lines there are, the last of which may have no end."""
-        lines, last = 0, b"\n"
+        """Return how many lines there are up to the last that is not empty."""
+        ends = after = 0  # ends of lines, in all and after the last other character
         with open_regular_source(self.path) as file:
             stream = unpacked(file)
             while chunk := stream.read(1 << 20):
-                lines, last = lines + chunk.count(b"\n"), chunk[-1:]
-        return lines + (last != b"\n")
+                ends += chunk.count(b"\n")
+                rest = chunk.rstrip(b"\r\n")
+                after = chunk[len(rest) :].count(b"\n") + (0 if rest else after)
+        return ends - after + 1
 
     def _entry(self, name: str, line: bytes) -> Entry:
         fields = _fields(line)
@@ -129,7 +132,14 @@ class CsvPixels(Source):
         return pixels.astype(np.uint8).reshape(self._shape)
 
 
+def _are_names(fields: list[str]) -> bool:
+    """Tell whether a first line names columns; pandas, told no names, counts them from 0."""
+    last = fields[-1].replace(" ", "")
+    return not last.isdigit() or fields == [str(number) for number in range(len(fields))]
+
+
 def _fields(line: bytes) -> list[str]:
+    line = line.removeprefix(codecs.BOM_UTF8)
     return line.decode("latin-1").replace('"', "").strip().split(",")
 
 

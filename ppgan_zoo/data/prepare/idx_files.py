@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,7 +14,8 @@ from ppgan_zoo.data.idx import read_idx
 from ppgan_zoo.data.prepare.source import Entry, Source, digest_of, file_identity
 from ppgan_zoo.errors import DataError
 
-IMAGES, LABELS = ("images", "idx3"), ("labels", "idx1")
+KIND = re.compile("idx[34]")  # grey images, and images with channels
+IMAGES, LABELS = "images", "labels"
 SPLITS = (("t10k", "test"), ("test", "test"), ("train", "train"))
 MOST_BYTES = 1 << 30  # of one file's values
 
@@ -24,15 +26,16 @@ def image_files(folder: Path) -> list[Path]:
         names = sorted(os.listdir(folder), reverse=True)
     except OSError:  # what is wrong is said where its pictures are looked for
         return []
-    return [folder / name for name in names if all(part in name for part in IMAGES)]
+    return [folder / name for name in names if IMAGES in name and KIND.search(name)]
 
 
 class IdxFiles(Source):
     """Images of IDX files, with the labels that lie beside them.
 
     Args:
-        paths: The files of images; the labels of ``train-images-idx3-ubyte`` are in
-            ``train-labels-idx1-ubyte``, raw or packed as the images are.
+        paths: The files of images; the labels of ``train-images-idx3-ubyte``, or of
+            ``train-images-idx4-ubyte``, are in ``train-labels-idx1-ubyte``, raw or packed as the
+            images are.
 
     Raises:
         DataError: A file is damaged, or labels do not fit the images.
@@ -49,7 +52,9 @@ class IdxFiles(Source):
         self.has_splits = {"train", "test"} <= {split for *_, split in self._parts}
         grey = all(images.ndim == 3 or images.shape[3] == 1 for _, images, _, _ in self._parts)
         self.channels = 1 if grey else 3
-        self.identity = digest_of(self.kind, *map(file_identity, paths))
+        beside = [_labels_of(path) for path in paths]
+        files = [*paths, *(path for path in beside if path is not None)]
+        self.identity = digest_of(self.kind, *map(file_identity, files))
 
     def entries(self, start: int = 0) -> Iterator[Entry]:
         """Yield the entries from number `start` on."""
@@ -69,9 +74,8 @@ def _read(path: Path) -> tuple[NDArray[np.uint8], NDArray[np.uint8] | None]:
             f"{path}: shape {' x '.join(map(str, images.shape))}; images are N x height x width, "
             "or with 1 or 3 channels last: give such a file"
         )
-    name = path.name.replace(IMAGES[0], LABELS[0]).replace(IMAGES[1], LABELS[1])
-    beside = path.with_name(name)
-    if name == path.name or not os.path.lexists(beside):
+    beside = _labels_of(path)
+    if beside is None:
         return images, None
     labels = read_idx(beside, max_bytes=MOST_BYTES)
     if labels.shape != (len(images),):
@@ -80,6 +84,12 @@ def _read(path: Path) -> tuple[NDArray[np.uint8], NDArray[np.uint8] | None]:
             "images; replace the file, or remove it to go without labels"
         )
     return images, labels
+
+
+def _labels_of(path: Path) -> Path | None:
+    """Return the file of the labels beside one of images; None if there is none."""
+    beside = path.with_name(KIND.sub("idx1", path.name).replace(IMAGES, LABELS))
+    return beside if beside != path and os.path.lexists(beside) else None
 
 
 def _split(path: Path) -> str | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 from ppgan_zoo.data.walk import classes_of
 from ppgan_zoo.errors import DataError
@@ -17,14 +18,21 @@ MOST_CLASSES = 1 << 20
 Labels = list[int | None]
 
 
+class Written(NamedTuple):
+    """What ``dataset.json`` holds, and the folder that it lies in: ``""``, or one with a ``/``."""
+
+    content: bytes
+    folder: str
+
+
 def labels_by_name(
-    names: Sequence[str], written: bytes | None, where: str, notify: Callable[[str], None]
+    names: Sequence[str], written: Written | None, where: str, notify: Callable[[str], None]
 ) -> tuple[tuple[str, ...] | None, Labels | None]:
     """Return classes and labels of pictures.
 
     Args:
         names: Paths within the source, with ``/`` between their parts.
-        written: What ``dataset.json`` holds; None if there is none: then folders are classes.
+        written: ``dataset.json``; None if there is none: then folders are classes.
         where: What to call the source in messages.
         notify: Called with a line of text for whatever the user should know.
 
@@ -38,9 +46,10 @@ def labels_by_name(
     if written is None:
         classes, labels = classes_of(without_root(names), where, notify)
         return classes, None if labels is None else labels.tolist()
-    label_of = _read(written, f"{where}: {LABELS_FILE}")
+    label_of = _read(written.content, f"{where}: {written.folder}{LABELS_FILE}")
     if label_of is None:
         return None, None
+    names = [name.removeprefix(written.folder) for name in names]
     known = set(names)
     missing = sum(name not in known for name in label_of)
     if missing:
@@ -50,12 +59,19 @@ def labels_by_name(
 
 def without_root(names: Sequence[str]) -> Sequence[str]:
     """Return names without the folders that all of them lie in."""
-    while names and "/" in names[0]:
-        root = names[0].partition("/")[0] + "/"
-        if not all(name.startswith(root) for name in names):
+    root = shared_folders(names)[-1]
+    return [name.removeprefix(root) for name in names]
+
+
+def shared_folders(names: Sequence[str]) -> list[str]:
+    """Return the folders that all names lie in, from ``""`` inwards: ``["", "a/", "a/b/"]``."""
+    folders = [""]
+    while names and "/" in names[0][len(folders[-1]) :]:
+        inner = folders[-1] + names[0][len(folders[-1]) :].partition("/")[0] + "/"
+        if not all(name.startswith(inner) for name in names):
             break
-        names = [name[len(root) :] for name in names]
-    return names
+        folders.append(inner)
+    return folders
 
 
 def no_label(name: str) -> DataError:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from ppgan_zoo.data.prepare.labelling import (
     LABELS_FILE,
     MOST_BYTES,
+    Written,
     labels_by_name,
     no_label,
+    shared_folders,
 )
 from ppgan_zoo.data.prepare.source import Entry, Source, digest_of
 from ppgan_zoo.data.walk import PICTURES, look_through
@@ -35,7 +37,7 @@ class PicturesFolder(Source):
         """Look through the folder; see the class."""
         self.folder, self.where = folder, str(folder)
         found = look_through(folder, PICTURES)
-        written = self._written()
+        written = self._written(shared_folders(found.names))
         if written is not None:
             found.others[".json"] -= 1
         if found.passed_over():
@@ -44,7 +46,8 @@ class PicturesFolder(Source):
         self.count = len(self.names)
         self.classes, self._labels = labels_by_name(self.names, written, self.where, notify)
         self.labelled = self._labels is not None
-        self.identity = digest_of(self.kind, written, *map(self._file_identity, self.names))
+        told = None if written is None else written.content
+        self.identity = digest_of(self.kind, told, *map(self._file_identity, self.names))
 
     def entries(self, start: int = 0) -> Iterator[Entry]:
         """Yield the entries from number `start` on."""
@@ -56,12 +59,15 @@ class PicturesFolder(Source):
             else:
                 yield Entry(name, self.folder / name, label)
 
-    def _written(self) -> bytes | None:
-        path = self.folder / LABELS_FILE
-        if not os.path.lexists(path):
+    def _written(self, folders: Sequence[str]) -> Written | None:
+        """Return the outermost ``dataset.json`` of folders that all pictures lie in."""
+        paths = {folder: self.folder / folder / LABELS_FILE for folder in folders}
+        folder = next((each for each, path in paths.items() if os.path.lexists(path)), None)
+        if folder is None:
             return None
+        path = paths[folder]
         try:
-            return read_regular(path, MOST_BYTES)
+            return Written(read_regular(path, MOST_BYTES), folder)
         except OSError as error:
             raise DataError(f"{path}: cannot be read ({error.strerror}); remove it") from error
 

@@ -114,6 +114,7 @@ def prepare(
         "pillow": pillow_version,
     }
     with partial_folder(folder, identity, FILES, notify) as begun:
+        work.is_worth_keeping = begun
         try:
             return work.carry_out(folder, output, begun)
         except KeyboardInterrupt:

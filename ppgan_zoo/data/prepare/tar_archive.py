@@ -5,6 +5,7 @@ from __future__ import annotations
 import bz2
 import gzip
 import io
+import itertools
 import lzma
 import tarfile
 import zlib
@@ -13,7 +14,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, cast
 
-from ppgan_zoo.data.prepare.labelling import LABELS_FILE, MOST_BYTES, labels_by_name, no_label
+from ppgan_zoo.data.prepare.labelling import (
+    LABELS_FILE,
+    MOST_BYTES,
+    Written,
+    labels_by_name,
+    no_label,
+)
 from ppgan_zoo.data.prepare.source import (
     LARGEST_SOURCE,
     Entry,
@@ -53,13 +60,12 @@ class TarArchive(Source):
     def __init__(self, path: Path, notify: Callable[[str], None]) -> None:
         """Go through the archive once; see the class."""
         self.path, self.where = path, str(path)
-        names, written = [], None
         with self._opened() as members:
-            for member, archive in members:
-                names.append(_name(member))
-                if names[-1] == LABELS_FILE:
-                    written = self._read(archive, member, MOST_BYTES)
-        chosen = chosen_names(names, self.where, notify)
+            names = [_name(member) for member, _ in members]
+        chosen, labels = chosen_names(names, self.where, notify)
+        written = None
+        if labels is not None:
+            written = Written(self._member(labels), names[labels].removesuffix(LABELS_FILE))
         self._is_chosen = bytearray(len(names))
         for number in chosen:
             self._is_chosen[number] = 1
@@ -109,6 +115,12 @@ class TarArchive(Source):
             archive.members.clear()  # type: ignore[attr-defined]
             if member.isreg():
                 yield member, archive
+
+    def _member(self, number: int) -> bytes:
+        """Return what a file of the archive holds."""
+        with self._opened() as members:
+            member, archive = next(itertools.islice(members, number, None))
+            return self._read(archive, member, MOST_BYTES)
 
     def _read(self, archive: tarfile.TarFile, member: tarfile.TarInfo, most: int) -> bytes:
         if member.size > most or member.issparse():

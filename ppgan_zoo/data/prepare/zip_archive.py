@@ -10,7 +10,14 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from ppgan_zoo.data.prepare.labelling import LABELS_FILE, MOST_BYTES, labels_by_name, no_label
+from ppgan_zoo.data.prepare.labelling import (
+    LABELS_FILE,
+    MOST_BYTES,
+    Written,
+    labels_by_name,
+    no_label,
+    shared_folders,
+)
 from ppgan_zoo.data.prepare.source import (
     LARGEST_SOURCE,
     Entry,
@@ -55,10 +62,14 @@ class ZipArchive(Source):
         self.where = str(path)
         self._zip = open_zip(path)
         infos = [info for info in self._zip.infolist() if not info.is_dir()]
-        chosen = chosen_names([info.filename for info in infos], self.where, notify)
+        chosen, labels = chosen_names([info.filename for info in infos], self.where, notify)
         self._infos = sorted((infos[number] for number in chosen), key=_parts)
         self.count = len(self._infos)
-        written = self._written(infos)
+        written = None
+        if labels is not None:
+            file = infos[labels]
+            folder = file.filename.removesuffix(LABELS_FILE)
+            written = Written(self._read(file, MOST_BYTES), folder)
         self.classes, self._labels = labels_by_name(
             [info.filename for info in self._infos], written, self.where, notify
         )
@@ -79,12 +90,6 @@ class ZipArchive(Source):
             except DataError as error:
                 content = error
             yield Entry(info.filename, content, label)
-
-    def _written(self, infos: Sequence[zipfile.ZipInfo]) -> bytes | None:
-        for info in infos:
-            if info.filename == LABELS_FILE:
-                return self._read(info, MOST_BYTES)
-        return None
 
     def _read(self, info: zipfile.ZipInfo, most: int) -> bytes:
         return read_member(self._zip, info, self.where, most)
@@ -122,11 +127,16 @@ def read_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, where: str, mos
     return content
 
 
-def chosen_names(names: Sequence[str], where: str, notify: Callable[[str], None]) -> list[int]:
-    """Return which of an archive's files are pictures, and say how many are passed over.
+def chosen_names(
+    names: Sequence[str], where: str, notify: Callable[[str], None]
+) -> tuple[list[int], int | None]:
+    """Return which of an archive's files are pictures, and which is ``dataset.json``, if any.
+
+    How many are passed over is said. A ``dataset.json`` counts where all pictures lie in its
+    folder, or in one within it; of several the outermost.
 
     Raises:
-        DataError: There are none.
+        DataError: There are no pictures.
     """
     passed: Counter[str] = Counter()
     chosen = []
@@ -137,8 +147,13 @@ def chosen_names(names: Sequence[str], where: str, notify: Callable[[str], None]
             passed["hidden names"] += 1
         elif name.lower().endswith(PICTURES):
             chosen.append(number)
-        elif name != LABELS_FILE:
+        else:
             passed["other files"] += 1
+    shared = shared_folders([names[number] for number in chosen])
+    place = {name: number for number, name in enumerate(names)}
+    labels = next((place[at] for folder in shared if (at := folder + LABELS_FILE) in place), None)
+    if labels is not None:
+        passed -= Counter({"other files": 1})
     said = ", ".join(f"{count} {what}" for what, count in sorted(passed.items()))
     if not chosen:
         raise DataError(
@@ -147,7 +162,7 @@ def chosen_names(names: Sequence[str], where: str, notify: Callable[[str], None]
         )
     if said:
         notify(f"{where}: skipped {said}")
-    return chosen
+    return chosen, labels
 
 
 def _parts(info: zipfile.ZipInfo) -> list[str]:
