@@ -55,7 +55,7 @@ def run_search(
     with locked(output):
         directory.check()
         trials = Trials(search, output) if search.spaces else None
-        runs_in_all = len(search.runs) + len(search.spaces) * search.file.trials
+        runs_in_all = len(search.runs) + (0 if trials is None else trials.count)
         at_ends = ends(search) if trials is not None else []
         search = trials.planned() if trials is not None else search
         results = directory.results(search)

@@ -228,6 +228,12 @@ def _spaces(path: Path, document: Document, file: SearchFile) -> dict[str, Space
             )
         check_installed(("optuna",), "optuna", place)
         found[name] = space
+        trials = map(space.trial_name, range(file.trials))
+        if taken := next((trial for trial in trials if trial in file.settings), None):
+            raise ConfigError(
+                f"{_place(path, document, ('settings', taken))}: settings.{taken}: is the name of "
+                f"a trial of settings.{name}; give it another"
+            )
     if "trials" in file.model_fields_set and not found:
         line = _place(path, document, ("trials",))
         raise ConfigError(f"{line}: trials: no setting has a range to draw from; leave it out")

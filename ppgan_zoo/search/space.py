@@ -35,8 +35,9 @@ class Range(Section):
             raise ValueError(f"low: found {self.low}; log needs a number above 0")
         return self
 
-    def ends(self) -> tuple[Any, Any]:
-        """Return the lowest and the highest value."""
+    @property
+    def ends(self) -> tuple[Any, ...]:
+        """The lowest and the highest value."""
         return self.low, self.high
 
 
@@ -45,9 +46,10 @@ class Choices(Section):
 
     choices: Annotated[tuple[Any, ...], Field(min_length=2, max_length=100)]
 
-    def ends(self) -> tuple[Any, Any]:
-        """Return the first and the last value."""
-        return self.choices[0], self.choices[-1]
+    @property
+    def ends(self) -> tuple[Any, ...]:
+        """All values: none is between others."""
+        return self.choices
 
 
 @dataclass(frozen=True)
@@ -68,11 +70,13 @@ class Space:
         """Return the name of the setting that one trial is."""
         return f"{self.name}-{number:03d}"
 
-    def ends(self) -> tuple[dict[str, Any], dict[str, Any]]:
-        """Return two settings at the two ends of every range."""
-        both = {key: open_.ends() for key, open_ in self.free.items()}
-        low, high = ({key: ends[side] for key, ends in both.items()} for side in (0, 1))
-        return {**self.fixed, **low}, {**self.fixed, **high}
+    def ends(self) -> list[dict[str, Any]]:
+        """Return settings that have both ends of every range and each of all choices."""
+        found = {key: open_.ends for key, open_ in self.free.items()}
+        return [
+            {**self.fixed, **{key: ends[number % len(ends)] for key, ends in found.items()}}
+            for number in range(max(map(len, found.values())))
+        ]
 
     def to_json(self) -> dict[str, Any]:
         """Return the ranges as plain data."""

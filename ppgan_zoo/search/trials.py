@@ -6,7 +6,6 @@ the results, so that a search goes on from wherever it was.
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -51,6 +50,11 @@ class Trials:
         self.search = search
         self.path = output / FILE
         self.drawn = self._read()
+
+    @property
+    def count(self) -> int:
+        """How many there will be: as many as the file says, or were drawn when it said more."""
+        return sum(max(self.search.file.trials, len(drawn)) for drawn in self.drawn.values())
 
     def planned(self) -> Search:
         """Return the search with all trials that were drawn, each a setting."""
@@ -201,9 +205,12 @@ def _trial(
 
 
 def ends(search: Search) -> list[Run]:
-    """Return a run at either end of every range, for a trial whether they can be built."""
-    low, high = (
-        with_settings(search, {name: space.ends()[side] for name, space in search.spaces.items()})
-        for side in (0, 1)
-    )
-    return [dataclasses.replace(run) for run in (*low.runs, *high.runs)]
+    """Return runs with either end of every range and each choice, to see that they can be built."""
+    settings = {name: space.ends() for name, space in search.spaces.items()}
+    return [
+        run
+        for number in range(max(map(len, settings.values())))
+        for run in with_settings(
+            search, {name: each[number % len(each)] for name, each in settings.items()}
+        ).runs
+    ]

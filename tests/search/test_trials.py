@@ -48,6 +48,33 @@ def result_of(run, fid, **options):
     )  # fmt: skip
 
 
+@pytest.mark.parametrize("place", [0, 1, 2])
+def test_each_of_the_choices_is_looked_at_before_anything_runs(file, place):
+    names = ["non_saturating", "hinge", "least_squares"]
+    key = f"objective.name: {{choices: [{', '.join(names)}]}}"
+    file.write_text(RANGES + f"    {key}\n")
+    assert [run.recipe.objective.name for run in ends(load_search(file))] == names
+    file.write_text(file.read_text().replace(names[place], "hinje"))
+    with pytest.raises(ConfigError, match="settings.tuned: .*unknown objective 'hinje'"):
+        load_search(file)
+
+
+def test_a_setting_named_like_a_trial_is_refused(file):
+    file.write_text(RANGES + "  tuned-004: {ema.decay: 0.5}\n")
+    with pytest.raises(ConfigError, match="settings.tuned-004: is the name of a trial of"):
+        load_search(file)
+    file.write_text(file.read_text().replace("tuned-004", "tuned-005"))  # there are five
+    load_search(file)
+
+
+def test_fewer_trials_than_were_drawn_are_counted_as_drawn(file, tmp_path):
+    trials, _ = drawn_until_the_end(file, tmp_path / "out", lambda values: 1.0)
+    assert trials.count == 5
+    for count, wanted in ((3, 5), (7, 7)):
+        file.write_text(RANGES.replace("trials: 5", f"trials: {count}"))
+        assert Trials(load_search(file), tmp_path / "out").count == wanted
+
+
 def test_a_file_with_ranges_has_its_plain_settings_for_runs_and_can_be_tried_at_both_ends(file):
     search = load_search(file)
     assert [run.name for run in search.runs] == ["plain-3"]
