@@ -134,6 +134,7 @@ def merge_folders(inputs: Sequence[Path], output: Path) -> Leaderboard:
     with os_errors(ConfigError, f"--output {output}: cannot be made"):
         (output / SAMPLES).mkdir(parents=True, exist_ok=True)
     with locked(output):
+        _clear_merged(output)
         for name, board in whole.boards.items():
             for entry in board.entries.values():
                 for run in entry.runs:
@@ -143,3 +144,15 @@ def merge_folders(inputs: Sequence[Path], output: Path) -> Leaderboard:
                         write_atomically(output / SAMPLES / made.name, read_regular(made))
         write_pages(whole, output)
     return whole
+
+
+def _clear_merged(output: Path) -> None:
+    """Delete the pictures of a leaderboard that was merged into a folder before."""
+    if not (output / boards.FILE).exists():
+        return
+    for name, board in read_leaderboard(output).boards.items():
+        for entry in board.entries.values():
+            for run in entry.runs:
+                samples_of(output, name, entry.recipe, run.seed).unlink(missing_ok=True)
+        for picture in (f"{name}_samples.png", f"{name.removesuffix('_labels')}.png"):
+            (output / picture).unlink(missing_ok=True)

@@ -39,7 +39,7 @@ from ppgan_zoo.leaderboard.contest import (
 from ppgan_zoo.leaderboard.length import stretched
 from ppgan_zoo.leaderboard.page import markdown, page, rows_of, wrong
 from ppgan_zoo.leaderboard.pictures import BELOW, BESIDE, HEIGHT, TEXT, WIDTH, grid, spread
-from ppgan_zoo.leaderboard.publish import check_folder, write_pages
+from ppgan_zoo.leaderboard.publish import check_folder, merge_folders, write_pages
 from ppgan_zoo.leaderboard.record import Judged, read_record
 from ppgan_zoo.recipe.load import load_recipe
 from ppgan_zoo.recipe.shipped import find_recipe
@@ -348,6 +348,24 @@ def test_a_merged_leaderboard_has_the_samples_of_all_parts(tmp_path, capsys):
         assert main(["leaderboard", "merge", *parts, "--output", str(tmp_path / "whole")]) == 2
     assert main(["leaderboard", "run", "--budget", "5", "--output", str(tmp_path / "whole")]) == 2
     assert "holds a merged leaderboard" in capsys.readouterr().err
+
+
+def test_nothing_of_what_was_merged_before_stays(tmp_path):
+    for name, recipe in (("one", "a"), ("two", "b")):
+        some_samples(tmp_path / name, "mnist", recipe, 0, 40)
+        write_pages(a_leaderboard(an_entry(recipe, a_score(0))), tmp_path / name)
+    again = tmp_path / "again"  # the same run as in one, without its samples
+    again.mkdir()
+    write_pages(a_leaderboard(an_entry("a", a_score(0))), again)
+    whole = tmp_path / "whole"
+    for part, left in (("one", ["mnist-a-0.png"]), ("two", ["mnist-b-0.png"]), ("again", [])):
+        if part == "again":
+            merge_folders([tmp_path / "one"], whole)
+        merge_folders([tmp_path / part], whole)
+        assert sorted(path.name for path in (whole / "samples").iterdir()) == left
+    (whole / "leaderboard.json").write_text("{")
+    with pytest.raises(ConfigError, match="is no leaderboard"):
+        merge_folders([tmp_path / "one"], whole)
 
 
 # Pages and pictures.
