@@ -16,6 +16,7 @@ from dataclasses import asdict
 from typing import Any
 
 from ppgan_zoo.bench.process import Request
+from ppgan_zoo.distributed.streams import as_parent
 from ppgan_zoo.errors import ConfigError
 from ppgan_zoo.ops import SWITCH
 from ppgan_zoo.recipe.load import load_recipe
@@ -60,7 +61,7 @@ def bench(
     """
     path = find_recipe(recipe)
     load_recipe(path, overrides)  # refused here, in a moment
-    environment = dict(os.environ)
+    environment = {**os.environ, **as_parent()}
     if ops is not None:
         environment[SWITCH] = ops
     request = Request(

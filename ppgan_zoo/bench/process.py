@@ -17,6 +17,7 @@ from statistics import quantiles
 from typing import TYPE_CHECKING, Any
 
 from ppgan_zoo import ops, runtime
+from ppgan_zoo.distributed.streams import end_with_parent
 from ppgan_zoo.errors import ConfigError
 from ppgan_zoo.recipe.load import load_recipe
 from ppgan_zoo.storage.terminal import say_answer
@@ -259,5 +260,6 @@ def main() -> int:
 
 
 if __name__ == "__main__":
+    end_with_parent()
     runtime.prepare()
     sys.exit(main())

@@ -30,6 +30,9 @@ TEMPORARY = "ppgan-zoo-processes-"
 LED = "PPGAN_ZOO_LED"
 """In the environment of a process whose standard input is that socket."""
 
+PARENT = "PPGAN_ZOO_PARENT"
+"""In the environment of a process: the number of the one that started it."""
+
 GRACE = 30.0
 """Seconds in which a process that nobody waits for any more may end in good order."""
 
@@ -77,9 +80,17 @@ def give_streams(to: socket.socket) -> None:
     socket.send_fds(to, [b"!"], [1, 2])
 
 
+def as_parent() -> dict[str, str]:
+    """Return what to add to the environment of a process that is to :func:`end_with_parent`."""
+    return {PARENT: str(os.getpid())}
+
+
 def end_with_parent() -> None:
-    """End this process when the one that started it is gone, killed: a launcher, a search."""
-    parent = os.getppid()
+    """End this process when the one that started it is gone, killed: a launcher, a search.
+
+    Started with :func:`as_parent`, it ends also if that came before this call.
+    """
+    parent = int(os.environ.pop(PARENT, os.getppid()))  # taken out: not for what this one starts
 
     def wait() -> None:
         while os.getppid() == parent:

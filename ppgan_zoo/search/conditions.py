@@ -6,6 +6,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from ppgan_zoo.distributed.streams import as_parent
 from ppgan_zoo.recipe.recipe import Recipe
 from ppgan_zoo.runtime import cpu_threads
 
@@ -41,4 +42,4 @@ class Conditions:
     def of_a_process(self) -> dict[str, str]:
         """Return the environment with the number of threads for one run."""
         threads = self.threads or max(1, cpu_threads() // self.jobs)
-        return {**self.environment, "PPGAN_ZOO_THREADS": str(threads)}
+        return {**self.environment, **as_parent(), "PPGAN_ZOO_THREADS": str(threads)}

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from ppgan_zoo.data.sources import print_to_stderr
+from ppgan_zoo.distributed.streams import as_parent
 from ppgan_zoo.errors import ConfigError, os_errors
 from ppgan_zoo.ops import SWITCH
 from ppgan_zoo.recipe.load import load_recipe
@@ -55,8 +56,12 @@ class Study:
     ops: tuple[str, ...] = ("auto",)
 
     def sha256(self, path: Path) -> str:
-        """Return what tells this study's runs from others': all but seeds and ways."""
+        """Return what tells this study's runs from others': all but seeds and ways.
+
+        Nor where the images are: whether they are the same is told by their own hash.
+        """
         chosen = load_recipe(path, self.overrides).model_dump(mode="json", exclude_defaults=True)
+        chosen.get("data", {}).pop("directory", None)
         facts = [chosen, self.iterations, self.every_steps]
         return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
@@ -91,6 +96,8 @@ def run_study(
         output.mkdir(parents=True, exist_ok=True)
     with RunDirectory(output).lock():
         answers = _known(output, sha256)
+        if not answers:  # so that the folder is known by it before there is a picture
+            _write(output, path.stem, sha256, study, answers)
         wanted = [(ops, seed) for ops in study.ops for seed in study.seeds]
         missing = [key for key in wanted if key not in answers]
         notify(f"{len(wanted)} runs, {len(wanted) - len(missing)} done")
@@ -139,7 +146,9 @@ def _carry_out(
                     overrides=list(study.overrides),
                     picture=str(output / f"{ops}-{seed}.png"),
                 )
-                environment = {**os.environ, SWITCH: ops, "PPGAN_ZOO_THREADS": threads}
+                environment = {
+                    **os.environ, **as_parent(), SWITCH: ops, "PPGAN_ZOO_THREADS": threads,
+                }  # fmt: skip
                 active[key] = _Process(request, environment)
             for key, process in list(active.items()):
                 if not process.has_ended:
@@ -229,7 +238,8 @@ def _known(output: Path, sha256: str) -> dict[Key, dict[str, Any]]:
         return {}
     try:
         held = json.loads(read_regular(path))
-        if held["format"] != FORMAT or held["study_sha256"] != sha256:
+        is_empty = held["format"] == FORMAT and not held["runs"]
+        if not is_empty and (held["format"] != FORMAT or held["study_sha256"] != sha256):
             raise ConfigError(
                 f"{path}: has another recipe, other overrides or another number of iterations, or "
                 "is of an older version; give another --output"

@@ -2,10 +2,15 @@
 
 import json
 import math
+import os
+import signal
+import subprocess
+import sys
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
-from conftest import TINY
+from conftest import ROOT, TINY, is_alive, wait_for
 
 import ppgan_zoo
 from ppgan_zoo.bench.driver import SAMPLE_COLUMNS, table
@@ -79,6 +84,29 @@ def test_refusals_are_one_line_and_start_nothing(cli, tmp_path):
         assert done.returncode == 2, done.stdout
         assert said in done.stderr
         assert "Traceback" not in done.stderr
+
+
+@pytest.mark.skipif(not os.path.isdir("/proc/self/task"), reason="needs Linux")
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_what_measures_ends_with_the_command(tiny_recipe, number):
+    command = [sys.executable, "-m", "ppgan_zoo", "bench", "-c", tiny_recipe, "--seconds", "600"]
+    bench = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.DEVNULL)
+    try:
+        children = Path(f"/proc/{bench.pid}/task/{bench.pid}/children")
+        found = wait_for(lambda: [pid for pid in children.read_text().split() if is_python(pid)])
+        bench.send_signal(number)
+        assert bench.wait(timeout=100) != 0
+        wait_for(lambda: not any(map(is_alive, map(int, found))))
+    finally:
+        bench.kill()
+        bench.wait()
+
+
+def is_python(pid):
+    try:
+        return b"ppgan_zoo.bench.process" in Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return False
 
 
 def test_the_most_expensive_operations_are_named(monkeypatch):

@@ -1,5 +1,6 @@
 """The share of a recipe's seeds that begin to learn."""
 
+import dataclasses
 import json
 import os
 import re
@@ -10,6 +11,8 @@ import pytest
 
 from ppgan_zoo.commands.arguments import parse_run_seeds
 from ppgan_zoo.errors import ConfigError
+from ppgan_zoo.recipe.shipped import find_recipe
+from ppgan_zoo.stability import driver
 from ppgan_zoo.stability.driver import Study, run_study
 from ppgan_zoo.stability.report import summarise, table, wilson
 from ppgan_zoo.training.first_phase import BEGUN, FirstPhase, start_distance
@@ -152,6 +155,27 @@ def test_runs_on_other_data_are_not_counted_together(cli, tiny_recipe, tmp_path)
         r"were trained on \w+, 60,000 images \(directory\), and now there is", other.stderr
     )
     assert json.loads(file.read_text()) == study
+
+
+def test_a_study_that_was_stopped_before_its_first_answer_is_begun_again(tmp_path, monkeypatch):
+    study = Study("demo", seeds=(0,), iterations=2, every_steps=1)
+
+    def stopped(study, path, output, *rest):
+        (output / "auto-0.png").write_bytes(b"a picture")
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(driver, "_carry_out", stopped)
+    for each in (study, study, dataclasses.replace(study, iterations=4)):  # another one, too
+        with pytest.raises(KeyboardInterrupt):
+            run_study(each, tmp_path / "study", notify=lambda line: None)
+
+
+def test_the_same_images_may_lie_elsewhere():
+    first, other = (
+        Study("demo", overrides=(f"data.directory={name}",)) for name in ("here", "there")
+    )
+    path = find_recipe("demo")
+    assert first.sha256(path) == other.sha256(path) == Study("demo").sha256(path)
 
 
 def test_what_is_wrong_is_one_line(cli, tiny_recipe, tmp_path):
