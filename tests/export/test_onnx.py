@@ -20,13 +20,16 @@ from test_export import Flat
 import ppgan_zoo
 from ppgan_zoo import runtime
 from ppgan_zoo.errors import ConfigError, ExportError
+from ppgan_zoo.evaluation.sampler import open_sampler
 from ppgan_zoo.evaluation.subject import tiny
 from ppgan_zoo.export import translation
 from ppgan_zoo.export.exporter import export
 from ppgan_zoo.export.graph import KINDS
 from ppgan_zoo.export.translation import read_graph
+from ppgan_zoo.models.restore import find_checkpoint
 from ppgan_zoo.models.spec import GanSpec
 from ppgan_zoo.registry import MODELS
+from ppgan_zoo.weights.pretrained import locate
 
 onnx = pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")
@@ -270,6 +273,21 @@ def test_the_python_program_of_the_page_runs(exported, tmp_path):
     assert done.returncode == 0, done.stderr
     pixels = np.load(tmp_path / "pixels.npy")
     assert pixels.shape == (16, 1, 28, 28) and pixels.dtype == np.uint8 and pixels.std() > 0
+
+
+@pytest.mark.parametrize("served", ["onnx", "paddle"])
+def test_the_python_programs_draw_the_pictures_of_sample_of_a_model_with_codes(served, tmp_path):
+    export(find_checkpoint(locate("mnist_tuned")), tmp_path / "out", onnx=True, timed=False)
+    program, file = snippet("python"), tmp_path / "out" / "generator.onnx"
+    if served == "paddle":
+        program, file = re.search(r"```python\n(.*?)```", PAGE, re.DOTALL)[1], tmp_path / "out"
+    done = subprocess.run(
+        [sys.executable, "-c", program, file], capture_output=True, text=True, cwd=tmp_path
+    )
+    assert done.returncode == 0, done.stderr
+    wanted = open_sampler(tmp_path / "out").sample(16, 0)
+    found = np.load(tmp_path / "pixels.npy")
+    assert np.abs(found.astype(int) - wanted).max() <= 1
 
 
 def test_the_javascript_program_of_the_page_runs(exported, tmp_path):
