@@ -44,6 +44,12 @@ def _run(options: argparse.Namespace) -> int:
         raise ConfigError(f"--picture {options.picture}: the name must end in .svg")
     known = MODELS.sources()
     if options.name not in known and (is_name(options.name) or os.path.isdir(options.name)):
+        if options.full or options.picture is not None:
+            option = "--full" if options.full else "--picture"
+            raise ConfigError(
+                f"{option}: is for a model of the zoo, and {options.name} is a pretrained or "
+                "published one; leave it out"
+            )
         return _show_card(locate(options.name), options.format)
     if options.name not in known:
         refuse_recipe(options.name)
@@ -170,7 +176,7 @@ def _show_card(folder: Path, form: str) -> int:
             if form == "json"
             else card_text(card, checkpoint.iteration, checkpoint.model)
         )
-    except (KeyError, TypeError, ValueError, RecursionError) as error:
+    except (LookupError, AttributeError, TypeError, ValueError, RecursionError) as error:
         raise CheckpointError(f"{folder}: the card cannot be shown: {error!r}") from None
     say(*text.rstrip("\n").split("\n"))
     return 0

@@ -19,7 +19,7 @@ from ppgan_zoo.registry import DATA
 from ppgan_zoo.storage.checkpoint import MANIFEST, open_checkpoint
 from ppgan_zoo.storage.files import absolute
 from ppgan_zoo.storage.retention import list_checkpoints
-from ppgan_zoo.storage.run_directory import RunDirectory
+from ppgan_zoo.storage.run_directory import RunDirectory, run_of
 from ppgan_zoo.weights.card import Card, read_card
 from ppgan_zoo.weights.pretrained import locate
 
@@ -97,10 +97,7 @@ def find_data(
         UnknownNameError: No such kind of data.
     """
     path = absolute(path)
-    run = next(
-        (RunDirectory(at) for at in (path, path.parent.parent) if (at / "recipe.yml").is_file()),
-        None,
-    )
+    run = run_of(path)
     recipe = load_recipe(run.recipe) if run else None
     card = None if run else _card(path)
     if card is not None and name in (None, card.data.name):

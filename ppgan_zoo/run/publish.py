@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from paddle import nn
+from pydantic import ValidationError
 
 from ppgan_zoo.data import to_uint8
 from ppgan_zoo.errors import CheckpointError, ConfigError, os_errors
@@ -37,7 +39,7 @@ from ppgan_zoo.storage.checkpoint import (
 from ppgan_zoo.storage.files import absolute, atomic_folder, read_regular
 from ppgan_zoo.storage.half_precision import HALF, halved, widened
 from ppgan_zoo.storage.pictures import image_grid, save_png
-from ppgan_zoo.storage.run_directory import RunDirectory
+from ppgan_zoo.storage.run_directory import RunDirectory, run_of
 from ppgan_zoo.weights.card import (
     CARD,
     NOT_STATED,
@@ -90,8 +92,7 @@ def publish(
     Args:
         run: A run, or a checkpoint in one.
         output: The folder to make.
-        name: What the model is called; None for the name of the recipe's file in the run's
-            command, or else of `output`.
+        name: What the model is called; None for the name of `output`.
         best: Take the run's best checkpoint.
         evaluations: Files that ``ppgan-zoo evaluate --output`` wrote, of this checkpoint; several
             that differ in the seed alone become one table.
@@ -105,30 +106,34 @@ def publish(
         ExportError: See :func:`ppgan_zoo.export.exporter.export`.
     """
     source = find_checkpoint(run, best=best)
-    directory = RunDirectory(source.path.parent.parent)
-    trained_on, starts = directory.trained_on(), directory.starts()
-    if trained_on is None:
+    directory = run_of(source.path)
+    trained_on = None if directory is None else directory.trained_on()
+    if directory is None or trained_on is None:
         raise CheckpointError(
             f"{source.path}: is not in a run, and a card is made from a run's recipe and manifest; "
             "give a run"
         )
+    starts = directory.starts()
+    if name is not None and not name.isprintable():
+        raise ConfigError(f"--name {name!r}: give one line of letters that can be shown")
     generator, facts = load_generator(source)
     weights = weights_name(source, None)
     arrays, rounding = source.arrays(weights), None
     if half:
         arrays, rounding = _rounded(arrays, generator, facts)
-    card = Card(
-        name=name or absolute(output).name,
-        recipe=_recipe(directory),
-        data=_data(trained_on),
-        weights=weights,
-        licence=licence,
-        trained={key: starts[-1][key] for key in TRAINED if key in starts[-1]},
-        trained_sha256=source.sha256,
-        rounding=rounding,
-        figures=_tables([_read_evaluation(path, source) for path in evaluations]),
-        faults=list(faults),
-    )
+    with _card_errors():
+        card = Card(
+            name=name or absolute(output).name,
+            recipe=_recipe(directory),
+            data=_data(trained_on),
+            weights=weights,
+            licence=licence,
+            trained={key: starts[-1][key] for key in TRAINED if key in starts[-1]},
+            trained_sha256=source.sha256,
+            rounding=rounding,
+            figures=_tables([_read_evaluation(path, source) for path in evaluations]),
+            faults=list(faults),
+        )
     with (
         os_errors(ConfigError, f"--output {output}: cannot be written", "give another --output"),
         atomic_folder(absolute(output)) as folder,
@@ -147,6 +152,19 @@ def publish(
         # Not timed: which settings are the fastest is a matter of the machine that uses it.
         export(find_checkpoint(folder), folder / "export", timed=False)
     return Published(Checkpoint(absolute(output), made.manifest, made.sha256), card)
+
+
+@contextlib.contextmanager
+def _card_errors() -> Iterator[None]:
+    """Say in one line what a card cannot hold, such as a fault of more than 2,000 letters."""
+    try:
+        yield
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(map(str, first["loc"]))
+        raise ConfigError(
+            f"{key}: found {str(first['input'])[:60]!r}; {first['msg'].lower()}"
+        ) from None
 
 
 def _rounded(arrays: Arrays, generator: nn.Layer, facts: ModelFacts) -> tuple[Arrays, Rounding]:
@@ -179,6 +197,9 @@ def _recipe(run: RunDirectory) -> dict[str, Any]:
     """Return the run's recipe, less what is of the machine that it ran on."""
     recipe: dict[str, Any] = load_recipe(run.recipe).model_dump(mode="json", exclude={"device"})
     del recipe["data"]["directory"]
+    weights = recipe["evaluation"].get("weights")
+    if weights is not None:
+        recipe["evaluation"]["weights"] = Path(weights).name
     return recipe
 
 
@@ -201,7 +222,11 @@ def _read_evaluation(path: Path, checkpoint: Checkpoint) -> dict[str, Any]:
         model = result["model"]
         own = model["sha256"] == checkpoint.sha256
         own = own and model["weights"] == recorded_weights(checkpoint, None)
-        _protocol(result)
+        _way(result)
+        int(result["settings"]["seed"])
+        for key in ("metrics", "floor", "notes"):
+            result[key]
+        model["path"], model["iteration"]
     except (ValueError, KeyError, TypeError, RecursionError):
         raise ConfigError(
             f"{path}: is no result of an evaluation; give what evaluate --output wrote"
@@ -227,17 +252,24 @@ def _protocol(result: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+def _way(result: Mapping[str, Any]) -> str:
+    """Return all that two results must share for their figures to be averaged."""
+    settings, real = result["settings"], result["real"]
+    more = [settings.get("resize"), settings.get("metrics"), real.get("sha256")]
+    return json.dumps([_protocol(result), more], sort_keys=True)
+
+
 def _tables(results: Sequence[Mapping[str, Any]]) -> list[Figures]:
     """Return a table for each protocol, with the draws of z that were evaluated by it."""
     tables = []
-    for protocol in {
-        json.dumps(_protocol(result)): _protocol(result) for result in results
-    }.values():
+    for way in dict.fromkeys(map(_way, results)):
         draws = {
-            int(result["settings"]["seed"]): result
-            for result in results
-            if _protocol(result) == protocol
+            int(result["settings"]["seed"]): result for result in results if _way(result) == way
         }
+        if len(draws) < sum(_way(result) == way for result in results):
+            raise ConfigError(
+                "--figures: two results differ in nothing, not even the seed; give each once"
+            )
         first = next(iter(draws.values()))
         values = {
             name: [
@@ -250,7 +282,7 @@ def _tables(results: Sequence[Mapping[str, Any]]) -> list[Figures]:
         floors = [draw["floor"]["metrics"] for draw in draws.values() if draw["floor"]]
         tables.append(
             Figures(
-                **protocol,
+                **_protocol(first),
                 seeds=list(draws),
                 values={name: _interval(found) for name, found in values.items() if found},
                 floor={

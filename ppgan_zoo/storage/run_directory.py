@@ -407,3 +407,12 @@ def _git_commit() -> str | None:
 def command_line() -> list[str]:
     """Return the command that started this process, program name without its folder."""
     return [Path(sys.argv[0]).name, *sys.argv[1:]]
+
+
+def run_of(path: Path) -> RunDirectory | None:
+    """Return the run that a path is, or that it is a checkpoint of; None of anything else."""
+    is_inside = path.parent.name == RunDirectory(path).checkpoints.name
+    for folder in (path, *((path.parent.parent,) if is_inside else ())):
+        if RunDirectory(folder).recipe.is_file():
+            return RunDirectory(folder)
+    return None

@@ -11,7 +11,8 @@ import threading
 
 import numpy as np
 import pytest
-from conftest import ROOT, TINY, install_plugin
+import yaml
+from conftest import ROOT, TINY, install_plugin, tree_bytes
 from safetensors.numpy import load_file
 
 import ppgan_zoo
@@ -157,6 +158,59 @@ def test_figures_of_several_draws_become_one_interval(run, tmp_path):
 
 
 @pytest.mark.parametrize(
+    "changes",
+    [
+        {"settings": {"num_samples": 10_000, "seed": 1, "resize": 14}},
+        {"settings": {"num_samples": 10_000, "seed": 0, "metrics": ["recall"]}},
+    ],
+    ids=["another size", "other metrics"],
+)
+def test_figures_of_two_ways_to_measure_are_two_tables(run, tmp_path, changes):
+    newest = open_checkpoint(run / "checkpoints" / "step-00000012")
+    for number, more in enumerate(({}, changes)):
+        (tmp_path / f"{number}.json").write_text(json.dumps(evaluation(newest, 0, 1.0, **more)))
+    files = [tmp_path / f"{number}.json" for number in range(2)]
+    tables = publish(run, tmp_path / "out", evaluations=files).card.figures
+    assert [table.values["fid"].draws for table in tables] == [1, 1]
+    with pytest.raises(ConfigError, match="two results differ in nothing"):
+        publish(run, tmp_path / "again", evaluations=[files[0], files[0]])
+
+
+def test_a_card_names_no_folder_of_the_weights_it_was_judged_by(run, tmp_path):
+    shutil.copytree(run, tmp_path / "run")
+    recipe = tmp_path / "run" / "recipe.yml"
+    told = yaml.safe_load(recipe.read_text())
+    told["evaluation"].update(features="inception-v3", weights="/home/somebody/i.safetensors")
+    recipe.write_text(yaml.safe_dump(told))
+    publish(tmp_path / "run", tmp_path / "out")
+    content = b"".join(tree_bytes(tmp_path / "out").values())
+    assert b"somebody" not in content and b"i.safetensors" in content
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        ({"faults": ["x" * 2500]}, "faults"),
+        ({"name": "x\n# evil"}, "--name"),
+    ],
+)
+def test_what_no_card_holds_is_one_line(run, tmp_path, arguments, says):
+    with pytest.raises(ConfigError, match=says) as caught:
+        publish(run, tmp_path / "out", **arguments)
+    assert "\n" not in str(caught.value) and not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("missing", ["notes", "floor", "metrics"])
+def test_a_result_that_lacks_something_is_none(run, tmp_path, missing):
+    newest = open_checkpoint(run / "checkpoints" / "step-00000012")
+    found = evaluation(newest, 0, 1.0)
+    del found[missing]
+    (tmp_path / "e.json").write_text(json.dumps(found))
+    with pytest.raises(ConfigError, match="is no result of an evaluation"):
+        publish(run, tmp_path / "out", evaluations=[tmp_path / "e.json"])
+
+
+@pytest.mark.parametrize(
     ("content", "says"),
     [
         ("no json", "is no result of an evaluation"),
@@ -209,13 +263,18 @@ def test_every_door_takes_the_name(named, tmp_path, capsys, monkeypatch):
     )
 
 
-def test_evaluate_knows_the_data_by_the_card(named, projection):
+def test_evaluate_knows_the_data_by_the_card(named, projection, tmp_path):
     from ppgan_zoo.run.evaluate import find_data
 
     source = find_data(named)
     assert (source.name, source.trained_on["count"]) == ("mnist", 128)
     assert find_data(named, "fashion_mnist").trained_on is None
     assert find_data(named / "export").trained_on["count"] == 128
+    # A recipe that happens to lie two folders up is of no run.
+    around = tmp_path / "project"
+    shutil.copytree(named, around / "published" / "m")
+    (around / "recipe.yml").write_text("model: {name: dcgan}\ndata: {name: fashion_mnist}\n")
+    assert find_data(around / "published" / "m").name == "mnist"
     arguments = ["evaluate", "tiny", "--split", "train", "--offline", "--num-samples", "150"]
     assert main([*arguments, "--metrics", "fid", "--no-floor"]) == 0
 
@@ -279,7 +338,12 @@ def test_a_strangers_card_is_checked(published, tmp_path, capsys, card, says):
 @pytest.mark.parametrize("form", ["text", "json"])
 @pytest.mark.parametrize(
     "changes",
-    [{"model": {}}, {"card": {"recipe": {"x": float("nan")}}}, {"card": {"recipe": {"x": "DEEP"}}}],
+    [
+        {"model": {}},
+        {"model": {"image_range": []}},
+        {"card": {"recipe": {"x": float("nan")}}},
+        {"card": {"recipe": {"x": "DEEP"}}},
+    ],
 )
 def test_a_card_that_cannot_be_shown_is_one_line(published, tmp_path, capsys, form, changes):
     manifest = {k: v for k, v in published.manifest.items() if k != "sha256"}
@@ -299,6 +363,14 @@ def test_a_strangers_words_do_not_steer_the_terminal(published, tmp_path, capsys
     assert main(["info", str(tmp_path)]) == 0
     said = capsys.readouterr().out
     assert "\x1b" not in said and "gone" in said
+
+
+@pytest.mark.parametrize("more", [["--full"], ["--picture", "nets.svg"]])
+def test_what_a_card_has_not_is_refused(published, tmp_path, monkeypatch, capsys, more):
+    monkeypatch.chdir(tmp_path)
+    assert main(["info", str(published.path), *more]) == 2
+    assert f"{more[0]}: is for a model of the zoo" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_checkpoint_without_a_card_says_so(run, capsys):
