@@ -31,7 +31,9 @@ def _run(options: argparse.Namespace) -> int:
     from ppgan_zoo.evaluation.growth import read_growth
 
     grids = read_growth(run)
-    film.write([grid.pixels for grid in grids], hold=round(SECONDS_OF_THE_LAST * options.fps))
+    film.write(
+        [grid.pixels for grid in grids], hold=max(1, round(SECONDS_OF_THE_LAST * options.fps))
+    )
     say(f"{len(grids)} frames, iterations {grids[0].iteration} to {grids[-1].iteration}, in "
         f"{film.path}")  # fmt: skip
     return 0

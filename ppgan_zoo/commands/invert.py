@@ -12,7 +12,7 @@ from ppgan_zoo.evaluation.written import Output
 from ppgan_zoo.storage.ownership import BLANK, own_file, refuse_foreign, seal
 from ppgan_zoo.storage.terminal import say
 
-SHOWN = 8
+SHOWN, USUAL = 8, 8
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -25,7 +25,9 @@ def add(parser: argparse.ArgumentParser) -> None:
                         help="for a model with labels: by name or number (default: the "
                         "restarts try each in turn)")  # fmt: skip
     parser.add_argument(
-        "--restarts", type=int, default=8, help="random starting points (default: 8)"
+        "--restarts",
+        type=int,
+        help="random starting points (default: 8, or as many as there are classes to try)",
     )
     parser.add_argument("--steps", type=int, default=500, help="of Adam (default: 500)")
     parser.add_argument("--seed", type=int, default=0, help="of the starting points")
@@ -51,7 +53,9 @@ def _run(options: argparse.Namespace) -> int:
     output = Output(options.output, overwrite=options.overwrite)
     output.check()
     if options.points is not None:
-        refuse_foreign(options.points, overwrite=options.overwrite)
+        refuse_foreign(options.points, overwrite=options.overwrite, option="--points")
+        with os_errors(ConfigError, f"--points {options.points}: cannot be written"):
+            options.points.parent.mkdir(parents=True, exist_ok=True)
     model = find_model(options.model)
     runtime.start(options.device)
     import numpy as np
@@ -65,12 +69,14 @@ def _run(options: argparse.Namespace) -> int:
     label = None
     if options.class_name is not None:
         label = find_class(options.class_name, space.num_classes, space.classes, "--class")
+    tried = 1 if label is not None else space.num_classes
+    restarts = max(USUAL, tried) if options.restarts is None else options.restarts
     picture = read_picture(options.picture, tuple(space.generator.image_shape))
     network = None if options.features is None else open_features(options.features)
     if network is not None:
         network(picture[None])  # a misfit is refused here
     found = invert(
-        space, picture, restarts=options.restarts, steps=options.steps, seed=options.seed,
+        space, picture, restarts=restarts, steps=options.steps, seed=options.seed,
         label=label, features=None if network is None else network.forward,
     )  # fmt: skip
     shown = np.concatenate([picture[None], found.images[:SHOWN]])
@@ -84,9 +90,12 @@ def _run(options: argparse.Namespace) -> int:
             file.write(BLANK)
             seal(file)
     ratios = ", ".join(f"{ratio:.1f}" for ratio in found.psnr)
-    say(f"PSNR of {options.restarts} restarts in dB, the best first: {ratios}")
+    say(f"PSNR of {restarts} restarts in dB, the best first: {ratios}")
     if found.labels is not None and label is None:
         best = int(found.labels[0])
         say(f"nearest as class {space.classes[best] if space.classes else best}")
+        if restarts < tried:
+            say(f"only the first {restarts} of {tried} classes were tried; --restarts {tried} "
+                "tries all")  # fmt: skip
     say(f"the picture and what was found: {options.output}")
     return 0

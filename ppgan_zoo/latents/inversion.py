@@ -11,9 +11,9 @@ import numpy as np
 import paddle
 from numpy.typing import NDArray
 from paddle import Tensor
-from PIL import Image
+from PIL import ImageOps
 
-from ppgan_zoo.data.pictures import on_background, opened_picture
+from ppgan_zoo.data.pictures import WHITE, on_background, opened_picture, picture_to_pixels
 from ppgan_zoo.errors import ConfigError
 from ppgan_zoo.latents.space import LatentSpace, Points
 from ppgan_zoo.models.nets import in_mode
@@ -139,16 +139,8 @@ def read_picture(path: Path, image_shape: tuple[int, int, int]) -> NDArray[np.ui
     if channels not in (1, 3):
         raise ConfigError(f"{path}: the model's images have {channels} channels; 1 or 3 are needed")
     with opened_picture(path) as opened:
-        picture = on_background(opened, (255, 255, 255))[0].convert("L" if channels == 1 else "RGB")
-        scale = max(width / picture.width, height / picture.height)
-        left, top = (
-            (have - want / scale) / 2.0
-            for have, want in zip(picture.size, (width, height), strict=True)
-        )
-        edges = left, top, picture.width - left, picture.height - top
-        middle = picture.crop((round(edges[0]), round(edges[1]), round(edges[2]), round(edges[3])))
-        pixels = np.asarray(middle.resize((width, height), Image.Resampling.LANCZOS))
-    return pixels[None] if channels == 1 else pixels.transpose(2, 0, 1)
+        picture = on_background(ImageOps.exif_transpose(opened), WHITE)[0]
+        return picture_to_pixels(picture, (height, width), channels)
 
 
 def _check(

@@ -11,7 +11,7 @@ from ppgan_zoo.latents.interpolation import round_trip
 from ppgan_zoo.latents.space import LatentSpace, Points
 from ppgan_zoo.storage.pictures import image_grid
 
-MOST_FRAMES, MOST_PICTURES = 5000, 256
+MOST_FRAMES, MOST_PICTURES, MOST_DIGITS = 5000, 256, 9
 
 
 def walk_frames(
@@ -44,7 +44,7 @@ def walk_frames(
         ConfigError: A number is out of range, there is no such direction, or `psi` is given for
             z.
     """
-    count = 4 * steps if direction else stops * steps
+    count = stops * steps if direction is None else 4 * steps
     if not 1 <= pictures <= MOST_PICTURES or not 1 <= count <= MOST_FRAMES or steps < 1:
         raise ConfigError(
             f"walk: {pictures} pictures, {count} frames; give 1 to {MOST_PICTURES} and 1 to "
@@ -55,7 +55,7 @@ def walk_frames(
         labels = space.labels(pictures, None if label is None else np.full(pictures, label))
     ways = (
         _along(space, direction, pictures, steps, seed, labels)
-        if direction
+        if direction is not None
         else _from_stop_to_stop(space, pictures, stops, steps, seed, labels)
     )
     if psi is not None:
@@ -93,7 +93,7 @@ def _along(
 ) -> Points:
     """Return ``[frames, pictures, dim]``: out and back along a direction, slowest at the ends."""
     method = direction.rstrip("0123456789")
-    if method not in METHODS:
+    if method not in METHODS or len(direction) > len(method) + MOST_DIGITS:
         raise ConfigError(
             f"--direction {direction}: give a method and a number, such as pca1 or sefa3"
         )

@@ -25,6 +25,7 @@ MOST_PIXELS = 1 << 30
 """Of all frames together."""
 
 GIF_TICK = 10  # milliseconds: what a GIF counts in
+GIF_LONGEST = 65_535 * GIF_TICK  # that one picture of it can stand
 ENCODER = "ffmpeg"
 ENCODER_SECONDS = 600
 
@@ -151,13 +152,16 @@ def _write_gif(file: BinaryIO, frames: Frames, fps: float, hold: int) -> None:
 
 
 def _merged(frames: Frames, durations: list[int]) -> list[tuple[Image.Image, int]]:
-    """Return the frames as pictures with durations; equal ones in a row as one that lasts."""
+    """Return the frames as pictures with durations; equal ones in a row as one that lasts.
+
+    It lasts eleven minutes at most: a GIF cannot say more.
+    """
     found: list[tuple[Image.Image, int]] = []
     before: NDArray[np.uint8] | None = None
     for frame, duration in zip(frames, durations, strict=True):
         if before is not None and np.array_equal(frame, before):
             picture, lasts = found.pop()
-            found.append((picture, lasts + duration))
+            found.append((picture, min(lasts + duration, GIF_LONGEST)))
         else:
             found.append((Image.fromarray(frame), duration))
         before = frame

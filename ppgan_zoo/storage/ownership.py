@@ -96,7 +96,7 @@ def refuse_foreign(path: Path, *, overwrite: bool = False, option: str = "--outp
     if is_sealed(path):
         return
     advice = "give another name"
-    if not overwrite and option == "--output":
+    if not overwrite and option in ("--output", "--points"):
         advice += ", or --overwrite to replace it"
     kind = "file" if os.path.isfile(path) and not os.path.islink(path) else "thing"
     raise ConfigError(

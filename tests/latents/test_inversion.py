@@ -1,6 +1,8 @@
 """Inversion: G's own samples are found again; what it may change, and what it may not."""
 
 import math
+import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -123,6 +125,22 @@ def test_a_picture_is_cut_to_the_middle_and_resized(tmp_path):
         read_picture(tmp_path / "p.png", (2, 8, 8))
 
 
+@pytest.mark.parametrize("size", [(1, 1000), (1000, 1), (3, 700)])
+def test_of_a_very_long_picture_the_middle_is_taken(tmp_path, size):
+    Image.new("L", size, 100).save(tmp_path / "long.png")
+    assert (read_picture(tmp_path / "long.png", (1, 28, 28)) == 100).all()
+
+
+def test_a_camera_may_have_lain_on_its_side(tmp_path):
+    pixels = np.zeros((40, 40), np.uint8)
+    pixels[:20] = 255
+    exif = Image.Exif()
+    exif[0x0112] = 6  # to be turned a quarter clockwise
+    Image.fromarray(pixels).save(tmp_path / "p.jpg", exif=exif, quality=100)
+    (found,) = read_picture(tmp_path / "p.jpg", (1, 8, 8))
+    assert (found[:, :3] < 9).all() and (found[:, 5:] > 246).all()
+
+
 @pytest.mark.parametrize(
     ("changes", "says"),
     [
@@ -136,6 +154,23 @@ def test_what_cannot_be_inverted(changes, says):
     arguments = {"picture": np.zeros((1, 28, 28), np.uint8), "steps": 1, **changes}
     with pytest.raises(ConfigError, match=says):
         invert(space, arguments.pop("picture"), **arguments)
+
+
+@pytest.mark.parametrize(("classes", "restarts"), [(3, 8), (10, 10)])
+def test_by_default_every_class_is_tried(tmp_path, monkeypatch, capsys, classes, restarts):
+    space = space_of("gan_mlp", classes)
+    facts = model_facts(
+        "gan_mlp", (1, 28, 28), 12, conditional=True, num_classes=classes,
+        arguments={"generator": {"hidden_units": (8, 8, 8, 8)}, "discriminator": {}},
+    )  # fmt: skip
+    saved = save_checkpoint(
+        tmp_path, {"generator": layer_arrays(space.generator)}, 1, facts.to_json()
+    )
+    monkeypatch.chdir(tmp_path)
+    Image.new("L", (28, 28)).save("p.png")
+    assert main(["invert", str(saved.path), "p.png", "--steps", "1"]) == 0
+    said = capsys.readouterr().out
+    assert f"PSNR of {restarts} restarts" in said and "were tried" not in said
 
 
 def test_the_command(tmp_path, monkeypatch, capsys):
@@ -156,6 +191,13 @@ def test_the_command(tmp_path, monkeypatch, capsys):
     assert np.load("z.npy").shape == (3, 12)
     assert Image.open("inverted.png").size[0] == 4 * 58 + 2
     assert main([*command, "--class", "b", "--features", "digits-v1"]) == 0
+    capsys.readouterr()
+    assert main([*command[:-1], "2", "--points", "new/z.npy"]) == 0
+    assert "only the first 2 of 3 classes were tried; --restarts 3" in capsys.readouterr().out
+    assert np.load("new/z.npy").shape == (2, 12)
+    Path("mine.npy").write_text("mine")
+    assert main([*command, "--points", "mine.npy"]) == 2
+    assert re.search(r"--points mine.npy: .* or --overwrite", capsys.readouterr().err)
     for more, says in (
         (["--class", "d"], "--class d"), (["--output", "x.jpg"], "must end in .png"),
         (["--points", "x"], "must end in .npy"), (["--restarts", "0"], "restarts 0"),

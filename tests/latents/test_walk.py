@@ -63,6 +63,7 @@ def test_truncation_is_of_styles():
         ({"pictures": 0}, "0 pictures"), ({"pictures": 1000}, "1000 pictures"),
         ({"steps": 0}, "0 frames"), ({"stops": 100, "steps": 100}, "10000 frames"),
         ({"stops": 1}, "1 stops"), ({"direction": "up"}, "--direction up"),
+        ({"direction": ""}, "--direction :"), ({"direction": "pca" + "9" * 5000}, "--direction pca9"),
         ({"direction": "pca0"}, "give 1 or more"), ({"direction": "sefa99"}, "no such one"),
     ],
 )  # fmt: skip
@@ -94,6 +95,11 @@ def test_the_commands(run, tmp_path, monkeypatch, capsys):
         assert picture.n_frames == len(grids)
         first = np.asarray(picture.convert("L"))
     np.testing.assert_array_equal(first, np.asarray(Image.open(grids[0]).convert("L")))
+    assert main(["film", str(run), "--fps", "0.2", "--output", "slow.gif"]) == 0
+    with Image.open("slow.gif") as picture:
+        for number in range(picture.n_frames):
+            picture.seek(number)
+            assert picture.info["duration"] == 5000
 
 
 def test_a_long_run_is_thinned_out_evenly(run):

@@ -49,6 +49,12 @@ def test_frames_that_stand_still_last_longer(tmp_path):
     assert shown(tmp_path / "film.gif")[1] == [300, 300]
 
 
+def test_a_gif_stands_still_for_eleven_minutes_at_most(tmp_path):
+    made = [frame for frame in frames(2) for _ in range(80)]
+    Film(tmp_path / "film.gif", fps=0.1).write(made)
+    assert shown(tmp_path / "film.gif")[1] == [655_350, 655_350]
+
+
 def test_one_frame_is_a_film(tmp_path):
     Film(tmp_path / "film.gif").write(frames(1))
     with Image.open(tmp_path / "film.gif") as picture:
