@@ -30,13 +30,15 @@ def add_device(parser: argparse.ArgumentParser, default: str | None = "auto") ->
 
 
 def check_seed(seed: int) -> None:
-    """Refuse a negative seed.
+    """Refuse a seed that is negative or has more than 63 bits.
 
     Raises:
         ConfigError: It is one.
     """
     if seed < 0:
         raise ConfigError(f"--seed {seed}: give 0 or more")
+    if seed >= 2**63:
+        raise ConfigError(f"--seed {seed}: give at most {2**63 - 1}")
 
 
 def parse_run_seeds(text: str) -> tuple[int, ...]:

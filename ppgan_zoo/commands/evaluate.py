@@ -105,7 +105,7 @@ def _compare(options: argparse.Namespace, metrics: tuple[str, ...] | None) -> di
     of_models = {
         "--best": options.best, "--ema": options.ema is not None, "--data": options.data,
         "--data-dir": options.data_dir, "--split train": options.split != "test",
-        "--curve": options.curve is not None,
+        "--curve": options.curve is not None, "--seed": options.seed != 0,
     }  # fmt: skip
     for option, given in of_models.items():
         if given:

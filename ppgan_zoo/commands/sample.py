@@ -61,6 +61,8 @@ def _run(options: argparse.Namespace) -> int:
     output = Output(options.output, options.shard, options.overwrite)
     seeds = None if options.seeds is None else parse_picture_seeds(options.seeds)
     output.check()
+    if options.sweep is not None:
+        output.check_rows(options.count or 0)
     model = find_model(options.model)
     runtime.start(options.device)
     from ppgan_zoo.evaluation.sampler import open_sampler

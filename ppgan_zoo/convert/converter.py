@@ -11,6 +11,7 @@ from ppgan_zoo.errors import CheckpointError, ConfigError, os_errors
 from ppgan_zoo.models.create import create
 from ppgan_zoo.models.facts import ModelFacts, build_model, model_facts
 from ppgan_zoo.models.weights import layer_arrays, load_arrays
+from ppgan_zoo.registry import MODELS
 from ppgan_zoo.storage.checkpoint import Arrays, Checkpoint, save_checkpoint
 from ppgan_zoo.storage.files import sha256_file
 from ppgan_zoo.storage.pickles import SUFFIXES
@@ -83,7 +84,16 @@ def _is_free(output: Path) -> bool:
 
 
 def facts_of_model(name: str) -> ModelFacts:
-    """Return what rebuilds a model with all its default arguments."""
+    """Return what rebuilds a model with all its default arguments.
+
+    Raises:
+        ConfigError: It is one that needs labels: how many is said by a recipe.
+    """
+    if MODELS.get(name).labels == "needs":
+        raise ConfigError(
+            f"--model {name}: needs labels, and only a recipe says of how many classes; give -c "
+            "and a recipe, such as -c cgan_mnist, in its place"
+        )
     gan = create(name)
     return model_facts(name, gan.image_shape, gan.latent_dim)
 

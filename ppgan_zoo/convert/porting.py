@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import zipfile
+import zlib
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -31,6 +32,19 @@ Change = Callable[[NDArray[Any]], NDArray[Any]]
 NORMS = (nn.BatchNorm1D, nn.BatchNorm2D, nn.BatchNorm3D)
 
 
+_ERRORS = (
+    OSError,
+    EOFError,
+    ValueError,
+    TypeError,  # a .npy that is called .npz
+    AttributeError,
+    RuntimeError,  # encrypted; NotImplementedError, another compression, is one as well
+    zipfile.BadZipFile,
+    zlib.error,
+    SafetensorError,
+)
+
+
 def read_weights(path: str | Path) -> Arrays:
     """Read the tensors of a ``.safetensors`` or ``.npz`` file, by name; never a pickle.
 
@@ -45,8 +59,10 @@ def read_weights(path: str | Path) -> Arrays:
         if path.suffix == ".npz":
             with open_regular(path) as file, np.load(file, allow_pickle=False) as stored:
                 return {name: stored[name] for name in stored.files}
-    except (OSError, ValueError, zipfile.BadZipFile, SafetensorError) as error:
-        first = str(error).splitlines()[0]
+    except KeyError as error:  # safetensors looks the type up in a table of NumPy's
+        raise CheckpointError(f"{path}: holds numbers of type {error}; give float32") from None
+    except _ERRORS as error:
+        first = (str(error).splitlines() or [type(error).__name__])[0]
         raise CheckpointError(f"{path}: not readable as {path.suffix[1:]}: {first}") from None
     raise CheckpointError(f"{path}: found {path.suffix or 'no suffix'}; give .safetensors or .npz")
 

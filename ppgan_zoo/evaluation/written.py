@@ -106,14 +106,27 @@ class Output:
                 else:
                     sample_files.write_grid(file, images, len(order), columns)
 
+    def check_rows(self, count: int) -> None:
+        """Refuse a form that rows of a sweep have not, and more of them than a picture can show.
+
+        Raises:
+            ConfigError: It is one of these.
+        """
+        if not self.has_rows:
+            raise ConfigError(f"--output {self.path}: rows of a sweep are a .png or a .npy")
+        if self.path.suffix == ".png" and count > sample_files.MOST_IN_A_GRID:
+            raise ConfigError(
+                f"-n {count}: a grid shows at most {sample_files.MOST_IN_A_GRID}; give --output "
+                "a .npy"
+            )
+
     def write_images(self, images: NDArray[np.uint8], columns: int) -> None:
         """Write images ``uint8 [N, C, H, W]`` that are there already: as a grid, or as arrays.
 
         Raises:
             ConfigError: Another form was asked for, or it cannot be written.
         """
-        if not self.has_rows:
-            raise ConfigError(f"--output {self.path}: rows of a sweep are a .png or a .npy")
+        self.check_rows(len(images))
         with os_errors(ConfigError, f"--output {self.path}: cannot be written"):
             self.path.parent.mkdir(parents=True, exist_ok=True)
             with own_file(self.path, overwrite=self.overwrite) as file:

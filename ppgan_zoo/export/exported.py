@@ -28,6 +28,7 @@ from pydantic import (
 from ppgan_zoo.errors import ConfigError, ExportError, os_errors
 from ppgan_zoo.export.predictor import InferenceSettings, make_predictor, run_predictor
 from ppgan_zoo.export.program import check_program
+from ppgan_zoo.models.facts import check_classes
 from ppgan_zoo.models.latent import Latent, Prior
 from ppgan_zoo.recipe.strict_yaml import MAX_BYTES, read_yaml
 from ppgan_zoo.storage.files import read_regular, sha256_file
@@ -268,6 +269,7 @@ def read_description(path: Path) -> Description:
                 "export again"
             )
         description = Description.model_validate(data)
+        check_classes(description.classes, description.num_classes)
     except ConfigError as error:
         raise ExportError(str(error)) from None
     except ValidationError as error:

@@ -100,6 +100,7 @@ class ModelFacts:
             plain = {**data, "latent": latent.latent()}
             facts: ModelFacts = TypeAdapter(cls).validate_python(plain)
             check_range(*facts.image_range)
+            check_classes(facts.classes, facts.num_classes)
         except ValidationError as error:
             first = error.errors()[0]
             key = ".".join(map(str, first["loc"]))
@@ -108,6 +109,16 @@ class ModelFacts:
         except (ConfigError, KeyError, TypeError) as error:
             raise CheckpointError(f"{where}: key 'model' does not describe one: {error}") from None
         return facts
+
+
+def check_classes(classes: Sequence[str], num_classes: int) -> None:
+    """Refuse names of classes that are not as many as there are classes.
+
+    Raises:
+        ConfigError: They are more or fewer; none at all are right.
+    """
+    if classes and len(classes) != num_classes:
+        raise ConfigError(f"classes: found {len(classes)} names for num_classes {num_classes}")
 
 
 def find_class(name: str, num_classes: int, classes: tuple[str, ...], where: str) -> int:

@@ -170,3 +170,9 @@ def test_the_parent_never_imports_pickle_reading_code():
     )
     assert done.stdout.split() == ["False"]
     assert os.path.isfile(trusted_pickle.__file__)
+
+
+@pytest.mark.parametrize("name", ["cgan", "acgan"])
+def test_a_model_that_needs_labels_is_named_by_a_recipe(name):
+    with pytest.raises(ConfigError, match=f"--model {name}: needs labels.* give -c and a recipe"):
+        facts_of_model(name)

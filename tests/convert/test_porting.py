@@ -4,6 +4,7 @@ The rows of docs/porting.md name these tests. ``reference/record_conventions.py`
 the numbers.
 """
 
+import json
 import re
 from pathlib import Path
 
@@ -275,6 +276,35 @@ def test_an_image_of_another_size_than_the_dense_layer():
         convert_weights(
             Small(), small_weights(), NAMES, framework="keras", flattened={"score": (2, 3, 3)}
         )
+
+
+def bfloat16_file(path):
+    header = json.dumps({"w": {"dtype": "BF16", "shape": [2], "data_offsets": [0, 4]}}).encode()
+    path.write_bytes(len(header).to_bytes(8, "little") + header + b"\0" * 4)
+
+
+def damaged_npz(path):
+    np.savez_compressed(path, a=np.arange(1000))
+    content = bytearray(path.read_bytes())
+    content[200:400] = bytes(200)
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize(
+    ("name", "make", "says"),
+    [
+        ("w.safetensors", bfloat16_file, "holds numbers of type 'BF16'; give float32"),
+        ("w.npz", lambda path: np.save(path.open("wb"), np.zeros(3)), "not readable as npz"),
+        ("w.npz", lambda path: path.write_bytes(b""), "not readable as npz"),
+        ("w.npz", damaged_npz, "not readable as npz"),
+    ],
+    ids=["bfloat16", "an npy", "empty", "damaged"],
+)
+def test_a_file_of_weights_that_cannot_be_read_is_one_line(tmp_path, name, make, says):
+    make(tmp_path / name)
+    with pytest.raises(CheckpointError, match=says) as caught:
+        read_weights(tmp_path / name)
+    assert "\n" not in str(caught.value)
 
 
 def test_files_without_pickle(tmp_path):

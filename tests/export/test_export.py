@@ -290,6 +290,16 @@ def test_what_paddle_left_out_is_found_before_it_is_run(tmp_path, monkeypatch):
     assert not (tmp_path / "out").exists()
 
 
+def test_classes_without_a_name_each_are_refused(exported, tmp_path):
+    from ppgan_zoo.export.exported import read_description
+
+    told = yaml.safe_load((exported[0] / "model.yml").read_text())
+    told.update(num_classes=3, classes=["a", "b"])
+    (tmp_path / "model.yml").write_text(yaml.safe_dump(told))
+    with pytest.raises(ExportError, match="found 2 names for num_classes 3"):
+        read_description(tmp_path)
+
+
 def test_a_program_of_paddle_3_is_not_given_to_paddle_2(exported, monkeypatch):
     # Paddle 2 would end the process with a segmentation fault.
     from ppgan_zoo.export import exported as module

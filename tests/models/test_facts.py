@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 import pytest
 from paddle import nn
 
-from ppgan_zoo.errors import ConfigError
-from ppgan_zoo.models.facts import build_model, check_type, model_facts
+from ppgan_zoo.commands.arguments import check_seed
+from ppgan_zoo.errors import CheckpointError, ConfigError
+from ppgan_zoo.models.facts import ModelFacts, build_model, check_type, model_facts
 from ppgan_zoo.models.spec import GanSpec
 from ppgan_zoo.registry import MODELS
 
@@ -84,3 +85,21 @@ def test_arguments_that_are_refused(model, arguments, words):
     with pytest.raises(ConfigError) as caught:
         model_facts(model, (1, 2, 2), 3, arguments=arguments)
     assert words in str(caught.value) and "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(("names", "right"), [((), True), ("abc", True), ("ab", False)])
+def test_classes_have_a_name_each_or_none(names, right):
+    facts = model_facts("gan_mlp", (1, 4, 4), 3, conditional=True, num_classes=3).to_json()
+    told = {**facts, "classes": list(names)}
+    if right:
+        assert ModelFacts.from_json(told, "here").classes == tuple(names)
+        return
+    with pytest.raises(CheckpointError, match="here: .* found 2 names for num_classes 3"):
+        ModelFacts.from_json(told, "here")
+
+
+@pytest.mark.parametrize("seed", [-1, 2**63])
+def test_a_seed_has_at_most_63_bits(seed):
+    check_seed(2**63 - 1)
+    with pytest.raises(ConfigError, match=f"--seed {seed}: give"):
+        check_seed(seed)
