@@ -32,7 +32,6 @@ from safetensors.numpy import save_file
 CPU_SECONDS = 60
 MEMORY_BYTES = 1 << 30  # beside ten times the file
 NAMES_KEY = "StructuredToParameterName@@"  # paddle.save's table of automatic names
-KINDS = "fiub"
 ZIP_HEAD = b"PK\x03\x04"
 TORCH_MAGIC = 0x1950A86A20F9469CFC6C
 TORCH_HEAD = pickle.dumps(TORCH_MAGIC, 2)
@@ -61,11 +60,59 @@ class _Tensor(NamedTuple):
     steps: tuple[int, ...]
 
 
-def _reconstruct(subtype: type, shape: tuple[int, ...], kind: bytes) -> NDArray[Any]:
+class _DType:
+    """Stands in for ``numpy.dtype``, which could be told to make objects of any bytes."""
+
+    def __init__(self, name: str) -> None:
+        self.name, self.order = name, "="
+
+    def __setstate__(self, state: Any) -> None:
+        order = state[1]
+        if order not in ("<", ">", "|", "="):
+            raise _Refused(f"the order of bytes {order!r}")
+        self.order = order
+
+
+class _Array:
+    """Stands in for ``numpy.ndarray``, which could be told to lie anywhere in memory."""
+
+    values: NDArray[Any] | None = None
+
+    def __setstate__(self, state: Any) -> None:
+        _, shape, kind, is_fortran, raw = state
+        if type(kind) is not _DType or type(raw) is not bytes or type(shape) is not tuple:
+            raise _Refused("an array that is none of numpy's")
+        if any(type(side) is not int or side < 0 for side in shape):
+            raise _Refused(f"an array of shape {shape!r}")
+        dtype = np.dtype(kind.order + _number(kind.name))
+        if math.prod(shape) * dtype.itemsize != len(raw):
+            raise _Refused(f"{len(raw)} bytes for an array {list(shape)} of {dtype}")
+        values = np.frombuffer(raw, dtype) if raw else np.empty(0, dtype)
+        self.values = values.reshape(shape, order="F" if is_fortran else "C")
+
+
+NDARRAY = "numpy.ndarray"
+"""What a pickle has for the class itself: a name, which cannot be called."""
+
+
+def _reconstruct(subtype: Any, shape: Any, _kind: Any) -> _Array:
     """Make the empty array that numpy's pickles fill by its ``__setstate__``."""
-    if subtype is not np.ndarray or tuple(shape) != (0,):
+    if subtype is not NDARRAY or shape != (0,):
         raise _Refused(f"an array of {subtype!r} and shape {shape!r}")
-    return np.ndarray(0, np.int8)
+    return _Array()
+
+
+def _dtype(name: Any, _align: Any = False, _copy: Any = False) -> _DType:
+    """Stand in for the call of ``numpy.dtype``."""
+    return _DType(_number(name))
+
+
+def _number(name: Any) -> str:
+    """Return the name of a type of numbers, such as ``f4``."""
+    known = {np.dtype(letter).str[1:] for letter in "?bBhHiIlLqQefd"}
+    if type(name) is not str or name not in known:
+        raise _Refused(f"values of type {name!r}")
+    return name
 
 
 def _encode(text: str, encoding: str = "latin1") -> bytes:
@@ -107,8 +154,8 @@ TORCH_TYPES = {
 }  # fmt: skip
 
 ALLOWED: dict[tuple[str, str], Any] = {
-    ("numpy", "ndarray"): np.ndarray,
-    ("numpy", "dtype"): np.dtype,
+    ("numpy", "ndarray"): NDARRAY,
+    ("numpy", "dtype"): _dtype,
     ("numpy.core.multiarray", "_reconstruct"): _reconstruct,
     ("numpy._core.multiarray", "_reconstruct"): _reconstruct,
     ("_codecs", "encode"): _encode,
@@ -243,19 +290,21 @@ def _arrays_of(
     """Yield each array of nested dictionaries with its dotted name."""
     if depth > 8:
         raise _Refused(f"sections nested too deep at {name[:60]!r}")
+    if isinstance(value, _Array):
+        if value.values is None:
+            raise _Refused(f"{name!r}: an array without values")
+        value = value.values
     if isinstance(value, dict):
         for key, item in value.items():
             if isinstance(key, str) and key != NAMES_KEY:
                 dotted = f"{name}.{key}" if name else key
                 yield from _arrays_of(item, storages, dotted, depth + 1)
-    elif isinstance(value, tuple) and len(value) == 2 and isinstance(value[1], np.ndarray):
+    elif isinstance(value, tuple) and len(value) == 2 and isinstance(value[1], _Array):
         # A tensor inside a section: its automatic name, which means nothing here, and its values.
         yield from _arrays_of(value[1], storages, name, depth + 1)
     elif isinstance(value, _Tensor):
         yield from _arrays_of(_values(value, storages), storages, name, depth + 1)
     elif isinstance(value, np.ndarray):
-        if value.dtype.kind not in KINDS:
-            raise _Refused(f"{name!r}: values of type {value.dtype}")
         # ascontiguousarray makes a vector of a single number.
         yield name, np.ascontiguousarray(value).reshape(value.shape)
 
