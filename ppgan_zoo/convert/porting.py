@@ -32,7 +32,11 @@ Change = Callable[[NDArray[Any]], NDArray[Any]]
 NORMS = (nn.BatchNorm1D, nn.BatchNorm2D, nn.BatchNorm3D)
 
 
+LARGEST_UNPACKED = 1 << 30
+"""Bytes of all weights of an ``.npz``: as many as of a generator of 268 million parameters."""
+
 _ERRORS = (
+    MemoryError,  # an array that says it is larger than any machine
     OSError,
     EOFError,
     ValueError,
@@ -57,14 +61,29 @@ def read_weights(path: str | Path) -> Arrays:
         if path.suffix == ".safetensors":
             return dict(load(read_regular(path)))
         if path.suffix == ".npz":
-            with open_regular(path) as file, np.load(file, allow_pickle=False) as stored:
-                return {name: stored[name] for name in stored.files}
+            with open_regular(path) as file:
+                with zipfile.ZipFile(file) as archive:
+                    _check_size(archive)
+                file.seek(0)
+                with np.load(file, allow_pickle=False) as stored:
+                    return {name: stored[name] for name in stored.files}
     except KeyError as error:  # safetensors looks the type up in a table of NumPy's
         raise CheckpointError(f"{path}: holds numbers of type {error}; give float32") from None
     except _ERRORS as error:
         first = (str(error).splitlines() or [type(error).__name__])[0]
         raise CheckpointError(f"{path}: not readable as {path.suffix[1:]}: {first}") from None
     raise CheckpointError(f"{path}: found {path.suffix or 'no suffix'}; give .safetensors or .npz")
+
+
+def _check_size(archive: zipfile.ZipFile) -> None:
+    """Refuse an archive that is small and unpacks to more than weights have, before it does.
+
+    Raises:
+        ValueError: It is one.
+    """
+    size = sum(member.file_size for member in archive.infolist())
+    if size > LARGEST_UNPACKED:
+        raise ValueError(f"unpacked it has {size} bytes, and {LARGEST_UNPACKED} are allowed")
 
 
 def convert_weights(

@@ -6,6 +6,7 @@ the numbers.
 
 import json
 import re
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -290,15 +291,30 @@ def damaged_npz(path):
     path.write_bytes(content)
 
 
+def bomb(path):
+    archive = zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED)
+    with archive, archive.open("a.npy", "w", force_zip64=True) as file:
+        for _ in range(1025):
+            file.write(bytes(1 << 20))
+
+
+def giant(path):
+    with zipfile.ZipFile(path, "w") as archive, archive.open("a.npy", "w") as file:
+        header = {"descr": "<f4", "fortran_order": False, "shape": (10**15,)}
+        np.lib.format.write_array_header_1_0(file, header)
+
+
 @pytest.mark.parametrize(
     ("name", "make", "says"),
     [
+        ("w.npz", bomb, "not readable as npz: unpacked it has 1074790400 bytes"),
+        ("w.npz", giant, "not readable as npz"),
         ("w.safetensors", bfloat16_file, "holds numbers of type 'BF16'; give float32"),
         ("w.npz", lambda path: np.save(path.open("wb"), np.zeros(3)), "not readable as npz"),
         ("w.npz", lambda path: path.write_bytes(b""), "not readable as npz"),
         ("w.npz", damaged_npz, "not readable as npz"),
     ],
-    ids=["bfloat16", "an npy", "empty", "damaged"],
+    ids=["bomb", "giant", "bfloat16", "an npy", "empty", "damaged"],
 )
 def test_a_file_of_weights_that_cannot_be_read_is_one_line(tmp_path, name, make, says):
     make(tmp_path / name)
