@@ -9,7 +9,7 @@ from pathlib import Path
 from ppgan_zoo import runtime
 from ppgan_zoo.commands.arguments import find_model
 from ppgan_zoo.errors import ConfigError, os_errors
-from ppgan_zoo.storage.ownership import refuse_foreign, sealed_markup
+from ppgan_zoo.storage.ownership import own_file, refuse_foreign, sealed_markup
 from ppgan_zoo.storage.terminal import printable, say
 
 MOST_PICTURES = 20_000
@@ -68,11 +68,10 @@ def _run(options: argparse.Namespace) -> int:
     content = page(models)
     if options.output is None:
         return _serve(content, options.port)
-    from ppgan_zoo.storage.files import write_atomically
-
     with os_errors(ConfigError, f"--output {options.output}: cannot be written"):
         options.output.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(options.output, sealed_markup(content))
+        with own_file(options.output, overwrite=options.overwrite) as file:
+            file.write(sealed_markup(content))
     say(f"the page is {options.output} ({len(content) / 1e6:.1f} MB); open it in a browser")
     return 0
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import math
 import os
 import tempfile
 from collections.abc import Iterator
@@ -101,6 +102,8 @@ def read_model(
     stored = _stored(graph, precision)
     rounded = {key: value.astype(np.float32) for key, value in stored.items()}
     difference = _difference(run_graph(graph, inputs, rounded), wanted)
+    if not math.isfinite(difference):
+        raise ExportError(f"{path}: {precision} cannot hold its weights; give --precision float32")
     low, high = description.image_range
     levels = difference * 255.0 / (high - low)
     raw = b"".join(value.tobytes() for value in stored.values())

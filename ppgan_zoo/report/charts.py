@@ -127,7 +127,7 @@ def draw(
         shown = [(tag, label) for tag, label in chart.tags.items() if curves.get(tag)]
         for colour, (tag, label) in zip(COLOURS * 10, shown, strict=False):
             steps, means, lows, highs = _thinned(curves[tag])
-            axes.plot(steps, means, color=colour, linewidth=1.3, label=label)
+            axes.plot(steps, means, color=colour, linewidth=1.3, label=_as_it_is(label))
             if len(curves[tag]) > MOST_POINTS:
                 axes.fill_between(steps, lows, highs, color=colour, alpha=0.15, linewidth=0)
         if chart.log:
@@ -184,3 +184,9 @@ def _thinned(points: Points) -> list[np.ndarray[tuple[int], np.dtype[np.float64]
         np.minimum.reduceat(values, edges),
         np.maximum.reduceat(values, edges),
     ]
+
+
+def _as_it_is(label: str) -> str:
+    """Return a label that Matplotlib shows as it is: no formula, and not left out for its "_"."""
+    label = label.replace("$", r"\$")
+    return f" {label}" if label.startswith("_") else label

@@ -155,6 +155,8 @@ def read_result(path: Path) -> dict[str, Any]:
         figures = [result["metrics"], result["floor"]["metrics"] if result["floor"] else {}]
         if not all(isinstance(v, int | float | None) for own in figures for v in own.values()):
             raise TypeError("metrics")
+        if not isinstance(result["model"].get("sha256"), str | None):
+            raise TypeError("sha256")
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise ConfigError(
             f"{path}: is no result of an evaluation; give what evaluate --output wrote"

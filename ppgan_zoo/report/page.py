@@ -278,9 +278,9 @@ def _environment(run: RunFacts) -> str:
         return ""
     start = run.starts[-1]
     runtime, versions = _mapping(start, "runtime"), _mapping(start, "versions")
-    data = _mapping(start, "data")
+    data, command = _mapping(start, "data"), start.get("command")
     rows: list[list[Any]] = [
-        ["command", shlex.join(map(str, start.get("command", [])))],
+        ["command", shlex.join(map(str, command)) if isinstance(command, list) else ""],
         ["started", f"{start.get('started')} ({len(run.starts)} starts)"],
         ["ppgan_zoo", f"{start.get('ppgan_zoo')}, commit {start.get('git_commit') or 'unknown'}"],
         ["Paddle", runtime.get("paddle")],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from pathlib import Path
 from typing import Any
 
@@ -56,5 +57,5 @@ def _reader(folder: Path) -> Any:
 
     try:
         return LogReader(file_path=str(files[-1]))
-    except (DecodeError, IndexError):
+    except (DecodeError, IndexError, ValueError, OverflowError, MemoryError, struct.error):
         raise DataError(f"{files[-1]}: damaged; resuming the run repairs it") from None

@@ -370,6 +370,20 @@ def test_a_graph_that_makes_other_images_is_refused(exported, monkeypatch):
         read_model(exported / "labelled")
 
 
+def test_weights_that_float16_has_not_are_refused(tmp_path, monkeypatch):
+    checkpoint, _ = checkpoint_of("gan_mlp", tmp_path, generator={"hidden_units": (8,)})
+    stored = module._stored
+
+    def too_large(graph, precision):
+        arrays = stored(graph, precision)
+        name = max(arrays, key=lambda key: arrays[key].size)
+        return {**arrays, name: np.full_like(arrays[name], np.inf)}
+
+    monkeypatch.setattr(module, "_stored", too_large)
+    with pytest.raises(ExportError, match="float16 cannot hold .* give --precision float32"):
+        read_model(checkpoint.path)
+
+
 def test_the_command_writes_a_page_and_refuses_in_one_line(exported, tmp_path, cli):
     target = tmp_path / "deep" / "page.html"
     done = cli("playground", exported / "labelled", exported / "colour", "--output", target)

@@ -265,6 +265,15 @@ def test_many_points_are_averaged():
     assert set(means) == {0.5} and set(lows) == {0.0} and set(highs) == {1.0}
 
 
+@pytest.mark.parametrize("label", [r"loss/a$\foo$", "$x^2$", "_hidden"])
+def test_a_tag_is_shown_as_it_is(label):
+    chart = Chart("T", {"a": label, "b": "other"}, "note")  # one curve needs no legend
+    points = [(0, 1.0), (1, 2.0)]
+    drawn = draw(chart, {"a": points, "b": points})
+    words = re.findall(r"<text[^>]*>([^<]*)</text>", drawn)
+    assert label in [word.strip() for word in words]
+
+
 def test_charts_of_several_runs_have_one_scale():
     chart = Chart("T", {"a": "a"}, "note")
     low, high = common_limits(chart, [{"a": [(0, 0.0)]}, {"a": [(0, 10.0), (1, float("nan"))]}])
