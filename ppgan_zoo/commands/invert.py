@@ -9,6 +9,7 @@ from ppgan_zoo import runtime
 from ppgan_zoo.commands.arguments import add_device, check_seed, find_model
 from ppgan_zoo.errors import ConfigError, os_errors
 from ppgan_zoo.evaluation.written import Output
+from ppgan_zoo.storage.files import absolute
 from ppgan_zoo.storage.ownership import BLANK, own_file, refuse_foreign, seal
 from ppgan_zoo.storage.terminal import say
 
@@ -50,12 +51,12 @@ def _run(options: argparse.Namespace) -> int:
     ):  # fmt: skip
         if path is not None and path.suffix != suffix:
             raise ConfigError(f"{option} {path}: the name must end in {suffix}")
+    if absolute(options.output) == absolute(options.picture):
+        raise ConfigError(f"--output {options.output}: is the picture itself; give another name")
     output = Output(options.output, overwrite=options.overwrite)
     output.check()
     if options.points is not None:
         refuse_foreign(options.points, overwrite=options.overwrite, option="--points")
-        with os_errors(ConfigError, f"--points {options.points}: cannot be written"):
-            options.points.parent.mkdir(parents=True, exist_ok=True)
     model = find_model(options.model)
     runtime.start(options.device)
     import numpy as np
@@ -74,6 +75,12 @@ def _run(options: argparse.Namespace) -> int:
     picture = read_picture(options.picture, tuple(space.generator.image_shape))
     network = None if options.features is None else open_features(options.features)
     if network is not None:
+        shape = tuple(space.generator.image_shape)
+        if network.is_general and network.image_shape not in (None, shape):
+            raise ConfigError(
+                f"--features {options.features}: is for images {list(network.image_shape)}, and "
+                f"the model's are {list(shape)}; give the network of its data, or leave it out"
+            )
         network(picture[None])  # a misfit is refused here
     found = invert(
         space, picture, restarts=restarts, steps=options.steps, seed=options.seed,
@@ -82,13 +89,12 @@ def _run(options: argparse.Namespace) -> int:
     shown = np.concatenate([picture[None], found.images[:SHOWN]])
     output.write_images(shown, len(shown))
     if options.points is not None:
-        with (
-            os_errors(ConfigError, f"--points {options.points}: cannot be written"),
-            own_file(options.points, overwrite=options.overwrite) as file,
-        ):
-            np.save(file, found.points, allow_pickle=False)
-            file.write(BLANK)
-            seal(file)
+        with os_errors(ConfigError, f"--points {options.points}: cannot be written"):
+            options.points.parent.mkdir(parents=True, exist_ok=True)
+            with own_file(options.points, overwrite=options.overwrite) as file:
+                np.save(file, found.points, allow_pickle=False)
+                file.write(BLANK)
+                seal(file)
     ratios = ", ".join(f"{ratio:.1f}" for ratio in found.psnr)
     say(f"PSNR of {restarts} restarts in dB, the best first: {ratios}")
     if found.labels is not None and label is None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -223,11 +224,9 @@ def _read_evaluation(path: Path, checkpoint: Checkpoint) -> dict[str, Any]:
         own = model["sha256"] == checkpoint.sha256
         own = own and model["weights"] == recorded_weights(checkpoint, None)
         _way(result)
-        int(result["settings"]["seed"])
-        for key in ("metrics", "floor", "notes"):
-            result[key]
+        _check_values(result)
         model["path"], model["iteration"]
-    except (ValueError, KeyError, TypeError, RecursionError):
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError, RecursionError):
         raise ConfigError(
             f"{path}: is no result of an evaluation; give what evaluate --output wrote"
         ) from None
@@ -237,6 +236,19 @@ def _read_evaluation(path: Path, checkpoint: Checkpoint) -> dict[str, Any]:
             f"evaluate {checkpoint.path}"
         )
     return result
+
+
+def _check_values(result: Mapping[str, Any]) -> None:
+    """Raise an error of some kind where a result holds what no evaluation wrote."""
+    floor = result["floor"]["metrics"] if result["floor"] else {}
+    for value in (*result["metrics"].values(), *floor.values()):
+        if value is not None and not math.isfinite(value):
+            raise ValueError("a figure that is no number")
+    notes = result["notes"]
+    if type(result["settings"]["seed"]) is not int or type(notes) is not list:
+        raise TypeError("no seed, or notes that are no list")
+    if not all(isinstance(note, str) for note in notes):
+        raise TypeError("a note that is no text")
 
 
 def _protocol(result: Mapping[str, Any]) -> dict[str, Any]:

@@ -202,6 +202,8 @@ def test_the_command(tmp_path, monkeypatch, capsys):
         (["--class", "d"], "--class d"), (["--output", "x.jpg"], "must end in .png"),
         (["--points", "x"], "must end in .npy"), (["--restarts", "0"], "restarts 0"),
         (["--features", "digits-v2"], "unknown feature network"),
+        (["--features", "general-v1"], "is for images [3, 32, 32], and the model's are [1, 28, 28]"),
+        (["--output", "p.png", "--overwrite"], "is the picture itself"),
     ):  # fmt: skip
         capsys.readouterr()
         assert main([*command, *more]) == 2

@@ -200,6 +200,22 @@ def test_what_no_card_holds_is_one_line(run, tmp_path, arguments, says):
     assert "\n" not in str(caught.value) and not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"metrics": "x"}, {"metrics": {"fid": float("nan")}}, {"real": "x"}, {"floor": True},
+        {"floor": {"metrics": None}}, {"notes": "x"}, {"notes": [1]},
+        {"settings": {"num_samples": 1, "seed": float("inf")}},
+    ],
+    ids=repr,
+)  # fmt: skip
+def test_a_result_with_something_else_in_it_is_none(run, tmp_path, changes):
+    newest = open_checkpoint(run / "checkpoints" / "step-00000012")
+    (tmp_path / "e.json").write_text(json.dumps({**evaluation(newest, 0, 1.0), **changes}))
+    with pytest.raises(ConfigError, match="is no result of an evaluation"):
+        publish(run, tmp_path / "out", evaluations=[tmp_path / "e.json"])
+
+
 @pytest.mark.parametrize("missing", ["notes", "floor", "metrics"])
 def test_a_result_that_lacks_something_is_none(run, tmp_path, missing):
     newest = open_checkpoint(run / "checkpoints" / "step-00000012")
