@@ -93,3 +93,8 @@ def did_you_mean(name: str, choices: Iterable[str]) -> str:
     """Return ``" (did you mean 'x'?)"`` for the nearest of `choices`, or ``""``."""
     nearest = difflib.get_close_matches(name, list(choices), n=1, cutoff=0.6)
     return f" (did you mean {nearest[0]!r}?)" if nearest else ""
+
+
+def first_line(error: Warning | Exception | str) -> str:
+    """Return the first line of an error's text, or its kind if it has none."""
+    return (str(error).splitlines() or [type(error).__name__])[0]

@@ -72,10 +72,10 @@ def _run(options: argparse.Namespace) -> int:
         label = find_class(options.class_name, space.num_classes, space.classes, "--class")
     tried = 1 if label is not None else space.num_classes
     restarts = max(USUAL, tried) if options.restarts is None else options.restarts
-    picture = read_picture(options.picture, tuple(space.generator.image_shape))
+    shape = tuple(space.generator.image_shape)
+    picture = read_picture(options.picture, shape)
     network = None if options.features is None else open_features(options.features)
     if network is not None:
-        shape = tuple(space.generator.image_shape)
         if network.is_general and network.image_shape not in (None, shape):
             raise ConfigError(
                 f"--features {options.features}: is for images {list(network.image_shape)}, and "

@@ -20,7 +20,7 @@ from paddle import nn
 from safetensors import SafetensorError
 from safetensors.numpy import load
 
-from ppgan_zoo.errors import CheckpointError, did_you_mean
+from ppgan_zoo.errors import CheckpointError, did_you_mean, first_line
 from ppgan_zoo.storage.checkpoint import Arrays
 from ppgan_zoo.storage.files import open_regular, read_regular
 from ppgan_zoo.storage.pickles import refuse_pickle
@@ -70,8 +70,8 @@ def read_weights(path: str | Path) -> Arrays:
     except KeyError as error:  # safetensors looks the type up in a table of NumPy's
         raise CheckpointError(f"{path}: holds numbers of type {error}; give float32") from None
     except _ERRORS as error:
-        first = (str(error).splitlines() or [type(error).__name__])[0]
-        raise CheckpointError(f"{path}: not readable as {path.suffix[1:]}: {first}") from None
+        reason = first_line(error)
+        raise CheckpointError(f"{path}: not readable as {path.suffix[1:]}: {reason}") from None
     raise CheckpointError(f"{path}: found {path.suffix or 'no suffix'}; give .safetensors or .npz")
 
 

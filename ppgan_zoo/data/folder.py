@@ -18,7 +18,6 @@ from ppgan_zoo.data.kinds import DataKind
 from ppgan_zoo.data.part import choose_part
 from ppgan_zoo.data.pictures import (
     WHITE,
-    first_line,
     on_background,
     opened_picture,
     picture_to_pixels,
@@ -26,7 +25,7 @@ from ppgan_zoo.data.pictures import (
 from ppgan_zoo.data.prepare.layout import is_prepared
 from ppgan_zoo.data.sources import print_to_stderr
 from ppgan_zoo.data.walk import classes_of, look_through
-from ppgan_zoo.errors import ConfigError, DataError
+from ppgan_zoo.errors import ConfigError, DataError, first_line
 from ppgan_zoo.storage.files import as_argument
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp")

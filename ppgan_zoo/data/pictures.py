@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
-from ppgan_zoo.errors import DataError
+from ppgan_zoo.errors import DataError, first_line
 
 FORMATS = ("PNG", "JPEG", "BMP")
 """What a picture may be, whatever its name ends in.
@@ -227,11 +227,6 @@ def _padded(picture: Image.Image, width: int, height: int, ground: Colour) -> Im
     whole = Image.new("RGB", (width, height), ground).convert(picture.mode)
     whole.paste(picture, ((width - fitting[0]) // 2, (height - fitting[1]) // 2))
     return whole
-
-
-def first_line(error: Warning | Exception | str) -> str:
-    """Return the first line of an error's text, or its kind if it has none."""
-    return (str(error).splitlines() or [type(error).__name__])[0]
 
 
 def _reason(error: Exception) -> str:

@@ -238,8 +238,7 @@ def _known(output: Path, sha256: str) -> dict[Key, dict[str, Any]]:
         return {}
     try:
         held = json.loads(read_regular(path))
-        is_empty = held["format"] == FORMAT and not held["runs"]
-        if not is_empty and (held["format"] != FORMAT or held["study_sha256"] != sha256):
+        if held["format"] != FORMAT or (held["runs"] and held["study_sha256"] != sha256):
             raise ConfigError(
                 f"{path}: has another recipe, other overrides or another number of iterations, or "
                 "is of an older version; give another --output"
