@@ -13,7 +13,7 @@ from ppgan_zoo.errors import ConfigError, Ended, ZooError, os_errors
 from ppgan_zoo.leaderboard import board as boards
 from ppgan_zoo.leaderboard.board import Leaderboard
 from ppgan_zoo.leaderboard.contest import BOARDS, SETS, Board, Competitor, competitors, search_of
-from ppgan_zoo.leaderboard.length import Pace, stretched, time_job
+from ppgan_zoo.leaderboard.pacing import Pacer
 from ppgan_zoo.leaderboard.page import title_of
 from ppgan_zoo.leaderboard.publish import check_folder, publish, samples_of
 from ppgan_zoo.leaderboard.record import Judged, Planned, Record, read_record
@@ -86,7 +86,7 @@ def run_leaderboard(
     runtime.import_paddle()  # before handlers of signals are set, since it sets its own
     with locked(output), ended_by_signals() as is_hurried:
         record = _begin(contest, output, taking)
-        plan = _plan(contest, output, taking, {})
+        plan = _plan(contest, output, taking)
         _set_older_aside(plan, output, notify)
         known = {
             board: SearchDirectory(output / board.name).results(search) for board, search, _ in plan
@@ -108,16 +108,18 @@ def run_leaderboard(
         leaderboard = publish(output)
         if not missing:
             return leaderboard
-        lengths = _lengths(record, output, needed, conditions, retime=retime, notify=notify)
+        pacer = Pacer(record, output, conditions, retime, notify)
         runners: dict[Board, Runner] = {}
         work = []
-        for board, search, run in _plan(contest, output, taking, lengths):
+        for board, search, run in plan:
             if board not in runners:
                 runners[board] = _runner(board, search, output, conditions, notify)
                 runners[board].retry_failed, runners[board].is_hurried = retry_failed, is_hurried
+                runners[board].prepare = _lengthening(pacer, board, taking[board])
             work.append((runners[board], run))
         try:
             for runner, run in carry_out(work, conditions.jobs):
+                pacer.learn(runner.directory.path.name, runner.results[run])
                 leaderboard = publish(output)
                 _keep_one_checkpoint(runner, run)
         except (KeyboardInterrupt, Ended):
@@ -162,29 +164,21 @@ def _begin(contest: Contest, output: Path, taking: Taking) -> Record:
     return record.model_copy(update={"boards": planned})
 
 
-def _plan(
-    contest: Contest, output: Path, taking: Taking, lengths: Mapping[Board, Mapping[str, Pace]]
-) -> list[tuple[Board, Search, Run]]:
+def _plan(contest: Contest, output: Path, taking: Taking) -> list[tuple[Board, Search, Run]]:
     """Return this part's runs: a seed of all recipes of all boards, then the next.
 
+    They have their own length so far.
+
     Raises:
-        ConfigError: A recipe cannot be made as long as that, or the part has no runs.
+        ConfigError: The part has no runs.
     """
     searches = {
         board: search_of(
-            board,
-            found,
-            {
-                each.name: stretched(each.recipe, pace.own, pace.iterations)
-                for each in found
-                if (pace := lengths.get(board, {}).get(each.name)) is not None
-            },
-            minutes=contest.minutes,
-            seeds=contest.seeds,
+            board, found, {}, minutes=contest.minutes, seeds=contest.seeds,
             place=output / board.name,
         )
         for board, found in taking.items()
-    }
+    }  # fmt: skip
     whole = [
         (board, search, run)
         for seed in contest.seeds
@@ -273,43 +267,9 @@ def _judge(data: str, conditions: Conditions) -> Judged:
     return Judged(features=network.name, features_sha256=network.sha256, **hashes)
 
 
-def _lengths(
-    record: Record,
-    output: Path,
-    needed: Taking,
-    conditions: Conditions,
-    *,
-    retime: bool,
-    notify: Callable[[str], None],
-) -> dict[Board, dict[str, Pace]]:
-    """Return how many iterations of each recipe fit into the budget, timing those not yet known.
-
-    What was timed is kept, so that a leaderboard that is continued on such a machine has the same
-    lengths.
-    """
-    from ppgan_zoo.run.job import JobBuilder
-
-    builder = JobBuilder(offline=conditions.offline, threads=conditions.threads)
-    here = runtime.processor()
-    lengths: dict[Board, dict[str, Pace]] = {}
-    for board, found in needed.items():
-        for each in found:
-            planned = record.boards[board.name][each.name]
-            pace = planned.pace
-            if pace is None or pace.model_dump(include=set(here)) != here or retime:
-                job = builder.build(conditions.apply(each.recipe))
-                parameters, memory = job.parameters(), round(job.memory_bytes() / 2**20)
-                pace = time_job(job, record.minutes)
-                record.boards[board.name][each.name] = planned.model_copy(
-                    update={"parameters": parameters, "memory_mib": memory, "pace": pace}
-                )
-                record.write(output)
-                notify(
-                    f"{title_of(board.name)}: {each.name}: {1000 * pace.cpu_seconds:.0f} ms an "
-                    f"iteration, {pace.iterations:,} in {record.minutes:g} CPU minutes"
-                )
-            lengths.setdefault(board, {})[each.name] = pace
-    return lengths
+def _lengthening(pacer: Pacer, board: Board, found: Sequence[Competitor]) -> Callable[[Run], Run]:
+    by_name = {each.name: each for each in found}
+    return lambda run: pacer.lengthened(board, by_name[run.setting], run)
 
 
 def _runner(

@@ -14,6 +14,7 @@ from ppgan_zoo.recipe.recipe import Recipe
 
 if TYPE_CHECKING:
     from ppgan_zoo.run.job import Job
+    from ppgan_zoo.search.results import Training
 
 STEPS = frozenset({"start", "start_step", "until_step", "at_steps", "warmup_steps"})
 """Keys that name an iteration, wherever in a recipe they stand."""
@@ -39,6 +40,7 @@ class Pace(Section):
         cpu_seconds: Processor time of an iteration.
         own: Iterations of the recipe as it is.
         iterations: Those that fit into the budget.
+        runs: How many whole runs it is the mean of; 0 where a few iterations were timed.
     """
 
     processor: str
@@ -46,6 +48,25 @@ class Pace(Section):
     cpu_seconds: Annotated[float, Field(gt=0.0)]
     own: Annotated[int, Field(ge=1)]
     iterations: Annotated[int, Field(ge=1)]
+    runs: Annotated[int, Field(ge=0)] = 0
+
+    def after(self, run: Training, minutes: float) -> Pace:
+        """Return the pace with what a whole run took, checkpoints and all.
+
+        A run tells more than a few iterations before it: it lasts as long as the next one will,
+        beside the same other work.
+
+        Args:
+            run: On this processor, of this recipe.
+            minutes: The budget.
+        """
+        done = run.iterations + run.lost_iterations
+        if not run.cpu_seconds or not done:
+            return self
+        seconds = (self.runs * self.cpu_seconds + run.cpu_seconds / done) / (self.runs + 1)
+        fitting = max(1, int(60 * minutes / seconds))
+        changed = {"cpu_seconds": seconds, "iterations": fitting, "runs": self.runs + 1}
+        return self.model_copy(update=changed)
 
 
 def time_job(job: Job, minutes: float) -> Pace:
@@ -62,9 +83,11 @@ def time_job(job: Job, minutes: float) -> Pace:
         most=TIMED_MOST,
         clock=time.process_time,
     )
+    here = runtime.processor()
     seconds = max(seconds, 1e-6)  # the clock of the processor has steps
     return Pace(
-        **runtime.processor(),
+        processor=here["processor"],
+        processor_kind=here["processor_kind"],
         cpu_seconds=seconds,
         own=job.iterations,
         iterations=max(1, int(BUSY_SHARE * 60 * minutes / seconds)),

@@ -84,6 +84,7 @@ class Runner:
         notify: Called with a line for every run.
         is_hurried: Tells whether processes that are ended get no time to save.
         is_hopeless: Tells whether a run is to be given up.
+        prepare: Gives a run its last settings, just before its training begins.
         results: Those that there are; each that is done is added.
         title: Begins every line.
     """
@@ -95,6 +96,7 @@ class Runner:
     notify: Callable[[str], None]
     is_hurried: Callable[[], bool] = lambda: False
     is_hopeless: Hopeless = lambda run, curve, results: False
+    prepare: Callable[[Run], Run] = lambda run: run
     results: dict[Run, Result] = field(default_factory=dict)
     title: str = ""
     _processes: list[subprocess.Popen[bytes]] = field(default_factory=list, init=False)
@@ -132,7 +134,7 @@ class Runner:
 
     def _steps(self, run: Run, known: Result | None, with_floor: bool) -> Steps:
         if known is None or (known.failure and known.failure.stage == "train"):
-            known = yield from self._train(run)
+            known = yield from self._train(self.prepare(run))
             if known.failure is not None:
                 return known
             self.directory.write_result(run, known)  # the longest part need not be done again

@@ -17,7 +17,7 @@ from ppgan_zoo import runtime
 from ppgan_zoo.cli import main
 from ppgan_zoo.data import load_image_set, write_idx
 from ppgan_zoo.errors import ConfigError, Ended
-from ppgan_zoo.leaderboard import driver, length
+from ppgan_zoo.leaderboard import length, pacing
 from ppgan_zoo.leaderboard.board import (
     BoardResult,
     Entry,
@@ -36,7 +36,7 @@ from ppgan_zoo.leaderboard.contest import (
     competitors,
     search_of,
 )
-from ppgan_zoo.leaderboard.length import stretched
+from ppgan_zoo.leaderboard.length import Pace, stretched
 from ppgan_zoo.leaderboard.page import markdown, page, rows_of, wrong
 from ppgan_zoo.leaderboard.pictures import BELOW, BESIDE, HEIGHT, TEXT, WIDTH, grid, spread
 from ppgan_zoo.leaderboard.publish import check_folder, merge_folders, write_pages
@@ -569,7 +569,7 @@ def test_what_is_done_stays_when_less_is_asked_for(run, tmp_path, stand_in, caps
 def test_all_boards_are_checked_before_anything_is_timed(
     run, data, tmp_path, stand_in, capsys, monkeypatch
 ):
-    monkeypatch.setattr(driver, "time_job", None)
+    monkeypatch.setattr(pacing, "time_job", None)
     wrong = tmp_path / "other.yml"
     right = wrong.read_text()
     wrong.write_text(right.replace("hidden_units: [8]", "hidden: [8]"))
@@ -628,6 +628,35 @@ def test_a_pace_is_of_one_recipe_and_one_processor(run, tmp_path, stand_in, caps
     assert planned.parameters == {"generator": 13408, "discriminator": 12577}
 
 
+def test_the_next_run_is_as_long_as_the_last_one_shows(run, tmp_path, stand_in):
+    def iterations(seed):
+        (log,) = tmp_path.glob(f"board/mnist/runs/tiny-{seed}.log")
+        return re.search(r"training\.iterations=(\d+)", log.read_text())[1]
+
+    def pace():
+        return read_record(tmp_path / "board").boards["mnist"]["tiny"].pace
+
+    assert run("--data", "mnist", "--seeds", "0", "--recipes", "tiny.yml") == 0
+    assert pace().runs == 1 and pace().cpu_seconds == 1.0  # 20 seconds for 20 iterations
+    assert int(iterations(0)) > 10 and pace().iterations == 1  # of 0.6 seconds
+    assert run("--data", "mnist", "--seeds", "0-2", "--recipes", "tiny.yml") == 0
+    assert (iterations(1), iterations(2)) == ("1", "1") and pace().runs == 3
+
+
+def test_a_pace_is_the_mean_of_the_runs_that_are_known():
+    timed = Pace(processor="one", cpu_seconds=0.5, own=1000, iterations=570)
+    training = Training(
+        iterations=300, lost_iterations=100, cpu_seconds=240.0, images=1, seconds=1.0, started="",
+        git_commit=None, device="cpu", threads=1, processor="one",
+    )  # fmt: skip
+    once = timed.after(training, 5.0)
+    assert (once.cpu_seconds, once.iterations, once.runs) == (0.6, 500, 1)
+    faster = training.model_copy(update={"cpu_seconds": 80.0})
+    twice = once.after(faster, 5.0)
+    assert (twice.cpu_seconds, twice.iterations, twice.runs) == (pytest.approx(0.4), 750, 2)
+    assert timed.after(training.model_copy(update={"cpu_seconds": None}), 5.0) == timed
+
+
 def test_a_recipe_that_changed_runs_again_and_is_not_mixed_with_what_it_was(
     run, tmp_path, stand_in, capsys
 ):
@@ -660,7 +689,7 @@ def test_recipes_are_timed_and_trained_with_one_thread(run, stand_in, monkeypatc
         threads.append((job.machine.threads, runtime.threads()))
         return length.time_job(job, minutes)
 
-    monkeypatch.setattr(driver, "time_job", time_job)
+    monkeypatch.setattr(pacing, "time_job", time_job)
     assert run("--data", "mnist", "--seeds", "0") == 0
     assert threads == [(1, 1), (1, 1)]
 
