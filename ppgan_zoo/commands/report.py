@@ -55,10 +55,11 @@ def _run(options: argparse.Namespace) -> int:
     if options.data_dir is not None and not options.neighbours:
         raise ConfigError("--data-dir: is for --neighbours; add it, or leave --data-dir out")
     refuse_foreign(output, overwrite=options.overwrite)
-    from ppgan_zoo.report.facts import read_result, read_run
+    from ppgan_zoo.evaluation.result import read_evaluation
+    from ppgan_zoo.report.facts import read_run
     from ppgan_zoo.report.page import page
 
-    results = [read_result(path) for path in options.figures]
+    results = [read_evaluation(path) for path in options.figures]
     runs = [read_run(path, frames=options.frames, results=results) for path in options.runs]
     used = sum(len(run.evaluations) for run in runs)
     if used < len(results):

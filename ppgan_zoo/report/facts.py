@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ppgan_zoo.errors import CheckpointError, ConfigError, DataError, os_errors
+from ppgan_zoo.errors import CheckpointError, DataError, os_errors
 from ppgan_zoo.evaluation.growth import Grid, read_growth
 from ppgan_zoo.recipe.load import load_recipe
 from ppgan_zoo.storage.files import absolute, read_regular
@@ -25,7 +25,6 @@ BEGINS = re.compile(r"(?:WARNING|ERROR) health: (\w+) at iteration (\d{1,18}): (
 ENDS = re.compile(r"INFO health: (\w+) is over \(iteration (\d{1,18})\)")
 MOST_LOG_BYTES = 64 << 20
 MOST_EVENTS = 50
-MOST_RESULT_BYTES = 1 << 20
 
 Points = list[tuple[int, float]]
 """Iteration and value, in the order of the iterations."""
@@ -135,33 +134,8 @@ def read_run(
         seconds=0.0 if progress is None else progress.seconds,
         starts=run.starts(),
         restarts=max((found.restarts for found in list_checkpoints(run.checkpoints)), default=0),
-        evaluations=[one for one in results if one["model"].get("sha256") in checkpoints],
+        evaluations=[one for one in results if one["model"]["sha256"] in checkpoints],
     )
-
-
-def read_result(path: Path) -> dict[str, Any]:
-    """Return the result that ``ppgan-zoo evaluate --output`` wrote.
-
-    Raises:
-        ConfigError: It cannot be read, or is none.
-    """
-    with os_errors(ConfigError, f"{path}: cannot be read"):
-        raw = read_regular(path, MOST_RESULT_BYTES)
-    try:
-        result: dict[str, Any] = json.loads(raw)
-        for section in ("model", "real", "features", "settings", "metrics"):
-            if not isinstance(result[section], dict):
-                raise TypeError(section)
-        figures = [result["metrics"], result["floor"]["metrics"] if result["floor"] else {}]
-        if not all(isinstance(v, int | float | None) for own in figures for v in own.values()):
-            raise TypeError("metrics")
-        if not isinstance(result["model"].get("sha256"), str | None):
-            raise TypeError("sha256")
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        raise ConfigError(
-            f"{path}: is no result of an evaluation; give what evaluate --output wrote"
-        ) from None
-    return result
 
 
 def read_events(log: Path) -> list[Event]:

@@ -185,10 +185,10 @@ def _figures(run: RunFacts) -> str:
             for name in in_order(own)
         ]
         parts.append(
-            f'<p class="note">Iteration {_text(result["model"].get("iteration"))}: '
-            f"{_text(settings.get('num_samples'))} samples (seed {_text(settings.get('seed'))}) "
-            f"against {_text(real.get('count'))} {_text(real.get('split'))} images, features "
-            f"{_text(result['features'].get('name'))}. The floor is what real images get when "
+            f'<p class="note">Iteration {result["model"]["iteration"]:,}: '
+            f"{settings['num_samples']:,} samples (seed {settings['seed']}) "
+            f"against {real['count']:,} {_text(real['split'])} images, features "
+            f"{_text(result['features']['name'])}. The floor is what real images get when "
             "they are measured as samples.</p>"
             + _table(["figure", "samples", "floor", "wanted"], rows)
         )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ from pydantic import ValidationError
 
 from ppgan_zoo.data import to_uint8
 from ppgan_zoo.errors import CheckpointError, ConfigError, os_errors
+from ppgan_zoo.evaluation.result import read_evaluation
 from ppgan_zoo.evaluation.sampler import open_sampler
 from ppgan_zoo.export.exporter import export
 from ppgan_zoo.models.facts import ModelFacts
@@ -31,13 +31,12 @@ from ppgan_zoo.models.weights import load_arrays
 from ppgan_zoo.recipe.load import load_recipe
 from ppgan_zoo.registry import DATA
 from ppgan_zoo.storage.checkpoint import (
-    MAX_MANIFEST_BYTES,
     STORED_AS,
     Arrays,
     Checkpoint,
     fill_checkpoint,
 )
-from ppgan_zoo.storage.files import absolute, atomic_folder, read_regular
+from ppgan_zoo.storage.files import absolute, atomic_folder
 from ppgan_zoo.storage.half_precision import HALF, halved, widened
 from ppgan_zoo.storage.pictures import image_grid, save_png
 from ppgan_zoo.storage.run_directory import RunDirectory, run_of
@@ -132,7 +131,7 @@ def publish(
             trained={key: starts[-1][key] for key in TRAINED if key in starts[-1]},
             trained_sha256=source.sha256,
             rounding=rounding,
-            figures=_tables([_read_evaluation(path, source) for path in evaluations]),
+            figures=_tables([_evaluation_of(source, path) for path in evaluations]),
             faults=list(faults),
         )
     with (
@@ -210,45 +209,21 @@ def _data(trained_on: Mapping[str, Any]) -> Data:
     return Data(**wanted, licence=kind.licence or NOT_STATED)
 
 
-def _read_evaluation(path: Path, checkpoint: Checkpoint) -> dict[str, Any]:
+def _evaluation_of(checkpoint: Checkpoint, path: Path) -> dict[str, Any]:
     """Return the result of an evaluation of this checkpoint's weights.
 
     Raises:
         ConfigError: It cannot be read, or is of something else.
     """
-    with os_errors(ConfigError, f"{path}: cannot be read"):
-        raw = read_regular(path, MAX_MANIFEST_BYTES)
-    try:
-        result: dict[str, Any] = json.loads(raw)
-        model = result["model"]
-        own = model["sha256"] == checkpoint.sha256
-        own = own and model["weights"] == recorded_weights(checkpoint, None)
-        _way(result)
-        _check_values(result)
-        model["path"], model["iteration"]
-    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError, RecursionError):
-        raise ConfigError(
-            f"{path}: is no result of an evaluation; give what evaluate --output wrote"
-        ) from None
-    if not own or model.get("truncation") is not None:
+    result = read_evaluation(path)
+    model = result["model"]
+    own = (model["sha256"], model["weights"], model.get("truncation"))
+    if own != (checkpoint.sha256, recorded_weights(checkpoint, None), None):
         raise ConfigError(
             f"{path}: is of other weights ({model['path']}, iteration {model['iteration']}); "
             f"evaluate {checkpoint.path}"
         )
     return result
-
-
-def _check_values(result: Mapping[str, Any]) -> None:
-    """Raise an error of some kind where a result holds what no evaluation wrote."""
-    floor = result["floor"]["metrics"] if result["floor"] else {}
-    for value in (*result["metrics"].values(), *floor.values()):
-        if value is not None and not math.isfinite(value):
-            raise ValueError("a figure that is no number")
-    notes = result["notes"]
-    if type(result["settings"]["seed"]) is not int or type(notes) is not list:
-        raise TypeError("no seed, or notes that are no list")
-    if not all(isinstance(note, str) for note in notes):
-        raise TypeError("a note that is no text")
 
 
 def _protocol(result: Mapping[str, Any]) -> dict[str, Any]:

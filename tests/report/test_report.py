@@ -145,11 +145,12 @@ def test_runs_side_by_side_name_what_differs(runs):
 def result(path, **changes):
     sha256 = open_checkpoint(path / "checkpoints" / "step-00000012").sha256
     return {
-        "model": {"sha256": sha256, "iteration": 12}, "features": {"name": "digits-v1"},
+        "model": {"path": str(path), "sha256": sha256, "iteration": 12, "weights": "ema"},
+        "features": {"name": "digits-v1", "sha256": "f" * 64},
         "real": {"name": "mnist", "count": 10_000, "split": "test"},
         "settings": {"num_samples": 500, "seed": 3},
         "metrics": {"fid": 12.3456, "kid": 0.0123, "kid_standard_error": 0.0004, "recall": None},
-        "floor": {"metrics": {"fid": 0.5}}, **changes,
+        "floor": {"metrics": {"fid": 0.5}}, "notes": [], **changes,
     }  # fmt: skip
 
 
@@ -161,7 +162,7 @@ def test_figures_stand_beside_their_floor(runs, tmp_path):
     text = output.read_text()
     assert "<td>FID</td><td>12.346</td><td>0.500</td><td>lower</td>" in text
     assert "<td>KID x 1000</td><td>12.300 +- 0.400</td><td>-</td>" in text
-    assert "500 samples (seed 3) against 10000 test images" in text
+    assert "500 samples (seed 3) against 10,000 test images" in text
     assert text.count("Not evaluated.") == 1  # the other run
     assert is_sealed(output)
     assert main(command) == 0  # its own page is replaced
@@ -179,7 +180,8 @@ def test_figures_of_something_else_are_refused(runs, tmp_path, capsys, content, 
     if content == "METRICS":
         content = json.dumps(result(runs[1], metrics={"fid": "high"}))
     elif content == "OTHER":
-        content = json.dumps(result(runs[1], model={"sha256": "0" * 64, "iteration": 12}))
+        found = result(runs[1])
+        content = json.dumps({**found, "model": {**found["model"], "sha256": "0" * 64}})
     (tmp_path / "e.json").write_text(content)
     capsys.readouterr()
     command = ["report", str(runs[1]), "--output", str(tmp_path / "r.html")]
