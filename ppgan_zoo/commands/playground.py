@@ -26,7 +26,7 @@ def add(parser: argparse.ArgumentParser) -> None:
                         "serving it on this machine")  # fmt: skip
     parser.add_argument("--overwrite", action="store_true",
                         help="replace a file that the zoo did not make")  # fmt: skip
-    parser.add_argument("--port", type=int, default=0, help="to serve on (default: any free one)")
+    parser.add_argument("--port", type=int, help="to serve on (default: any free one)")
     parser.add_argument("--precision", choices=("float16", "float32"), default="float16",
                         help="of the weights: float16 halves the page and rounds them, by how "
                         "much is printed (the default); float32 leaves them")  # fmt: skip
@@ -40,7 +40,11 @@ def add(parser: argparse.ArgumentParser) -> None:
 def _run(options: argparse.Namespace) -> int:
     if options.output is not None and options.output.suffix not in {".html", ".htm"}:
         raise ConfigError(f"--output {options.output}: the name must end in .html")
-    if not 0 <= options.port < 1 << 16:
+    if options.output is not None and options.port is not None:
+        raise ConfigError("--port: is to serve the page; leave it out, or --output")
+    if options.output is None and options.overwrite:
+        raise ConfigError("--overwrite: is for --output; add that, or leave --overwrite out")
+    if not 0 <= (options.port or 0) < 1 << 16:
         raise ConfigError(f"--port {options.port}: give 0 to 65535")
     if not 0 <= options.nearest <= MOST_PICTURES:
         raise ConfigError(f"--nearest {options.nearest}: give 0 to {MOST_PICTURES}")
@@ -67,7 +71,7 @@ def _run(options: argparse.Namespace) -> int:
         models.append(model)
     content = page(models)
     if options.output is None:
-        return _serve(content, options.port)
+        return _serve(content, options.port or 0)
     with os_errors(ConfigError, f"--output {options.output}: cannot be written"):
         options.output.parent.mkdir(parents=True, exist_ok=True)
         with own_file(options.output, overwrite=options.overwrite) as file:

@@ -61,22 +61,21 @@ def _run(options: argparse.Namespace) -> int:
 
     results = [read_evaluation(path) for path in options.figures]
     runs = [read_run(path, frames=options.frames, results=results) for path in options.runs]
-    used = sum(len(run.evaluations) for run in runs)
-    if used < len(results):
-        raise ConfigError(
-            f"--figures: {len(results) - used} of {len(results)} files belong to no checkpoint "
-            "that these runs still have; evaluate one of them"
-        )
+    for path, result in zip(options.figures, results, strict=True):
+        if not any(result in run.evaluations for run in runs):
+            raise ConfigError(
+                f"--figures {path}: belongs to no checkpoint that these runs still have; evaluate "
+                "one of them"
+            )
     if options.neighbours:
         runs = _with_neighbours(runs, options)
-    with (
-        os_errors(ConfigError, f"--output {output}: cannot be written"),
-        own_file(output, overwrite=options.overwrite) as file,
-    ):
-        file.write(page(runs).encode() + b"<!-- " + BLANK)
-        seal(file)
-        file.seek(0, 2)
-        file.write(b" -->\n")
+    with os_errors(ConfigError, f"--output {output}: cannot be written"):
+        output.parent.mkdir(parents=True, exist_ok=True)
+        with own_file(output, overwrite=options.overwrite) as file:
+            file.write(page(runs).encode() + b"<!-- " + BLANK)
+            seal(file)
+            file.seek(0, 2)
+            file.write(b" -->\n")
     say(f"report in {output}; open it in a browser")
     return 0
 

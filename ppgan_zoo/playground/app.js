@@ -236,18 +236,30 @@ function codeOfFrame(place) {
   return { ...stops[start], z };
 }
 
-function film(place = 0, frames = [], canvas = element("canvas")) {
+// It is of what was chosen when it was begun, whatever is chosen meanwhile.
+function film(place = 0, kept = structuredClone(state), frames = [], canvas = element("canvas")) {
   at("film").disabled = place < FRAMES; // one at a time
   if (place < FRAMES) {
-    frames.push(paint(canvas, imageOf(codeOfFrame(place))));
+    frames.push(as(kept, () => paint(canvas, imageOf(codeOfFrame(place)))));
     say(fill(words.filming, { percent: Math.round((100 * place) / FRAMES) }));
-    setTimeout(() => film(place + 1, frames, canvas), 0);
+    setTimeout(() => film(place + 1, kept, frames, canvas), 0);
     return;
   }
   const factor = Math.max(1, Math.ceil(224 / Math.max(canvas.width, canvas.height)));
   const large = frames.map((pixels) => enlarged(pixels, canvas.width, canvas.height, factor));
   const bytes = gif(large, canvas.width * factor, canvas.height * factor, 6);
-  hand(new Blob([bytes], { type: "image/gif" }), `${model().name}.gif`);
+  hand(new Blob([bytes], { type: "image/gif" }), `${as(kept, model).name}.gif`);
+}
+
+// Do something as if that were chosen.
+function as(kept, act) {
+  const chosen = state;
+  state = kept;
+  try {
+    return act();
+  } finally {
+    state = chosen;
+  }
 }
 
 function enlarged(pixels, width, height, factor) {

@@ -100,6 +100,11 @@ class RunFacts:
     neighbours: Neighbours | None = None
 
     @property
+    def name(self) -> str:
+        """What the directory is called, also where it is given as ``.``."""
+        return absolute(self.path).name
+
+    @property
     def is_complete(self) -> bool:
         """Whether all iterations of the recipe are done."""
         return self.iterations is not None and self.iterations[0] >= self.iterations[1]

@@ -84,7 +84,7 @@ def page(runs: Sequence[RunFacts]) -> str:
     Args:
         runs: At least one.
     """
-    title = f"Report of {runs[0].path.name}" if len(runs) == 1 else f"Report of {len(runs)} runs"
+    title = f"Report of {runs[0].name}" if len(runs) == 1 else f"Report of {len(runs)} runs"
     parts = [
         f"<h1>{_text(title)}</h1>",
         f'<p class="note">Made by ppgan_zoo {_text(__version__)}. G makes samples; D learns to '
@@ -109,7 +109,7 @@ def page(runs: Sequence[RunFacts]) -> str:
 
 def _comparison(runs: Sequence[RunFacts]) -> str:
     """Return what differs: settings, and the figures of each run."""
-    names = [run.path.name for run in runs]
+    names = [run.name for run in runs]
     settings = differing_settings(runs)
     rows = [[key, *values] for key, values in settings.items()] or [
         ["no setting differs", *[""] * len(runs)]
@@ -119,7 +119,7 @@ def _comparison(runs: Sequence[RunFacts]) -> str:
 
 def _section(run: RunFacts, runs: Sequence[RunFacts]) -> str:
     parts = [
-        f"<h2>{_text(run.path.name)}</h2>",
+        f"<h2>{_text(run.name)}</h2>",
         f'<p class="badge">{_text(_summary(run))}</p>',
         _film(run),
         _events(run),

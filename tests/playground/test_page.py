@@ -281,6 +281,36 @@ def test_the_controls_do_what_they_say(written, exported):
     assert "gan_mlp-grid.png" in said["said"]
 
 
+FILMS = """<script>
+const at = (id) => document.getElementById(id);
+const films = [], names = [];
+URL.createObjectURL = (blob) => { films.push(blob); return "#"; };
+HTMLAnchorElement.prototype.click = function () { names.push(this.download); };
+const choose = (value) => { at("model").value = value; at("model").dispatchEvent(new Event("change")); };
+let begun = 0, changed = false;
+const play = setInterval(async () => {
+  if (begun === 2 && at("film").disabled && !changed) {
+    changed = true;
+    at("next").click();
+    choose(1);
+  }
+  if (at("film").disabled) return;
+  if (begun < 2) { begun += 1; at("film").click(); return; }
+  clearInterval(play);
+  const bytes = await Promise.all(films.map(async (film) => new Uint8Array(await film.arrayBuffer())));
+  const same = bytes[0].length === bytes[1].length && bytes[0].every((v, i) => v === bytes[1][i]);
+  document.body.append(Object.assign(document.createElement("pre"),
+    { id: "read", textContent: JSON.stringify({ same, names, changed, model: at("model").value }) }));
+}, 1);
+</script></body>"""
+
+
+@needs_chromium
+def test_a_film_is_of_what_was_chosen_when_it_was_begun(written):
+    said, _ = seen(written, "#seed=1&label=1", probe=FILMS)
+    assert said == {"same": True, "names": 2 * ["gan_mlp.gif"], "changed": True, "model": "1"}
+
+
 class Controls(HTMLParser):
     """What a screen reader would find: controls, what names them, ids."""
 
@@ -390,7 +420,12 @@ def test_the_command_writes_a_page_and_refuses_in_one_line(exported, tmp_path, c
     assert done.returncode == 0, done.stderr
     assert "grey levels of Paddle's" in done.stdout and str(target) in done.stdout
     assert target.read_text(encoding="utf-8").startswith("<!doctype html>")
-    for arguments in (("--output", "page.png"), ("--port", "70000")):
+    for arguments in (
+        ("--output", "page.png"),
+        ("--port", "70000"),
+        ("--output", "p.html", "--port", "8000"),
+        ("--overwrite",),
+    ):
         done = cli("playground", exported / "labelled", *arguments, cwd=tmp_path)
         assert (done.returncode, len(done.stderr.splitlines())) == (2, 1), done.stderr
 

@@ -7,6 +7,7 @@ import json
 import re
 import shutil
 import subprocess
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -156,7 +157,7 @@ def result(path, **changes):
 
 def test_figures_stand_beside_their_floor(runs, tmp_path):
     (tmp_path / "e.json").write_text(json.dumps(result(runs[1])))
-    output = tmp_path / "r.html"
+    output = tmp_path / "new" / "r.html"
     command = ["report", *map(str, runs), "--output", str(output)]
     assert main([*command, "--figures", str(tmp_path / "e.json")]) == 0
     text = output.read_text()
@@ -168,12 +169,29 @@ def test_figures_stand_beside_their_floor(runs, tmp_path):
     assert main(command) == 0  # its own page is replaced
 
 
+def test_a_file_of_another_run_is_named_though_others_fit(runs, tmp_path, capsys):
+    (tmp_path / "one.json").write_text(json.dumps(result(runs[0])))
+    (tmp_path / "two.json").write_text(json.dumps(result(runs[1])))
+    capsys.readouterr()
+    both = ["--figures", str(tmp_path / "one.json"), "--figures", str(tmp_path / "two.json")]
+    same = [str(runs[0]), str(runs[0])]
+    assert main(["report", *same, "--output", str(tmp_path / "r.html"), *both]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert f"--figures {tmp_path / 'two.json'}: belongs to no checkpoint" in line
+
+
+def test_a_run_given_as_a_dot_has_its_name(runs, monkeypatch):
+    monkeypatch.chdir(runs[0])
+    text = Reader(page([read_run(Path())])).text
+    assert f"Report of {runs[0].name}" in text
+
+
 @pytest.mark.parametrize(
     ("content", "says"),
     [
         ("nothing", "is no result"), (json.dumps({"model": {}}), "is no result"),
         (json.dumps([]), "is no result"), ("METRICS", "is no result"),
-        ("OTHER", "belong to no checkpoint"),
+        ("OTHER", "e.json: belongs to no checkpoint"),
     ],
 )  # fmt: skip
 def test_figures_of_something_else_are_refused(runs, tmp_path, capsys, content, says):
