@@ -10,6 +10,10 @@ from __future__ import annotations
 import contextlib
 import difflib
 from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    from pydantic import ValidationError
 
 INTERRUPTED = 128
 """What a process that a signal ended exits with, less the signal's number: as shells count."""
@@ -98,3 +102,37 @@ def did_you_mean(name: str, choices: Iterable[str]) -> str:
 def first_line(error: Warning | Exception | str) -> str:
     """Return the first line of an error's text, or its kind if it has none."""
     return (str(error).splitlines() or [type(error).__name__])[0]
+
+
+class Fault(NamedTuple):
+    """What pydantic found wrong first with the keys of a file: ``str`` gives ``"key: reason"``.
+
+    Attributes:
+        key: The key's path, with dots in between; empty for the whole.
+        found: The value.
+        reason: What is wrong with it.
+    """
+
+    key: str
+    found: Any
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.key}: {self.reason}" if self.key else self.reason
+
+
+def first_fault(error: ValidationError) -> Fault:
+    """Return what pydantic found wrong first."""
+    first = error.errors()[0]
+    reason = first["msg"].removeprefix("Value error, ")
+    key = ".".join(map(str, first["loc"]))
+    return Fault(key, first["input"], f"{reason[:1].lower()}{reason[1:]}")
+
+
+def reason_of(error: Exception) -> str:
+    """Return in one line why a file of keys cannot be read: the system's reason, or pydantic's."""
+    from pydantic import ValidationError
+
+    if isinstance(error, OSError):
+        return error.strerror or first_line(error)
+    return str(first_fault(error)) if isinstance(error, ValidationError) else first_line(error)

@@ -3,8 +3,9 @@
 import errno
 
 import pytest
+from pydantic import BaseModel, ValidationError
 
-from ppgan_zoo.errors import CheckpointError, ConfigError, os_errors
+from ppgan_zoo.errors import CheckpointError, ConfigError, first_fault, os_errors, reason_of
 
 
 def said(kind, error, *arguments, **options):
@@ -43,3 +44,31 @@ def test_a_block_that_ends_well_is_left_alone():
     with os_errors(ConfigError, "a: cannot be read"):
         found = 1
     assert found == 1
+
+
+class Inner(BaseModel):
+    sides: dict[str, int]
+
+
+class Outer(BaseModel):
+    inner: Inner
+
+
+def fault_in(value):
+    with pytest.raises(ValidationError) as caught:
+        Outer.model_validate(value)
+    return caught.value
+
+
+def test_what_is_wrong_with_a_file_of_keys_is_named_by_its_key():
+    fault = first_fault(fault_in({"inner": {"sides": {"MNIST": "28 px"}}}))
+    assert (fault.key, fault.found) == ("inner.sides.MNIST", "28 px")
+    assert fault.reason.startswith("input should be a valid integer")
+    assert str(fault) == f"inner.sides.MNIST: {fault.reason}"
+    assert str(first_fault(fault_in(3))).startswith("input should be a valid dictionary")
+
+
+def test_the_reason_of_an_error_is_one_line():
+    assert reason_of(fault_in({})) == "inner: field required"
+    assert reason_of(OSError(errno.EACCES, "Permission denied", "a")) == "Permission denied"
+    assert reason_of(ValueError("first\nsecond")) == "first"

@@ -25,7 +25,7 @@ from pydantic import (
     model_serializer,
 )
 
-from ppgan_zoo.errors import ConfigError, ExportError, os_errors
+from ppgan_zoo.errors import ConfigError, ExportError, first_fault, os_errors
 from ppgan_zoo.export.predictor import InferenceSettings, make_predictor, run_predictor
 from ppgan_zoo.export.program import check_program
 from ppgan_zoo.models.facts import check_classes
@@ -273,10 +273,9 @@ def read_description(path: Path) -> Description:
     except ConfigError as error:
         raise ExportError(str(error)) from None
     except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(str(part) for part in first["loc"])
-        found = repr(first["input"])[:60]
-        raise ExportError(f"{file}: {key}: found {found}; {first['msg']}; export again") from None
+        key, value, reason = first_fault(error)
+        found = repr(value)[:60]
+        raise ExportError(f"{file}: {key}: found {found}; {reason}; export again") from None
     onnx = () if description.onnx is None else (description.onnx,)
     for name in (*description.sha256, description.program, description.parameters, *onnx):
         if Path(name).name != name:

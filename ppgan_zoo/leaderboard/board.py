@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, ValidationError
 
-from ppgan_zoo.errors import ConfigError, os_errors
+from ppgan_zoo.errors import ConfigError, first_fault, os_errors
 from ppgan_zoo.leaderboard.record import Judged, Planned, Record
 from ppgan_zoo.recipe.base import Section
 from ppgan_zoo.search.plan import SETTING_NAME
@@ -278,9 +278,7 @@ def read_leaderboard(folder: Path) -> Leaderboard:
     try:
         return Leaderboard.model_validate_json(text)
     except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(map(str, first["loc"]))
-        raise ConfigError(f"{file}: is no leaderboard: {place}: {first['msg'].lower()}") from None
+        raise ConfigError(f"{file}: is no leaderboard: {first_fault(error)}") from None
 
 
 def merge(parts: Sequence[tuple[str, Leaderboard]]) -> Leaderboard:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 from pydantic import Field, ValidationError
 
-from ppgan_zoo.errors import ConfigError
+from ppgan_zoo.errors import ConfigError, reason_of
 from ppgan_zoo.leaderboard.length import Pace
 from ppgan_zoo.recipe.base import Section
 from ppgan_zoo.storage.files import read_regular, to_json, write_atomically
@@ -72,5 +72,4 @@ def read_record(folder: Path) -> Record | None:
     except FileNotFoundError:
         return None
     except (OSError, ValidationError) as error:
-        said = str(error).splitlines()[0]
-        raise ConfigError(f"{folder / FILE}: cannot be read: {said}") from None
+        raise ConfigError(f"{folder / FILE}: cannot be read: {reason_of(error)}") from None

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from ppgan_zoo.data.images import check_range
-from ppgan_zoo.errors import CheckpointError, ConfigError, did_you_mean
+from ppgan_zoo.errors import CheckpointError, ConfigError, did_you_mean, first_fault
 from ppgan_zoo.models.cost import check_size
 from ppgan_zoo.models.gan import Gan, build_gan
 from ppgan_zoo.models.latent import Latent, Prior
@@ -102,10 +102,11 @@ class ModelFacts:
             check_range(*facts.image_range)
             check_classes(facts.classes, facts.num_classes)
         except ValidationError as error:
-            first = error.errors()[0]
-            key = ".".join(map(str, first["loc"]))
-            reason = f"{key}: found {str(first['input'])[:60]!r}; {first['msg'].lower()}"
-            raise CheckpointError(f"{where}: key 'model' does not describe one: {reason}") from None
+            key, found, reason = first_fault(error)
+            raise CheckpointError(
+                f"{where}: key 'model' does not describe one: {key}: found {str(found)[:60]!r}; "
+                f"{reason}"
+            ) from None
         except (ConfigError, KeyError, TypeError) as error:
             raise CheckpointError(f"{where}: key 'model' does not describe one: {error}") from None
         return facts
@@ -320,8 +321,7 @@ def check_type(cls: Callable[..., Any], key: str, value: Any, place: str) -> Any
         adapter = TypeAdapter(annotation_of(cls, key))
         return adapter.validate_python(value, strict=True)
     except ValidationError as error:
-        message = error.errors()[0]["msg"]
-        raise ConfigError(f"{place}: found {value!r}; {message[0].lower()}{message[1:]}") from None
+        raise ConfigError(f"{place}: found {value!r}; {first_fault(error).reason}") from None
 
 
 def keyword_arguments(function: Callable[..., Any]) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Generic, Literal, TypeVar
 from pydantic import Field, TypeAdapter, ValidationError, WrapValidator, model_validator
 from pydantic_core import PydanticCustomError
 
+from ppgan_zoo.errors import first_fault
 from ppgan_zoo.recipe.base import Section, Share, Step, check_keys
 
 Number = TypeVar("Number", bound=float)
@@ -140,7 +141,7 @@ def number_or_schedule(number: Any, *, adaptive: bool = False) -> WrapValidator:
             try:
                 plain.validate_python(stage, strict=True)
             except ValidationError as error:
-                said = error.errors()[0]["msg"].lower()
+                said = first_fault(error).reason
                 raise ValueError(
                     f"factor: at iteration {step} the value becomes {stage:g}; {said}"
                 ) from None

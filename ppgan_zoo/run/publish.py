@@ -14,7 +14,7 @@ from paddle import nn
 from pydantic import ValidationError
 
 from ppgan_zoo.data import to_uint8
-from ppgan_zoo.errors import CheckpointError, ConfigError, os_errors
+from ppgan_zoo.errors import CheckpointError, ConfigError, first_fault, os_errors
 from ppgan_zoo.evaluation.result import read_evaluation
 from ppgan_zoo.evaluation.sampler import open_sampler
 from ppgan_zoo.export.exporter import export
@@ -160,11 +160,8 @@ def _card_errors() -> Iterator[None]:
     try:
         yield
     except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(map(str, first["loc"]))
-        raise ConfigError(
-            f"{key}: found {str(first['input'])[:60]!r}; {first['msg'].lower()}"
-        ) from None
+        key, found, reason = first_fault(error)
+        raise ConfigError(f"{key}: found {str(found)[:60]!r}; {reason}") from None
 
 
 def _rounded(arrays: Arrays, generator: nn.Layer, facts: ModelFacts) -> tuple[Arrays, Rounding]:

@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from pydantic import ValidationError
 
-from ppgan_zoo.errors import ConfigError, os_errors
+from ppgan_zoo.errors import ConfigError, os_errors, reason_of
 from ppgan_zoo.recipe.base import Section
 from ppgan_zoo.search.plan import Run, Search
 from ppgan_zoo.storage.files import read_regular, to_json, write_atomically
@@ -285,4 +285,4 @@ def _read(path: Path) -> Result | None:
     except FileNotFoundError:
         return None
     except (OSError, ValidationError) as error:
-        raise ConfigError(f"{path}: cannot be read: {str(error).splitlines()[0]}") from None
+        raise ConfigError(f"{path}: cannot be read: {reason_of(error)}") from None

@@ -13,7 +13,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from ppgan_zoo.errors import ConfigError
+from ppgan_zoo.errors import ConfigError, reason_of
 from ppgan_zoo.recipe.base import Section
 from ppgan_zoo.search.plan import Run, Search, with_settings
 from ppgan_zoo.search.results import MAX_BYTES, Result
@@ -137,8 +137,7 @@ class Trials:
         except FileNotFoundError:
             return {name: [] for name in spaces}
         except (OSError, ValueError, ValidationError, RecursionError) as error:
-            said = str(error).splitlines()[0]
-            raise ConfigError(f"{self.path}: cannot be read: {said}") from None
+            raise ConfigError(f"{self.path}: cannot be read: {reason_of(error)}") from None
         if kept.spaces != spaces or set(kept.drawn) != set(spaces):
             raise ConfigError(
                 f"{self.path}: is of other ranges than those of {self.search.path} now; give "

@@ -7,7 +7,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from ppgan_zoo.errors import DataError
+from ppgan_zoo.errors import DataError, reason_of
 from ppgan_zoo.storage.files import read_regular, to_json, write_atomically
 
 _Count = Annotated[int, Field(ge=0)]
@@ -121,5 +121,5 @@ def read_progress(path: Path) -> Progress | None:
     except FileNotFoundError:
         return None
     except (OSError, ValidationError) as error:
-        reason = str(error).splitlines()[0]
+        reason = reason_of(error)
         raise DataError(f"{path}: cannot be read: {reason}; resuming the run mends it") from None

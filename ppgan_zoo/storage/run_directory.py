@@ -23,7 +23,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ppgan_zoo import __version__
-from ppgan_zoo.errors import CheckpointError, ConfigError, DataError, os_errors
+from ppgan_zoo.errors import CheckpointError, ConfigError, DataError, first_fault, os_errors
 from ppgan_zoo.registry import LOGS
 from ppgan_zoo.storage.files import (
     as_argument,
@@ -323,8 +323,8 @@ class RunDirectory:
         try:
             _Data.model_validate(starts[0]["data"])
         except (KeyError, TypeError, ValidationError) as error:
-            first = error.errors()[0] if isinstance(error, ValidationError) else {"loc": ()}
-            key = ".".join(map(str, ("starts", 0, "data", *first["loc"])))
+            inner = first_fault(error).key if isinstance(error, ValidationError) else ""
+            key = f"starts.0.data.{inner}".rstrip(".")
             raise CheckpointError(
                 f"{self.manifest}: key {key!r} is missing or not what belongs there; put the file "
                 "back as it was, or start a new run"

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from ppgan_zoo.errors import CheckpointError
+from ppgan_zoo.errors import CheckpointError, first_fault
 from ppgan_zoo.storage.checkpoint import MANIFEST, Checkpoint
 
 CARD = "card"
@@ -111,10 +111,9 @@ def read_card(checkpoint: Checkpoint) -> Card | None:
     try:
         return Card.model_validate(found)
     except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(map(str, (CARD, *first["loc"])))
+        key, _, reason = first_fault(error)
         raise CheckpointError(
-            f"{checkpoint.path / MANIFEST}: key {key!r}: {first['msg'].lower()}; the card is "
+            f"{checkpoint.path / MANIFEST}: key {f'{CARD}.{key}'.rstrip('.')!r}: {reason}; the card is "
             "damaged, or of a newer ppgan_zoo"
         ) from None
 

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ppgan_zoo.data.prepare.layout import MANIFEST
-from ppgan_zoo.errors import DataError
+from ppgan_zoo.errors import DataError, first_fault
 from ppgan_zoo.storage.files import read_regular
 
 FORMAT = "ppgan_zoo prepared set, 1"
@@ -73,11 +73,7 @@ def read_manifest(folder: Path) -> Manifest:
             "data prepare SOURCE --size 64 --output SET"
         ) from None
     except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(map(str, first["loc"]))
-        raise DataError(
-            f"{path}: damaged ({key + ': ' if key else ''}{first['msg']}); make the set again"
-        ) from None
+        raise DataError(f"{path}: damaged ({first_fault(error)}); make the set again") from None
     except OSError as error:
         raise DataError(
             f"{path}: cannot be read ({error.strerror or error}); make the set again"
