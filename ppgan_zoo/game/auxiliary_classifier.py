@@ -6,9 +6,9 @@ from paddle import Tensor
 from paddle.nn import functional as F
 
 from ppgan_zoo.data.batches import Batch
-from ppgan_zoo.errors import ConfigError
 from ppgan_zoo.game.terms import Term, TermInputs
 from ppgan_zoo.models.gan import Judgement
+from ppgan_zoo.recipe.bounds import check_weight
 
 
 class AuxiliaryClassifier:
@@ -23,15 +23,12 @@ class AuxiliaryClassifier:
         generator: Weight in G's loss.
 
     Raises:
-        ConfigError: A weight below 0.
+        ConfigError: A weight below 0, or above 1,000,000.
     """
 
     def __init__(self, *, real: float = 1.0, fake: float = 1.0, generator: float = 1.0) -> None:
         for name, weight in (("real", real), ("fake", fake), ("generator", generator)):
-            if not weight >= 0.0:
-                raise ConfigError(
-                    f"terms: auxiliary_classifier: {name} is {weight}; give 0 or more"
-                )
+            check_weight(f"terms: auxiliary_classifier: {name}", weight)
         self.real, self.fake, self.generator = real, fake, generator
 
     def __call__(self, inputs: TermInputs) -> Tensor:

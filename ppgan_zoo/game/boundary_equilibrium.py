@@ -7,8 +7,8 @@ import paddle
 from paddle import Tensor
 
 from ppgan_zoo.distributed.collectives import average
-from ppgan_zoo.errors import ConfigError
 from ppgan_zoo.game.terms import Scalars, Term, TermInputs
+from ppgan_zoo.recipe.bounds import check_share
 from ppgan_zoo.storage.checkpoint import Arrays
 
 
@@ -23,17 +23,15 @@ class BoundaryEquilibrium:
     Args:
         gamma: Error of G's images as a share of that of real ones, which k is to bring about;
             in (0, 1]. Low ones give finer images that are less varied.
-        rate: How fast k moves.
+        rate: How fast k moves; in (0, 1].
 
     Raises:
         ConfigError: A number outside of these bounds.
     """
 
     def __init__(self, *, gamma: float = 0.5, rate: float = 0.001) -> None:
-        if not 0.0 < gamma <= 1.0:
-            raise ConfigError(f"terms: boundary_equilibrium: gamma {gamma}; give above 0, up to 1")
-        if not rate > 0.0:
-            raise ConfigError(f"terms: boundary_equilibrium: rate {rate}; give above 0")
+        for name, value in (("gamma", gamma), ("rate", rate)):
+            check_share(f"terms: boundary_equilibrium: {name}", value, with_0=False)
         self.gamma, self.rate = gamma, rate
         self.k = paddle.zeros([1])
         self.convergence = paddle.zeros([1])

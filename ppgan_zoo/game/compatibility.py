@@ -139,7 +139,9 @@ def _check_packing(gan: Gan, packing: int) -> None:
     """Refuse to pack images of which each has something of its own that D or a term needs."""
     own, instead = None, "leave packing out"
     if gan.num_classes:
-        own, instead = "takes labels", "leave packing or model.conditional out"
+        own = "takes labels"
+        if gan.spec.labels != "needs":
+            instead = "leave packing or model.conditional out"
     elif gan.spec.encoder is not None:
         own = "judges an image together with its z"
     elif gan.latent().codes():

@@ -9,10 +9,11 @@ from paddle import Tensor
 from ppgan_zoo.errors import ConfigError
 from ppgan_zoo.game.augmentation import tensor_like, translation
 from ppgan_zoo.game.terms import Side, Term, TermInputs
+from ppgan_zoo.recipe.bounds import PartWeight
 
 
 def consistency(
-    inputs: TermInputs, *, flip: bool = False, real: float = 1.0, fake: float = 1.0
+    inputs: TermInputs, *, flip: bool = False, real: PartWeight = 1.0, fake: PartWeight = 1.0
 ) -> Tensor:
     """``real * E (D(x) - D(T(x)))^2 + fake * E (D(y) - D(T(y)))^2`` of real x and fake y.
 
@@ -27,12 +28,10 @@ def consistency(
         fake: Weight of the fake ones; 0 is CR, which is of real images alone.
 
     Raises:
-        ConfigError: A weight below 0, or none above.
+        ConfigError: No weight above 0.
     """
-    if min(real, fake) < 0.0 or not real + fake > 0.0:
-        raise ConfigError(
-            f"terms: consistency: real is {real}, fake is {fake}; give 0 or more, one above 0"
-        )
+    if not real + fake > 0.0:
+        raise ConfigError("terms: consistency: real and fake are 0; give one above 0")
     weights: dict[Side, float] = {"real": real, "fake": fake}
     terms = [weight * _of_side(inputs, side, flip) for side, weight in weights.items() if weight]
     return sum(terms[1:], terms[0])

@@ -30,6 +30,7 @@ from ppgan_zoo.game.view import View
 from ppgan_zoo.models.gan import Gan, Judgement
 from ppgan_zoo.models.latent import Code
 from ppgan_zoo.models.nets import acts_row_by_row
+from ppgan_zoo.recipe.bounds import check_share
 
 SIGN = "augment/sign"
 """The scalar that an adaptive probability of augmentation follows: E sign D(real)."""
@@ -63,6 +64,9 @@ class Game:
             :mod:`ppgan_zoo.ops`. None: if the class has the losses of this one; a class of
             its own losses may differentiate in ways of its own, and says so by True or False.
         one_batch: Whether D gets real and fake images in one batch; :meth:`prepare` finds out.
+
+    Raises:
+        ConfigError: A share that is not above 0 and at most 1.
     """
 
     accelerated: bool | None = None
@@ -77,6 +81,8 @@ class Game:
         concatenate: bool = False,
         top_share: Value = 1.0,
     ) -> None:
+        if not callable(top_share):
+            check_share("objective: top_share", top_share, with_0=False)
         self.objective = objective
         self.smoothing = smoothing or LabelSmoothing()
         self.terms = Terms(terms)
@@ -249,7 +255,8 @@ class Game:
         """Return what is logged of D's logits of real images, and what adapts augmentation."""
         scores = {"score/real": self.objective.score(logits)}
         if self.view.controller is not None:
-            scores[SIGN] = logits.sign().mean()
+            undecided = self.objective.undecided(self.smoothing.middle)
+            scores[SIGN] = (logits - undecided).sign().mean()
         return scores
 
     def _check_adaptive_view(self) -> None:

@@ -13,6 +13,10 @@ from ppgan_zoo.game.augmentation import tensor_like
 from ppgan_zoo.game.terms import Term, TermInputs
 from ppgan_zoo.models.gan import Gan
 from ppgan_zoo.models.latent import Code
+from ppgan_zoo.recipe.bounds import check_weight
+
+MOST_STD = 100.0
+"""Of a step: beyond it nothing is left of a z of some standard deviations."""
 
 
 class LatentConsistency:
@@ -28,17 +32,19 @@ class LatentConsistency:
         generator: Weight in G's loss.
 
     Raises:
-        ConfigError: A step that is not above 0, or a weight below 0.
+        ConfigError: A step that is not above 0 or is above 100, or a weight below 0 or above
+            1,000,000.
     """
 
     def __init__(
         self, *, std: float = 0.03, discriminator: float = 5.0, generator: float = 0.5
     ) -> None:
-        if not std > 0.0:
-            raise ConfigError(f"terms: latent_consistency: std is {std}; give more than 0")
+        if not 0.0 < std <= MOST_STD:
+            raise ConfigError(
+                f"terms: latent_consistency: std is {std}; give more than 0, up to {MOST_STD:g}"
+            )
         for name, weight in (("discriminator", discriminator), ("generator", generator)):
-            if not weight >= 0.0:
-                raise ConfigError(f"terms: latent_consistency: {name} is {weight}; give 0 or more")
+            check_weight(f"terms: latent_consistency: {name}", weight)
         self.std, self.discriminator, self.generator = std, discriminator, generator
 
     def __call__(self, inputs: TermInputs) -> Tensor:

@@ -7,6 +7,7 @@ from paddle import Tensor
 
 from ppgan_zoo.distributed.collectives import average
 from ppgan_zoo.game.terms import Term, TermInputs
+from ppgan_zoo.recipe.bounds import check_share
 from ppgan_zoo.storage.checkpoint import Arrays
 
 
@@ -14,10 +15,14 @@ class LeCam:
     """``E (D(real) - a_fake)^2 + E (D(fake) - a_real)^2``, a_... the moving averages.
 
     Args:
-        decay: Of the moving averages of D's mean logits, per update.
+        decay: Of the moving averages of D's mean logits, per update; in [0, 1).
+
+    Raises:
+        ConfigError: It is outside of that.
     """
 
     def __init__(self, *, decay: float = 0.99) -> None:
+        check_share("terms: lecam: decay", decay, with_1=False)
         self.decay = decay
         # Sums of mean logits, and of the weights that they came with.
         self.sums = {key: paddle.zeros([1]) for key in ("real", "fake", "weight")}

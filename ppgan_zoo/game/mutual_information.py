@@ -7,9 +7,9 @@ import math
 from paddle import Tensor
 from paddle.nn import functional as F
 
-from ppgan_zoo.errors import ConfigError
 from ppgan_zoo.game.terms import Term, TermInputs
 from ppgan_zoo.models.latent import Latent
+from ppgan_zoo.recipe.bounds import check_weight
 
 
 class MutualInformation:
@@ -25,13 +25,12 @@ class MutualInformation:
         continuous: Weight of the continuous codes.
 
     Raises:
-        ConfigError: A weight below 0.
+        ConfigError: A weight below 0, or above 1,000,000.
     """
 
     def __init__(self, *, categorical: float = 1.0, continuous: float = 0.1) -> None:
         for name, weight in (("categorical", categorical), ("continuous", continuous)):
-            if not weight >= 0.0:
-                raise ConfigError(f"terms: mutual_information: {name} is {weight}; give 0 or more")
+            check_weight(f"terms: mutual_information: {name}", weight)
         self.categorical, self.continuous = categorical, continuous
 
     def __call__(self, inputs: TermInputs) -> Tensor:

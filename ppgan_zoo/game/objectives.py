@@ -9,6 +9,7 @@ has the double gradient that Paddle's cross-entropy lacks), never in D.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -39,6 +40,11 @@ class LabelSmoothing:
         """Tell whether any target is moved."""
         return bool(self.real or self.fake or self.generator)
 
+    @property
+    def middle(self) -> float:
+        """The target between those of real and of fake images."""
+        return (1.0 - self.real + self.fake) / 2.0
+
 
 Half = Callable[[Tensor, LabelSmoothing], Tensor]
 
@@ -64,6 +70,8 @@ class Objective:
         of_critic: Whether D is a critic, of bounded slope and trained to its best: nothing
             is wrong with one that is far ahead of G.
         takes_bounded_output: Whether it can live with a D whose output is bounded.
+        undecided: The logit of a D that cannot tell real from fake, by the target in the middle
+            between theirs; without meaning where `relativistic` or `of_critic`.
     """
 
     name: str
@@ -77,6 +85,7 @@ class Objective:
     probability: bool = False
     of_critic: bool = False
     takes_bounded_output: bool = False
+    undecided: Callable[[float], float] = lambda middle: 0.0
 
     def score(self, logits: Tensor) -> Tensor:
         """Return the mean of D's score of a batch, in [0, 1] for a probability."""
@@ -173,6 +182,10 @@ def _relativistic_pairing_g(fake: Tensor, real: Tensor | None, smoothing: LabelS
     return F.softplus(real - fake).mean()
 
 
+def _logit(probability: float) -> float:
+    return math.log(probability / (1.0 - probability))
+
+
 NON_SATURATING = Objective(
     name="non_saturating",
     source="Goodfellow et al. 2014, section 3",
@@ -181,6 +194,7 @@ NON_SATURATING = Objective(
     generator_loss=_non_saturating_g,
     smoothable=True,
     probability=True,
+    undecided=_logit,
 )
 
 MINIMAX = Objective(
@@ -191,6 +205,7 @@ MINIMAX = Objective(
     generator_loss=_minimax_g,
     smoothable=True,
     probability=True,
+    undecided=_logit,
 )
 
 LEAST_SQUARES = Objective(
@@ -201,6 +216,7 @@ LEAST_SQUARES = Objective(
     generator_loss=_least_squares_g,
     smoothable=True,
     takes_bounded_output=True,
+    undecided=lambda middle: middle,
 )
 
 HINGE = Objective(

@@ -27,7 +27,7 @@ from ppgan_zoo.game.schedules import Value, at
 from ppgan_zoo.models.facts import check_arguments, keyword_arguments
 from ppgan_zoo.models.gan import Gan, Judgement
 from ppgan_zoo.models.latent import Code
-from ppgan_zoo.recipe.bounds import LEAST_COUNT, check_least
+from ppgan_zoo.recipe.bounds import check_count, check_weight
 from ppgan_zoo.registry import TERMS
 from ppgan_zoo.storage.checkpoint import Arrays
 
@@ -209,10 +209,12 @@ class Term:
         """Return the term with another weight (None: its own), interval or arguments.
 
         Raises:
-            ConfigError: An argument that the term does not take or of the wrong type, or an
-                interval below 1.
+            ConfigError: An argument that the term does not take or of the wrong type, an
+                interval below 1, or a weight below 0 or above 1,000,000.
         """
-        check_least(f"terms: {self.name}: every_steps", every_steps, LEAST_COUNT)
+        check_count(f"terms: {self.name}: every_steps", every_steps)
+        if weight is not None and not callable(weight):
+            check_weight(f"terms: {self.name}: weight", weight)
         check_arguments(
             self.function, arguments, f"terms: {self.name}", beside=("weight", "every_steps")
         )

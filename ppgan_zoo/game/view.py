@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,6 +12,7 @@ from ppgan_zoo.errors import ConfigError
 from ppgan_zoo.game.ada import AdaptiveProbability
 from ppgan_zoo.game.augmentation import Augmentation, augment, tensor_like
 from ppgan_zoo.game.schedules import Value, at
+from ppgan_zoo.recipe.bounds import check_count, check_share
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,20 @@ class View:
     noise_std: float = 0.0
     noise_until: int | None = None
     packing: int = 1
+
+    def __post_init__(self) -> None:
+        """Refuse numbers that are no such thing.
+
+        Raises:
+            ConfigError: There is one.
+        """
+        if not callable(self.augment_probability):
+            check_share("constraints.augment_probability", self.augment_probability)
+        if not 0.0 <= self.noise_std < math.inf:
+            raise ConfigError(f"constraints.instance_noise.std is {self.noise_std}; give 0 or more")
+        if self.noise_until is not None:
+            check_count("constraints.instance_noise.until_step", self.noise_until)
+        check_count("constraints.packing", self.packing)
 
     def __call__(self, images: Tensor, iteration: int, rng: np.random.Generator) -> Tensor:
         """Return what D is shown of images ``[N, C, H, W]``: ``[N / m, m C, H, W]``.

@@ -18,12 +18,13 @@ from ppgan_zoo.recipe.base import (
     TermName,
     name_or_section,
 )
+from ppgan_zoo.recipe.bounds import MOST_WEIGHT
 from ppgan_zoo.recipe.schedules import Adaptive, Schedule, number_or_schedule
 
 Arguments = dict[str, Any]
 """Arguments of something open to plugins: checked against its signature, once it is known."""
 
-_Weight = Annotated[float, Field(gt=0.0, le=1e6, allow_inf_nan=False)]
+_Weight = Annotated[float, Field(gt=0.0, le=MOST_WEIGHT, allow_inf_nan=False)]
 _Values = Annotated[int, Field(ge=2, le=1000)]
 _TopShare = Annotated[float, Field(gt=0.0, le=1.0, allow_inf_nan=False)]
 _Smoothing = Annotated[float, Field(ge=0.0, lt=0.5, allow_inf_nan=False)]

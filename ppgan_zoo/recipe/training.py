@@ -41,7 +41,8 @@ class OptimizerSection(Section):
     @classmethod
     def _betas(cls, data: Any) -> Any:
         if isinstance(data, dict) and data.get("name", "adam") in ("adam", "adamw"):
-            return {"beta1": 0.5, "beta2": 0.999, **data}
+            left_out = {"beta1": 0.5, "beta2": 0.999}
+            return {**data, **{key: v for key, v in left_out.items() if data.get(key) is None}}
         return data
 
     @model_validator(mode="after")

@@ -59,7 +59,7 @@ class EvaluationSection(Section):
     """Metrics while training continues. `features` None takes the image set's own network."""
 
     every_steps: Positive | None = None
-    metrics: tuple[MetricName, ...] = ("fid",)
+    metrics: Annotated[tuple[MetricName, ...], Field(min_length=1)] = ("fid",)
     num_samples: Annotated[int, Field(ge=FEWEST_IMAGES, le=MOST_SAMPLES)] = 2000
     features: FeaturesName | None = None
     weights: str | None = None

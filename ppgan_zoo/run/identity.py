@@ -17,8 +17,10 @@ import paddle
 from ppgan_zoo import __version__
 from ppgan_zoo.errors import CheckpointError, ConfigError
 from ppgan_zoo.models.facts import ModelFacts
+from ppgan_zoo.recipe.base import Section
 from ppgan_zoo.recipe.load import recipe_from
 from ppgan_zoo.recipe.recipe import Recipe
+from ppgan_zoo.recipe.schedules import LearningRateSchedule, Schedule
 from ppgan_zoo.storage.checkpoint import Checkpoint
 from ppgan_zoo.storage.retention import checkpoint_folders
 from ppgan_zoo.storage.run_directory import RunDirectory
@@ -59,6 +61,23 @@ _MISSING = _Missing()
 def may_change(key: str) -> bool:
     """Tell whether a resume may set this key of the recipe anew."""
     return key.startswith(RESUME_KEYS)
+
+
+def schedules_of_the_whole(recipe: Recipe) -> list[str]:
+    """Return the keys whose schedule lasts until the end of training, whenever that is."""
+    return sorted(_lasting(recipe, ""))
+
+
+def _lasting(section: Any, prefix: str) -> Iterator[str]:
+    if isinstance(section, LearningRateSchedule | Schedule):
+        if section.name in ("linear", "cosine") and section.until_step is None:
+            yield prefix
+    elif isinstance(section, Section):
+        for key, value in section:
+            yield from _lasting(value, f"{prefix}.{key}".lstrip("."))
+    elif isinstance(section, tuple):
+        for place, value in enumerate(section):
+            yield from _lasting(value, f"{prefix}.{place}")
 
 
 def check_recipe(run: RunDirectory, recipe: Recipe) -> None:

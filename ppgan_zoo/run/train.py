@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import logging
 import os
@@ -19,7 +20,7 @@ from ppgan_zoo.callbacks.stop import StopOnSignal
 from ppgan_zoo.distributed.group import ProcessLostError, started
 from ppgan_zoo.distributed.launch import resume_command
 from ppgan_zoo.distributed.meeting import meeting
-from ppgan_zoo.errors import ConfigError, TrainingError
+from ppgan_zoo.errors import ConfigError, DataError, TrainingError
 from ppgan_zoo.recipe.load import load_recipe
 from ppgan_zoo.recipe.recipe import Recipe
 from ppgan_zoo.run.follow import assemble, follow, hand_over, told_of_the_end
@@ -29,12 +30,14 @@ from ppgan_zoo.run.identity import (
     check_checkpoint,
     check_recipe,
     may_change,
+    schedules_of_the_whole,
 )
 from ppgan_zoo.run.job import Job, build_job
 from ppgan_zoo.run.recovery import bring_to, error_with_cause, roll_back
 from ppgan_zoo.run.watch import build_callbacks
 from ppgan_zoo.storage.durations import in_short, in_time
 from ppgan_zoo.storage.files import absolute, write_atomically
+from ppgan_zoo.storage.progress import read_progress
 from ppgan_zoo.storage.retention import checkpoint_folders, load_newest
 from ppgan_zoo.storage.run_directory import RunDirectory, command_line, start_facts
 from ppgan_zoo.storage.run_lock import Lock
@@ -313,10 +316,25 @@ def _go_on(job: Job, run: RunDirectory, logger: logging.Logger) -> str:
         return "started again: no checkpoint had been saved"
     checkpoint, arrays = load_newest(run.checkpoints, logger.warning)
     check_checkpoint(checkpoint, job.recipe, job.facts)
+    _tell_of_another_length(job, run, logger)
     if changed is None:  # else the bytes differ anyway, and here other forms may be faster
         ops.adopt(checkpoint.products)
     bring_to(job.trainer, checkpoint, arrays)
     return f"resumed from {checkpoint.path.name}"
+
+
+def _tell_of_another_length(job: Job, run: RunDirectory, logger: logging.Logger) -> None:
+    """Say what goes on with other values than the run had, since it ends at another iteration."""
+    progress = None
+    with contextlib.suppress(DataError):  # a damaged one is written anew
+        progress = read_progress(run.progress)
+    keys = schedules_of_the_whole(job.recipe)
+    if progress is not None and progress.iterations != job.iterations and keys:
+        logger.warning(
+            "%d iterations in place of %d: what changes until the end of training goes on with "
+            "other values (%s); this is not the run that %d iterations from the start would be",
+            job.iterations, progress.iterations, ", ".join(keys), job.iterations,
+        )  # fmt: skip
 
 
 def _describe_machine(job: Job) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from ppgan_zoo.errors import ConfigError
 from ppgan_zoo.game.schedules import Value, at
 from ppgan_zoo.models.nets import take_statistics
 from ppgan_zoo.models.weights import frozen_copy
-from ppgan_zoo.recipe.bounds import LEAST_COUNT, LEAST_WARMUP, check_least
+from ppgan_zoo.recipe.bounds import LEAST_WARMUP, check_count, check_least, check_share
 from ppgan_zoo.training.chance import Chance
 
 TENSORFLOWS_WARMUP = 10.0
@@ -32,7 +32,8 @@ class Ema:
         statistics_batches: Batches that the statistics of its batch norms are the mean of.
 
     Raises:
-        ConfigError: Not exactly one of `decay` and `half_life`, `warmup` below 2, or no batch.
+        ConfigError: Not exactly one of `decay` (from 0 to below 1) and `half_life` (above 0),
+            `warmup` below 2, or no batch.
     """
 
     def __init__(
@@ -51,7 +52,11 @@ class Ema:
             check_least("ema: warmup", warmup, LEAST_WARMUP)
         elif decay is not None:
             warmup = TENSORFLOWS_WARMUP
-        check_least("ema: statistics_batches", statistics_batches, LEAST_COUNT)
+        check_count("ema: statistics_batches", statistics_batches)
+        if decay is not None:
+            check_share("ema: decay", decay, with_1=False)
+        if half_life is not None and not callable(half_life) and not half_life > 0.0:
+            raise ConfigError(f"ema: half_life is {half_life}; give images, more than 0")
         self.decay = decay
         self.half_life = half_life
         self.warmup = warmup

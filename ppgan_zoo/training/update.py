@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import paddle
@@ -25,7 +25,7 @@ from ppgan_zoo.models.gan import Gan
 from ppgan_zoo.models.latent import Code
 from ppgan_zoo.models.nets import acts_row_by_row
 from ppgan_zoo.models.weights import clean_gradients, clip_weights, fill_gradients, frozen
-from ppgan_zoo.recipe.bounds import LEAST_COUNT, check_least
+from ppgan_zoo.recipe.bounds import check_count
 from ppgan_zoo.storage.checkpoint import Arrays
 from ppgan_zoo.training.chance import Moment
 from ppgan_zoo.training.optimizers import (
@@ -58,6 +58,7 @@ class Update:
         net: ``"generator"`` or ``"discriminator"``.
         nets: All nets that learn in it, by name: `net` first.
         batch_multiple: Fake images for each real one.
+        steps_each: Of the optimizer, in each update.
 
     Raises:
         ConfigError: A count below 1.
@@ -65,6 +66,7 @@ class Update:
 
     net: Net
     batch_multiple: int = 1
+    steps_each: ClassVar[int] = 1
 
     def __init__(
         self,
@@ -77,8 +79,8 @@ class Update:
         weight_clip: float | None = None,
         clean_gradients: bool = False,
     ) -> None:
-        check_least(f"training: {self.net}_steps", steps, LEAST_COUNT)
-        check_least("training: accumulate_steps", accumulate_steps, LEAST_COUNT)
+        check_count(f"training: {self.net}_steps", steps)
+        check_count("training: accumulate_steps", accumulate_steps)
         self.optimizer = optimizer
         self.schedule = schedule
         self.steps = steps
@@ -101,7 +103,8 @@ class Update:
         # the betas to the power c go as far, and forget as fast, in all of them as before in
         # those without (Karras et al. 2020, appendix B).
         lazy = game.terms.share_of_lazy_steps(self.net)
-        self._lazy_correction = self.steps / (self.steps + lazy)
+        steps = self.steps * self.steps_each
+        self._lazy_correction = steps / (steps + lazy)
 
     def apply(self, gan: Gan, game: Game, real: Sequence[Batch], moment: Moment) -> Scalars:
         """Do the updates of one iteration and return their scalars, of the last of them.
@@ -267,7 +270,7 @@ class GeneratorUpdate(Update):
         **options: Any,
     ) -> None:
         super().__init__(optimizer, schedule, **options)
-        check_least("training: generator_batch_multiple", batch_multiple, LEAST_COUNT)
+        check_count("training: generator_batch_multiple", batch_multiple)
         self.fresh_reals = fresh_reals
         self.batch_multiple = batch_multiple
 
@@ -372,6 +375,8 @@ class AlternatingUpdate(DiscriminatorUpdate):
 
     As Keras's ``train_on_batch``, called once on each. D's terms are in the second step.
     """
+
+    steps_each = 2
 
     def prepare(self, gan: Gan, game: Game, group: Group) -> None:
         """Also refuse a loss that is no sum of two halves.

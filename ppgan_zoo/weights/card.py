@@ -111,9 +111,10 @@ def read_card(checkpoint: Checkpoint) -> Card | None:
     try:
         return Card.model_validate(found)
     except ValidationError as error:
-        key, _, reason = first_fault(error)
+        fault = first_fault(error)
+        key = f"{CARD}.{fault.key}".rstrip(".")
         raise CheckpointError(
-            f"{checkpoint.path / MANIFEST}: key {f'{CARD}.{key}'.rstrip('.')!r}: {reason}; the card is "
+            f"{checkpoint.path / MANIFEST}: key {key!r}: {fault.reason}; the card is "
             "damaged, or of a newer ppgan_zoo"
         ) from None
 

@@ -28,6 +28,17 @@ def g_loss(name, fake, smoothing=LabelSmoothing()):
     return OBJECTIVES.get(name).generator_loss(logits(*fake), None, smoothing)
 
 
+@pytest.mark.parametrize("name", ["non_saturating", "minimax", "least_squares", "hinge"])
+@pytest.mark.parametrize("real", [0.0, 0.2])
+def test_an_undecided_d_has_nothing_to_gain(name, real):
+    objective = OBJECTIVES.get(name)
+    smoothing = LabelSmoothing(real=real if objective.smoothable else 0.0, fake=real / 4)
+    x = logits(objective.undecided(smoothing.middle))
+    x.stop_gradient = False
+    objective.discriminator_loss(x, x, smoothing).backward()
+    assert x.grad.item() == pytest.approx(0.0, abs=1e-6)
+
+
 # Closed forms, written as the papers do: with probabilities and logarithms, no softplus.
 
 

@@ -212,10 +212,36 @@ def test_consistency_compares_each_image_with_itself_changed(real, fake, flip):
     assert term(shown(discriminator)).item() == pytest.approx(wanted)
 
 
-@pytest.mark.parametrize(("real", "fake"), [(-1.0, 1.0), (0.0, 0.0)])
-def test_consistency_of_nothing_is_refused(real, fake):
-    with pytest.raises(ConfigError, match="consistency: real is .*; give 0 or more, one above 0"):
-        get_term("consistency", real=real, fake=fake).ready()(shown(linear(1.0)))
+def test_consistency_of_nothing_is_refused():
+    with pytest.raises(ConfigError, match="consistency: real and fake are 0; give one above 0"):
+        get_term("consistency", real=0.0, fake=0.0).ready()(shown(linear(1.0)))
+    with pytest.raises(ConfigError, match="consistency: real: found -1.0; input should be greater"):
+        get_term("consistency", real=-1.0)
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "said"),
+    [
+        ("lecam", {"decay": 1.0}, "decay is 1.0; give 0 or more, below 1"),
+        ("lecam", {"decay": -1.0}, "decay is -1.0; give 0 or more, below 1"),
+        ("consistency", {"real": 1e308}, "real: found 1e.308; input should be less"),
+        ("consistency", {"fake": float("inf")}, "fake: found inf; input should be"),
+        ("boundary_equilibrium", {"rate": 1e308}, "rate is 1e.308; give above 0, up to 1"),
+        ("mutual_information", {"categorical": 1e308}, "categorical is .*; give 0 or more, up to"),
+        ("auxiliary_classifier", {"real": float("nan")}, "real is nan; give 0 or more, up to"),
+        ("latent_consistency", {"std": 1e30}, "std is 1e.30; give more than 0, up to 100"),
+        ("latent_consistency", {"generator": 1e7}, "generator is .*; give 0 or more, up to"),
+    ],
+)
+def test_arguments_that_would_end_in_nan_are_refused(name, arguments, said):
+    with pytest.raises(ConfigError, match=f"^terms: {name}: {said}"):
+        get_term(name, **arguments).ready()
+
+
+@pytest.mark.parametrize("weight", [-1.0, float("nan"), float("inf"), True, "2", 1e7])
+def test_a_weight_that_no_recipe_may_have_is_refused(weight):
+    with pytest.raises(ConfigError, match="^terms: r1: weight is .*; give 0 or more, up to"):
+        get_term("r1", weight)
 
 
 def test_consistency_of_a_d_that_never_changes_is_nothing():

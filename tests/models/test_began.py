@@ -197,7 +197,10 @@ def test_k_moves_once_an_update_by_the_mean_of_its_parts():
 
 @pytest.mark.parametrize(
     ("arguments", "words"),
-    [({"gamma": 0.0}, "gamma 0.0; give above 0, up to 1"), ({"rate": -1.0}, "rate -1.0; give")],
+    [
+        ({"gamma": 0.0}, "gamma is 0.0; give above 0, up to 1"),
+        ({"rate": -1.0}, "rate is -1.0; give"),
+    ],
 )
 def test_numbers_out_of_bounds_are_refused(arguments, words):
     with pytest.raises(ConfigError, match=words):

@@ -264,6 +264,7 @@ REFUSED = [
     ("checkpoint: {best_by: kid}",
      "checkpoint.best_by: found 'kid' (did you mean 'fid'?); allowed: 'sliced_wasserstein' or 'fid'"),
     ("evaluation: {metrics: [fidd]}", "evaluation.metrics.0: unknown metric 'fidd' (did you mean 'fid'?)"),
+    ("evaluation: {every_steps: 5, metrics: []}", "evaluation.metrics: found []; list should have"),
     ("evaluation: {num_samples: 99}", "evaluation.num_samples: found 99; input should be greater"),
     ("evaluation: {metrics: [memorisation]}", "set evaluation.split to test"),
     ("evaluation: {features: inception}",
@@ -603,6 +604,9 @@ def test_adam_betas_left_out_are_those_of_the_dcgan_paper(path):
     for optimizer in ("", "optimizer: {generator: {learning_rate: 1e-3}}\n"):
         section = loaded(path, SMALL + optimizer).optimizer.generator
         assert section.options() == {"beta1": 0.5, "beta2": 0.999}
+    nothing = "optimizer: {generator: {beta1: null, beta2: null}}\n"
+    section = loaded(path, SMALL + nothing).optimizer.generator
+    assert section.options() == {"beta1": 0.5, "beta2": 0.999}
     given = "optimizer: {generator: {beta1: 0.0}, discriminator: {name: rmsprop}}\n"
     sections = loaded(path, SMALL + given).optimizer
     assert sections.generator.options() == {"beta1": 0.0, "beta2": 0.999}

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from ppgan_zoo.cli import main
 from ppgan_zoo.errors import ConfigError
 from ppgan_zoo.game.schedules import at
 from ppgan_zoo.models.facts import build_model
@@ -50,6 +51,20 @@ def test_mistakes_in_a_recipe_are_one_line(override, said, tiny_recipe):
     with pytest.raises(ConfigError) as caught:
         load_recipe(tiny_recipe, [override])
     assert said in str(caught.value) and "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("model", "advice"),
+    [
+        ("model={name: cgan}", "each; leave packing out"),
+        ("model.conditional=true", "each; leave packing or model.conditional out"),
+    ],
+)
+def test_packing_with_labels_gets_advice_that_can_be_followed(model, advice, tiny_recipe, capsys):
+    command = ["train", "-c", str(tiny_recipe), "--offline", "--dry-run", "-o", model]
+    assert main([*command, "-o", "constraints.packing=2"]) == 2
+    (line,) = capsys.readouterr().err.splitlines()[-1:]
+    assert line.endswith(advice)
 
 
 def test_a_mistake_in_a_list_names_its_line(tiny_recipe):

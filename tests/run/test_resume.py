@@ -18,10 +18,11 @@ from test_matrix import tiny
 
 import ppgan_zoo
 from ppgan_zoo.models.spec import constructor_arguments
-from ppgan_zoo.recipe.load import recipe_from
+from ppgan_zoo.recipe.load import load_recipe, recipe_from
 from ppgan_zoo.registry import MODELS
 from ppgan_zoo.storage.checkpoint import open_checkpoint
 from ppgan_zoo.storage.retention import list_checkpoints, newest_valid_checkpoint
+from ppgan_zoo.storage.run_directory import RunDirectory
 
 # 6 iterations of 2 epochs; killed in the fifth, resumed from the checkpoint after the fourth.
 COMMON = {
@@ -115,10 +116,31 @@ def test_k_and_k_iterations_are_2k(model, runs):
     assert samples[0] == samples[1]
 
 
+def test_a_run_that_becomes_longer_says_which_schedules_go_on_with_other_values(
+    tiny_recipe, tmp_path
+):
+    from ppgan_zoo.run import train
+
+    falling = [
+        "optimizer.generator.schedule={name: linear}",
+        "objective.top_share={name: linear, first: 1, last: 0.5}",
+        "optimizer.discriminator.schedule={name: cosine, until_step: 9}",
+        "terms=[{name: r1, weight: {name: linear, first: 1, last: 0.5}}]",
+        "training={iterations: 4}",
+    ]
+    train.train(load_recipe(tiny_recipe, falling), tmp_path / "run", offline=True)
+    run = RunDirectory(tmp_path / "run")
+    train.resume(run, offline=True)
+    assert "goes on with other values" not in run.log.read_text()
+    train.resume(run, ["training.iterations=6"], offline=True)
+    (line,) = [line for line in run.log.read_text().splitlines() if "goes on with" in line]
+    assert "6 iterations in place of 4: what changes until the end of training goes on" in line
+    assert "(objective.top_share, optimizer.generator.schedule, terms.0.weight)" in line
+
+
 def test_the_best_is_known_again_though_a_kill_came_before_it_was_noted(runs):
     from ppgan_zoo.run import train
     from ppgan_zoo.storage.retention import read_best
-    from ppgan_zoo.storage.run_directory import RunDirectory
 
     run = RunDirectory(runs / "gan_mlp-killed")
     best = read_best(run.checkpoints)

@@ -14,6 +14,7 @@ from ppgan_zoo.errors import CheckpointError, ConfigError
 from ppgan_zoo.game.game import Game
 from ppgan_zoo.game.objectives import LabelSmoothing
 from ppgan_zoo.game.schedules import linear
+from ppgan_zoo.game.view import View
 from ppgan_zoo.models.gan import Gan
 from ppgan_zoo.models.latent import Latent
 from ppgan_zoo.models.layers import Dropout
@@ -334,11 +335,44 @@ def test_a_warmup_of_2_makes_the_mean_of_all_iterations():
     [
         ({"ema_warmup": 1.5}, "ema: warmup must be at least 2, found 1.5"),
         ({"ema_statistics_batches": 0}, "ema: statistics_batches must be at least 1, found 0"),
+        ({"ema_statistics_batches": 1.5}, "ema: statistics_batches must be a whole number"),
+        ({"ema_decay": 1.5}, "ema: decay is 1.5; give 0 or more, below 1"),
+        ({"ema_decay": float("nan")}, "ema: decay is nan; give"),
+        ({"ema_decay": None, "ema_half_life": -5}, "ema: half_life is -5; give images"),
     ],
 )
 def test_an_average_that_cannot_be_taken_is_refused(options, line):
     with pytest.raises(ConfigError, match=line):
-        sgd_trainer(ema_decay=0.9, **options)
+        sgd_trainer(**{"ema_decay": 0.9, **options})
+
+
+@pytest.mark.parametrize(
+    ("options", "line"),
+    [
+        ({"top_share": 0.0}, "objective: top_share is 0.0; give above 0, up to 1"),
+        ({"top_share": 2.0}, "objective: top_share is 2.0; give above 0"),
+        ({"generator_steps": 1.5}, "training: generator_steps must be a whole number, found 1.5"),
+        ({"accumulate_steps": 2.0}, "accumulate_steps must be a whole number, found 2.0"),
+    ],
+)
+def test_numbers_that_no_recipe_may_have_are_refused(options, line):
+    with pytest.raises(ConfigError, match=line):
+        sgd_trainer(**options)
+
+
+@pytest.mark.parametrize(
+    ("options", "line"),
+    [
+        ({"noise_std": float("nan")}, "instance_noise.std is nan; give 0 or more"),
+        ({"noise_until": 0}, "instance_noise.until_step must be at least 1, found 0"),
+        ({"packing": 0}, "constraints.packing must be at least 1, found 0"),
+        ({"packing": 2.0}, "constraints.packing must be a whole number, found 2.0"),
+        ({"augment_probability": 1.1}, "augment_probability is 1.1; give 0 or more, up to 1"),
+    ],
+)
+def test_a_view_that_cannot_be_is_refused(options, line):
+    with pytest.raises(ConfigError, match=line):
+        View(**options)
 
 
 class NormGenerator(LinearGenerator):

@@ -112,6 +112,20 @@ def test_a_lazy_term_has_a_step_of_its_own_under_the_corrected_adam():
     np.testing.assert_allclose(weights[-1], wanted, rtol=1e-4, atol=1e-6)
 
 
+def test_the_correction_counts_both_steps_of_an_alternating_update():
+    lazy = get_term("r1", weight=2.0, every_steps=4)
+    trainer, gradients = adam_trainer([lazy], discriminator_batch="alternating")
+    start = trainer.gan.discriminator.layer.weight.numpy().astype(np.float64)
+    for iteration in range(4):
+        trainer.step(real_images(iteration))
+    assert len(gradients) == 2 * 4 + 1
+    c = 8 / 9
+    wanted = adam(start, gradients, [0.01 * c] * 9, [(0.5**c, 0.9**c)] * 9)
+    np.testing.assert_allclose(
+        trainer.gan.discriminator.layer.weight.numpy(), wanted, rtol=1e-4, atol=1e-6
+    )
+
+
 def test_without_lazy_terms_adam_is_as_it_was_made():
     trainer, gradients = adam_trainer([get_term("r1", weight=2.0)])
     start = trainer.gan.discriminator.layer.weight.numpy().astype(np.float64)
