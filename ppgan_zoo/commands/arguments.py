@@ -80,8 +80,12 @@ def add_model(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
 
 
-def find_model(model: str) -> Path:
+def find_model(model: str, kinds: str = "a run, an exported model or a pretrained one") -> Path:
     """Return the directory that MODEL means; refuse what can be no model.
+
+    Args:
+        model: A directory, or the name of a pretrained model.
+        kinds: What the command takes, in words.
 
     Raises:
         ZooError: It is a pickle, no directory, or a pretrained model that is damaged.
@@ -92,8 +96,5 @@ def find_model(model: str) -> Path:
     if is_name(model):
         return locate(model)
     if not os.path.isdir(model):  # unlike Path.is_dir, never an error of its own
-        raise ConfigError(
-            f"{model}: no such directory; give a run, an exported model or a pretrained one"
-            f"{suggestion(model)}"
-        )
+        raise ConfigError(f"{model}: no such directory; give {kinds}{suggestion(model)}")
     return Path(model)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -44,7 +45,7 @@ def add(parser: argparse.ArgumentParser) -> None:
 def _run(options: argparse.Namespace) -> int:
     if options.onnx:
         runtime.check_installed(("onnx", "onnxruntime"), "onnx", "--onnx")
-    model = find_model(options.checkpoint)
+    model = find_model(options.checkpoint, "a run, a checkpoint or a pretrained model")
     runtime.import_paddle()
     from ppgan_zoo.models.restore import find_checkpoint
 
@@ -81,7 +82,9 @@ def _of_onnx(difference: float | None) -> str:
 
 
 def _speed(trial: Trial, tolerance: float) -> str:
-    if not trial.difference <= tolerance:
+    if math.isinf(trial.difference):
+        return "Paddle cannot run it so, or makes NaN"
+    if trial.difference > tolerance:
         return f"wrong by {trial.difference:.1e}"
     if trial.samples_per_second is None:
         return "right, not timed"

@@ -34,7 +34,7 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 
 def _run(options: argparse.Namespace) -> int:
-    model = find_model(options.model)
+    model = find_model(options.model, "a run, a checkpoint or a pretrained model")
     runtime.start("cpu")
     from ppgan_zoo.run.publish import publish
 

@@ -63,6 +63,8 @@ def _gelu(t: Translator, op: Operation) -> str:
 
 
 def _softplus(t: Translator, op: Operation) -> str:
+    if op.attributes.get("threshold", 20.0) < 20.0:  # above it softplus is x to float32's rounding
+        raise UnknownFormError("'softplus' with a threshold below 20")
     beta = t.constant(op.attributes.get("beta", 1.0))
     raised = t.graph.node("softplus", t.graph.node("multiply", t.input(op), beta))
     return t.graph.node("divide", raised, beta)

@@ -26,7 +26,12 @@ from pydantic import (
 )
 
 from ppgan_zoo.errors import ConfigError, ExportError, first_fault, os_errors
-from ppgan_zoo.export.predictor import InferenceSettings, make_predictor, run_predictor
+from ppgan_zoo.export.predictor import (
+    PADDLE_ERRORS,
+    InferenceSettings,
+    make_predictor,
+    run_predictor,
+)
 from ppgan_zoo.export.program import check_program
 from ppgan_zoo.models.facts import check_classes
 from ppgan_zoo.models.latent import Latent, Prior
@@ -37,9 +42,6 @@ MODEL_FILE = "model.yml"
 MARK = "sha256_of_the_lines_above"
 FORMAT = 2
 
-
-# What Paddle's native code turns its failures into.
-_PADDLE_ERRORS = (RuntimeError, ValueError, TypeError, OSError, LookupError)
 
 Side = Annotated[int, Field(ge=1, le=2**16)]
 
@@ -189,7 +191,7 @@ def open_exported(path: Path) -> ExportedModel:
         model = ExportedModel(path, description, predictor)
         labels = np.zeros(1, np.int64) if description.num_classes else None
         shape = model.generate(model.latent.sample(1, 0), labels).shape[1:]
-    except _PADDLE_ERRORS as error:
+    except PADDLE_ERRORS as error:
         first = next((line for line in str(error).splitlines() if line.strip()), "")
         raise ExportError(f"{path}: Paddle cannot run it ({first[:200]}); export again") from None
     if shape != description.image_shape:
@@ -263,15 +265,19 @@ def read_description(path: Path) -> Description:
     file = path / MODEL_FILE
     try:
         data = read_yaml(file).data
-        if isinstance(data, dict) and data.get("format", FORMAT) != FORMAT:
-            raise ExportError(
-                f"{file}: format: found {data['format']!r}, and this ppgan_zoo reads {FORMAT}; "
-                "export again"
-            )
-        description = Description.model_validate(data)
-        check_classes(description.classes, description.num_classes)
     except ConfigError as error:
         raise ExportError(str(error)) from None
+    if isinstance(data, dict) and data.get("format", FORMAT) != FORMAT:
+        raise ExportError(
+            f"{file}: format: found {data['format']!r}, and this ppgan_zoo reads {FORMAT!r}; "
+            "export again"
+        )
+    try:
+        description = Description.model_validate(data)
+        description.latent.latent()
+        check_classes(description.classes, description.num_classes)
+    except ConfigError as error:
+        raise ExportError(f"{file}: {error}; export again") from None
     except ValidationError as error:
         key, value, reason = first_fault(error)
         found = repr(value)[:60]

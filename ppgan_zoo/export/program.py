@@ -23,13 +23,19 @@ from ppgan_zoo.export.program_file import (
     read_tensors,
 )
 
-_AGAIN = "do not use it, or export again from the checkpoint"
+AGAIN = "do not use it, or export again from the checkpoint"
 _FRAME = {"feed", "fetch", "data"}  # what takes the inputs in and gives the outputs out
 _NAMES = {FLOAT32: "float32", INT64: "int64"}
 
 
 def check_program(
-    program: Path, parameters: Path, latent_dim: int, num_classes: int, image_shape: tuple[int, ...]
+    program: Path,
+    parameters: Path,
+    latent_dim: int,
+    num_classes: int,
+    image_shape: tuple[int, ...],
+    *,
+    then: str = AGAIN,
 ) -> None:
     """Refuse a program that does more than turn z into images, and weights that do not fit it.
 
@@ -39,38 +45,39 @@ def check_program(
         latent_dim: Size of z.
         num_classes: Classes that the model takes labels of; 0 for none.
         image_shape: Channels, height and width of its images.
+        then: What to do about an operator that is not known, or another program.
 
     Raises:
         ExportError: Not a program; an operator that is not known to compute only; other inputs or
             another output; or weights that are not exactly the tensors of the program.
     """
     try:
-        with os_errors(ExportError, f"{program}: cannot be read", then=_AGAIN):
+        with os_errors(ExportError, f"{program}: cannot be read", then=AGAIN):
             parsed = read_program(program)
     except ValueError as error:
-        raise ExportError(f"{program}: not a program of Paddle ({error}); {_AGAIN}") from None
-    _check_operators(program, parsed)
+        raise ExportError(f"{program}: not a program of Paddle ({error}); {then}") from None
+    _check_operators(program, parsed, then)
     _check_inputs(program, parsed, latent_dim, num_classes)
     _check_output(program, parsed, image_shape)
     try:
-        with os_errors(ExportError, f"{parameters}: cannot be read", then=_AGAIN):
+        with os_errors(ExportError, f"{parameters}: cannot be read", then=AGAIN):
             found = read_tensors(parameters)
     except ValueError as error:
-        raise ExportError(f"{parameters}: not weights of Paddle ({error}); {_AGAIN}") from None
+        raise ExportError(f"{parameters}: not weights of Paddle ({error}); {AGAIN}") from None
     expected = [parsed.weights[name] for name in sorted(parsed.weights)]
     if found != expected:
         raise ExportError(
             f"{parameters}: its weights are {len(found)} tensors of other shapes than the "
-            f"{len(expected)} of {program.name}; {_AGAIN}"
+            f"{len(expected)} of {program.name}; {AGAIN}"
         )
 
 
-def _check_operators(program: Path, parsed: Program) -> None:
+def _check_operators(program: Path, parsed: Program, then: str) -> None:
     for operator in sorted(parsed.operators - _FRAME):
         if operator.rstrip("_") not in COMPUTING:
             raise ExportError(
                 f"{program}: operator {operator!r} is not one that is known to compute and to do "
-                f"nothing else{did_you_mean(operator, COMPUTING)}; {_AGAIN}"
+                f"nothing else{did_you_mean(operator, COMPUTING)}; {then}"
             )
 
 
@@ -84,7 +91,7 @@ def _check_inputs(program: Path, parsed: Program, latent_dim: int, num_classes: 
     if found != wanted:
         raise ExportError(
             f"{program}: its inputs are {_in_words(found)}, and model.yml says "
-            f"{_in_words(wanted)}; {_AGAIN}"
+            f"{_in_words(wanted)}; {AGAIN}"
         )
 
 
@@ -95,7 +102,7 @@ def _check_output(program: Path, parsed: Program, image_shape: tuple[int, ...]) 
         found = {str(number): tensor for number, tensor in enumerate(parsed.outputs)}
         raise ExportError(
             f"{program}: its outputs are {_in_words(found)}, and model.yml says images "
-            f"{_in_words({'': wanted})}; {_AGAIN}"
+            f"{_in_words({'': wanted})}; {AGAIN}"
         )
 
 

@@ -26,6 +26,7 @@ from ppgan_zoo.ops.accelerated import transposed_geometry
 from ppgan_zoo.ops.geometry import Geometry
 
 _NORMS = (nn.BatchNorm1D, nn.BatchNorm2D)
+_ALL_BATCH_NORMS = (nn.BatchNorm1D, nn.BatchNorm2D, nn.BatchNorm3D, nn.SyncBatchNorm)
 _PRODUCTS = (nn.Linear, nn.Conv2D, nn.Conv2DTranspose)
 _SPREAD = 10.0  # of the random numbers: beyond what a clip would let pass
 
@@ -38,6 +39,22 @@ class _Call:
     source: bytes
     result: bytes
     geometry: Geometry | None
+
+
+def give_norms_weights(generator: nn.Layer) -> None:
+    """Give each batch norm without a scale or a shift those that change nothing: ones, zeros.
+
+    Paddle 3.3.1 ends in a segmentation fault where oneDNN runs one without.
+    """
+    for norm in generator.sublayers(include_self=True):
+        if isinstance(norm, _ALL_BATCH_NORMS):
+            for name, value in (("weight", 1.0), ("bias", 0.0)):
+                if getattr(norm, name) is None:
+                    shape = norm._mean.shape
+                    parameter = norm.create_parameter(
+                        shape, default_initializer=nn.initializer.Constant(value)
+                    )
+                    setattr(norm, name, parameter)
 
 
 def rewrite_layers(generator: nn.Layer, z: NDArray[np.float32], *labels: NDArray[np.int64]) -> int:

@@ -1,6 +1,7 @@
 """Exports: equal to the trained generator, and refused when damaged."""
 
 import hashlib
+import importlib
 import os
 import resource
 import shutil
@@ -19,6 +20,7 @@ from ppgan_zoo.errors import ExportError
 from ppgan_zoo.evaluation.sampler import open_sampler
 from ppgan_zoo.export.exported import open_exported
 from ppgan_zoo.export.exporter import export
+from ppgan_zoo.export.predictor import largest_difference
 from ppgan_zoo.models.latent import Latent
 from ppgan_zoo.models.nets import generate
 from ppgan_zoo.models.spec import GanSpec
@@ -139,6 +141,12 @@ def test_a_flipped_byte_is_refused_before_paddle_sees_it(victim, exported, tmp_p
         ("format: 2", "format: 2\nformat: 2", "is there twice"),
         ("format: 2", "format: 1", "format: found 1, and this ppgan_zoo reads 2; export again"),
         ("  onednn: ", "  onednn: maybe", "inference.onednn"),
+        (
+            "dim: 100",
+            "dim: 100\n  categorical: [200]",
+            r"model.yml: latent.dim: 100, .*export again$",
+        ),
+        ("classes: []", "classes: [a]", r"model.yml: classes: .*export again$"),
     ],
 )
 def test_a_changed_model_yml_is_refused(old, new, said, exported, tmp_path):
@@ -362,6 +370,178 @@ def test_an_untimed_export_says_the_same_every_time(tmp_path):
     first, second = (export(checkpoint, tmp_path / name, timed=False) for name in "ab")
     assert first.inference == second.inference
     assert first.inference.onednn
+
+
+class Pictures(nn.Layer):
+    """Two maps of 4x4, and what an architecture of one's own does with them."""
+
+    def __init__(self, *, latent_dim=4, image_shape=(2, 4, 4)):
+        super().__init__()
+        self.latent_dim, self.image_shape = latent_dim, image_shape
+        self.dense, self.last = nn.Linear(latent_dim, 32), self.last_layer()
+
+    def last_layer(self):
+        return None
+
+    def maps(self, z):
+        return self.dense(z).reshape([-1, 2, 4, 4])
+
+    def forward(self, z):
+        return self.last(self.maps(z))
+
+
+class NormOfMaps(Pictures):
+    """Which oneDNN refuses, so that another setting has to be taken."""
+
+    def last_layer(self):
+        return nn.LayerNorm([2, 4, 4])
+
+
+class BareNorm(Pictures):
+    """A norm without scale and shift: Paddle 3.3.1 ends the process where oneDNN runs it."""
+
+    def last_layer(self):
+        return nn.BatchNorm2D(2, weight_attr=False, bias_attr=False)
+
+
+class BareNormAfterConvolution(Pictures):
+    def last_layer(self):
+        norm = nn.BatchNorm2D(2, weight_attr=False, bias_attr=False)
+        return nn.Sequential(nn.Conv2D(2, 2, 3, padding=1), norm, nn.Tanh())
+
+
+class FlatPictures(Flat):
+    def __init__(self, *, image_shape=(2, 4, 4)):
+        super().__init__()
+        self.layer = nn.Linear(32, 1)
+
+    def forward(self, images):
+        return self.layer(images.reshape([-1, 32]))
+
+
+def own(monkeypatch, generator):
+    spec = GanSpec(name="odd", generator=generator, discriminator=FlatPictures, paper="none")
+    monkeypatch.setitem(MODELS._registered, "odd", spec)
+
+
+@pytest.mark.parametrize("generator", [NormOfMaps, BareNorm, BareNormAfterConvolution])
+@pytest.mark.parametrize("onnx", [False, True])
+def test_norms_that_onednn_cannot_run_are_exported_all_the_same(
+    generator, onnx, tmp_path, monkeypatch
+):
+    if onnx:
+        pytest.importorskip("onnxruntime")
+    own(monkeypatch, generator)
+    checkpoint, trainer = checkpoint_of("odd", tmp_path)
+    export(checkpoint, tmp_path / "out", timed=False, onnx=onnx)
+    z = Latent(4).sample(5, 1)
+    np.testing.assert_allclose(
+        open_exported(tmp_path / "out").generate(z), generate(trainer.gan.generator, z), atol=1e-4
+    )
+
+
+class Failing(Pictures):
+    error = KeyError("a key")
+
+    def forward(self, z):
+        if not paddle.in_dynamic_mode():
+            raise self.error
+        return self.maps(z)
+
+
+class FailingWithReason(Failing):
+    error = ValueError("the reason")
+
+
+class Folding(Pictures):
+    def forward(self, z):
+        return nn.functional.fold(nn.functional.unfold(self.maps(z), 2, 2), [4, 4], 2, 2)
+
+
+class Twice(Pictures):
+    def forward(self, z):
+        return self.maps(z) if self.training else (self.maps(z), self.maps(z))
+
+
+class Infinite(Pictures):
+    def forward(self, z):
+        return self.maps(z) if self.training else self.maps(z) / 0.0
+
+
+class Remembering(Pictures):
+    def last_layer(self):
+        return nn.GRU(4, 4)
+
+    def forward(self, z):
+        x = self.maps(z)
+        return paddle.stack([self.last(x[:, 0])[0], self.last(x[:, 1])[0]], axis=1)
+
+
+@pytest.mark.parametrize(
+    ("generator", "said"),
+    [
+        (Failing, "KeyError: 'a key'"),
+        (FailingWithReason, "ValueError: the reason"),
+        (Folding, "AssertionError"),
+        (Twice, "the generator returns a tuple and not images; let its forward return one tensor"),
+        (Infinite, "the generator's images are not finite; take another checkpoint"),
+        (Remembering, "operator 'rnn' is not one .* leave it out of the generator, or add it to"),
+    ],
+)
+@pytest.mark.skipif(paddle.__version__ < "3", reason="Paddle 2 traces in other words")
+def test_what_cannot_be_traced_is_one_line_with_its_reason(generator, said, tmp_path, monkeypatch):
+    own(monkeypatch, generator)
+    checkpoint, _ = checkpoint_of("odd", tmp_path)
+    with pytest.raises(ExportError, match=f"out: not exported: .*{said}") as caught:
+        export(checkpoint, tmp_path / "out", timed=False)
+    assert "\n" not in str(caught.value) and not (tmp_path / "out").exists()
+
+
+class Large(Pictures):
+    def forward(self, z):
+        return 1000.0 * self.maps(z)
+
+
+def test_images_far_beyond_their_range_may_be_rounded_by_as_much_more(tmp_path, monkeypatch):
+    own(monkeypatch, Large)
+    checkpoint, trainer = checkpoint_of("odd", tmp_path)
+    differences = export(checkpoint, tmp_path / "out", timed=False).largest_difference
+    z = Latent(4).sample(differences.samples, 2)
+    largest = np.abs(generate(trainer.gan.generator, z)).max()
+    assert largest > 100.0
+    assert differences.tolerance == pytest.approx(1e-5 * largest, rel=1e-3)
+
+
+def test_a_difference_that_is_no_number_is_as_large_as_can_be():
+    wanted = np.zeros((2, 1, 2, 2), np.float32)
+    images = wanted.copy()
+    images[0, 0, 0, 0] = 0.5
+    assert largest_difference(images, wanted) == 0.5
+    images[1] = np.nan
+    assert largest_difference(images, wanted) == np.inf
+    with pytest.raises(ExportError, match="makes images"):
+        largest_difference(images[:1], wanted)
+
+
+@pytest.mark.parametrize("onnx", [False, True])
+def test_a_batch_that_is_not_a_number_is_found(onnx, tmp_path, monkeypatch):
+    """The first image is right, the rest is NaN: neither comparison may stop at the former."""
+    checkpoint, _ = checkpoint_of("gan_mlp", tmp_path, generator={"hidden_units": (8,)})
+    where, name = ("predictor", "run_predictor")
+    if onnx:
+        pytest.importorskip("onnxruntime")
+        where, name = ("onnx_export", "run_onnx")
+    module = importlib.import_module(f"ppgan_zoo.export.{where}")
+    run = getattr(module, name)
+
+    def broken(*arguments):
+        images = np.array(run(*arguments))
+        images[1:] = np.nan
+        return images
+
+    monkeypatch.setattr(module, name, broken)
+    with pytest.raises(ExportError, match="not exported: the largest difference .* inf for"):
+        export(checkpoint, tmp_path / "out", timed=False, onnx=onnx)
 
 
 class Reaching(nn.Layer):

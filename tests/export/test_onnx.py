@@ -106,6 +106,9 @@ FORMS = {
     "nearest": lambda x: F.interpolate(x, scale_factor=3, mode="nearest"),
     "bilinear": lambda x: F.interpolate(x, size=[5, 3], mode="bilinear"),
     "bilinear corners": lambda x: F.interpolate(x, size=[5, 3], mode="bilinear", align_corners=True),
+    "bilinear factor": lambda x: F.interpolate(x, scale_factor=1.7, mode="bilinear"),
+    "bilinear factors": lambda x: F.interpolate(x, scale_factor=[1.7, 2.6], mode="bilinear"),
+    "bilinear to one": lambda x: F.interpolate(x, size=[1, 1], mode="bilinear"),
     "average": lambda x: F.adaptive_avg_pool2d(x, 1), "pool": lambda x: F.max_pool2d(x, 2),
 }  # fmt: skip
 LAYERS = {
@@ -228,6 +231,23 @@ def test_an_operator_without_a_rule_is_refused_by_name(tmp_path, monkeypatch):
         export(checkpoint, tmp_path / "out", timed=False, onnx=True)
     assert not (tmp_path / "out").exists()
     export(checkpoint, tmp_path / "out", timed=False)
+
+
+@pytest.mark.parametrize(
+    ("function", "form"),
+    [
+        (lambda x: F.softplus(x, threshold=0.5), "'softplus' with a threshold below 20"),
+        (
+            lambda x: F.interpolate(x.reshape([-1, 1, 1, 4]), scale_factor=1.2, mode="nearest"),
+            "'nearest_interp' by another than a whole factor",
+        ),
+    ],
+)
+def test_a_form_that_no_rule_knows_is_refused_by_name(function, form, tmp_path, monkeypatch):
+    register(monkeypatch, function)
+    checkpoint, _ = checkpoint_of("odd", tmp_path)
+    with pytest.raises(ExportError, match=f"out: not exported: .*{form}"):
+        export(checkpoint, tmp_path / "out", timed=False, onnx=True)
 
 
 def test_a_wrong_file_is_refused_and_nothing_is_left(tmp_path, monkeypatch):
