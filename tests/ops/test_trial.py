@@ -57,6 +57,11 @@ def test_a_hopeless_form_is_not_run_again():
     assert machine.calls["fast"] == 1 + trial.ROUNDS
 
 
+def test_one_disturbance_does_not_make_a_short_form_hopeless():
+    disturbed = Machine({"usual": 1e-3, "other": lambda call: 5e-3 if call == 2 else 1e-4})
+    assert disturbed.fastest("usual") == "other"
+
+
 def test_short_products_are_run_more_often():
     machine = Machine({"usual": 1e-4, "other": 0.9e-4})
     machine.fastest("usual")
