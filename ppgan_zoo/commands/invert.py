@@ -89,12 +89,13 @@ def _run(options: argparse.Namespace) -> int:
     shown = np.concatenate([picture[None], found.images[:SHOWN]])
     output.write_images(shown, len(shown))
     if options.points is not None:
-        with os_errors(ConfigError, f"--points {options.points}: cannot be written"):
-            options.points.parent.mkdir(parents=True, exist_ok=True)
-            with own_file(options.points, overwrite=options.overwrite) as file:
-                np.save(file, found.points, allow_pickle=False)
-                file.write(BLANK)
-                seal(file)
+        with (
+            os_errors(ConfigError, f"--points {options.points}: cannot be written"),
+            own_file(options.points, overwrite=options.overwrite) as file,
+        ):
+            np.save(file, found.points, allow_pickle=False)
+            file.write(BLANK)
+            seal(file)
     ratios = ", ".join(f"{ratio:.1f}" for ratio in found.psnr)
     say(f"PSNR of {restarts} restarts in dB, the best first: {ratios}")
     if found.labels is not None and label is None:

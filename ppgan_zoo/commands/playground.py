@@ -72,10 +72,11 @@ def _run(options: argparse.Namespace) -> int:
     content = page(models)
     if options.output is None:
         return _serve(content, options.port or 0)
-    with os_errors(ConfigError, f"--output {options.output}: cannot be written"):
-        options.output.parent.mkdir(parents=True, exist_ok=True)
-        with own_file(options.output, overwrite=options.overwrite) as file:
-            file.write(sealed_markup(content))
+    with (
+        os_errors(ConfigError, f"--output {options.output}: cannot be written"),
+        own_file(options.output, overwrite=options.overwrite) as file,
+    ):
+        file.write(sealed_markup(content))
     say(f"the page is {options.output} ({len(content) / 1e6:.1f} MB); open it in a browser")
     return 0
 

@@ -69,13 +69,14 @@ def _run(options: argparse.Namespace) -> int:
             )
     if options.neighbours:
         runs = _with_neighbours(runs, options)
-    with os_errors(ConfigError, f"--output {output}: cannot be written"):
-        output.parent.mkdir(parents=True, exist_ok=True)
-        with own_file(output, overwrite=options.overwrite) as file:
-            file.write(page(runs).encode() + b"<!-- " + BLANK)
-            seal(file)
-            file.seek(0, 2)
-            file.write(b" -->\n")
+    with (
+        os_errors(ConfigError, f"--output {output}: cannot be written"),
+        own_file(output, overwrite=options.overwrite) as file,
+    ):
+        file.write(page(runs).encode() + b"<!-- " + BLANK)
+        seal(file)
+        file.seek(0, 2)
+        file.write(b" -->\n")
     say(f"report in {output}; open it in a browser")
     return 0
 

@@ -95,7 +95,6 @@ class Output:
                 facts = {"image_shape": list(sampler.image_shape), "model": dict(sampler.origin)}
                 write_folder(self.path, made, order, facts, self.shard)
                 return
-            self.path.parent.mkdir(parents=True, exist_ok=True)
             with own_file(self.path, overwrite=self.overwrite) as file:
                 if self.path.suffix == ".npy":
                     sample_files.write_npy(file, images, shape)
@@ -127,13 +126,14 @@ class Output:
             ConfigError: Another form was asked for, or it cannot be written.
         """
         self.check_rows(len(images))
-        with os_errors(ConfigError, f"--output {self.path}: cannot be written"):
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            with own_file(self.path, overwrite=self.overwrite) as file:
-                if self.path.suffix == ".png":
-                    sample_files.write_grid(file, [images], len(images), columns)
-                else:
-                    sample_files.write_npy(file, [images], images.shape)
+        with (
+            os_errors(ConfigError, f"--output {self.path}: cannot be written"),
+            own_file(self.path, overwrite=self.overwrite) as file,
+        ):
+            if self.path.suffix == ".png":
+                sample_files.write_grid(file, [images], len(images), columns)
+            else:
+                sample_files.write_npy(file, [images], images.shape)
 
 
 def _with_progress(

@@ -82,17 +82,18 @@ class Film:
                 cannot be written.
         """
         _check(frames, self.path)
-        with os_errors(ConfigError, f"--output {self.path}: cannot be written"):
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            with own_file(self.path, overwrite=self.overwrite) as file:
-                if self.path.suffix == ".gif":
-                    _write_gif(file, frames, self.fps, hold)
-                    file.write(BLANK)  # readers stop at the end of the GIF
-                else:
-                    self._write_mp4(file, [*frames, *[frames[-1]] * (hold - 1)])
-                    # A box that readers pass over.
-                    file.write(struct.pack(">I", 8 + len(BLANK)) + b"free" + BLANK)
-                seal(file)
+        with (
+            os_errors(ConfigError, f"--output {self.path}: cannot be written"),
+            own_file(self.path, overwrite=self.overwrite) as file,
+        ):
+            if self.path.suffix == ".gif":
+                _write_gif(file, frames, self.fps, hold)
+                file.write(BLANK)  # readers stop at the end of the GIF
+            else:
+                self._write_mp4(file, [*frames, *[frames[-1]] * (hold - 1)])
+                # A box that readers pass over.
+                file.write(struct.pack(">I", 8 + len(BLANK)) + b"free" + BLANK)
+            seal(file)
 
     def _write_mp4(self, file: BinaryIO, frames: Frames) -> None:
         height, width = frames[0].shape[:2]

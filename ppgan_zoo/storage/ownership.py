@@ -156,13 +156,14 @@ def own_file(path: Path, *, overwrite: bool = False) -> Iterator[BinaryIO]:
     """Yield a file to write, as :func:`ppgan_zoo.storage.files.atomic_file` does.
 
     What is there is replaced only if the zoo made it; arguments are those of
-    :func:`refuse_foreign`.
+    :func:`refuse_foreign`. A folder that is missing is made.
 
     Raises:
         ConfigError: Something is there that stays.
-        OSError: It cannot be written; nothing is left behind.
+        OSError: It cannot be written; no file is left behind.
     """
     refuse_foreign(path, overwrite=overwrite)
+    path.parent.mkdir(parents=True, exist_ok=True)
     with atomic_file(path) as file:
         yield file
         refuse_foreign(path, overwrite=overwrite)  # it may have come meanwhile
