@@ -1,7 +1,8 @@
 """Every registered model x every objective x every constraint: it trains and it resumes.
 
-Each model is tried with every objective, and with every constraint under its own objective;
-all three together are tried of one model here, and of the others by ``make slow``.
+One model is tried with all three together. Every other model is tried with every constraint
+under its own objective, and with a third of the other objectives, such that each of them meets a
+third of the models. ``make slow`` tries the rest.
 """
 
 from dataclasses import replace
@@ -82,11 +83,11 @@ def weights(net):
 
 
 def cases():
-    for model, objective, constraint in product(
-        ppgan_zoo.list_models(), OBJECTIVES.names(), CONSTRAINTS
-    ):
-        one_differs = constraint == "none" or objective == MODELS.get(model).objective
-        quick = model == "gan_mlp" or one_differs
+    models, objectives = ppgan_zoo.list_models(), OBJECTIVES.names()
+    for model, objective, constraint in product(models, objectives, CONSTRAINTS):
+        drawn = (models.index(model) + objectives.index(objective)) % 3 == 0
+        quick = model == "gan_mlp" or objective == MODELS.get(model).objective
+        quick = quick or (constraint == "none" and drawn)
         yield pytest.param(model, objective, constraint, marks=() if quick else pytest.mark.slow)
 
 

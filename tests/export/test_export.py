@@ -26,6 +26,7 @@ from ppgan_zoo.models.nets import generate
 from ppgan_zoo.models.spec import GanSpec
 from ppgan_zoo.registry import MODELS
 from ppgan_zoo.storage.checkpoint import save_checkpoint
+from ppgan_zoo.testing import tiny
 
 
 @pytest.fixture(scope="module")
@@ -36,9 +37,12 @@ def exported(tmp_path_factory):
     return folder / "model", trainer
 
 
+@pytest.mark.parametrize("small", [True, pytest.param(False, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("name", ppgan_zoo.list_models())
-def test_every_model_exports_what_it_trained(name, tmp_path):
-    checkpoint, trainer = checkpoint_of(name, tmp_path, ema=0.5)
+def test_every_model_exports_what_it_trained(name, small, tmp_path):
+    spec = MODELS.get(name)
+    nets = {net: tiny(getattr(spec, net)) for net in ("generator", "discriminator")}
+    checkpoint, trainer = checkpoint_of(name, tmp_path, ema=0.5, **(nets if small else {}))
     description = export(checkpoint, tmp_path / "out", onnx=True)
     assert description.origin.weights == "ema"
     assert 0 <= description.largest_difference.paddle_inference <= 1e-5
@@ -53,11 +57,13 @@ def test_every_model_exports_what_it_trained(name, tmp_path):
         assert images.shape == (count, *trainer.gan.image_shape)
         np.testing.assert_allclose(images, wanted, atol=1e-5)
     # The EMA's weights, not the raw ones.
-    assert np.abs(images - generate(trainer.gan.generator, z, labels)).max() > 1e-4
+    raw = generate(trainer.gan.generator, z, labels)
+    assert np.abs(images - raw).max() > 10 * np.abs(images - wanted).max()
 
 
 def test_attention_that_matters_is_exported(tmp_path):
-    checkpoint, trainer = checkpoint_of("sagan", tmp_path, ema=0.5)
+    nets = {net: tiny(getattr(MODELS.get("sagan"), net)) for net in ("generator", "discriminator")}
+    checkpoint, trainer = checkpoint_of("sagan", tmp_path, ema=0.5, **nets)
     averaged = trainer.ema.generator
     (place,) = (at for at, layer in enumerate(averaged.attention) if list(layer.parameters()))
     z = Latent(trainer.gan.latent_dim).sample(3, 1)
