@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 import yaml
+from pydantic import ValidationError
 
 from ppgan_zoo.errors import ConfigError, did_you_mean
 from ppgan_zoo.recipe.base import Section
@@ -15,11 +16,19 @@ from ppgan_zoo.recipe.base import Section
 MAX_SHOWN = 200  # characters of a value that is to be written elsewhere
 
 
+def first_of(error: ValidationError) -> Any:
+    """Return the first of what pydantic found wrong; a misspelt key before one that is missing."""
+    found = error.errors()
+    if found[0]["type"] != "missing":
+        return found[0]
+    return next((one for one in found if one["type"] == "extra_forbidden"), found[0])
+
+
 def explain(error: Any, key: str, root: type[Section]) -> str:
     """Say in one line what pydantic found wrong: key, what was found, what is allowed.
 
     Args:
-        error: One of a validation error's ``errors()``.
+        error: As :func:`first_of` returns it.
         key: The key's path in words.
         root: The kind of recipe that was validated.
     """

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 from pydantic import ValidationError
 
 from ppgan_zoo.errors import ConfigError
-from ppgan_zoo.recipe.explain import explain, kind_of
+from ppgan_zoo.recipe.explain import explain, first_of, kind_of
 from ppgan_zoo.recipe.overrides import apply_overrides, override_of, place_of
 from ppgan_zoo.recipe.recipe import Recipe
 from ppgan_zoo.recipe.strict_yaml import Document, lists_to_tuples, read_yaml
@@ -72,7 +72,7 @@ def _validate(
     try:
         return schema.model_validate(lists_to_tuples(data))
     except ValidationError as error:
-        first = error.errors()[0]
+        first = first_of(error)
         key = ".".join(str(part) for part in first["loc"])
         override = override_of(key, set_by, in_file=tuple(first["loc"]) in document.lines)
         line = document.line_of(tuple(first["loc"]))

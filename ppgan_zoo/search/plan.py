@@ -15,7 +15,7 @@ from pydantic import Field, ValidationError, field_validator
 from ppgan_zoo.errors import ConfigError, ZooError
 from ppgan_zoo.recipe.base import FeaturesName, MetricName, Section
 from ppgan_zoo.recipe.bounds import FEWEST_IMAGES, MOST_SAMPLES
-from ppgan_zoo.recipe.explain import explain, kind_of
+from ppgan_zoo.recipe.explain import explain, first_of, kind_of
 from ppgan_zoo.recipe.load import load_recipe
 from ppgan_zoo.recipe.recipe import Recipe
 from ppgan_zoo.recipe.shipped import find_recipe
@@ -156,8 +156,7 @@ def load_search(path: Path) -> Search:
     try:
         file = SearchFile.model_validate(lists_to_tuples(document.data))
     except ValidationError as error:
-        found = error.errors()  # a key that is misspelt is missing, too: say the former
-        first = next((each for each in found if each["type"] == "extra_forbidden"), found[0])
+        first = first_of(error)
         key = ".".join(str(part) for part in first["loc"])
         raise ConfigError(
             f"{_place(path, document, tuple(first['loc']))}: {explain(first, key, SearchFile)}"

@@ -10,7 +10,7 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 
 from ppgan_zoo.errors import ConfigError
 from ppgan_zoo.recipe.base import Section
-from ppgan_zoo.recipe.explain import explain
+from ppgan_zoo.recipe.explain import explain, first_of
 
 
 class Range(Section):
@@ -97,8 +97,7 @@ def space_of(name: str, setting: Mapping[str, Any]) -> Space | None:
         try:
             free[key] = kind.model_validate(value)
         except ValidationError as error:
-            found = error.errors()  # a key that is misspelt is missing, too: say the former
-            first = next((one for one in found if one["type"] == "extra_forbidden"), found[0])
+            first = first_of(error)
             inner = ".".join(str(part) for part in first["loc"])
             raise ConfigError(f"{key}: {explain(first, inner, kind)}") from None
     fixed = {key: value for key, value in setting.items() if key not in free}

@@ -323,6 +323,7 @@ SCHEDULES = [
     ("true", "weight: found True; input should be a valid number"),
     ("{first: 1}", "weight.name: this key is needed and missing"),
     ("{name: linear, last: 1}", "weight.first: this key is needed and missing"),
+    ("{name: linear, frst: 1, last: 1}", "weight.frst: unknown key (did you mean 'first'?)"),
     ("{name: lineal, first: 1, last: 2}", "weight.name: found 'lineal' (did you mean 'linear'?)"),
     ("{name: linear, first: 1}", "weight: last: schedule linear needs it"),
     ("{name: linear, first: 1, last: x}", "weight.last: found 'x'; input should be a valid number"),
