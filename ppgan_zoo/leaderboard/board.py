@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, model_validator
 
 from ppgan_zoo.errors import ConfigError, first_fault, os_errors
-from ppgan_zoo.leaderboard.record import Judged, Planned, Record
+from ppgan_zoo.leaderboard.record import BoardName, Judged, Planned, Record
 from ppgan_zoo.recipe.base import Section
 from ppgan_zoo.search.plan import SETTING_NAME
 from ppgan_zoo.search.results import Result, SearchDirectory
@@ -26,7 +26,13 @@ MAX_BYTES = 64 << 20
 SAME_FLOOR = 1e-3
 """By how large a part floors of two machines may differ: they round differently."""
 
-Figures = dict[str, float | None]
+NETS = ("generator", "discriminator")
+MOST = 1 << 62
+"""Of what is counted."""
+
+Number = Annotated[float, Field(allow_inf_nan=False)]
+Count = Annotated[int, Field(ge=0, le=MOST)]
+Figures = dict[str, Number | None]
 Outcome = Literal["good", "restarted", "collapsed", "failed"]
 
 
@@ -55,12 +61,12 @@ class Score(Section):
     outcome: Outcome
     failure: str | None = None
     cut: bool = False
-    restarts: int = 0
-    cpu_minutes: float | None = None
-    minutes: float | None = None
-    images: int | None = None
-    iterations: int | None = None
-    curve: tuple[tuple[float, int, float], ...] = ()
+    restarts: Count = 0
+    cpu_minutes: Number | None = None
+    minutes: Number | None = None
+    images: Count | None = None
+    iterations: Count | None = None
+    curve: tuple[tuple[Number, Count, Number], ...] = ()
     processor: str | None = None
     zoo: str | None = None
     git_commit: str | None = None
@@ -81,14 +87,12 @@ class Entry(Section):
         runs: Those that are done, by seed.
     """
 
-    recipe: Annotated[
-        str, Field(pattern=SETTING_NAME.pattern + "$")
-    ]  # becomes part of a file's name
+    recipe: Annotated[str, Field(pattern=f"^{SETTING_NAME.pattern}$")]  # is part of a file's name
     recipe_sha256: str
     model: str
     settings: str
-    parameters: dict[str, int] | None
-    memory_mib: int | None
+    parameters: dict[str, Count] | None
+    memory_mib: Count | None
     planned: tuple[int, ...]
     runs: tuple[Score, ...]
 
@@ -106,13 +110,24 @@ class BoardResult(Section):
     floor: Figures | None
     entries: dict[str, Entry]
 
+    @model_validator(mode="after")
+    def _check_entries(self) -> BoardResult:
+        for name, entry in self.entries.items():
+            if name != entry.recipe:
+                raise ValueError(f"entry {name!r} is of the recipe {entry.recipe!r}")
+            if entry.parameters is not None and not set(NETS) <= set(entry.parameters):
+                raise ValueError(
+                    f"entry {name!r}: parameters must be those of {' and '.join(NETS)}"
+                )
+        return self
+
 
 class Leaderboard(Section):
     """Everything: what ``leaderboard.json`` holds. `minutes`: of the processor, for each run."""
 
     format: Annotated[int, Field(ge=FORMAT, le=FORMAT)] = FORMAT
-    minutes: float
-    boards: dict[str, BoardResult]
+    minutes: Number
+    boards: dict[BoardName, BoardResult]
 
     @property
     def runs(self) -> list[Score]:

@@ -154,7 +154,7 @@ def plot(boards: Mapping[bool, BoardResult], title: str) -> bytes | None:
         axes.plot(minutes, fids, color=color, linewidth=1.4, marker="s" if told else "o",
                   markersize=3.5, linestyle="--" if told else "-")  # fmt: skip
         ends.append((line.entry.recipe, minutes[-1], max(fids[-1], 1e-3), color))
-    floor = next((board.floor["fid"] for board in boards.values() if board.floor), None)
+    floor = next((board.floor.get("fid") for board in boards.values() if board.floor), None)
     if floor is not None:
         axes.axhline(floor, color="gray", linewidth=1, linestyle=":")
         axes.annotate(f"real images ({MEASURED:,})", (0, floor), xytext=(3, 3), color="gray",

@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import Field, ValidationError
+from pydantic import AfterValidator, Field, ValidationError
 
 from ppgan_zoo.errors import ConfigError, reason_of
+from ppgan_zoo.leaderboard.contest import BOARDS
 from ppgan_zoo.leaderboard.length import Pace
 from ppgan_zoo.recipe.base import Section
 from ppgan_zoo.storage.files import read_regular, to_json, write_atomically
@@ -15,6 +16,15 @@ from ppgan_zoo.storage.files import read_regular, to_json, write_atomically
 FILE = "contest.json"
 FORMAT = 1
 MAX_BYTES = 1 << 24
+
+
+def _known(board: str) -> str:
+    if board not in (known := [each.name for each in BOARDS]):
+        raise ValueError(f"unknown board {board!r}; known: {', '.join(known)}")
+    return board
+
+
+BoardName = Annotated[str, AfterValidator(_known)]  # becomes part of a file's name
 
 
 class Judged(Section):
@@ -54,7 +64,7 @@ class Record(Section):
     format: Annotated[int, Field(ge=FORMAT, le=FORMAT)] = FORMAT
     minutes: float
     data: dict[str, Judged] = Field(default={})
-    boards: dict[str, dict[str, Planned]] = Field(default={})
+    boards: dict[BoardName, dict[str, Planned]] = Field(default={})
 
     def write(self, folder: Path) -> None:
         """Write it into a leaderboard's folder."""

@@ -65,6 +65,8 @@ def run_search(
             if not is_done(results.get(run), search, retry_failed=retry_failed)
         ]
         left = runs_in_all - len(search.runs) + len(missing)
+        for run in missing:
+            directory.check_run(run, results.get(run))
         check(search, [*missing, *(at_ends if left else [])], conditions)
         directory.begin()
         write_atomically(output / "search.yml", read_regular(search.path))
@@ -143,6 +145,11 @@ def check(search: Search, runs: list[Run], conditions: Conditions) -> None:
     builder = JobBuilder(offline=conditions.offline, threads=conditions.threads)
     for (setting, _), recipe in recipes.items():
         try:
+            if settings.best and recipe.checkpoint.best_by is None:
+                raise ConfigError(
+                    "checkpoint.best_by is null, so there is no best checkpoint, and evaluate.best "
+                    "is true; set one of the two"
+                )
             job = builder.build(recipe)
             check_metrics(
                 settings.names(name),

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 
 from ppgan_zoo.errors import ConfigError, ZooError
 from ppgan_zoo.recipe.base import FeaturesName, MetricName, Section
@@ -46,6 +46,14 @@ class Evaluate(Section):
     metrics: tuple[MetricName, ...] = ("fid",)
     best: bool = False
     curve_samples: Annotated[int, Field(ge=FEWEST_IMAGES, le=MOST_SAMPLES)] | None = None
+
+    @model_validator(mode="after")
+    def _memorisation_needs_held_out_images(self) -> Evaluate:
+        if self.split == "train" and "memorisation" in self.metrics:
+            raise ValueError(
+                "metrics: memorisation compares with held-out images; set split to test"
+            )
+        return self
 
     def names(self, data: str) -> list[str]:
         """Return the metrics to take of samples of an image set's kind."""
@@ -122,6 +130,13 @@ def sha256_of(recipe: Recipe) -> str:
     """Return the hash of what a recipe says, the same in any version of the zoo."""
     chosen = recipe.model_dump(mode="json", exclude_defaults=True)
     return hashlib.sha256(json.dumps(chosen, sort_keys=True).encode()).hexdigest()
+
+
+def without_paths(recipe: Recipe) -> Recipe:
+    """Return a recipe that names no files: where they lie is not what is trained."""
+    data = recipe.data.model_copy(update={"directory": None})
+    evaluation = recipe.evaluation.model_copy(update={"weights": None})
+    return recipe.model_copy(update={"data": data, "evaluation": evaluation})
 
 
 @dataclass(frozen=True)
@@ -226,9 +241,14 @@ def _spaces(path: Path, document: Document, file: SearchFile) -> dict[str, Space
                 "compare the best few as settings of their own with more"
             )
         check_installed(("optuna",), "optuna", place)
+        if file.evaluate.curve_samples is not None:
+            raise ConfigError(
+                f"{place}: has ranges, and evaluate.curve_samples is set; leave it out: trials are "
+                "given up by the FID that training records, and that of samples is another"
+            )
         found[name] = space
-        trials = map(space.trial_name, range(file.trials))
-        if taken := next((trial for trial in trials if trial in file.settings), None):
+        taken = next((each for each in file.settings if space.number_of(each) is not None), None)
+        if taken is not None:
             raise ConfigError(
                 f"{_place(path, document, ('settings', taken))}: settings.{taken}: is the name of "
                 f"a trial of settings.{name}; give it another"

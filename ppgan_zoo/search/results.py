@@ -141,6 +141,18 @@ class Result(Section):
         """The figures; none for a run that failed."""
         return self.evaluation["metrics"] if self.evaluation and not self.failure else {}
 
+    def with_floor_of(self, other: Result) -> Result:
+        """Return the same with the figures of real images that another run was given.
+
+        Those of a run that was measured by other images, or in another way, are not its own.
+        """
+        mine, others = self.evaluation, other.evaluation
+        if mine is None or others is None or self.measured_by != other.measured_by:
+            return self
+        if mine["features"] != others["features"] or mine["real"] != others["real"]:
+            return self
+        return self.model_copy(update={"evaluation": {**mine, "floor": others["floor"]}})
+
     @property
     def floor(self) -> dict[str, float | None] | None:
         """The figures of real images, if they were taken with this run's."""
@@ -212,6 +224,19 @@ class SearchDirectory:
         """What is kept of a run."""
         return self.runs / f"{run.name}.json"
 
+    def check_run(self, run: Run, result: Result | None) -> None:
+        """Make sure that a run that was trained, and is to be measured, is still there.
+
+        Raises:
+            ConfigError: It is gone.
+        """
+        is_trained = result is not None and (not result.failure or result.failure.stage != "train")
+        if is_trained and not self.run(run).path.is_dir():
+            raise ConfigError(
+                f"{self.run(run).path}: is gone, and is to be measured; put it back, or delete "
+                f"{self.result(run)} to train it again"
+            )
+
     def write_result(self, run: Run, result: Result) -> None:
         """Keep the result of a run."""
         write_atomically(self.result(run), to_json(result.model_dump(mode="json")))
@@ -275,8 +300,14 @@ class SearchDirectory:
         Raises:
             ConfigError: One of them cannot be used.
         """
-        found = ((run, self.read_result(run, search.file.minutes)) for run in search.runs)
-        return {run: result for run, result in found if result is not None}
+        read = ((run, self.read_result(run, search.file.minutes)) for run in search.runs)
+        found = {run: result for run, result in read if result is not None}
+        if any(result.floor for result in found.values()):
+            return found
+        # The run that it was measured with is of no setting any more.
+        for other in [result for result in self.all_results() if result.floor] if found else []:
+            found = {run: result.with_floor_of(other) for run, result in found.items()}
+        return found
 
 
 def _read(path: Path) -> Result | None:

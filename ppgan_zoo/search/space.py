@@ -70,6 +70,12 @@ class Space:
         """Return the name of the setting that one trial is."""
         return f"{self.name}-{number:03d}"
 
+    def number_of(self, setting: str) -> int | None:
+        """Return which trial the setting of a name is; None if it is none."""
+        name, _, number = setting.rpartition("-")
+        is_trial = number.isascii() and number.isdigit() and setting == self.trial_name(int(number))
+        return int(number) if name == self.name and is_trial else None
+
     def ends(self) -> list[dict[str, Any]]:
         """Return settings that have both ends of every range and each of all choices."""
         found = {key: open_.ends for key, open_ in self.free.items()}

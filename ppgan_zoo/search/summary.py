@@ -227,11 +227,11 @@ def report(search: Search, results: Mapping[Run, Result]) -> str:
 
 def _drawn(search: Search) -> list[str]:
     """Return a line for each setting that was drawn, with the values of its ranges in short."""
-    free = {name: space.free for name, space in search.spaces.items()}
     return [
-        f"- {name}: {', '.join(f'`{key}` {_short(setting[key])}' for key in free[space])}"
+        f"- {name}: {', '.join(f'`{key}` {_short(setting[key])}' for key in space.free)}"
         for name, setting in search.file.settings.items()
-        if (space := name.rpartition("-")[0]) in free
+        for space in search.spaces.values()
+        if space.number_of(name) is not None
     ]
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from ppgan_zoo.errors import ConfigError, DataError
 from ppgan_zoo.recipe.load import load_recipe
 from ppgan_zoo.recipe.recipe import Recipe
-from ppgan_zoo.search.plan import Run, sha256_of
+from ppgan_zoo.search.plan import Run, sha256_of, without_paths
 from ppgan_zoo.search.results import Training
 from ppgan_zoo.storage.progress import read_progress
 from ppgan_zoo.storage.run_directory import RunDirectory
@@ -88,8 +88,8 @@ def check_recipe(place: RunDirectory, planned: Recipe) -> None:
     Raises:
         ConfigError: The file was changed after the search began.
     """
-    trained = load_recipe(place.recipe)
-    if sha256_of(trained) != sha256_of(planned):
+    trained = load_recipe(place.recipe)  # whose paths are absolute
+    if sha256_of(without_paths(trained)) != sha256_of(without_paths(planned)):
         raise ConfigError(
             f"{place.path}: was trained by another recipe than the search began with; its file was "
             "changed meanwhile, so this run is not counted; the same command goes on"

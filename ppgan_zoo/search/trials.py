@@ -108,9 +108,8 @@ class Trials:
 
     def _trial_of(self, setting: str) -> tuple[Space, int] | None:
         for space in self.search.spaces.values():
-            for number in range(len(self.drawn[space.name])):
-                if setting == space.trial_name(number):
-                    return space, number
+            if (number := space.number_of(setting)) is not None:
+                return space, number
         return None
 
     def _study(self, space: Space, results: Mapping[Run, Result]) -> Any:

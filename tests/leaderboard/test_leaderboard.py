@@ -458,6 +458,35 @@ def test_what_is_no_leaderboard_is_refused(tmp_path):
         read_leaderboard(tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ('"mnist": {"judged"', '"../../mnist": {"judged"', "unknown board '../../mnist'; known: mn"),
+        ('"recipe": "demo"', '"recipe": "../../demo"', "entries.demo.recipe: string should match"),
+        ('"recipe": "demo"', '"recipe": "other"', "entry 'demo' is of the recipe 'other'"),
+        ('"parameters": null', '"parameters": {"generator": 1}', "entry 'demo': parameters must be"),
+        ('"images": 1920', f'"images": 1{"0" * 400}', "images: "),
+        ('"minutes": 1.0,', '"minutes": NaN,', "minutes: input should be a finite number"),
+    ],
+)  # fmt: skip
+def test_a_damaged_or_crafted_leaderboard_is_refused_in_one_line(old, new, said, tmp_path):
+    runs = (Score(seed=0, outcome="good", images=1920, figures={"fid": 2.0}),)
+    entry = Entry(recipe="demo", recipe_sha256="a", model="dcgan", settings="tuned",
+                  parameters=None, memory_mib=None, planned=(0,), runs=runs)  # fmt: skip
+    board = BoardResult(judged=None, floor={"modes": 10.0}, entries={"demo": entry})
+    whole = Leaderboard(minutes=1.0, boards={"mnist": board})
+    text = json.dumps(whole.model_dump(mode="json"))
+    file = tmp_path / "leaderboard.json"
+    file.write_text(text)
+    write_pages(read_leaderboard(tmp_path), tmp_path)  # whole, and with a floor that has no FID
+    assert old in text
+    file.write_text(text.replace(old, new))
+    with pytest.raises(ConfigError) as refused:
+        read_leaderboard(tmp_path)
+    assert f"{file}: is no leaderboard: " in str(refused.value) and said in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
 # Runs, by a stand-in for the zoo that takes no time.
 
 

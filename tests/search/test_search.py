@@ -134,6 +134,11 @@ def test_the_recorded_searches_are_those_of_their_figures(path):
             "evaluate.metrics.0: unknown metric",
         ),
         ("recipe: small", "evaluate: {num_samples: 9}\nrecipe: small", "evaluate.num_samples: f"),
+        (
+            "recipe: small",
+            "evaluate: {split: train, metrics: [memorisation]}\nrecipe: small",
+            "evaluate: metrics: memorisation compares with held-out images; set split to test",
+        ),
     ],
 )
 def test_a_mistake_in_the_file_is_one_line_before_anything_runs(
@@ -167,6 +172,8 @@ def test_data_without_a_test_split_are_compared_with_as_they_are(search_file, mo
     [
         ("base: {}", "base: {model.generator.hidden: [3]}", "settings.base: model.generator.hidden:"),
         ("minutes: 5", "minutes: 5\nevaluate: {features: inception-v3}", "evaluate: .*inception-v3"),
+        ("minutes: 5", "minutes: 5\nevaluate: {split: train, best: true}",
+         "settings.base: checkpoint.best_by is null, so there is no best"),
         ("minutes: 5", "minutes: 5", "evaluate.split: mnist: test split not found.*set it to train"),
     ],
 )  # fmt: skip
@@ -288,6 +295,8 @@ def test_a_recipe_that_changes_while_the_search_runs_is_not_counted(tmp_path):
     run.recipe.write_text(SMALL)
     planned = load_recipe(tmp_path / "small.yml")
     trainings.check_recipe(run, planned)
+    run.recipe.write_text(SMALL.replace("mnist,", f"mnist, directory: {tmp_path},"))
+    trainings.check_recipe(run, planned)  # a run's paths are absolute, a file's need not be
     run.recipe.write_text(SMALL.replace("dim: 4", "dim: 5"))
     with pytest.raises(ConfigError, match="was trained by another recipe than the search began"):
         trainings.check_recipe(run, planned)
@@ -451,6 +460,36 @@ def test_another_protocol_measures_anew_and_trains_nothing(search_file, tmp_path
     assert all("500" in result.commands[1] for result in results.values())
     assert [bool(result.floor) for result in results.values()] == [True, False, False, False]
     assert {p: p.read_text() for p in marks} == marks
+
+
+def test_the_floor_outlives_the_setting_that_it_was_measured_with(search_file, tmp_path, stand_in):
+    before = carry_out(load_search(search_file), tmp_path / "out")
+    search_file.write_text(SEARCH.replace("  base: {}\n", ""))
+    after = carry_out(load_search(search_file), tmp_path / "out")
+    assert list(after) == ["fast-3", "fast-1"]
+    assert {result.floor["fid"] for result in after.values()} == {before["base-3"].floor["fid"]}
+    # Figures of another protocol are another floor.
+    search_file.write_text(search_file.read_text() + "evaluate: {num_samples: 500}\n")
+    results = SearchDirectory(tmp_path / "out").results(load_search(search_file))
+    for run, result in results.items():
+        other = result.model_copy(update={"measured_by": {"num_samples": 500}})
+        assert other.with_floor_of(before["base-3"]).floor == other.floor, run
+
+
+def test_a_run_that_is_gone_is_missed_before_it_is_measured_anew(
+    search_file, tmp_path, stand_in, monkeypatch
+):
+    search_file.write_text(SEARCH + "evaluate: {split: train}\n")
+    carry_out(load_search(search_file), tmp_path / "out")
+    (tmp_path / "out" / "runs" / "fast-3").rename(tmp_path / "elsewhere")
+    search_file.write_text(SEARCH + "evaluate: {split: train, num_samples: 500}\n")
+    search, message = (
+        load_search(search_file),
+        "fast-3: is gone, and is to be measured; put it back",
+    )
+    with pytest.raises(ConfigError, match=message):
+        run_search(search, tmp_path / "out", Conditions(offline=True))
+    assert SearchDirectory(tmp_path / "out").read_result(search.runs[1], 5).failure is None
 
 
 @pytest.mark.parametrize(
@@ -686,7 +725,8 @@ def test_a_search_from_the_command_line(search_file, tmp_path, monkeypatch, caps
         "  endless: {training.iterations: 100000000}\n"
     )
     command = ["search", str(search_file), "--output", str(tmp_path / "out"), "--offline",
-               "--data-dir", str(tmp_path / "data"), "--jobs", "2"]  # fmt: skip
+               "--data-dir", "data", "--jobs", "2"]  # fmt: skip
+    monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PPGAN_ZOO_THREADS", "2")
     assert main(command) == 0
     said = capsys.readouterr()

@@ -63,8 +63,28 @@ def test_a_setting_named_like_a_trial_is_refused(file):
     file.write_text(RANGES + "  tuned-004: {ema.decay: 0.5}\n")
     with pytest.raises(ConfigError, match="settings.tuned-004: is the name of a trial of"):
         load_search(file)
-    file.write_text(file.read_text().replace("tuned-004", "tuned-005"))  # there are five
-    load_search(file)
+    # There are five now; there may be more, and one may have been drawn when there were.
+    file.write_text(file.read_text().replace("tuned-004", "tuned-005"))
+    with pytest.raises(ConfigError, match="settings.tuned-005: is the name of a trial of"):
+        load_search(file)
+
+
+@pytest.mark.parametrize("name", ["tuned-base", "tuned-01", "tuned-x01", "tuned"])
+def test_a_setting_named_almost_like_a_trial_is_none(name, file, tmp_path):
+    space = load_search(file).spaces["tuned"]
+    assert space.number_of(name) is None
+    assert (space.number_of("tuned-002"), space.number_of("tuned-1000")) == (2, 1000)
+    if name != "tuned":
+        file.write_text(RANGES.replace("plain", name))
+        trials = Trials(load_search(file), tmp_path)
+        search = trials.draw({}, 1)
+        assert report(search, {}).count("\n- tuned-") == 1  # what was drawn
+
+
+def test_a_curve_of_samples_does_not_go_with_giving_up(file):
+    file.write_text(RANGES.replace("{split: train}", "{split: train, curve_samples: 100}"))
+    with pytest.raises(ConfigError, match="settings.tuned: has ranges, and evaluate.curve_samples"):
+        load_search(file)
 
 
 def test_fewer_trials_than_were_drawn_are_counted_as_drawn(file, tmp_path):
