@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from ppgan_zoo import runtime
 from ppgan_zoo.commands.arguments import add_device, add_overrides, check_seed, data_override
+from ppgan_zoo.data.sources import print_to_stderr
 from ppgan_zoo.errors import ConfigError, os_errors
 from ppgan_zoo.storage.stages import shown
 from ppgan_zoo.storage.terminal import say
@@ -16,8 +17,9 @@ from ppgan_zoo.storage.terminal import say
 if TYPE_CHECKING:
     from ppgan_zoo.collapse.recipes import CollapseRecipe
     from ppgan_zoo.collapse.setting import KnownModes
-    from ppgan_zoo.collapse.study import Study
+    from ppgan_zoo.collapse.study import SeedResult, Study
 
+FILM = "film.gif"
 TESTS = ("ring", "grid", "stacked_mnist")
 
 
@@ -76,10 +78,13 @@ def _run(options: argparse.Namespace) -> int:
     study = Study(options.output, setting_facts(test, recipe), described)
     with study.begin():
         if options.film is not None and study.of_seed(options.seed).begun:
-            raise ConfigError(
-                f"--film: the run of seed {options.seed} in {options.output} has begun, and a film "
-                "begins with it; leave out --film, or give another --output"
-            )
+            options.film = None
+            if not (study.path / FILM).exists():
+                print_to_stderr(
+                    f"--film: there will be none: the run of seed {options.seed} in "
+                    f"{options.output} has begun without it, or was stopped; for a film give "
+                    "another --output"
+                )
         return _study(options, test, recipe, study)
 
 
@@ -102,12 +107,19 @@ def _study(
             films.append(Film(test.mixture, iterations, options.film, packing=packing))
         return films
 
+    def done(seed: SeedResult) -> None:
+        if films and study is not None and seed.seed == options.seed:
+            with os_errors(ConfigError, f"--output {study.path}: cannot be written to"):
+                write_atomically(study.path / FILM, to_gif(films[0]))
+        if table:
+            say(report.seed_row(seed))
+
     with shown():
         result = run_setting(
             test,
             recipe,
             range(options.seed, options.seed + options.seeds),
-            lambda seed: say(report.seed_row(seed)) if table else None,
+            done,
             film,
             study,
         )
@@ -118,13 +130,12 @@ def _study(
             "result.json": f"{document}\n".encode(),
             "samples.png": report.picture(result),
         }
-        if films:
-            files["film.gif"] = to_gif(films[0])
         with os_errors(ConfigError, f"--output {study.path}: cannot be written to"):
             for name, content in files.items():
                 write_atomically(study.path / name, content)
         if table:
-            say(*(str(study.path / name) for name in sorted(files)))
+            made = [FILM, *files] if films else files
+            say(*(str(study.path / name) for name in sorted(made)))
     return 0
 
 

@@ -14,6 +14,7 @@ from PIL import Image
 
 from ppgan_zoo import GanSpec
 from ppgan_zoo.cli import main
+from ppgan_zoo.collapse import setting
 from ppgan_zoo.collapse.film import Film, to_gif
 from ppgan_zoo.collapse.mixtures import MIXTURES, MixtureBatches
 from ppgan_zoo.collapse.modes import count_modes, reverse_kl
@@ -35,7 +36,7 @@ from ppgan_zoo.collapse.stacked_mnist import (
 )
 from ppgan_zoo.collapse.study import SeedResult
 from ppgan_zoo.data import ImageSet
-from ppgan_zoo.errors import ConfigError, UnknownNameError
+from ppgan_zoo.errors import ConfigError, Ended, UnknownNameError
 from ppgan_zoo.models.gan import Gan
 
 SHORT = ["training.iterations=3", "data.batch_size=8"]
@@ -246,6 +247,26 @@ def test_the_film_is_of_the_first_run_and_changes_none(tmp_path, capsys):
     assert seeds[0] == seeds[1]
     films = [(tmp_path / name / "film.gif").read_bytes() for name in ("film", "again")]
     assert films[0] == films[1]
+
+
+def test_a_film_is_kept_when_its_run_is_over_and_does_not_keep_a_study_from_going_on(
+    tmp_path, capsys, monkeypatch
+):
+    def stopped(*arguments, **options):
+        if options["title"] == "run 2 of 2":
+            raise Ended(130)
+        return run_seed(*arguments, **options)
+
+    command = ["collapse", "ring", "--iterations", "9", "--seeds", "2", "-o", "data.batch_size=8",
+               "--film", "4", "--output", str(tmp_path / "study")]  # fmt: skip
+    with monkeypatch.context() as patch:
+        patch.setattr(setting, "run_seed", stopped)
+        with pytest.raises(Ended):
+            main(command)
+    film = (tmp_path / "study" / "film.gif").read_bytes()
+    assert main(command) == 0  # the same command goes on
+    assert (tmp_path / "study" / "film.gif").read_bytes() == film
+    assert "--film" not in capsys.readouterr().err
 
 
 def test_a_frame_holds_the_points_of_g_and_the_belief_of_d():

@@ -156,8 +156,9 @@ def test_the_command_given_again_goes_on_and_films_no_run_that_has_begun(tmp_pat
     assert " 0  " in first
     seeds = json.loads("{" + second)["seeds"]
     assert [seed["seed"] for seed in seeds] == [0, 1]
-    assert main([*options, "--film", "3"]) == 2
-    assert "the run of seed 0 in" in capsys.readouterr().err
+    assert main([*options, "--film", "3"]) == 0
+    assert "--film: there will be none: the run of seed 0 in" in capsys.readouterr().err
+    assert not (tmp_path / "out" / "film.gif").exists()
     assert main([*options, "--objective", "hinge"]) == 2
     error = capsys.readouterr().err
     assert "recipe.objective.name is non_saturating" in error and error.count("\n") == 1
