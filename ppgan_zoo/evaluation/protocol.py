@@ -181,6 +181,11 @@ def fid_of_each(
 def _metrics(protocol: Protocol, network: FeatureNetwork, data: str, sampler: Sampler) -> list[str]:
     """Return the metrics to take, after refusing what cannot be taken."""
     if protocol.metrics is not None:
+        if "label_accuracy" in protocol.metrics and network.is_general:
+            raise ConfigError(
+                f"--metrics label_accuracy: the classes of {network.name} are not the model's; "
+                "leave it out, or --features"
+            )
         return check_metrics(
             protocol.metrics,
             classes=network.classes is not None,
@@ -253,6 +258,12 @@ def _notes(
             "compared with TRAINING images, which a model that copies them matches: do not "
             "compare with figures against a test set"
         )
+        seen = (images.source.trained_on or {}).get("count", len(images.whole))
+        if seen < len(images.whole):
+            notes.append(
+                f"the run was trained on {seen:,} of these {len(images.whole):,} images "
+                "(data.limit): it never saw the others"
+            )
     if images.source.best_on_test and protocol.split == "test":
         notes.append(
             "the run chose its best checkpoint by these test images (evaluation.split: test): of "

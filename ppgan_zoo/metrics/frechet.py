@@ -69,7 +69,8 @@ def frechet_distance(a: Gaussian, b: Gaussian) -> float:
     gap = a.mean - b.mean
     spread = np.sum(a.factor**2) + np.sum(b.factor**2)
     overlap = np.linalg.svd(a.factor @ b.factor.T, compute_uv=False).sum()
-    return max(0.0, float(gap @ gap + spread - 2.0 * overlap))
+    # Not max(), which takes NaN for 0.
+    return float(np.maximum(0.0, gap @ gap + spread - 2.0 * overlap))
 
 
 def frechet_standard_error(

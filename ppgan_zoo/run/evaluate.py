@@ -16,7 +16,7 @@ from ppgan_zoo.evaluation.sampler import open_sampler
 from ppgan_zoo.recipe.bounds import FEWEST_IMAGES, MOST_SAMPLES
 from ppgan_zoo.recipe.load import load_recipe
 from ppgan_zoo.registry import DATA
-from ppgan_zoo.storage.checkpoint import MANIFEST, open_checkpoint
+from ppgan_zoo.storage.checkpoint import MANIFEST, Checkpoint, DamagedError, open_checkpoint
 from ppgan_zoo.storage.files import absolute
 from ppgan_zoo.storage.retention import list_checkpoints
 from ppgan_zoo.storage.run_directory import RunDirectory, run_of
@@ -66,7 +66,9 @@ def evaluate(
     result = evaluate_sampler(sampler, source, protocol, offline=offline, notify=notify)
     if curve is None:
         return result
-    kept = list_checkpoints(RunDirectory(path).checkpoints)
+    kept = [
+        each for each in list_checkpoints(RunDirectory(path).checkpoints) if _is_whole(each, notify)
+    ]
     samplers = (open_sampler(each.path, ema=protocol.ema) for each in kept)
     quick = replace(protocol, num_samples=curve)
     fids = fid_of_each(samplers, source, quick, offline=offline, notify=notify)
@@ -74,6 +76,16 @@ def evaluate(
         {"iteration": each.iteration, "fid": fid} for each, fid in zip(kept, fids, strict=True)
     ]
     return {**result, "curve_samples": curve, "curve": points}
+
+
+def _is_whole(checkpoint: Checkpoint, notify: Callable[[str], None]) -> bool:
+    """Tell whether all files of a checkpoint have their hashes; say it of one that is damaged."""
+    try:
+        checkpoint.all_arrays()
+    except DamagedError as error:
+        notify(f"left out of the curve: {error}")
+        return False
+    return True
 
 
 def find_data(

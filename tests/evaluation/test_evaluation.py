@@ -133,7 +133,23 @@ def test_training_images_are_compared_with_only_when_asked_and_that_is_said(run,
     assert result["real"]["seen_in_training"] is True
     assert result["real"]["count"] == 400
     assert "compared with TRAINING images" in result["notes"][0]
+    assert "the run was trained on 300 of these 400 images (data.limit)" in result["notes"][1]
     assert result["floor"]["real"]["split"] == "test"
+
+
+def test_a_damaged_checkpoint_is_left_out_of_the_curve(run, tmp_path):
+    copy, lines = tmp_path / "run", []
+    shutil.copytree(run, copy)
+    whole = evaluate(copy, FAST, curve=100)["curve"]
+    first = min((copy / "checkpoints").glob("step-*"))
+    with open(first / "ema.safetensors", "r+b") as file:
+        file.seek(-1, 2)
+        last = file.read(1)
+        file.seek(-1, 2)
+        file.write(bytes([last[0] ^ 1]))
+    assert evaluate(copy, FAST, curve=100, notify=lines.append)["curve"] == whole[1:]
+    (line,) = [line for line in lines if "left out of the curve" in line]
+    assert str(first) in line
 
 
 def test_too_few_real_images_are_said(run):
@@ -247,6 +263,8 @@ def test_classes_of_a_general_network_say_nothing_unless_they_are_asked_for(run,
     assert "projection sees every picture as 32 x 32 RGB" in result["notes"][0]
     asked = evaluate(run, Protocol(num_samples=150, floor=False, metrics=("modes",)))
     assert "modes" in asked["metrics"]
+    with pytest.raises(ConfigError, match="label_accuracy: the classes of projection are not the"):
+        evaluate(run, Protocol(num_samples=150, metrics=("label_accuracy",)))
 
 
 # The data.

@@ -91,6 +91,11 @@ def test_fid_is_zero_for_the_same_set_and_exact_for_a_shift():
     assert fid(features, features * 1e-6) == fid(features * 1e-6, features)
 
 
+def test_moments_that_are_no_numbers_have_no_distance():
+    known, unknown = (Gaussian(np.full(1, mean), np.eye(1)) for mean in (0.0, np.nan))
+    assert np.isnan(frechet_distance(unknown, known))
+
+
 @pytest.mark.parametrize("rows", [3, 40])
 def test_a_singular_covariance_costs_no_digits(rows):
     # Doubling the deviations of samples that all lie on a line: the sum of the variances.
