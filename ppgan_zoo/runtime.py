@@ -18,6 +18,7 @@ import re
 import resource
 import shlex
 import signal
+import sys
 import tempfile
 import threading
 import warnings
@@ -239,6 +240,30 @@ class _Started:
 
 
 _started = _Started()
+
+
+def python_module(module: str, python: str | None = None) -> tuple[str, ...]:
+    """Return the command that runs a module in a process of its own, without its arguments.
+
+    Unlike ``python -m`` it looks for modules in no current folder, where a stranger's data may
+    lie, or a file of the user's that has the name of a library.
+
+    Args:
+        module: Its name.
+        python: The interpreter; None for the one that runs this.
+    """
+    return python or sys.executable, "-c", _RUN, str(Path(__file__).resolve().parents[1]), module
+
+
+_RUN = """
+import sys
+del sys.path[0]
+_, folder, module, *arguments = sys.argv
+sys.path.append(folder)
+sys.argv[1:] = arguments
+import runpy
+runpy.run_module(module, run_name="__main__", alter_sys=True)
+"""
 
 
 def threads() -> int:

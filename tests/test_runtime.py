@@ -108,3 +108,19 @@ def test_a_home_that_cannot_be_written_is_done_without(home, tiny_recipe, tmp_pa
     assert done.returncode == 0, done.stderr
     done = cli("export", "--checkpoint", run, "--output", tmp_path / "export", env=environment)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_a_process_of_ours_finds_no_modules_in_the_current_folder(tmp_path):
+    for name in ("struct", "random", "numpy", "yaml", "paddle", "ppgan_zoo"):
+        (tmp_path / f"{name}.py").write_text("raise SystemExit('a file of the current folder ran')")
+    done = subprocess.run(
+        [*runtime.python_module("ppgan_zoo.child"), "info", "dcgan"],
+        cwd=tmp_path, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "dcgan" in done.stdout
+    wrong = subprocess.run(
+        [*runtime.python_module("ppgan_zoo.child"), "train", "-c", "a b", "--dry-run"],
+        cwd=tmp_path, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert wrong.returncode == 2 and "a b" in wrong.stderr  # arguments arrive as they are

@@ -247,6 +247,15 @@ READERS = {  # who may open what is no file of a user, or does so elsewhere
 READING = {"read_bytes", "read_text", "open", "load_file", "safe_open"}
 
 
+def test_processes_of_ours_are_started_by_one_door_which_knows_no_current_folder():
+    by_module = [
+        path.relative_to(ROOT).as_posix()
+        for path in sorted((ROOT / "ppgan_zoo").rglob("*.py"))
+        if '"-m", "' in path.read_text(encoding="utf-8")
+    ]
+    assert by_module == ["ppgan_zoo/evaluation/two_processes.py"]  # in a folder of its own
+
+
 def test_files_are_opened_by_one_door_which_waits_for_no_pipe_and_no_giant():
     """See storage/files.py; what is opened to be written is new, in scratch."""
     found = set()

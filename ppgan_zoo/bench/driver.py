@@ -21,6 +21,7 @@ from ppgan_zoo.errors import ConfigError
 from ppgan_zoo.ops import SWITCH
 from ppgan_zoo.recipe.load import load_recipe
 from ppgan_zoo.recipe.shipped import find_recipe
+from ppgan_zoo.runtime import python_module
 from ppgan_zoo.storage.terminal import exit_text, tell
 
 Row = dict[str, Any]
@@ -75,7 +76,7 @@ def bench(
         sample=sample,
     )
     done = subprocess.run(
-        [python, "-m", "ppgan_zoo.bench.process", json.dumps(asdict(request))],
+        [*python_module("ppgan_zoo.bench.process", python), json.dumps(asdict(request))],
         env=environment,
         capture_output=True,
         text=True,

@@ -7,7 +7,6 @@ import os
 import signal
 import socket
 import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -16,7 +15,7 @@ from types import FrameType
 from ppgan_zoo.distributed.group import ProcessLostError, started
 from ppgan_zoo.distributed.streams import GRACE, LED, TEMPORARY, give_streams
 from ppgan_zoo.errors import ConfigError
-from ppgan_zoo.runtime import available_cores
+from ppgan_zoo.runtime import available_cores, python_module
 from ppgan_zoo.storage.files import as_argument, read_regular
 from ppgan_zoo.storage.terminal import tell
 
@@ -62,7 +61,7 @@ def run_in_processes(count: int, arguments: Sequence[str]) -> int:
     with tempfile.TemporaryDirectory(prefix=TEMPORARY) as folder, ours:
         logs = Path(folder, "logs")
         launcher = [
-            sys.executable, "-m", "paddle.distributed.launch", "--nproc_per_node", str(count),
+            *python_module("paddle.distributed.launch"), "--nproc_per_node", str(count),
             "--log_dir", str(logs), str(Path(__file__).parents[1] / "__main__.py"), *arguments,
         ]  # fmt: skip
         with theirs, open(Path(folder, "launcher"), "w", encoding="utf-8") as said:

@@ -8,7 +8,6 @@ import os
 import shlex
 import signal
 import subprocess
-import sys
 import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
@@ -16,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ppgan_zoo.errors import INTERRUPTED
+from ppgan_zoo.runtime import python_module
 from ppgan_zoo.search import trainings
 from ppgan_zoo.search.conditions import Conditions
 from ppgan_zoo.search.plan import Evaluate, Run, Search
@@ -24,7 +24,7 @@ from ppgan_zoo.search.words import describe
 from ppgan_zoo.storage.files import APPENDING, open_inside, open_regular, read_regular
 from ppgan_zoo.storage.progress import read_progress
 
-ZOO = (sys.executable, "-m", "ppgan_zoo.child")
+ZOO = python_module("ppgan_zoo.child")
 POLL_SECONDS = 0.1
 ATTEMPTS = 2
 """Of a command that a signal of somebody else ended: a machine goes down, or has no memory left."""

@@ -6,7 +6,6 @@ import hashlib
 import json
 import os
 import subprocess
-import sys
 import tempfile
 import time
 from collections import deque
@@ -21,7 +20,7 @@ from ppgan_zoo.errors import ConfigError, os_errors
 from ppgan_zoo.ops import SWITCH
 from ppgan_zoo.recipe.load import load_recipe
 from ppgan_zoo.recipe.shipped import find_recipe
-from ppgan_zoo.runtime import cpu_threads
+from ppgan_zoo.runtime import cpu_threads, python_module
 from ppgan_zoo.stability.process import Request
 from ppgan_zoo.stability.report import Row, data_in_words, summarise
 from ppgan_zoo.storage.files import read_regular, to_json, write_atomically
@@ -181,7 +180,7 @@ class _Process:
     def __init__(self, request: Request, environment: dict[str, str]) -> None:
         self._errors = tempfile.TemporaryFile("w+", errors="replace")  # noqa: SIM115
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "ppgan_zoo.stability.process", json.dumps(asdict(request))],
+            [*python_module("ppgan_zoo.stability.process"), json.dumps(asdict(request))],
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=self._errors,
             text=True, env=environment,
         )  # fmt: skip

@@ -217,7 +217,7 @@ def crashing(monkeypatch, tmp_path):
         program.write_text(f'#!/bin/sh\nexec "{PYTHON}" "{tmp_path / "child.py"}"\n')
         program.chmod(0o755)
         (tmp_path / "child.py").write_text(text)
-        monkeypatch.setattr("ppgan_zoo.stability.driver.sys.executable", str(program))
+        monkeypatch.setattr("ppgan_zoo.runtime.sys.executable", str(program))
 
     return install
 

@@ -10,7 +10,6 @@ import contextlib
 import os
 import queue
 import subprocess
-import sys
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -24,8 +23,9 @@ from numpy.typing import NDArray
 from ppgan_zoo.data.prepare.source import Entry
 from ppgan_zoo.data.prepare.worker import read_frame, write_frame
 from ppgan_zoo.errors import DataError
+from ppgan_zoo.runtime import python_module
 
-COMMAND = (sys.executable, "-m", "ppgan_zoo.data.prepare.worker")
+COMMAND = python_module("ppgan_zoo.data.prepare.worker")
 BATCH_ENTRIES = 32
 BATCH_BYTES = 16 << 20
 """A batch of entries holds no more bytes, but for one entry that has more by itself."""
