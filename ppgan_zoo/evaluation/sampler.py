@@ -132,14 +132,19 @@ class Sampler:
     def labels_in_rows(self, count: int) -> tuple[NDArray[np.int64] | None, int]:
         """Return labels for a picture that shows a class in each row, and its columns.
 
+        What is left over of a count that does not fill whole rows follows below, the classes in
+        turn.
+
         Returns:
             int64 ``[count]`` and how many images stand in a row; without labels, None and a
             number that makes a square.
         """
         if not self.num_classes:
             return None, max(1, round(count**0.5))
-        columns = -(-count // self.num_classes)
-        return np.arange(count, dtype=np.int64) // columns, columns
+        columns = max(1, count // self.num_classes)
+        rows = np.arange(count, dtype=np.int64) // columns
+        rest = np.arange(count, dtype=np.int64) - self.num_classes * columns
+        return np.where(rest < 0, rows, rest), columns
 
     def whole_rows(self, about: int) -> int:
         """Return about how many images fill a picture that shows a class in each row."""

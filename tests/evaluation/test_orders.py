@@ -5,6 +5,7 @@ import pytest
 
 from ppgan_zoo.errors import ConfigError
 from ppgan_zoo.evaluation.orders import Order, parse_picture_seeds
+from ppgan_zoo.evaluation.sampler import Sampler
 from ppgan_zoo.models.latent import Latent
 
 LATENTS = [
@@ -54,3 +55,13 @@ def test_lists_of_seeds():
     for text in ("", "3,", "-1", "1.5", "4-2", "3,3", "1-5,4", "0-1000000", "1-2-3", "9" * 30):
         with pytest.raises(ConfigError, match=r"--seeds"):
             parse_picture_seeds(text)
+
+
+@pytest.mark.parametrize("count", [1, 4, 5, 7, 11, 24, 25, 26])
+def test_a_picture_shows_every_class_that_there_is_room_for(count):
+    sampler = Sampler(Latent(2), (-1.0, 1.0), lambda code: None, (1, 2, 2), {}, 5)
+    labels, columns = sampler.labels_in_rows(count)
+    assert len(labels) == count and set(labels) == set(range(min(count, 5)))
+    whole = labels[: 5 * columns].reshape(-1, columns)
+    assert (whole == np.arange(len(whole))[:, None]).all()  # a row for each class
+    assert labels[5 * columns :].tolist() == list(range(max(0, count - 5 * columns)))
