@@ -395,6 +395,23 @@ def test_pad_keeps_all_of_it_on_the_ground(tmp_path):
     np.testing.assert_array_equal(found[4:12], np.array(Image.open(io.BytesIO(stripes()))))
 
 
+@pytest.mark.parametrize(
+    ("mode", "size", "is_enlarged"),
+    [
+        ("pad", (16, 16), False),
+        ("pad", (9, 17), True),
+        ("pad", (32, 15), False),
+        ("crop", (16, 16), True),
+        ("fit", (16, 16), True),
+        ("fit", (8, 16), False),
+    ],
+)
+def test_a_picture_is_enlarged_if_its_scale_is_above_one(tmp_path, mode, size, is_enlarged):
+    said = []
+    one(tmp_path, stripes(), size, mode=mode, notify=said.append)  # 8 x 16
+    assert any("were enlarged" in line for line in said) is is_enlarged
+
+
 def test_fit_stretches_all_of_it(tmp_path):
     found = one(tmp_path, stripes(), (16, 16), mode="fit", channels=1)[0]
     assert found[8].tolist() == [0] * 4 + [255] * 8 + [0] * 4

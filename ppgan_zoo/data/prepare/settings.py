@@ -172,6 +172,7 @@ def _framed(
     filled, was_transparent = on_background(picture, ground)
     if was_transparent:
         notes.append("transparent")
-    if picture.height < size[0] or picture.width < size[1]:
+    smaller = picture.height < size[0], picture.width < size[1]
+    if all(smaller) if mode == "pad" else any(smaller):
         notes.append("enlarged")
     return picture_to_pixels(filled, size, channels, mode, ground)
