@@ -136,6 +136,9 @@ def test_the_labels_of_stylegans_tool_are_taken(tmp_path, packed, root):
     if packed == "no":  # the file itself means its folder
         labels = source / root / "dataset.json"
         assert made(labels, tmp_path / "again").manifest.classes == found.classes
+        write(source / root, {"notes.txt": b"2"})
+        made(source, tmp_path / "beside", notify=said.append)
+        assert any(line.endswith(": skipped 1 other file (1 .txt)") for line in said)
 
 
 @pytest.mark.parametrize("packed", [False, True])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -39,7 +40,7 @@ class PicturesFolder(Source):
         found = look_through(folder, PICTURES)
         written = self._written(shared_folders(found.names))
         if written is not None:
-            found.others[".json"] -= 1
+            found.others -= Counter({".json": 1})
         if found.passed_over():
             notify(f"{folder}: skipped {found.passed_over()}")
         self.names = found.names
