@@ -162,5 +162,6 @@ def classes_of(
     label_of = {folder: label for label, folder in enumerate(found)}
     labels = [label_of[folder] for folder in folders if folder is not None]
     # A name that is not UTF-8 could be neither printed nor written to a file.
-    classes = tuple(os.fsencode(name).decode("utf-8", "backslashreplace") for name in found)
+    raw = (name.encode("utf-8", "surrogateescape") for name in found)
+    classes = tuple(name.decode("utf-8", "backslashreplace") for name in raw)
     return classes, np.array(labels, np.int64)

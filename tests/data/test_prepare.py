@@ -110,6 +110,16 @@ def test_class_folders_are_classes_whatever_holds_them(tmp_path, kind):
     assert found.sha256 == hashlib.sha256(found.images.tobytes()).hexdigest()
 
 
+def test_classes_have_their_names_where_the_encoding_of_files_is_ascii(tmp_path):
+    names = ("é", "中")
+    packed_zip(tmp_path / "in.zip", {f"{each}/0.png": encoded(NOISE[0]) for each in names})
+    command = [sys.executable, "-m", "ppgan_zoo", "data", "prepare", "in.zip", "--size", "8"]
+    plain = {"PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "LC_ALL": "C"}
+    subprocess.run([*command, "--output", "out"], cwd=tmp_path, env={**os.environ, **plain},
+                   check=True, timeout=120)  # fmt: skip
+    assert loaded(tmp_path / "out").classes == names
+
+
 @pytest.mark.parametrize("root", ["", "set/", "my/set/"])
 @pytest.mark.parametrize("packed", ["no", "zip", "tar"])
 def test_the_labels_of_stylegans_tool_are_taken(tmp_path, packed, root):
