@@ -528,6 +528,26 @@ def test_more_that_cannot_be_read_than_allowed_is_an_error_that_loses_nothing(tm
     assert not (tmp_path / "out.partial").exists()
 
 
+def test_pictures_that_could_not_be_read_are_tried_again(tmp_path):
+    """As when permissions were mended: a file that is read now has the size and the date it had."""
+    write(tmp_path / "in", CLASSES)
+    repaired = [tmp_path / "in" / name for name in ("a/04.png", "b/01.png")]
+    for path in repaired:
+        path.write_bytes(bytes(path.stat().st_size))
+        os.utime(path, ns=(1, 1))
+    write(tmp_path / "in", {"a/01-bad.png": b"no"})
+    with pytest.raises(DataError, match="3 of the first 7 .*repair"):
+        made(tmp_path / "in", tmp_path / "out", max_unreadable=0.2)
+    for path in repaired:
+        path.write_bytes(CLASSES[str(path.relative_to(tmp_path / "in"))])
+        os.utime(path, ns=(1, 1))
+    said = []
+    made(tmp_path / "in", tmp_path / "out", max_unreadable=0.2, notify=said.append)
+    assert any("continuing after 3 of 7" in line for line in said)
+    made(tmp_path / "in", tmp_path / "at-once", max_unreadable=0.2)
+    assert tree_bytes(tmp_path / "out") == tree_bytes(tmp_path / "at-once")
+
+
 def test_nothing_stays_of_a_set_without_a_picture(tmp_path):
     write(tmp_path / "in", {"a.png": b"no"})
     for share in (0.0, 1.0):

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 from array import array
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,8 @@ class PartialSet:
         held_out: The share of rows for testing.
         seed: Of which ones.
         drop_duplicates: Whether equal rows are left out but for the first.
+        can_be_read: Told the number of an entry that could not be read, whether it can be now:
+            what the folder holds counts up to there.
 
     Attributes:
         done: Entries of the source that were gone through.
@@ -48,10 +51,12 @@ class PartialSet:
         held_out: float,
         seed: int,
         drop_duplicates: bool,
+        can_be_read: Callable[[int], bool],
     ) -> None:
         """Go on with what the folder holds."""
         self.folder, self.shape = folder, shape
         self._held_out, self._seed, self._drop = held_out, seed, drop_duplicates
+        self._can_be_read = can_be_read
         self.done = 0
         self.unreadable: list[tuple[str, str]] = []
         self.duplicates: list[tuple[str, str]] = []
@@ -61,7 +66,7 @@ class PartialSet:
         self._hashes = {split: hashlib.sha256() for split in SPLITS}
         self._journal = Journal(
             folder, FILES, header_bytes=HEADER_BYTES, row_bytes=shape[0] * shape[1] * shape[2],
-            place=self._place, take_in=self._account,
+            place=self._place_of_kept, take_in=self._account,
         )  # fmt: skip
 
     def close(self) -> None:
@@ -105,6 +110,16 @@ class PartialSet:
         self._journal.seal({
             images_file(split): header((self.count(split), *self.shape), "|u1") for split in SPLITS
         })  # fmt: skip
+
+    def _place_of_kept(self, line: list[Any]) -> Place | None:
+        """Return the place of a line that is read back.
+
+        Raises:
+            ValueError: The line does not count any more: the picture can be read now.
+        """
+        if len(line) == 2 and self._can_be_read(self.done):
+            raise ValueError(f"{line[0]}: can be read now")
+        return self._place(line)
 
     def _place(self, line: list[Any]) -> Place | None:
         """Return where the row of a picture goes; None if it has none, or it is left out."""

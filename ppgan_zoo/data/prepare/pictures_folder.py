@@ -33,6 +33,7 @@ class PicturesFolder(Source):
     """
 
     kind = "folder"
+    is_files = True
 
     def __init__(self, folder: Path, notify: Callable[[str], None]) -> None:
         """Look through the folder; see the class."""

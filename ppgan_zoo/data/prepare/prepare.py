@@ -149,14 +149,13 @@ class _Work:
             return self.settings.held_out
         return HELD_OUT if self.source.count >= ENOUGH_TO_HOLD_OUT else 0.0
 
+    @property
+    def _told(self) -> dict[str, Any]:
+        """What the processes that decode are told."""
+        return {**self.settings.describe(), "channels": self.channels}
+
     def carry_out(self, folder: Path, output: Path, begun: bool) -> Result:
-        partial = PartialSet(
-            folder,
-            (self.channels, *self.settings.size),
-            held_out=self.held_out,
-            seed=self.settings.seed,
-            drop_duplicates=self.settings.drop_duplicates,
-        )
+        partial = self._begun(folder)
         try:
             if begun and partial.done:
                 self.notify(f"{output}: continuing after {partial.done:,} of {self.source.count:,}")
@@ -170,13 +169,29 @@ class _Work:
         self._say(partial, described, output)
         return Result(output, described, len(partial.unreadable), len(partial.duplicates))
 
+    def _begun(self, folder: Path) -> PartialSet:
+        """Go on with what a folder holds, up to the first picture that can be read only now."""
+        with Pool(self._told, 1) as pool:  # which starts no process before it is asked
+            return PartialSet(
+                folder,
+                (self.channels, *self.settings.size),
+                held_out=self.held_out,
+                seed=self.settings.seed,
+                drop_duplicates=self.settings.drop_duplicates,
+                can_be_read=lambda number: self.source.is_files and self._can_be_read(number, pool),
+            )
+
+    def _can_be_read(self, number: int, pool: Pool) -> bool:
+        """Try an entry."""
+        ((tried,),) = pool.run([next(self.source.entries(number))])
+        return tried.pixels is not None
+
     def _go_through(self, partial: PartialSet) -> None:
         """Prepare what is left of the source."""
-        told = {**self.settings.describe(), "channels": self.channels}
         count, start = self.source.count, partial.done
         self.is_worth_keeping = partial.count("train") > 0
         with (
-            Pool(told, min(self.jobs, max(1, (count - start) // 8))) as pool,
+            Pool(self._told, min(self.jobs, max(1, (count - start) // 8))) as pool,
             RateBar(count, start, "files") as bar,
         ):
             for done in pool.run(self.source.entries(start)):

@@ -49,6 +49,8 @@ class Source(ABC):
         channels: 1 if all its pictures are grey, as far as is known before they are read; else 3.
         identity: A hash of all that tells it from another source, and from itself after a change.
         has_splits: Whether it says what is held out.
+        is_files: Whether each entry is a file of its own, which may become readable while the
+            identity stays, as by other permissions.
     """
 
     kind: str
@@ -59,6 +61,7 @@ class Source(ABC):
     channels: int = 3
     identity: str
     has_splits: bool = False
+    is_files: bool = False
 
     @abstractmethod
     def entries(self, start: int = 0) -> Iterator[Entry]:
