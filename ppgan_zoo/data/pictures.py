@@ -41,7 +41,8 @@ FILTER = Image.Resampling.LANCZOS
 MAX_BYTES = 512 << 20
 """The largest file of a picture: one of as many pixels as are decoded, 4 bytes each, fits."""
 
-_BITS_PER_SAMPLE = 258  # a tag of TIFF
+_BITS_PER_SAMPLE, _PHOTOMETRIC = 258, 262  # tags of TIFF
+_WHITE_IS_ZERO = 0  # a value of the latter
 
 # What Pillow raises for damaged pictures, by format and by kind of damage.
 _PILLOW_ERRORS = (
@@ -91,6 +92,7 @@ def opened_picture(
                         f"{name}: pixels of more than 8 bits; "
                         "convert the picture to 8-bit grey or RGB"
                     )
+                _scale_transparent_value(opened)
                 yield opened
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise DataError(
@@ -140,31 +142,36 @@ def on_background(picture: Image.Image, background: Colour) -> tuple[Image.Image
 
 
 def to_8_bits(picture: Image.Image, name: str) -> Image.Image:
-    """Return a picture whose values have 8 bits, to the nearest; one that has them as it is.
+    """Return a picture whose values have 8 bits; one that has them as it is.
 
-    What is transparent stays so.
+    Grey of more bits is brought to the nearest of 8. Of colours and of grey with a layer of
+    transparency Pillow keeps the upper 8 bits. What is transparent stays so.
 
     Args:
         picture: Opened with ``deep``.
         name: What to call it in an error.
 
     Raises:
-        DataError: Its values have more than 16 bits, or are fractions.
+        DataError: Its values have more than 16 bits or a sign, or are fractions.
     """
-    transparent = picture.info.get("transparency")
     if not picture.mode.startswith(("I", "F")):
-        if isinstance(transparent, tuple) and _has_more_than_8_bits(picture):
-            picture.load()  # Pillow keeps the upper 8 bits
-            picture.info["transparency"] = tuple(value >> 8 for value in transparent)
         return picture
+    tags = getattr(picture, "tag_v2", {})
+    bits = tags.get(_BITS_PER_SAMPLE, (16,))[0]
     if not picture.mode.startswith("I;16") and not (
         picture.mode == "I" and picture.format == "PNG"
     ):
-        raise DataError(f"{name}: pixels of 32 bits; convert the picture to 16 bits or fewer")
+        found = "with a sign" if bits == 16 else f"of {bits} bits"
+        raise DataError(
+            f"{name}: pixels {found}; values from 0 on, of at most 16 bits are allowed: convert "
+            "the picture"
+        )
     values = np.asarray(picture).astype(np.float64)
-    bits = getattr(picture, "tag_v2", {}).get(_BITS_PER_SAMPLE, (16,))[0]
     scaled = np.rint(values * (255 / (2**bits - 1))).clip(0, 255).astype(np.uint8)
+    if tags.get(_PHOTOMETRIC) == _WHITE_IS_ZERO:
+        scaled = 255 - scaled
     result = Image.fromarray(scaled)
+    transparent = picture.info.get("transparency")
     if isinstance(transparent, int):
         result.putalpha(Image.fromarray(np.where(values == transparent, 0, 255).astype(np.uint8)))
     return result
@@ -234,6 +241,21 @@ def _reason(error: Exception) -> str:
     if isinstance(error, UnidentifiedImageError):
         return "of no known format"
     return getattr(error, "strerror", None) or first_line(error)
+
+
+def _scale_transparent_value(picture: Image.Image) -> None:
+    """Bring a value that is transparent to 8 bits, as Pillow will do with pixels of 2, 4 or 16.
+
+    Pillow gives the value of a PNG as it is in the file. Grey of 16 bits stays what it is.
+    """
+    transparent = picture.info.get("transparency")
+    told = [tile[3] for tile in getattr(picture, "tile", ())] if picture.format == "PNG" else []
+    for bits in (2, 4):
+        if isinstance(transparent, int) and f"L;{bits}" in told:
+            top = 2**bits - 1
+            picture.info["transparency"] = (transparent & top) * (255 // top)
+    if isinstance(transparent, tuple) and "RGB;16B" in told:
+        picture.info["transparency"] = tuple(value >> 8 for value in transparent)
 
 
 def _has_more_than_8_bits(picture: Image.Image) -> bool:

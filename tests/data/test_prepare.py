@@ -8,11 +8,13 @@ import io
 import json
 import os
 import signal
+import struct
 import subprocess
 import sys
 import tarfile
 import time
 import zipfile
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -370,16 +372,71 @@ def test_transparency_is_laid_on_the_ground_and_hidden_colours_do_not_show(tmp_p
 
 
 def test_transparent_sixteen_bit_grey(tmp_path):
-    picture = Image.fromarray(np.array([[0, 65535]] * 2, np.uint16))
-    content = encoded(picture)
-    # tRNS: the value 65535 is transparent; the chunk stands before the pixels.
-    import zlib
-
-    body = b"tRNS" + b"\xff\xff"
-    chunk = (2).to_bytes(4, "big") + body + zlib.crc32(body).to_bytes(4, "big")
-    at = content.index(b"IDAT") - 4
-    found = one(tmp_path, content[:at] + chunk + content[at:], (4, 4), mode="fit", ground=(9, 9, 9))
+    content = png_of(np.array([[0, 65535]] * 2, ">u2").tobytes(), 2, 16, 0, (65535,))
+    found = one(tmp_path, content, (4, 4), mode="fit", ground=(9, 9, 9))
     assert found[0, 0, 0] <= 9 and found[0, 0, 3] <= 20
+
+
+def png_of(values, width, bits, colour, transparent):
+    """Return a PNG of two rows as its specification has it, with a value that is transparent."""
+    rows = [values[: len(values) // 2], values[len(values) // 2 :]]
+    chunks = {
+        b"IHDR": struct.pack(">IIBBBBB", width, 2, bits, colour, 0, 0, 0),
+        b"tRNS": struct.pack(f">{len(transparent)}H", *transparent),
+        b"IDAT": zlib.compress(b"".join(b"\0" + row for row in rows)),
+        b"IEND": b"",
+    }
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+        for kind, body in chunks.items()
+    )
+
+
+@pytest.mark.parametrize(
+    ("bits", "row", "transparent"),
+    [(1, b"\x10", 1), (2, b"\x1b", 3), (4, b"\x05\xaf", 15), (8, b"\x00\x55\xaa\xff", 255)],
+)
+def test_white_that_is_transparent_in_grey_of_few_bits(tmp_path, bits, row, transparent):
+    content = png_of(row * 2, 4, bits, 0, (transparent,))
+    found = one(tmp_path, content, (4, 4), mode="fit", ground=(1, 2, 3))
+    assert found[:, 0, 3].tolist() == [1, 2, 3]
+    assert found[:, 0, :3].tolist() == [[0, 0, 0] if bits == 1 else [0, 85, 170]] * 3
+
+
+def test_a_colour_of_sixteen_bits_that_is_transparent(tmp_path):
+    red, other = (0xFFFF, 0x1234, 0), (0x8000, 0x1234, 0)
+    row = struct.pack(">12H", *(red * 2 + other * 2))
+    content = png_of(row * 2, 4, 16, 2, red)
+    found = one(tmp_path, content, (4, 4), mode="fit", ground=(1, 2, 3))
+    assert found[:, 0, 0].tolist() == [1, 2, 3]
+    assert found[:, 0, 3].tolist() == [0x80, 0x12, 0]
+
+
+def tiff_of(values, white_is_zero):
+    """Return a TIFF of grey values as its specification has it, the least significant byte first."""
+    data, (height, width) = values.tobytes(), values.shape
+    sign = 2 if values.dtype.kind == "i" else 1
+    tags = {
+        256: width, 257: height, 258: 8 * values.itemsize, 259: 1, 262: 0 if white_is_zero else 1,
+        273: 8, 277: 1, 278: height, 279: len(data), 339: sign,
+    }  # fmt: skip
+    entries = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in tags.items())
+    return struct.pack("<2sHI", b"II", 42, 8 + len(data)) + data + struct.pack(
+        "<H", len(tags)) + entries + bytes(4)  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", ["<u1", "<u2"])
+@pytest.mark.parametrize("white_is_zero", [False, True])
+def test_a_tiff_in_which_zero_is_white(tmp_path, kind, white_is_zero):
+    grey = np.array([[0, 255, 10, 200]] * 4)
+    values = (255 - grey if white_is_zero else grey) * (257 if kind == "<u2" else 1)
+    content = tiff_of(values.astype(kind), white_is_zero)
+    np.testing.assert_array_equal(one(tmp_path, content, (4, 4), channels=1)[0], grey)
+
+
+def test_values_with_a_sign_are_refused_as_such(tmp_path):
+    with pytest.raises(DataError, match="pixels with a sign; .* 16 bits are allowed: convert"):
+        one(tmp_path, tiff_of(np.zeros((4, 4), "<i2"), False), (4, 4))
 
 
 def test_of_several_images_the_first_is_taken(tmp_path):
