@@ -122,6 +122,53 @@ def test_classes_have_their_names_where_the_encoding_of_files_is_ascii(tmp_path)
     assert loaded(tmp_path / "out").classes == names
 
 
+@pytest.mark.parametrize("kind", ["zip", "tar"])
+def test_of_a_name_that_comes_twice_the_last_is_taken_as_by_unpacking(tmp_path, kind):
+    first, last = {"a/0.png": encoded(NOISE[0])}, {"a/0.png": encoded(NOISE[2])}
+    between = {"b/1.png": encoded(NOISE[1])}
+    path, said = tmp_path / "in", []
+    if kind == "zip":
+        packed_zip(path, first | between)
+        with zipfile.ZipFile(path, "a") as archive, pytest.warns(UserWarning, match="Duplicate"):
+            archive.writestr("a/0.png", last["a/0.png"])
+    else:
+        packed_tar(path, first | between)
+        packed_tar(path, last, "a")
+    made(path, tmp_path / "out", notify=said.append)
+    order = [2, 1] if kind == "zip" else [1, 2]  # a tar is taken in its own order
+    np.testing.assert_array_equal(
+        loaded(tmp_path / "out").images, NOISE[order].transpose(0, 3, 1, 2)
+    )
+    assert any("skipped 1 earlier files of the same name" in line for line in said)
+
+
+def test_links_in_a_tar_are_counted(tmp_path):
+    with tarfile.open(tmp_path / "in.tar", "w") as archive:
+        for name, kind in {"a.png": tarfile.REGTYPE, "b.png": tarfile.LNKTYPE,
+                           "c.png": tarfile.SYMTYPE, "d": tarfile.DIRTYPE}.items():  # fmt: skip
+            info = tarfile.TarInfo(name)
+            info.type, info.linkname = kind, "a.png"
+            content = encoded(NOISE[0]) if kind == tarfile.REGTYPE else b""
+            info.size = len(content)
+            archive.addfile(info, io.BytesIO(content))
+    said = []
+    made(tmp_path / "in.tar", tmp_path / "out", notify=said.append)
+    assert len(loaded(tmp_path / "out")) == 1
+    assert any(line.endswith("skipped 2 links or devices") for line in said)
+
+
+@pytest.mark.parametrize("root", ["", "set\\"])
+def test_folders_of_a_zip_that_are_written_with_backslashes(tmp_path, root):
+    names = {root + name.replace("/", "\\"): content for name, content in CLASSES.items()}
+    packed_zip(tmp_path / "in.zip", {root + "a\\": b"", **names})
+    said = []
+    made(tmp_path / "in.zip", tmp_path / "out", notify=said.append)
+    found = loaded(tmp_path / "out")
+    np.testing.assert_array_equal(found.images, NOISE[IN_ORDER].transpose(0, 3, 1, 2))
+    assert (found.labels.tolist(), found.classes) == ([0, 0, 0, 1, 1, 1], ("a", "b"))
+    assert not any("skipped" in line for line in said)
+
+
 @pytest.mark.parametrize("root", ["", "set/", "my/set/"])
 @pytest.mark.parametrize("packed", ["no", "zip", "tar"])
 def test_the_labels_of_stylegans_tool_are_taken(tmp_path, packed, root):

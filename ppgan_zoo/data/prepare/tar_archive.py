@@ -34,6 +34,8 @@ from ppgan_zoo.storage.files import open_regular
 
 _TAR_ERRORS = (tarfile.TarError, OSError, EOFError, zlib.error, lzma.LZMAError, ValueError)
 
+Members = Iterator[tuple[tarfile.TarInfo, tarfile.TarFile]]
+
 PACKERS: dict[bytes, Callable[[BinaryIO], BinaryIO]] = {
     b"\x1f\x8b": lambda file: cast(BinaryIO, gzip.GzipFile(fileobj=file)),
     b"BZh": lambda file: cast(BinaryIO, bz2.BZ2File(file)),
@@ -45,7 +47,7 @@ PACKERS: dict[bytes, Callable[[BinaryIO], BinaryIO]] = {
 class TarArchive(Source):
     """All pictures of a tar archive, in its own order, since a packed one can be read in no other.
 
-    Links and devices in it are passed over, whatever they are called.
+    Links and devices in it are passed over, whatever they are called; how many they are is said.
 
     Args:
         path: The archive.
@@ -61,8 +63,9 @@ class TarArchive(Source):
         """Go through the archive once; see the class."""
         self.path, self.where = path, str(path)
         with self._opened() as members:
-            names = [_name(member) for member, _ in members]
-        chosen, labels = chosen_names(names, self.where, notify)
+            found = [(_name(member), member.isreg()) for member, _ in members]
+        names = [name for name, is_regular in found if is_regular]
+        chosen, labels = chosen_names(names, self.where, notify, links=len(found) - len(names))
         written = None
         if labels is not None:
             written = Written(self._member(labels), names[labels].removesuffix(LABELS_FILE))
@@ -80,7 +83,7 @@ class TarArchive(Source):
         """Yield the entries from number `start` on."""
         number = -1
         with self._opened() as members:
-            for place, (member, archive) in enumerate(members):
+            for place, (member, archive) in enumerate(_regular(members)):
                 if place >= len(self._is_chosen) or not self._is_chosen[place]:
                     continue
                 number += 1
@@ -99,7 +102,7 @@ class TarArchive(Source):
                 yield Entry(name, content, label)
 
     @contextmanager
-    def _opened(self) -> Iterator[Iterator[tuple[tarfile.TarInfo, tarfile.TarFile]]]:
+    def _opened(self) -> Iterator[Members]:
         with open_regular_source(self.path) as file:
             try:
                 archive = tarfile.TarFile(fileobj=cast(BinaryIO, _Bounded(unpacked(file))))
@@ -107,19 +110,17 @@ class TarArchive(Source):
             except _TAR_ERRORS as error:
                 raise self._damaged(error) from error
 
-    def _members(
-        self, archive: tarfile.TarFile
-    ) -> Iterator[tuple[tarfile.TarInfo, tarfile.TarFile]]:
-        """Yield the regular files, and keep none of them in memory."""
+    def _members(self, archive: tarfile.TarFile) -> Members:
+        """Yield all but the folders, and keep none of it in memory."""
         while (member := archive.next()) is not None:
             archive.members.clear()  # type: ignore[attr-defined]
-            if member.isreg():
+            if not member.isdir():
                 yield member, archive
 
     def _member(self, number: int) -> bytes:
         """Return what a file of the archive holds."""
         with self._opened() as members:
-            member, archive = next(itertools.islice(members, number, None))
+            member, archive = next(itertools.islice(_regular(members), number, None))
             return self._read(archive, member, MOST_BYTES)
 
     def _read(self, archive: tarfile.TarFile, member: tarfile.TarInfo, most: int) -> bytes:
@@ -180,6 +181,10 @@ def unpacked(file: BinaryIO) -> BinaryIO:
         if start.startswith(magic):
             return opened(file)
     return file
+
+
+def _regular(members: Members) -> Members:
+    return ((member, archive) for member, archive in members if member.isreg())
 
 
 def _name(member: tarfile.TarInfo) -> str:

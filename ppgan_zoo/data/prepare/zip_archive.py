@@ -61,7 +61,7 @@ class ZipArchive(Source):
         """Read the archive's directory; see the class."""
         self.where = str(path)
         self._zip = open_zip(path)
-        infos = [info for info in self._zip.infolist() if not info.is_dir()]
+        infos = _files(self._zip)
         chosen, labels = chosen_names([info.filename for info in infos], self.where, notify)
         self._infos = sorted((infos[number] for number in chosen), key=_parts)
         self.count = len(self._infos)
@@ -128,33 +128,42 @@ def read_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, where: str, mos
 
 
 def chosen_names(
-    names: Sequence[str], where: str, notify: Callable[[str], None]
+    names: Sequence[str], where: str, notify: Callable[[str], None], links: int = 0
 ) -> tuple[list[int], int | None]:
     """Return which of an archive's files are pictures, and which is ``dataset.json``, if any.
 
-    How many are passed over is said. A ``dataset.json`` counts where all pictures lie in its
-    folder, or in one within it; of several the outermost.
+    How many are passed over is said. Of files of the same name the last counts, which is the one
+    that unpacking leaves. A ``dataset.json`` counts where all pictures lie in its folder, or in
+    one within it; of several the outermost.
+
+    Args:
+        names: Of the archive's files, in its order.
+        where: What to call the archive in messages.
+        notify: Called with a line of text for whatever the user should know.
+        links: How many other things the archive holds, which are passed over.
 
     Raises:
         DataError: There are no pictures.
     """
-    passed: Counter[str] = Counter()
+    passed = Counter({"links or devices": links})
+    place = {name: number for number, name in enumerate(names)}
     chosen = []
     for number, name in enumerate(names):
         if any(part.startswith(".") and part != "." for part in name.split("/")) or (
             name.startswith("__MACOSX/")
         ):
             passed["hidden names"] += 1
+        elif place[name] != number:
+            passed["earlier files of the same name"] += 1
         elif name.lower().endswith(PICTURES):
             chosen.append(number)
         else:
             passed["other files"] += 1
     shared = shared_folders([names[number] for number in chosen])
-    place = {name: number for number, name in enumerate(names)}
     labels = next((place[at] for folder in shared if (at := folder + LABELS_FILE) in place), None)
     if labels is not None:
         passed -= Counter({"other files": 1})
-    said = ", ".join(f"{count} {what}" for what, count in sorted(passed.items()))
+    said = ", ".join(f"{count} {what}" for what, count in sorted(passed.items()) if count)
     if not chosen:
         raise DataError(
             f"{where}: no pictures found{f' (skipped: {said})' if said else ''}; pack files "
@@ -163,6 +172,15 @@ def chosen_names(
     if said:
         notify(f"{where}: skipped {said}")
     return chosen, labels
+
+
+def _files(archive: zipfile.ZipFile) -> list[zipfile.ZipInfo]:
+    """Return the files of an archive; some programs of Windows write backslashes for slashes."""
+    infos = archive.infolist()
+    if not any("/" in info.filename for info in infos):
+        for info in infos:
+            info.filename = info.filename.replace("\\", "/")
+    return [info for info in infos if not info.is_dir()]
 
 
 def _parts(info: zipfile.ZipInfo) -> list[str]:
