@@ -25,6 +25,7 @@ from PIL import Image
 from ppgan_zoo.data import load_image_set, write_idx
 from ppgan_zoo.data.prepare import partial as partial_module
 from ppgan_zoo.data.prepare import prepare as prepare_module
+from ppgan_zoo.data.prepare.idx_files import image_files
 from ppgan_zoo.data.prepare.open_source import open_source
 from ppgan_zoo.data.prepare.prepare import prepare
 from ppgan_zoo.data.prepare.settings import Settings, parse_colour, parse_size
@@ -341,6 +342,73 @@ def test_idx_of_colours_has_its_labels_as_grey_ones_have(tmp_path, whole):
     made(source, tmp_path / "out")
     np.testing.assert_array_equal(loaded(tmp_path / "out").images, colours.transpose(0, 3, 1, 2))
     assert loaded(tmp_path / "out").labels.tolist() == [0, 1, 2] * 4
+
+
+def written_idx(folder, **files):
+    """Write arrays as IDX, each under its name in words: ``train_images_idx3_ubyte_gz``."""
+    folder.mkdir()
+    for name, values in files.items():
+        name = name.replace("_", "-").replace("-gz", ".gz")
+        write_idx(folder / name, np.asarray(values, np.uint8))
+
+
+def test_of_an_idx_file_that_is_raw_and_packed_one_is_read(tmp_path):
+    written_idx(tmp_path / "in", train_images_idx3_ubyte=GREY, train_images_idx3_ubyte_gz=GREY,
+                train_labels_idx1_ubyte=range(12))  # fmt: skip
+    write_idx(tmp_path / "in" / "train-images.idx3-ubyte", GREY)
+    (tmp_path / "in" / "train-images-idx3-ubyte.d").mkdir()
+    made(tmp_path / "in", tmp_path / "out", (6, 6))
+    found = loaded(tmp_path / "out")
+    np.testing.assert_array_equal(found.images[:, 0], GREY)
+    assert found.labels.tolist() == list(range(12))
+    (tmp_path / "in" / "train-images-idx3-ubyte").unlink()  # the raw one is that with a dot now
+    assert [path.name for path in image_files(tmp_path / "in")] == ["train-images.idx3-ubyte"]
+
+
+@pytest.mark.parametrize("name", ["train-images.idx3-ubyte", "train-images-idx3-ubyte.gz"])
+@pytest.mark.parametrize("labels", ["train-labels-idx1-ubyte", "train-labels.idx1-ubyte.gz"])
+def test_labels_of_idx_are_found_in_either_form(tmp_path, name, labels):
+    """A folder of the name of a file, as some unpackers leave it, is passed over."""
+    (tmp_path / "in" / "train-images-idx3-ubyte").mkdir(parents=True)
+    (tmp_path / "in" / "train-labels-idx1-ubyte.gz").mkdir()
+    write_idx(tmp_path / "in" / name, GREY)
+    write_idx(tmp_path / "in" / labels, np.arange(12, dtype=np.uint8))
+    made(tmp_path / "in", tmp_path / "out", (6, 6))
+    np.testing.assert_array_equal(loaded(tmp_path / "out").images[:, 0], GREY)
+    assert loaded(tmp_path / "out").labels.tolist() == list(range(12))
+
+
+@pytest.mark.parametrize("others", ["letters_train", "letters"])
+def test_a_word_in_the_name_of_an_idx_file_tells_its_split(tmp_path, others):
+    written_idx(tmp_path / "in", **{f"{others}_images_idx3_ubyte_gz": GREY[:8],
+                                    "letters_test_images_idx3_ubyte_gz": GREY[8:]})  # fmt: skip
+    made(tmp_path / "in", tmp_path / "out", (6, 6))
+    for split, images in (("train", GREY[:8]), ("test", GREY[8:])):
+        np.testing.assert_array_equal(loaded(tmp_path / "out", split).images[:, 0], images)
+
+
+@pytest.mark.parametrize("kind", ["idx", "npz"])
+def test_labels_that_only_a_part_has_are_left_out_and_that_is_said(tmp_path, kind):
+    if kind == "idx":
+        written_idx(tmp_path / "in", train_images_idx3_ubyte=GREY[:8], t10k_images_idx3_ubyte=GREY[8:],
+                    train_labels_idx1_ubyte=range(8))  # fmt: skip
+        with_labels, without = "train-images-idx3-ubyte", "t10k-images-idx3-ubyte"
+    else:
+        with open(tmp_path / "in", "wb") as file:
+            np.savez(file, x_train=GREY[:8], y_train=np.arange(8), x_test=GREY[8:])
+        with_labels, without = "x_train", "x_test"
+    said = []
+    made(tmp_path / "in", tmp_path / "out", (6, 6), notify=said.append)
+    assert loaded(tmp_path / "out").labels is None
+    (line,) = (line for line in said if "labels" in line)
+    assert f"{without}: has no labels, so those of" in line and with_labels in line
+
+
+def test_pictures_that_are_named_like_idx_are_pictures(tmp_path):
+    write(tmp_path / "in", {f"images_idx{n}.png": encoded(NOISE[n]) for n in range(10)})
+    made(tmp_path / "in", tmp_path / "out")
+    found = loaded(tmp_path / "out").images
+    np.testing.assert_array_equal(found, NOISE[:10].transpose(0, 3, 1, 2))
 
 
 def test_other_labels_are_another_source(tmp_path):

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ppgan_zoo.data.npy import read_header
+from ppgan_zoo.data.prepare.labelling import all_have_labels
 from ppgan_zoo.data.prepare.source import Entry, Source, digest_of, file_identity
 from ppgan_zoo.data.prepare.tar_archive import open_regular_source
 from ppgan_zoo.data.prepare.zip_archive import ZIP_ERRORS, open_zip
@@ -68,6 +69,7 @@ class Arrays(Source):
 
     Args:
         path: The file.
+        notify: Called with a line of text for whatever the user should know.
 
     Raises:
         DataError: It is damaged, or holds no images in a layout that is known.
@@ -75,14 +77,15 @@ class Arrays(Source):
 
     kind = "arrays"
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, notify: Callable[[str], None]) -> None:
         """Read the headers and the labels; see the class."""
         self.where = str(path)
         with open_regular_source(path) as file:
             packed = zipfile.is_zipfile(file)
         self._parts = self._of_npz(path) if packed else [_of_npy(path)]
         self.count = sum(part.shape[0] for part in self._parts)
-        self.labelled = all(part.labels is not None for part in self._parts)
+        has_labels = {part.name: part.labels is not None for part in self._parts}
+        self.labelled = all_have_labels(has_labels, notify)
         self.has_splits = {"train", "test"} <= {part.split for part in self._parts}
         grey = all(len(part.shape) == 3 or 1 in _channels(part.shape) for part in self._parts)
         self.channels = 1 if grey else 3

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 from ppgan_zoo.data.walk import classes_of
@@ -55,6 +55,23 @@ def labels_by_name(
     if missing:
         notify(f"{where}: {LABELS_FILE} names {missing} pictures that are not there")
     return None, [label_of.get(name) for name in names]
+
+
+def all_have_labels(parts: Mapping[str, bool], notify: Callable[[str], None]) -> bool:
+    """Tell whether all parts of a source have labels; if only some have, say that these are lost.
+
+    Args:
+        parts: Whether each has labels, by what to call it in messages.
+        notify: Called with that line.
+    """
+    having = [name for name, has_labels in parts.items() if has_labels]
+    if having and len(having) < len(parts):
+        without = next(name for name in parts if name not in having)
+        notify(
+            f"{without}: has no labels, so those of {having[0]} are left out; give labels of both "
+            "to keep them"
+        )
+    return len(having) == len(parts)
 
 
 def without_root(names: Sequence[str]) -> Sequence[str]:

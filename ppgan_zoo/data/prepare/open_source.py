@@ -41,16 +41,16 @@ def open_source(path: Path, notify: Callable[[str], None]) -> Source:
         )
     if os.path.isdir(path):
         files = image_files(path)
-        return IdxFiles(files) if files else PicturesFolder(path, notify)
+        return IdxFiles(files, notify) if files else PicturesFolder(path, notify)
     if not os.path.lexists(path):
         raise DataError(f"{path}: no such file or folder; give {KNOWN}")
     start = _start_of(path)
     if start.startswith(b"PK"):
         return _of_zip(path, notify)
     if start.startswith(NPY_MAGIC):
-        return Arrays(path)
+        return Arrays(path, notify)
     if start.startswith(b"\0\0\x08"):
-        return IdxFiles([path])
+        return IdxFiles([path], notify)
     if start[_TAR_MAGIC_AT:].startswith(_TAR_MAGIC):
         return TarArchive(path, notify)
     if b"," in start and b"\0" not in start:
@@ -71,4 +71,4 @@ def _of_zip(path: Path, notify: Callable[[str], None]) -> Source:
     with open_zip(path) as archive:
         arrays = [name for name in archive.namelist() if name.endswith(".npy")]
         is_npz = bool(arrays) and len(arrays) == len(archive.namelist())
-    return Arrays(path) if is_npz else ZipArchive(path, notify)
+    return Arrays(path, notify) if is_npz else ZipArchive(path, notify)
