@@ -163,18 +163,17 @@ class _PartialAvatars:
         factors = np.frombuffer(self._factors, np.uint8).reshape(self._count, self._width)
         labels = np.resize(np.arange(len(self._styles), dtype=np.uint8), self._counts["train"])
         parts = np.split(factors, [self._counts["train"]])
-        with atomic_folder(folder, is_own_set) as made:
+        rows = {name: self._folder / name for name in _IMAGES.values()}
+        with atomic_folder(folder, is_own_set, rows.values()) as made:
             for split, values in zip(SPLITS, parts, strict=True):
                 write_idx(made / f"{split}-{FILES['labels']}", labels[: len(values)])
                 write_idx(made / f"{split}-{FILES['factors']}", values)
             (made / SHEET).write_bytes(self._sheet())
             names = [f"{split}-{name}" for split in SPLITS for name in FILES.values()]
             places = {name: made / name for name in (*names, SHEET)}
-            places |= {name: self._folder / name for name in _IMAGES.values()}
+            places |= rows
             hashes = {name: sha256_file(path) for name, path in places.items()}
             (made / MANIFEST).write_text(sealed_json(self._manifest(hashes)), encoding="utf-8")
-            for name in _IMAGES.values():
-                os.replace(self._folder / name, made / name)
 
     def _turn(self) -> tuple[str, int]:
         """Return the split and the class of the next picture: each class in its turn."""

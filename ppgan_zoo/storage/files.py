@@ -10,7 +10,7 @@ import json
 import os
 import shlex
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -26,7 +26,9 @@ APPENDING = os.O_WRONLY | os.O_APPEND | os.O_CREAT
 
 @contextlib.contextmanager
 def atomic_folder(
-    target: Path, may_replace: Callable[[Path], object] = lambda there: False
+    target: Path,
+    may_replace: Callable[[Path], object] = lambda there: False,
+    move_in: Iterable[Path] = (),
 ) -> Iterator[Path]:
     """Yield a folder to fill; when the block ends well it becomes `target`.
 
@@ -38,6 +40,8 @@ def atomic_folder(
         target: The folder to make. An empty folder may be there.
         may_replace: Tells whether what is there otherwise may be replaced, which is deleted. It
             is asked when that has been moved out of everybody's way.
+        move_in: Files beside the folder that are moved into it after the block; where it does not
+            become `target`, they are moved back.
 
     Raises:
         OSError: It cannot be written, as on a full disk, or something is there that may not be
@@ -51,19 +55,41 @@ def atomic_folder(
         new, old = scratch / "new", scratch / "old"
         new.mkdir()
         yield new
-        _sync_below(new)
-        if _is_empty(target):
-            new.rename(target)
-        else:
-            target.rename(old)
-            try:
-                if not may_replace(old):
-                    raise FileExistsError(errno.EEXIST, "exists already", str(target))
-                new.rename(target)
-            except BaseException:
-                old.rename(target)
-                raise
+        with _moved_in(tuple(move_in), new):
+            _sync_below(new)
+            _put_in_place(new, target, old, may_replace)
         _sync(target.parent)
+
+
+@contextlib.contextmanager
+def _moved_in(files: tuple[Path, ...], folder: Path) -> Iterator[None]:
+    """Move files into a folder, and back where the block fails."""
+    try:
+        for file in files:
+            file.replace(folder / file.name)
+        yield
+    except BaseException:
+        for file in files:
+            with contextlib.suppress(OSError):  # those that were not moved yet
+                (folder / file.name).replace(file)
+        raise
+
+
+def _put_in_place(
+    new: Path, target: Path, old: Path, may_replace: Callable[[Path], object]
+) -> None:
+    """Rename a folder to `target`; what may be replaced there goes to `old`."""
+    if _is_empty(target):
+        new.rename(target)
+        return
+    target.rename(old)
+    try:
+        if not may_replace(old):
+            raise FileExistsError(errno.EEXIST, "exists already", str(target))
+        new.rename(target)
+    except BaseException:
+        old.rename(target)
+        raise
 
 
 @contextlib.contextmanager

@@ -18,6 +18,7 @@ from ppgan_zoo.data import avatar_making as making
 from ppgan_zoo.data import load_image_set
 from ppgan_zoo.data.avatars import NO_VALUE, STYLES, load_factors
 from ppgan_zoo.errors import ConfigError, DataError
+from ppgan_zoo.storage import files as files_module
 from ppgan_zoo.storage.journal import partial_folder
 
 # Of the pinned versions of the packages; recorded once, when the pictures were looked at.
@@ -248,6 +249,18 @@ def test_a_set_that_is_made_again_stays_until_the_new_one_is_whole(tmp_path, mon
     before = tree_bytes(tmp_path / "set")
     stopped_in_the_test_split(tmp_path / "set", monkeypatch)
     assert tree_bytes(tmp_path / "set") == before
+
+
+def test_a_set_that_is_stopped_when_it_appears_loses_no_drawing(tmp_path, monkeypatch):
+    def fails(folder):
+        raise OSError(5, "Input/output error")
+
+    with monkeypatch.context() as patch, pytest.raises(OSError, match="Input/output"):
+        patch.setattr(files_module, "_sync_below", fails)  # when the rows have been moved
+        making.make_avatars(tmp_path / "set", 60, 16, 5)
+    said = []
+    making.make_avatars(tmp_path / "set", 60, 16, 5, said.append)
+    assert said == [f"{tmp_path / 'set'}: continuing after 60 of 60"]
 
 
 def test_a_style_that_has_no_more_pictures(monkeypatch, tmp_path):

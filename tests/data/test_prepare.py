@@ -30,6 +30,7 @@ from ppgan_zoo.data.prepare.open_source import open_source
 from ppgan_zoo.data.prepare.prepare import prepare
 from ppgan_zoo.data.prepare.settings import Settings, parse_colour, parse_size
 from ppgan_zoo.errors import ConfigError, DataError
+from ppgan_zoo.storage import files as files_module
 from ppgan_zoo.storage.journal import partial_folder
 
 NOISE = np.random.default_rng(0).integers(0, 256, (40, 8, 8, 3), np.uint8)
@@ -796,6 +797,35 @@ def test_what_was_done_stays_if_reading_it_back_is_stopped(tmp_path, monkeypatch
     assert any("the same command continues" in line for line in said) is (error is INTERRUPTED)
     made(tmp_path / "in", tmp_path / "out", notify=said.append)
     assert any("continuing after 64 of 120" in line for line in said)
+
+
+def test_an_output_that_is_a_link_means_the_folder_that_it_leads_to(tmp_path):
+    write(tmp_path / "in", CLASSES)
+    (tmp_path / "disk" / "set").mkdir(parents=True)
+    (tmp_path / "out").symlink_to(tmp_path / "disk" / "set")
+    made(tmp_path / "in", tmp_path / "out")
+    assert (tmp_path / "out").is_symlink()
+    assert len(loaded(tmp_path / "disk" / "set")) == 6
+    assert os.listdir(tmp_path / "disk") == ["set"]
+    with pytest.raises(DataError, match="exists already; give another --output, or delete"):
+        made(tmp_path / "in", tmp_path / "out")
+
+
+@pytest.mark.parametrize("error", [INTERRUPTED, OSError(5, "Input/output error")], ids=repr)
+def test_a_set_that_is_stopped_when_it_appears_loses_no_row(tmp_path, monkeypatch, error):
+    write(tmp_path / "in", {f"{n:03}.png": encoded(NOISE[n]) for n in range(40)})
+
+    def fails(*arguments):
+        raise error
+
+    with monkeypatch.context() as patch, pytest.raises((KeyboardInterrupt, OSError)):
+        patch.setattr(files_module, "_sync_below", fails)  # when the rows have been moved
+        made(tmp_path / "in", tmp_path / "out", held_out=0.3)
+    assert not (tmp_path / "out").exists()
+    said = []
+    made(tmp_path / "in", tmp_path / "out", held_out=0.3, notify=said.append)
+    assert said == [f"{tmp_path / 'out'}: continuing after 40 of 40"]
+    assert sum(len(loaded(tmp_path / "out", split)) for split in ("train", "test")) == 40
 
 
 def test_a_beginning_with_other_settings_or_pictures_is_begun_anew(tmp_path):

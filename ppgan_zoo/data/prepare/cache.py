@@ -51,4 +51,5 @@ def prepared_in_cache(source: Path, settings: Settings, notify: Callable[[str], 
         f"{shown}: preparing {opened.count:,} pictures at {height}x{width} into "
         f"{as_argument(folder)}"
     )
-    return prepare(opened, folder, settings, notify=notify).folder
+    prepare(opened, folder, settings, notify=notify)
+    return folder

@@ -34,7 +34,13 @@ from ppgan_zoo.data.prepare.source import Source
 from ppgan_zoo.data.sources import print_to_stderr
 from ppgan_zoo.errors import ConfigError, DataError
 from ppgan_zoo.runtime import available_cores
-from ppgan_zoo.storage.files import as_argument, atomic_folder, to_json, write_atomically
+from ppgan_zoo.storage.files import (
+    absolute,
+    as_argument,
+    atomic_folder,
+    to_json,
+    write_atomically,
+)
 from ppgan_zoo.storage.journal import PARTIAL, discard, partial_folder
 from ppgan_zoo.storage.stages import RateBar
 
@@ -85,7 +91,7 @@ def prepare(
 
     Args:
         source: Of the pictures, see :func:`ppgan_zoo.data.prepare.open_source.open_source`.
-        output: The folder to make.
+        output: The folder to make; of a link, the one that it leads to.
         settings: How.
         max_unreadable: The share of pictures that may be unreadable.
         jobs: Processes that decode; None for as many as there are cores.
@@ -101,7 +107,7 @@ def prepare(
         raise ConfigError(f"--max-unreadable {max_unreadable}: give a share from 0 to 1")
     if jobs is not None and not 1 <= jobs <= 1024:
         raise ConfigError(f"--jobs {jobs}: give 1 to 1024")
-    output = Path(os.path.abspath(os.path.expanduser(output)))
+    output = absolute(Path(os.path.expanduser(output)))
     if os.path.lexists(output) and not (output.is_dir() and not any(output.iterdir())):
         advice = ", or delete that set" if is_prepared(output) else ""
         raise DataError(f"{output}: exists already; give another --output{advice}")
@@ -217,7 +223,8 @@ class _Work:
     def _finish(self, partial: PartialSet, output: Path) -> manifest.Manifest:
         """Write everything else, and let the folder appear."""
         splits = [split for split in SPLITS if partial.count(split)]
-        with atomic_folder(output) as new:
+        rows = [partial.folder / images_file(split) for split in splits]
+        with atomic_folder(output, move_in=rows) as new:
             parts = {}
             for split in splits:
                 labels = self._labels(partial, split)
@@ -232,8 +239,6 @@ class _Work:
             write_atomically(new / REPORT, to_json(self._report(partial)))
             described = self._manifest(partial, parts)
             write_atomically(new / MANIFEST, to_json(described))
-            for split in splits:
-                os.replace(partial.folder / images_file(split), new / images_file(split))
         return manifest.read_manifest(output)
 
     def _labels(self, partial: PartialSet, split: str) -> NDArray[np.int64] | None:
