@@ -12,6 +12,7 @@ from ppgan_zoo.data import Batches, load_image_set
 from ppgan_zoo.data import prepared as prepared_module
 from ppgan_zoo.data.mapped import fetch, forget, is_mapped, map_npy
 from ppgan_zoo.data.npy import HEADER_BYTES, header
+from ppgan_zoo.data.prepare.layout import is_prepared
 from ppgan_zoo.data.prepare.prepare import prepare
 from ppgan_zoo.data.prepare.settings import Settings
 from ppgan_zoo.errors import DataError
@@ -120,6 +121,31 @@ def test_a_prepared_set_is_not_taken_for_a_folder_of_pictures(folder, tmp_path):
         load_image_set("folder", directory=folder)
     with pytest.raises(DataError, match="is a prepared set already"):
         prepare(folder, tmp_path / "again", Settings((8, 8)))
+
+
+@pytest.mark.parametrize(
+    ("missing", "said"),
+    [
+        ({"manifest.json"}, "set: a damaged prepared set, for it has no manifest.json; make"),
+        ({"train_images.npy"}, "train_images.npy: cannot be read .*; make the set again"),
+        ({"manifest.json", "report.json"}, "damaged prepared set, for it has no manifest.json"),
+        ({"manifest.json", "train_images.npy"}, "damaged prepared set, for it has no manifest"),
+    ],
+)
+def test_a_set_that_lacks_a_file_is_named_as_damaged(folder, tmp_path, missing, said):
+    """Its contact sheet is a picture, and must not be taken for what to train on."""
+    for name in missing:
+        (folder / name).unlink()
+    with pytest.raises(DataError, match="is a prepared set already"):
+        prepare(folder, tmp_path / "again", Settings((8, 8)))
+    with pytest.raises(DataError, match=said):
+        load_image_set("prepared", directory=folder)
+
+
+def test_pictures_beside_some_json_are_no_prepared_set(tmp_path):
+    for name in ("manifest.json", "report.json"):
+        (tmp_path / name).write_text("{}")
+    assert not is_prepared(tmp_path)
 
 
 def test_the_manifest_says_what_the_set_is(folder):

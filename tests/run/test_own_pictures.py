@@ -69,6 +69,14 @@ def test_a_prepared_set_is_taken_as_it_is(pictures, recipe, tmp_path, capsys):
     assert "is 16x16, and the recipe says 32x32; the set is taken as it is" in said.err
 
 
+def test_a_damaged_set_is_not_prepared_as_pictures(pictures, recipe, tmp_path, capsys):
+    prepare(pictures, tmp_path / "set", Settings((16, 16)), jobs=1)
+    (tmp_path / "set" / "manifest.json").unlink()
+    command = ["train", "-c", str(recipe), "--data", str(tmp_path / "set"), "--dry-run"]
+    assert main(command) == 2
+    assert "a damaged prepared set, for it has no manifest.json" in capsys.readouterr().err
+
+
 def test_size_channels_and_ground_are_the_recipes(pictures):
     given = {**RECIPE, "data": {"name": "folder", "directory": "x", "batch_size": 8, "image_size": 12,
              "channels": 1, "options": {"background": [0, 0, 0]}}}  # fmt: skip

@@ -20,7 +20,10 @@ def labels_file(split: str) -> str:
 
 
 def is_prepared(path: Path) -> bool:
-    """Tell whether a path looks like a prepared set, whole or damaged."""
-    return all(
-        os.path.isfile(os.path.join(path, name)) for name in (MANIFEST, images_file("train"))
-    )
+    """Tell whether a path looks like a prepared set, whole or damaged.
+
+    A damaged one may lack a file or two; its contact sheet is no picture to train on.
+    """
+    shown, named = (images_file("train"), SHEET), (MANIFEST, REPORT)
+    there = [name for name in (*shown, *named) if os.path.isfile(os.path.join(path, name))]
+    return len(there) >= 2 and there[0] in shown

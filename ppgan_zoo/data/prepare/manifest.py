@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from ppgan_zoo.data.prepare.layout import MANIFEST
+from ppgan_zoo.data.prepare.layout import MANIFEST, is_prepared
 from ppgan_zoo.errors import DataError, first_fault
 from ppgan_zoo.storage.files import read_regular
 
@@ -68,6 +68,10 @@ def read_manifest(folder: Path) -> Manifest:
     try:
         return Manifest.model_validate_json(read_regular(path, MOST_BYTES))
     except FileNotFoundError:
+        if is_prepared(folder):
+            raise DataError(
+                f"{folder}: a damaged prepared set, for it has no {MANIFEST}; make the set again"
+            ) from None
         raise DataError(
             f"{folder}: not a prepared set, for it has no {MANIFEST}; make one with: ppgan-zoo "
             "data prepare SOURCE --size 64 --output SET"
