@@ -11,12 +11,15 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from ppgan_zoo.data.outputs import is_output
 from ppgan_zoo.errors import DataError
 
 PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".gif", ".tif", ".tiff")
 """What the name of a picture ends in, in either case."""
 
 COPY = " (to take what they lead to, copy the folder by cp -RL)"
+
+MADE = " (a run, a prepared set or samples)"
 
 MOST_ENDINGS = 4  # of file names that are named where they are passed over
 
@@ -31,6 +34,7 @@ class Found:
         outside: How many pictures are links that lead out of the folder.
         broken: How many links lead to nothing.
         hidden: How many names begin with a dot.
+        outputs: How many folders are what the zoo made, such as runs.
         others: How many files are no pictures by their names, by what these end in.
     """
 
@@ -39,6 +43,7 @@ class Found:
     outside: int = 0
     broken: int = 0
     hidden: int = 0
+    outputs: int = 0
     others: Counter[str] = field(default_factory=Counter)
 
     def passed_over(self) -> str:
@@ -54,6 +59,7 @@ class Found:
             (self.outside, "link out of the folder", "links out of the folder", COPY),
             (self.broken, "link to nothing", "links to nothing", ""),
             (self.hidden, "hidden name", "hidden names", " (they begin with a dot)"),
+            (self.outputs, "folder of ppgan-zoo", "folders of ppgan-zoo", MADE),
             (others, "other file", "other files", f" ({', '.join(endings)}{more})"),
         )
         return ", ".join(
@@ -67,7 +73,8 @@ def look_through(folder: Path, suffixes: tuple[str, ...]) -> Found:
     """Return what lies below a folder; links to other folders and out of it are not followed.
 
     A set that is made of a folder is given away, and its pictures with it. So what lies in it is
-    taken, and not what a link in it, which an archive may have brought, leads to.
+    taken, and not what a link in it, which an archive may have brought, leads to. What the zoo
+    itself wrote below it is passed over: the folder is the same after a training as before.
 
     Args:
         folder: The folder.
@@ -88,6 +95,10 @@ def look_through(folder: Path, suffixes: tuple[str, ...]) -> Found:
     seen = Found()
     above = len(os.path.join(folder, ""))
     for parent, subfolders, names in os.walk(folder, onerror=refuse):
+        if parent != os.fspath(folder) and is_output(Path(parent)):
+            seen.outputs += 1
+            subfolders.clear()
+            continue
         for name in list(subfolders):
             if name.startswith("."):
                 seen.hidden += 1

@@ -13,6 +13,7 @@ from PIL import Image
 from ppgan_zoo.data import images as images_module
 from ppgan_zoo.data import load_folder, load_image_set
 from ppgan_zoo.errors import ConfigError, DataError
+from ppgan_zoo.storage.ownership import sealed_json
 
 
 def save(path, colour, mode="RGB", size=(8, 8), **options):
@@ -74,6 +75,37 @@ def test_sub_folders_are_classes_if_every_picture_lies_in_one(tmp_path):
     by_name = load_image_set("folder", directory=tmp_path, image_size=32, limit=2, limit_seed=1)
     whole = load_folder(tmp_path)
     assert by_name.sha256 == whole.limit(2, 1).sha256
+
+
+def test_what_the_zoo_made_is_no_picture_and_no_class(tmp_path):
+    said = []
+    for name in ("cats/9.png", "dogs/1.png"):
+        save(tmp_path / name, 7, "L")
+    for files in (
+        ("run/recipe.yml", "run/manifest.json", "run/samples/step-00000002.png"),
+        ("set/manifest.json", "set/train_images.npy", "set/contact_sheet.png"),
+        ("set.partial/preparing.json", "set.partial/journal.jsonl", "set.partial/a.png"),
+        ("dogs/hub/checkpoint.json", "dogs/hub/samples.png"),
+    ):
+        for name in files:
+            save(tmp_path / name, 7, "L", format="PNG")
+    save(tmp_path / "drawn" / "3" / "000000.png", 7, "L")
+    (tmp_path / "drawn" / "samples.json").write_text(sealed_json({"count": 1}))
+    found = load_folder(tmp_path, notify=said.append)
+    assert (found.classes, len(found)) == (("cats", "dogs"), 2)
+    assert said == [
+        f"{tmp_path}: skipped 5 folders of ppgan-zoo (a run, a prepared set or samples)"
+    ]
+    assert len(load_folder(tmp_path / "run")) == 1  # if it is asked for
+
+
+@pytest.mark.parametrize(
+    "name", ["recipe.yml", "manifest.json", "samples.json", "samples.png", "report.json"]
+)
+def test_a_name_alone_makes_no_folder_the_zoos(tmp_path, name):
+    save(tmp_path / "cakes" / "1.png", 7, "L")
+    save(tmp_path / "cakes" / name, 7, "L", format="PNG")
+    assert len(load_folder(tmp_path)) == 1 + (name == "samples.png")
 
 
 @pytest.mark.parametrize("names", [("a/1.png", "a/b/2.png"), ("1.png", "a/1.png", "b/1.png")])

@@ -77,6 +77,16 @@ def test_a_damaged_set_is_not_prepared_as_pictures(pictures, recipe, tmp_path, c
     assert "a damaged prepared set, for it has no manifest.json" in capsys.readouterr().err
 
 
+def test_a_run_in_the_folder_of_its_pictures_is_resumed(pictures, recipe, monkeypatch, capsys):
+    monkeypatch.chdir(pictures)
+    command = ["train", "-c", str(recipe), "-o", "data.name=folder", "-o", "data.directory=."]
+    assert main([*command, "--output", "output/r"]) == 0
+    assert list(Path("output/r/samples").glob("*.png"))
+    assert main(["train", "--resume", "output/r", "-o", "training.iterations=6"]) == 0
+    assert main(["train", "-c", str(recipe), "--data", ".", "--dry-run"]) == 0
+    assert "preparing 24 pictures" in capsys.readouterr().err
+
+
 def test_size_channels_and_ground_are_the_recipes(pictures):
     given = {**RECIPE, "data": {"name": "folder", "directory": "x", "batch_size": 8, "image_size": 12,
              "channels": 1, "options": {"background": [0, 0, 0]}}}  # fmt: skip
