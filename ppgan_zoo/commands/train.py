@@ -92,7 +92,7 @@ def _train(options: argparse.Namespace) -> int:
         if options.data_dir is not None:
             raise ConfigError("--data takes the place of the recipe's set: leave out --data-dir")
         _refuse_to_prepare_at_once(options.data)
-        overrides += own_pictures(recipe, options.data, tell)
+        overrides += own_pictures(recipe, options.data, tell, overrides)
         recipe = load_recipe(path, overrides)
     output = options.output or Path("output") / path.stem
     if options.processes > 1:

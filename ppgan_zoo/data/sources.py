@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -102,6 +102,15 @@ def _check_arguments(
             f"split {split!r}: image set {kind.name!r} has no splits; give the {split} images by a "
             "directory of their own"
         )
+    check_options(kind, options)
+
+
+def check_options(kind: DataKind, options: Iterable[str]) -> None:
+    """Refuse the name of an option that a kind of data does not have.
+
+    Raises:
+        ConfigError: It is so.
+    """
     allowed = kind.options
     for option in options:
         if option not in allowed:

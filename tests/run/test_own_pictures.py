@@ -105,6 +105,48 @@ def test_size_channels_and_ground_are_the_recipes(pictures):
     assert manifest["classes"] == ["x", "y"]
 
 
+def test_options_of_the_data_that_are_given_beside_data_hold(pictures, recipe, tmp_path, capsys):
+    prepare(pictures, tmp_path / "set", Settings((16, 16)), jobs=1)
+    rows = tmp_path / "set" / "train_images.npy"
+    rows.write_bytes(rows.read_bytes()[:-1] + b"?")
+    command = ["train", "-c", str(recipe), "--dry-run", "--data", str(tmp_path / "set")]
+    assert main(command) == 2
+    assert "another SHA-256 than the manifest says" in capsys.readouterr().err
+    assert main([*command, "-o", "data.options.verify=false"]) == 0
+    assert "  options:\n    verify: false\n" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("source", "option", "found"),
+    [
+        ("set", "data.options.nonsense=1", "nonsense"),
+        ("set", "data.options.background=[0, 0, 0]", "background"),
+        ("my pictures", "data.options={nonsense: 1}", "nonsense"),
+    ],
+)
+def test_an_option_that_a_prepared_set_does_not_have_is_refused(
+    pictures, recipe, tmp_path, capsys, source, option, found
+):
+    prepare(pictures, tmp_path / "set", Settings((16, 16)), jobs=1)
+    command = ["train", "-c", str(recipe), "--dry-run", "--data", str(tmp_path / source)]
+    assert main([*command, "-o", option]) == 2
+    said = capsys.readouterr().err
+    assert said.splitlines()[-1] == (
+        f"ppgan-zoo: data.options: prepared has no option '{found}'; allowed: verify"
+    )
+    assert not (tmp_path / "cache").exists()  # before any work
+
+
+def test_a_ground_of_the_command_line_is_taken(pictures, recipe):
+    given = {**RECIPE, "data": {"name": "folder", "directory": "x", "batch_size": 8}}
+    overrides = ["data.options.background=[9, 8, 7]", "data.options.verify=false"]
+    lines = own_pictures(recipe_from(given, overrides=overrides), pictures, print, overrides)
+    found = recipe_from(given, overrides=[*overrides, *lines]).data
+    assert found.options == {"verify": False}
+    manifest = json.loads((Path(found.directory) / "manifest.json").read_text())
+    assert manifest["settings"]["ground"] == [9, 8, 7]
+
+
 def test_a_ground_that_is_no_colour_is_refused(pictures):
     given = {**RECIPE, "data": {"name": "folder", "directory": "x", "batch_size": 8,
              "options": {"background": "white"}}}  # fmt: skip
