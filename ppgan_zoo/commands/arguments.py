@@ -29,6 +29,24 @@ def add_device(parser: argparse.ArgumentParser, default: str | None = "auto") ->
     parser.add_argument("--device", default=default, help="auto, cpu, gpu or gpu:N")
 
 
+def add_data_dir(parser: argparse.ArgumentParser, what: str = "where the data set is") -> None:
+    """Add ``--data-dir``; `what` is said of it by ``--help``."""
+    parser.add_argument("--data-dir", type=named_path, metavar="DIR", help=what)
+
+
+def named_path(text: str) -> str:
+    """Return the text of a path; refuse an empty one, which would mean the current folder.
+
+    For argparse: as an unset variable of a script leaves it.
+
+    Raises:
+        ArgumentTypeError: It is empty.
+    """
+    if not text:
+        raise argparse.ArgumentTypeError("is empty; give a path, or . for the current folder")
+    return text
+
+
 def check_seed(seed: int) -> None:
     """Refuse a seed that is negative or has more than 63 bits.
 

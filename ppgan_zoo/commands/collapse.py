@@ -8,7 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ppgan_zoo import runtime
-from ppgan_zoo.commands.arguments import add_device, add_overrides, check_seed, data_override
+from ppgan_zoo.commands.arguments import (
+    add_data_dir,
+    add_device,
+    add_overrides,
+    check_seed,
+    data_override,
+)
 from ppgan_zoo.data.sources import print_to_stderr
 from ppgan_zoo.errors import ConfigError, os_errors
 from ppgan_zoo.storage.stages import shown
@@ -49,7 +55,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--samples", type=int, metavar="N",
                         help="of stacked_mnist (default: 26,000, as published)")  # fmt: skip
     add_device(parser)
-    parser.add_argument("--data-dir", metavar="DIR", help="where MNIST is, for stacked_mnist")
+    add_data_dir(parser, "where MNIST is, for stacked_mnist")
     parser.add_argument("--offline", action="store_true", help="never use the network")
     parser.set_defaults(run=_run)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from ppgan_zoo.commands.arguments import named_path
 from ppgan_zoo.storage.files import as_argument
 from ppgan_zoo.storage.terminal import say
 
@@ -15,7 +16,7 @@ def add(subcommands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
         "prepare", help="read pictures, resize them, and write a set to train on"
     )
     parser.add_argument(
-        "source", type=Path, metavar="SOURCE",
+        "source", type=named_path, metavar="SOURCE",
         help="a folder (of class folders), .zip, .tar, .csv of pixels, .npz, .npy or IDX",
     )  # fmt: skip
     parser.add_argument("--size", required=True, metavar="S or HxW", help="pixels, as 64 or 48x64")
@@ -63,7 +64,7 @@ def _run(options: argparse.Namespace) -> int:
         options.drop_duplicates,
     )
     result = prepare(
-        options.source,
+        Path(options.source),
         options.output,
         settings,
         max_unreadable=options.max_unreadable,

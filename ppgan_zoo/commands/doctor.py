@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 
+from ppgan_zoo.commands.arguments import add_data_dir
 from ppgan_zoo.storage.files import to_json
 from ppgan_zoo.storage.terminal import say
 
@@ -12,7 +13,7 @@ MARKS = {"well": "ok  ", "note": "note", "mend": "MEND"}
 
 def add(parser: argparse.ArgumentParser) -> None:
     """Add what the command takes."""
-    parser.add_argument("--data-dir", metavar="DIR", help="where the data sets are")
+    add_data_dir(parser, "where the data sets are")
     parser.add_argument("--format", choices=("text", "json"), default="text")
     parser.set_defaults(run=_run)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ppgan_zoo import runtime
-from ppgan_zoo.commands.arguments import add_device, add_model, find_model
+from ppgan_zoo.commands.arguments import add_data_dir, add_device, add_model, find_model, named_path
 from ppgan_zoo.errors import ConfigError
 from ppgan_zoo.registry import DATA
 from ppgan_zoo.storage.files import as_argument, to_json
@@ -19,7 +19,7 @@ from ppgan_zoo.storage.terminal import say, tell
 def add(parser: argparse.ArgumentParser) -> None:
     """Add what the command takes."""
     add_model(parser)
-    parser.add_argument("--against", type=Path, metavar="PICTURES",
+    parser.add_argument("--against", type=named_path, metavar="PICTURES",
                         help="compare two sets of pictures instead; MODEL is then one of them "
                         "(a folder, an archive, arrays or a prepared set)")  # fmt: skip
     parser.add_argument("--best", action="store_true", help="a run's best checkpoint")
@@ -43,7 +43,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     parser.add_argument("--data", metavar="SET",
                         help="mnist or another kind of data (default: the run's)")  # fmt: skip
-    parser.add_argument("--data-dir", metavar="DIR", help="where the data set is")
+    add_data_dir(parser)
     parser.add_argument("--offline", action="store_true", help="never use the network")
     parser.add_argument("--seed", type=int, default=0, help="of the samples")
     parser.add_argument("--resize", type=int, metavar="PIXELS", help="resize all images")
@@ -122,7 +122,7 @@ def _compare(options: argparse.Namespace, metrics: tuple[str, ...] | None) -> di
         floor=not options.no_floor,
     )
     with shown():
-        return compare(Path(options.model), options.against, how)
+        return compare(Path(options.model), Path(options.against), how)
 
 
 def _check_kind(name: str) -> None:

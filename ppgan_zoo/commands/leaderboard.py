@@ -7,7 +7,7 @@ import math
 import re
 from pathlib import Path
 
-from ppgan_zoo.commands.arguments import add_device, parse_run_seeds
+from ppgan_zoo.commands.arguments import add_data_dir, add_device, parse_run_seeds
 from ppgan_zoo.errors import ConfigError, Ended
 from ppgan_zoo.storage.files import read_regular
 from ppgan_zoo.storage.terminal import say, tell
@@ -26,7 +26,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     run.add_argument("--recipes", metavar="A,B",
                      help="only these shipped ones, or paths (default: all shipped)")  # fmt: skip
     run.add_argument("--data", choices=("mnist", "fashion_mnist", "both"), default="both")
-    run.add_argument("--data-dir", metavar="DIR", help="where the data sets are")
+    add_data_dir(run, "where the data sets are")
     run.add_argument("--shard", default="1/1", metavar="I/N",
                      help="do the I-th of N parts, one a machine (default: 1/1)")  # fmt: skip
     run.add_argument("--jobs", type=int, default=1, metavar="N", help="runs at the same time")

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ppgan_zoo import runtime
+from ppgan_zoo.commands.arguments import add_data_dir
 from ppgan_zoo.errors import ConfigError, os_errors
 from ppgan_zoo.storage.ownership import BLANK, own_file, refuse_foreign, seal
 from ppgan_zoo.storage.stages import shown
@@ -33,7 +34,7 @@ def add(parser: argparse.ArgumentParser) -> None:
         help="show N samples beside their nearest training pictures (needs Paddle and the data; "
         "the first time it takes a minute)",
     )  # fmt: skip
-    parser.add_argument("--data-dir", metavar="DIR", help="for --neighbours: where the data lie")
+    add_data_dir(parser, "for --neighbours: where the data lie")
     parser.add_argument("--offline", action="store_true", help="never use the network")
     parser.add_argument("--output", type=Path, default=Path("report.html"), metavar="FILE",
                         help=".html (default: report.html)")  # fmt: skip

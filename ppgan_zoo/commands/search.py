@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from ppgan_zoo.commands.arguments import add_device
+from ppgan_zoo.commands.arguments import add_data_dir, add_device
 from ppgan_zoo.errors import ConfigError
 from ppgan_zoo.storage.terminal import say, tell
 
@@ -18,7 +18,7 @@ def add(parser: argparse.ArgumentParser) -> None:
         "--output", type=Path, required=True, metavar="DIR",
         help="for the runs and the results; a search that is already there is continued",
     )  # fmt: skip
-    parser.add_argument("--data-dir", metavar="DIR", help="where the data set is")
+    add_data_dir(parser)
     parser.add_argument("--offline", action="store_true", help="never use the network")
     add_device(parser, default=None)
     parser.add_argument(

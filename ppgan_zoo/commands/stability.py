@@ -6,7 +6,7 @@ import argparse
 import json
 from pathlib import Path
 
-from ppgan_zoo.commands.arguments import add_overrides, parse_run_seeds
+from ppgan_zoo.commands.arguments import add_data_dir, add_overrides, parse_run_seeds
 from ppgan_zoo.errors import ConfigError
 from ppgan_zoo.ops import SWITCH_VALUES
 from ppgan_zoo.recipe.bounds import LOOKS_AT_A_START
@@ -36,7 +36,7 @@ def add(parser: argparse.ArgumentParser) -> None:
         help="what computes; repeatable: every seed with each, since they round differently "
         "(default: auto)",
     )  # fmt: skip
-    parser.add_argument("--data-dir", metavar="DIR", help="where the data set is")
+    add_data_dir(parser)
     parser.add_argument(
         "--jobs", type=int, default=1, metavar="N",
         help="runs at the same time, each with its part of the threads (default: 1)",

@@ -7,7 +7,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ppgan_zoo import runtime
-from ppgan_zoo.commands.arguments import add_device, add_overrides, data_override
+from ppgan_zoo.commands.arguments import (
+    add_data_dir,
+    add_device,
+    add_overrides,
+    data_override,
+    named_path,
+)
 from ppgan_zoo.distributed.streams import processes
 from ppgan_zoo.errors import INTERRUPTED, ConfigError, DataError
 from ppgan_zoo.registry import MODELS
@@ -38,9 +44,9 @@ def add(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     add_device(parser, default=None)
     parser.add_argument("--seed", help="seed of everything random in the run")
-    parser.add_argument("--data-dir", metavar="DIR", help="where the data set is")
+    add_data_dir(parser)
     parser.add_argument(
-        "--data", type=Path, metavar="SOURCE",
+        "--data", type=named_path, metavar="SOURCE",
         help="train on this instead: a prepared set, or pictures, which are prepared first",
     )  # fmt: skip
     parser.add_argument("--offline", action="store_true", help="never use the network")
@@ -91,8 +97,9 @@ def _train(options: argparse.Namespace) -> int:
     if options.data is not None:
         if options.data_dir is not None:
             raise ConfigError("--data takes the place of the recipe's set: leave out --data-dir")
-        _refuse_to_prepare_at_once(options.data)
-        overrides += own_pictures(recipe, options.data, tell, overrides)
+        pictures = Path(options.data)
+        _refuse_to_prepare_at_once(pictures)
+        overrides += own_pictures(recipe, pictures, tell, overrides)
         recipe = load_recipe(path, overrides)
     output = options.output or Path("output") / path.stem
     if options.processes > 1:
