@@ -56,7 +56,8 @@ def own_pictures(
     else:
         kept.pop(GROUND, None)  # it is one of the settings
         check_options(DATA.get(KIND), kept)
-        path = prepared_in_cache(path, _settings(recipe), notify)
+        verify = bool(kept.get("verify", True))
+        path = prepared_in_cache(path, _settings(recipe), notify, verify=verify)
     return [
         f"data.name={KIND}",
         f"data.directory={json.dumps(str(path))}",

@@ -317,6 +317,31 @@ def test_a_table_with_all_pixels_in_one_text(tmp_path):
     ]
 
 
+def table(usages):
+    rows = [f'0,"{" ".join(["7"] * 16)}",{usage}' for usage in usages]
+    return "\n".join(["emotion,pixels,Usage", *rows])
+
+
+def test_a_table_says_train_or_training(tmp_path):
+    (tmp_path / "in.csv").write_text(table(["train", "test", "Training", "PublicTest"]))
+    splits = made(tmp_path / "in.csv", tmp_path / "out", (4, 4)).manifest.splits
+    assert {split: part.count for split, part in splits.items()} == {"train": 2, "test": 2}
+
+
+def test_what_a_source_holds_out_is_not_for_the_command_to_say(tmp_path):
+    (tmp_path / "in.csv").write_text(table(["PublicTest"] * 3))
+    with pytest.raises(DataError) as error:
+        made(tmp_path / "in.csv", tmp_path / "out", (4, 4))
+    assert str(error.value) == (
+        f"{tmp_path / 'in.csv'}: no picture for training, for the source says that all are for "
+        "testing; give one with others too"
+    )
+    np.savez(tmp_path / "in.npz", x_train=NOISE[:30], x_test=NOISE[30:])
+    for share in (0.0, 0.5):
+        with pytest.raises(ConfigError, match=f"--held-out {share:g}: .* leave --held-out out"):
+            made(tmp_path / "in.npz", tmp_path / "out", held_out=share)
+
+
 def test_idx_with_the_labels_that_lie_beside_it(tmp_path):
     (tmp_path / "in").mkdir()
     write_idx(tmp_path / "in" / "train-images-idx3-ubyte", GREY[:8])
@@ -724,8 +749,9 @@ def test_pictures_that_could_not_be_read_are_tried_again(tmp_path):
 def test_nothing_stays_of_a_set_without_a_picture(tmp_path):
     write(tmp_path / "in", {"a.png": b"no"})
     for share in (0.0, 1.0):
-        with pytest.raises(DataError, match="1 of the first 1 pictures cannot be read"):
+        with pytest.raises(DataError, match="1 of the first 1 pictures cannot be read") as error:
             made(tmp_path / "in", tmp_path / "out", max_unreadable=share)
+        assert str(error.value).endswith("; repair them, or give other pictures")
     assert [path.name for path in tmp_path.iterdir()] == ["in"]
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import tree_bytes
 from PIL import Image
 
 from ppgan_zoo.cli import main
@@ -58,6 +59,35 @@ def test_a_folder_is_prepared_into_the_cache_once_and_trained_on(
     assert "was prepared before, in" in capsys.readouterr().err
     assert main(["train", "--resume", str(tmp_path / "run"), "-o", "training.iterations=6"]) == 0
     assert RunDirectory(tmp_path / "run").trained_on() == trained_on
+
+
+@pytest.mark.parametrize("damage", ["a pixel", "no manifest", "only the sheet"])
+def test_a_damaged_set_in_the_cache_is_made_again(pictures, recipe, tmp_path, capsys, damage):
+    command = ["train", "-c", str(recipe), "--data", str(pictures), "--dry-run"]
+    assert main(command) == 0
+    (kept,) = (tmp_path / "cache" / "ppgan_zoo" / "prepared").iterdir()
+    before = tree_bytes(kept)
+    rows = kept / "train_images.npy"
+    if damage == "a pixel":
+        rows.write_bytes(rows.read_bytes()[:-1] + b"?")
+    else:
+        (kept / "manifest.json").unlink()
+    if damage == "only the sheet":
+        rows.unlink()
+        (kept / "report.json").unlink()
+    assert main(command) == 0
+    assert "what was prepared before is damaged, and is made again" in capsys.readouterr().err
+    assert tree_bytes(kept) == before
+    assert main(command) == 0
+    assert "was prepared before, in" in capsys.readouterr().err
+
+
+def test_a_cache_that_cannot_be_written_is_named(pictures, recipe, monkeypatch, capsys):
+    monkeypatch.setenv("XDG_CACHE_HOME", "/dev/null/x")
+    assert main(["train", "-c", str(recipe), "--data", str(pictures), "--dry-run"]) == 2
+    said = capsys.readouterr().err
+    assert "cannot be made: Not a directory; let XDG_CACHE_HOME name a folder that" in said
+    assert "--output" not in said
 
 
 def test_a_prepared_set_is_taken_as_it_is(pictures, recipe, tmp_path, capsys):

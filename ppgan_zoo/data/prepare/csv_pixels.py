@@ -15,6 +15,7 @@ from ppgan_zoo.errors import DataError
 
 LONGEST_LINE = 4 << 20
 LABEL_NAMES = ("label", "emotion", "class", "y")
+TRAINING = ("training", "train")  # in the column "Usage"; whatever else stands there is for testing
 MOST_CLASSES = 1 << 20
 _ERRORS = (OSError, EOFError)
 
@@ -116,7 +117,7 @@ class CsvPixels(Source):
     def _split(self, fields: list[str]) -> str | None:
         if self._usage is None:
             return None
-        return "train" if fields[self._usage].strip().lower() == "training" else "test"
+        return "train" if fields[self._usage].strip().lower() in TRAINING else "test"
 
     def _picture(self, fields: list[str]) -> Content:
         if self._pixels is not None:

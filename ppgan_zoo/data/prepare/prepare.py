@@ -112,6 +112,11 @@ def prepare(
         advice = ", or delete that set" if is_prepared(output) else ""
         raise DataError(f"{output}: exists already; give another --output{advice}")
     opened = source if isinstance(source, Source) else open_source(source, notify)
+    if opened.has_splits and settings.held_out is not None:
+        raise ConfigError(
+            f"--held-out {settings.held_out:g}: {opened.where} says itself which pictures are for "
+            "testing; leave --held-out out"
+        )
     folder = output.with_name(output.name + PARTIAL)
     work = _Work(opened, settings, max_unreadable, jobs or available_cores(), notify)
     identity = {
@@ -214,11 +219,21 @@ class _Work:
             name, reason = bad[0]
             raise DataError(
                 f"{where}: {len(bad)} of the first {partial.done} pictures cannot be read, the "
-                f"first is {name}: {reason}; repair or remove them, or let ppgan-zoo data prepare "
-                "leave out more: --max-unreadable"
+                f"first is {name}: {reason}; {self._advice(len(bad))}"
             )
         if not partial.count("train"):
-            raise DataError(f"{where}: no picture for training; give more, or a lower --held-out")
+            reason = "; give more, or a lower --held-out"
+            if self.source.has_splits:
+                reason = ", for the source says that all are for testing; give one with others too"
+            raise DataError(f"{where}: no picture for training{reason}")
+
+    def _advice(self, bad: int) -> str:
+        """Say what to do where so many pictures cannot be read."""
+        if bad == self.source.count:
+            return "repair them, or give other pictures"
+        return (
+            "repair or remove them, or let ppgan-zoo data prepare leave out more: --max-unreadable"
+        )
 
     def _finish(self, partial: PartialSet, output: Path) -> manifest.Manifest:
         """Write everything else, and let the folder appear."""
