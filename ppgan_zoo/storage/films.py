@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import struct
 import subprocess
@@ -106,7 +107,8 @@ class Film:
                 "-r", f"{self.fps:g}", "-i", "pipe:0",
                 # H.264 as players take it has even sides, and half the colour.
                 "-vf", "pad=ceil(iw/2)*2:ceil(ih/2)*2", "-pix_fmt", "yuv420p",
-                "-movflags", "+faststart", "-f", "mp4", str(made),
+                "-movflags", "+faststart", "-f", "mp4",
+                os.path.abspath(made),  # else "12:30/a" names a protocol, and "-a" an option
             ]  # fmt: skip
             content = b"".join(np.ascontiguousarray(frame).tobytes() for frame in frames)
             try:

@@ -2,6 +2,7 @@
 
 import os
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -112,6 +113,16 @@ def test_an_encoder_is_given_the_raw_frames(tmp_path, encoder):
     assert content.startswith(b"an mp4") and is_sealed(tmp_path / "film.mp4")
     box = content[len(b"an mp4") :]
     assert int.from_bytes(box[:4], "big") == len(box) and box[4:8] == b"free"
+
+
+@pytest.mark.parametrize("folder", ["12:30", "-f"])
+def test_an_encoder_is_given_a_path_that_is_nothing_else(tmp_path, encoder, monkeypatch, folder):
+    """One that names no protocol and no option."""
+    encoder()
+    monkeypatch.chdir(tmp_path)
+    Film(Path(folder, "film.mp4")).write(frames())
+    assert (tmp_path / "arguments").read_text().split("\n")[-1].startswith(f"{tmp_path}/{folder}/")
+    assert is_sealed(tmp_path / folder / "film.mp4")
 
 
 def test_an_encoder_that_fails_is_one_line(tmp_path, encoder):
