@@ -49,7 +49,7 @@ def atomic_folder(
     """
     with (
         _naming(target),
-        _with_parents(target),
+        with_parents(target),
         scratch_folder(target.parent) as scratch,
     ):
         new, old = scratch / "new", scratch / "old"
@@ -237,7 +237,7 @@ def to_json(data: Any) -> str:
 
 
 @contextlib.contextmanager
-def _with_parents(target: Path) -> Iterator[None]:
+def with_parents(target: Path) -> Iterator[None]:
     """Make the folders above `target`, and delete them again where the block fails."""
     made = [path for path in target.parents if not os.path.lexists(path)]
     try:

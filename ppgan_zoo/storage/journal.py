@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from ppgan_zoo.errors import CheckpointError, DataError, os_errors
-from ppgan_zoo.storage.files import open_inside, read_regular, write_atomically
+from ppgan_zoo.storage.files import open_inside, read_regular, with_parents, write_atomically
 from ppgan_zoo.storage.run_lock import LOCK, locked
 
 IDENTITY, JOURNAL = "preparing.json", "journal.jsonl"
@@ -170,7 +170,8 @@ def partial_folder(
     """Own the folder of a set that is being made, for a block.
 
     Args:
-        folder: The folder, made if it is not there.
+        folder: The folder, made if it is not there. Those above it are deleted again if the block
+            fails and nothing is left in them.
         identity: Of all that decides what the set becomes, as plain JSON; a beginning of another
             identity is begun anew.
         files: The names of the files of rows.
@@ -183,15 +184,16 @@ def partial_folder(
         DataError: Another process makes it, or something else has its name.
     """
     files = tuple(files)
-    with os_errors(DataError, f"{folder}: cannot be made", "give another --output"):
-        folder.mkdir(parents=True, exist_ok=True)
-    strange = sorted(set(os.listdir(folder)) - {IDENTITY, JOURNAL, LOCK, *files})
-    if strange:
-        raise DataError(
-            f"{folder}: holds {strange[0]!r}, which is no part of a set that is being made; move "
-            "that away, or give another --output"
-        )
     with ExitStack() as owned:
+        with os_errors(DataError, f"{folder}: cannot be made", "give another --output"):
+            owned.enter_context(with_parents(folder))
+            folder.mkdir(exist_ok=True)
+        strange = sorted(set(os.listdir(folder)) - {IDENTITY, JOURNAL, LOCK, *files})
+        if strange:
+            raise DataError(
+                f"{folder}: holds {strange[0]!r}, which is no part of a set that is being made; "
+                "move that away, or give another --output"
+            )
         try:
             owned.enter_context(locked(folder))
         except CheckpointError:

@@ -24,6 +24,7 @@ from ppgan_zoo.storage.files import (
     read_regular,
     sha256_file,
     to_json,
+    with_parents,
 )
 
 SEAL = b"ppgan_zoo; SHA-256 of all before this: "
@@ -160,11 +161,10 @@ def own_file(path: Path, *, overwrite: bool = False) -> Iterator[BinaryIO]:
 
     Raises:
         ConfigError: Something is there that stays.
-        OSError: It cannot be written; no file is left behind.
+        OSError: It cannot be written; neither file nor folder is left behind.
     """
     refuse_foreign(path, overwrite=overwrite)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with atomic_file(path) as file:
+    with with_parents(path), atomic_file(path) as file:
         yield file
         refuse_foreign(path, overwrite=overwrite)  # it may have come meanwhile
 

@@ -230,6 +230,7 @@ def test_info_tells_what_a_model_takes(cli):
         (["export", "--checkpoint", "/no/such", "--output", "x"], "no such directory"),
         (["sample", "/no/such"], "no such directory"),
         (["sample", ".", "-n", "0"], "give 1 to"),
+        (["sample", "mnist_tuned", "-n", "10001", "--output", "new/deep/x.png"], "a grid shows at"),
         (["sample", ".", "--seed", "-3"], "give 0 or more"),
         (["sample", ".", "--output", "x.jpg"], ".npz or .tar"),
         (["info", "nothing"], "unknown model 'nothing'"),

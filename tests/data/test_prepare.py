@@ -750,7 +750,7 @@ def test_nothing_stays_of_a_set_without_a_picture(tmp_path):
     write(tmp_path / "in", {"a.png": b"no"})
     for share in (0.0, 1.0):
         with pytest.raises(DataError, match="1 of the first 1 pictures cannot be read") as error:
-            made(tmp_path / "in", tmp_path / "out", max_unreadable=share)
+            made(tmp_path / "in", tmp_path / "new" / "deep" / "out", max_unreadable=share)
         assert str(error.value).endswith("; repair them, or give other pictures")
     assert [path.name for path in tmp_path.iterdir()] == ["in"]
 

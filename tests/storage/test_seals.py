@@ -80,6 +80,16 @@ def test_only_what_the_zoo_made_is_replaced(tmp_path):
     assert own.read_bytes() == b"newest"
 
 
+def test_a_file_that_is_not_written_leaves_no_new_folder(tmp_path):
+    (tmp_path / "old").mkdir()
+    with (
+        pytest.raises(ConfigError, match="no such frame"),
+        own_file(tmp_path / "old" / "new" / "deep" / "x"),
+    ):
+        raise ConfigError("no such frame")
+    assert [path.name for path in tmp_path.rglob("*")] == ["old"]
+
+
 def test_a_file_that_came_meanwhile_stays(tmp_path):
     path = tmp_path / "x"
     with pytest.raises(ConfigError, match="exists already"), own_file(path) as file:
