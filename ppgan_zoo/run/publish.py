@@ -114,8 +114,7 @@ def publish(
             "give a run"
         )
     starts = directory.starts()
-    if name is not None and not name.isprintable():
-        raise ConfigError(f"--name {name!r}: give one line of letters that can be shown")
+    _check_lines({"--name": [name or ""], "--licence": [licence], "--fault": faults})
     generator, facts = load_generator(source)
     weights = weights_name(source, None)
     arrays, rounding = source.arrays(weights), None
@@ -152,6 +151,14 @@ def publish(
         # Not timed: which settings are the fastest is a matter of the machine that uses it.
         export(find_checkpoint(folder), folder / "export", timed=False)
     return Published(Checkpoint(absolute(output), made.manifest, made.sha256), card)
+
+
+def _check_lines(texts: Mapping[str, Sequence[str]]) -> None:
+    """Refuse texts by their options that would be more than a line of the card."""
+    for option, given in texts.items():
+        for text in given:
+            if not text.isprintable():
+                raise ConfigError(f"{option} {text!r}: give one line of letters that can be shown")
 
 
 @contextlib.contextmanager

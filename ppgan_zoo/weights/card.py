@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ppgan_zoo.errors import CheckpointError, first_fault
 from ppgan_zoo.storage.checkpoint import MANIFEST, Checkpoint
+from ppgan_zoo.storage.terminal import printable
 
 CARD = "card"
 """The key of ``checkpoint.json`` that holds it."""
@@ -122,6 +123,8 @@ def read_card(checkpoint: Checkpoint) -> Card | None:
 def card_text(card: Card, iteration: int, model: Mapping[str, Any]) -> str:
     """Return a card as Markdown, which reads as plain text too.
 
+    Names, such as those of classes, are one line each: what is not printable is escaped.
+
     Args:
         card: The card.
         iteration: Iterations done when the weights were saved.
@@ -129,7 +132,7 @@ def card_text(card: Card, iteration: int, model: Mapping[str, Any]) -> str:
     """
     trained, data = card.trained, card.data
     parts = [
-        f"# {card.name}",
+        f"# {printable(card.name)}",
         _facts(
             {
                 "model": model["name"],
@@ -150,7 +153,7 @@ def card_text(card: Card, iteration: int, model: Mapping[str, Any]) -> str:
         *(map(_figures, card.figures) if card.figures else ["None were taken."]),
         *([_rounding(card.rounding)] if card.rounding else []),
         "## Known faults",
-        "\n".join(f"- {fault}" for fault in card.faults) or "None are stated.",
+        "\n".join(f"- {printable(fault)}" for fault in card.faults) or "None are stated.",
         "## Recipe",
         f"```yaml\n{yaml.safe_dump(card.recipe, sort_keys=False, allow_unicode=True)}```",
     ]
@@ -168,8 +171,8 @@ def _latent(facts: Mapping[str, Any]) -> str:
     return f"{text}; the last {sum(sizes) + continuous} are codes: {', '.join(codes)}"
 
 
-def _facts(facts: Mapping[str, Any]) -> str:
-    return "\n".join(f"- {key}: {value}" for key, value in facts.items())
+def _facts(facts: Mapping[str, str]) -> str:
+    return "\n".join(f"- {key}: {printable(value)}" for key, value in facts.items())
 
 
 def _size(shape: list[int]) -> str:
@@ -205,7 +208,8 @@ def _figures(figures: Figures) -> str:
         shown = [f"{cell:.4g}" for cell in (value.mean, value.lowest, value.highest)]
         shown += [str(value.draws), "" if floor is None else f"{floor:.4g}"]
         rows.append(f"| {name} | {' | '.join(shown)} |")
-    return "\n\n".join([said, "\n".join(rows), *(f"Note: {note}" for note in figures.notes)])
+    notes = [f"Note: {printable(note)}" for note in figures.notes]
+    return "\n\n".join([said, "\n".join(rows), *notes])
 
 
 def _rounding(rounding: Rounding) -> str:

@@ -27,7 +27,7 @@ from ppgan_zoo.run.publish import publish
 from ppgan_zoo.storage.checkpoint import fill_checkpoint, open_checkpoint
 from ppgan_zoo.storage.half_precision import halved, widened
 from ppgan_zoo.weights import pretrained
-from ppgan_zoo.weights.card import read_card
+from ppgan_zoo.weights.card import card_text, read_card
 from ppgan_zoo.weights.pretrained import Pretrained, locate
 
 
@@ -192,12 +192,22 @@ def test_a_card_names_no_folder_of_the_weights_it_was_judged_by(run, tmp_path):
     [
         ({"faults": ["x" * 2500]}, "faults"),
         ({"name": "x\n# evil"}, "--name"),
+        ({"licence": "MIT\n\n## Figures\n\nFID 0.1"}, "--licence 'MIT"),
+        ({"faults": ["None.", "a\nb"]}, "--fault 'a"),
     ],
 )
 def test_what_no_card_holds_is_one_line(run, tmp_path, arguments, says):
     with pytest.raises(ConfigError, match=says) as caught:
         publish(run, tmp_path / "out", **arguments)
     assert "\n" not in str(caught.value) and not (tmp_path / "out").exists()
+
+
+def test_a_class_whose_name_has_several_lines_is_one_line_of_the_card(run, tmp_path):
+    made = publish(run, tmp_path / "out")
+    model = {**made.checkpoint.model, "classes": ["cats", "dogs\n\n## Figures\n\nFID 0.1"]}
+    text = card_text(made.card, 1, model)
+    assert "- classes: cats, dogs\\n\\n## Figures\\n\\nFID 0.1\n- weights:" in text
+    assert text.count("\n## Figures\n") == 1
 
 
 @pytest.mark.parametrize(
