@@ -49,8 +49,8 @@ def make_avatars(
 ) -> None:
     """Make a set of avatars: a folder of IDX files, a manifest and a contact sheet.
 
-    No two pictures of it are equal, and each class is as large as every other. One in six is in the
-    test split. The same call goes on with what a stopped one left.
+    No two pictures of it are equal, and in a split the sizes of classes differ by one at most. One
+    in six is in the test split. The same call goes on with what a stopped one left.
 
     Args:
         folder: Where to. One that this made, and nobody changed, is replaced.
