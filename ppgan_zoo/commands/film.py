@@ -35,5 +35,5 @@ def _run(options: argparse.Namespace) -> int:
         [grid.pixels for grid in grids], hold=max(1, round(SECONDS_OF_THE_LAST * options.fps))
     )
     say(f"{len(grids)} frames, iterations {grids[0].iteration} to {grids[-1].iteration}, in "
-        f"{film.path}")  # fmt: skip
+        f"{film.in_file}")  # fmt: skip
     return 0

@@ -62,5 +62,5 @@ def _run(options: argparse.Namespace) -> int:
         seed=options.seed, label=label, psi=options.truncation, direction=options.direction,
     )  # fmt: skip
     film.write(frames)
-    say(f"{len(frames)} frames in {film.path}")
+    say(f"{len(frames)} frames in {film.in_file}")
     return 0

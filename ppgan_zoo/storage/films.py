@@ -71,6 +71,19 @@ class Film:
         """
         refuse_foreign(self.path, overwrite=self.overwrite)
 
+    @property
+    def in_file(self) -> str:
+        """The name of the file, for a message, with the rate where it is not the one asked for."""
+        if self.path.suffix != ".gif":
+            return str(self.path)
+        rate = f"{1000 / _tick(self.fps):.3g}"
+        if rate == f"{self.fps:.3g}":
+            return str(self.path)
+        return (
+            f"{self.path}, at {rate} frames a second: a GIF has no {self.fps:g}, for each frame "
+            "lasts whole hundredths of a second"
+        )
+
     def write(self, frames: Frames, *, hold: int = 1) -> None:
         """Write the frames, whole or not at all.
 
@@ -143,8 +156,13 @@ def _check(frames: Frames, path: Path) -> None:
         raise ConfigError(f"{path}: {len(frames)} frames of {frames[0].shape} are too many pixels")
 
 
+def _tick(fps: float) -> int:
+    """Return how many milliseconds a frame of a GIF lasts; less than 20 is shown as 100."""
+    return max(2, round(1000.0 / fps / GIF_TICK)) * GIF_TICK
+
+
 def _write_gif(file: BinaryIO, frames: Frames, fps: float, hold: int) -> None:
-    tick = max(2, round(1000.0 / fps / GIF_TICK)) * GIF_TICK  # less than 20 ms is shown as 100
+    tick = _tick(fps)
     durations = [tick] * (len(frames) - 1) + [tick * hold]
     pictures = _merged(frames, durations)
     first, _ = pictures[0]

@@ -84,7 +84,7 @@ def run(tmp_path_factory):
 def test_the_commands(run, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     assert main(["walk", str(run), "-n", "4", "--stops", "2", "--steps", "3"]) == 0
-    assert "6 frames in walk.gif" in capsys.readouterr().out
+    assert capsys.readouterr().out == "6 frames in walk.gif\n"
     with Image.open("walk.gif") as picture:
         assert picture.size == (118, 118)
     assert main(["film", str(run), "--output", "growth.gif"]) == 0
@@ -95,6 +95,9 @@ def test_the_commands(run, tmp_path, monkeypatch, capsys):
         assert picture.n_frames == len(grids)
         first = np.asarray(picture.convert("L"))
     np.testing.assert_array_equal(first, np.asarray(Image.open(grids[0]).convert("L")))
+    for command in (["walk", str(run), "-n", "1"], ["film", str(run)]):
+        assert main([*command, "--fps", "40", "--output", "fast.gif"]) == 0
+        assert "in fast.gif, at 50 frames a second: a GIF has no 40" in capsys.readouterr().out
     assert main(["film", str(run), "--fps", "0.2", "--output", "slow.gif"]) == 0
     with Image.open("slow.gif") as picture:
         for number in range(picture.n_frames):

@@ -44,6 +44,25 @@ def test_a_gif_keeps_colours(tmp_path):
     np.testing.assert_allclose(pages[1].astype(int), made[1], atol=4)
 
 
+@pytest.mark.parametrize(
+    ("fps", "milliseconds", "rate"),
+    [(40, 20, "50"), (22, 50, "20"), (30, 30, "33.3"), (20, 50, None), (12.5, 80, None)],
+)
+def test_a_rate_that_no_gif_has_is_said(tmp_path, fps, milliseconds, rate):
+    film = Film(tmp_path / "film.gif", fps=fps)
+    film.write(frames(2))
+    assert shown(film.path)[1] == [milliseconds] * 2
+    more = "" if rate is None else f", at {rate} frames a second: a GIF has no {fps}, for each"
+    assert film.in_file.removesuffix(" frame lasts whole hundredths of a second") == (
+        f"{film.path}{more}"
+    )
+
+
+def test_an_mp4_has_any_rate(tmp_path, encoder):
+    encoder()
+    assert Film(tmp_path / "film.mp4", fps=22).in_file == str(tmp_path / "film.mp4")
+
+
 def test_frames_that_stand_still_last_longer(tmp_path):
     made = [frame for frame in frames(2) for _ in range(3)]
     Film(tmp_path / "film.gif", fps=10.0).write(made)
