@@ -196,11 +196,14 @@ class FeatureKind:
         check_weights: Of a network whose weights the user brings: it is given their arrays by
             name, and which file they are from, and raises ConfigError if they are others. None
             for a network that has its own.
+        tells_classes: Whether it tells the classes of the pictures that it judges, so that a search
+            counts which of them samples have.
     """
 
     name: str
     open: Callable[[Path | None], FeatureNetwork]
     check_weights: Callable[[Mapping[str, NDArray[Any]], str], object] | None = None
+    tells_classes: bool = True
 
 
 def open_features(name: str, weights: Path | None = None) -> FeatureNetwork:
@@ -370,7 +373,8 @@ def _inception_of(
 
 
 def _inception(name: str) -> FeatureKind:
-    return FeatureKind(name, partial(_open_inception, name), partial(_inception_of, name))
+    opened, checked = partial(_open_inception, name), partial(_inception_of, name)
+    return FeatureKind(name, opened, checked, tells_classes=False)
 
 
 def _open_efficientnet(weights: Path | None) -> FeatureNetwork:
@@ -406,12 +410,14 @@ FASHION_V1 = FeatureKind("fashion-v1", partial(_open_shipped, "fashion-v1"))
 
 AVATARS_V1 = FeatureKind("avatars-v1", partial(_open_shipped, "avatars-v1"))
 
-GENERAL_V1 = FeatureKind(GENERAL, partial(_open_shipped, GENERAL))
+GENERAL_V1 = FeatureKind(GENERAL, partial(_open_shipped, GENERAL), tells_classes=False)
 
 INCEPTION_V3 = _inception("inception-v3")
 
 INCEPTION_V3_TORCHVISION = _inception("inception-v3-torchvision")
 
-EFFICIENTNET_LITE0 = FeatureKind(EFFICIENTNET, _open_efficientnet, _efficientnet_of)
+EFFICIENTNET_LITE0 = FeatureKind(
+    EFFICIENTNET, _open_efficientnet, _efficientnet_of, tells_classes=False
+)
 
-PHOTOS_V1 = FeatureKind(PHOTOS, _open_photos)
+PHOTOS_V1 = FeatureKind(PHOTOS, _open_photos, tells_classes=False)

@@ -20,17 +20,12 @@ from ppgan_zoo.recipe.load import load_recipe
 from ppgan_zoo.recipe.recipe import Recipe
 from ppgan_zoo.recipe.shipped import find_recipe
 from ppgan_zoo.recipe.strict_yaml import Document, lists_to_tuples, read_yaml
-from ppgan_zoo.registry import DATA
+from ppgan_zoo.registry import DATA, FEATURES
 from ppgan_zoo.runtime import check_installed
 from ppgan_zoo.search.space import Space, space_of
 
 SETTING_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")  # becomes the name of a folder
 SET_BY_THE_SEARCH = {"seed": "the key seeds", "data.directory": "--data-dir"}
-
-FOR_ANY_PICTURES = (
-    "general-v1", "photos-v1", "inception-v3", "inception-v3-torchvision", "efficientnet-lite0",
-)  # fmt: skip
-"""Feature networks whose classes are not those of the images that are judged."""
 
 
 class Evaluate(Section):
@@ -58,7 +53,8 @@ class Evaluate(Section):
     def names(self, data: str) -> list[str]:
         """Return the metrics to take of samples of an image set's kind."""
         network = self.features or DATA.get(data).features
-        needed = ("fid",) if network in FOR_ANY_PICTURES else ("fid", "modes")
+        counted = network is None or FEATURES.get(network).tells_classes
+        needed = ("fid", "modes") if counted else ("fid",)
         return list(dict.fromkeys((*needed, *self.metrics)))
 
 

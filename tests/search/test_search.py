@@ -22,8 +22,9 @@ from ppgan_zoo.data import load_image_set
 from ppgan_zoo.data.idx import write_idx
 from ppgan_zoo.data.kinds import DataKind
 from ppgan_zoo.errors import CheckpointError, ConfigError, Ended, ZooError
+from ppgan_zoo.metrics.features import FeatureKind
 from ppgan_zoo.recipe.load import load_recipe
-from ppgan_zoo.registry import DATA
+from ppgan_zoo.registry import DATA, FEATURES
 from ppgan_zoo.search import Conditions, load_search, run_search, running, trainings
 from ppgan_zoo.search.driver import check, ended_by_signals
 from ppgan_zoo.search.pictures import _stack, plot_fid
@@ -784,3 +785,9 @@ def test_a_mistake_is_said_without_importing_paddle(search_file):
 )
 def test_modes_are_counted_by_a_network_that_knows_the_classes(data, features, metrics):
     assert Evaluate(features=features, metrics=("kid",)).names(data) == metrics
+
+
+def test_a_package_s_network_says_whether_it_tells_the_classes():
+    for tells, metrics in ((True, ["fid", "modes"]), (False, ["fid"])):
+        with FEATURES.lent(FeatureKind("means-v1", lambda weights: None, tells_classes=tells)):
+            assert Evaluate(features="means-v1").names("mnist") == metrics
