@@ -257,7 +257,8 @@ def python_module(module: str, python: str | None = None) -> tuple[str, ...]:
 
 _RUN = """
 import sys
-del sys.path[0]
+if not sys.path[0]:  # with PYTHONSAFEPATH it is not the current folder
+    del sys.path[0]
 _, folder, module, *arguments = sys.argv
 sys.path.append(folder)
 sys.argv[1:] = arguments

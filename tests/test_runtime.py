@@ -110,7 +110,10 @@ def test_a_home_that_cannot_be_written_is_done_without(home, tiny_recipe, tmp_pa
     assert (done.returncode, done.stderr) == (0, "")
 
 
-def test_a_process_of_ours_finds_no_modules_in_the_current_folder(tmp_path):
+@pytest.mark.parametrize("safe", ["", "1"])
+def test_a_process_of_ours_finds_no_modules_in_the_current_folder(safe, tmp_path, monkeypatch):
+    monkeypatch.setenv("PYTHONSAFEPATH", safe)
+    monkeypatch.setenv("PYTHONPATH", str(Path(runtime.__file__).parents[1]))
     for name in ("struct", "random", "numpy", "yaml", "paddle", "ppgan_zoo"):
         (tmp_path / f"{name}.py").write_text("raise SystemExit('a file of the current folder ran')")
     done = subprocess.run(
