@@ -15,10 +15,9 @@ from ppgan_zoo.commands.arguments import (
     check_seed,
     data_override,
 )
-from ppgan_zoo.data.sources import print_to_stderr
 from ppgan_zoo.errors import ConfigError, os_errors
 from ppgan_zoo.storage.stages import shown
-from ppgan_zoo.storage.terminal import say
+from ppgan_zoo.storage.terminal import say, tell
 
 if TYPE_CHECKING:
     from ppgan_zoo.collapse.recipes import CollapseRecipe
@@ -86,7 +85,7 @@ def _run(options: argparse.Namespace) -> int:
         if options.film is not None and study.of_seed(options.seed).begun:
             options.film = None
             if not (study.path / FILM).exists():
-                print_to_stderr(
+                tell(
                     f"--film: there will be none: the run of seed {options.seed} in "
                     f"{options.output} has begun without it, or was stopped; for a film give "
                     "another --output"

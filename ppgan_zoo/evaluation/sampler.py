@@ -142,9 +142,9 @@ class Sampler:
         if not self.num_classes:
             return None, max(1, round(count**0.5))
         columns = max(1, count // self.num_classes)
-        rows = np.arange(count, dtype=np.int64) // columns
-        rest = np.arange(count, dtype=np.int64) - self.num_classes * columns
-        return np.where(rest < 0, rows, rest), columns
+        place = np.arange(count, dtype=np.int64)
+        rest = place - self.num_classes * columns
+        return np.where(rest < 0, place // columns, rest), columns
 
     def whole_rows(self, about: int) -> int:
         """Return about how many images fill a picture that shows a class in each row."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, FiniteFloat, ValidationError, model_validator
 
 from ppgan_zoo.errors import ConfigError, first_fault, os_errors
 from ppgan_zoo.leaderboard.record import BoardName, Judged, Planned, Record
@@ -30,9 +30,8 @@ NETS = ("generator", "discriminator")
 MOST = 1 << 62
 """Of what is counted."""
 
-Number = Annotated[float, Field(allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=0, le=MOST)]
-Figures = dict[str, Number | None]
+Figures = dict[str, FiniteFloat | None]
 Outcome = Literal["good", "restarted", "collapsed", "failed"]
 
 
@@ -62,11 +61,11 @@ class Score(Section):
     failure: str | None = None
     cut: bool = False
     restarts: Count = 0
-    cpu_minutes: Number | None = None
-    minutes: Number | None = None
+    cpu_minutes: FiniteFloat | None = None
+    minutes: FiniteFloat | None = None
     images: Count | None = None
     iterations: Count | None = None
-    curve: tuple[tuple[Number, Count, Number], ...] = ()
+    curve: tuple[tuple[FiniteFloat, Count, FiniteFloat], ...] = ()
     processor: str | None = None
     zoo: str | None = None
     git_commit: str | None = None
@@ -126,7 +125,7 @@ class Leaderboard(Section):
     """Everything: what ``leaderboard.json`` holds. `minutes`: of the processor, for each run."""
 
     format: Annotated[int, Field(ge=FORMAT, le=FORMAT)] = FORMAT
-    minutes: Number
+    minutes: FiniteFloat
     boards: dict[BoardName, BoardResult]
 
     @property

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ from ppgan_zoo.data.sources import print_to_stderr
 from ppgan_zoo.errors import ConfigError
 from ppgan_zoo.evaluation.protocol import Protocol, evaluate_sampler, fid_of_each
 from ppgan_zoo.evaluation.real_images import DataSource
-from ppgan_zoo.evaluation.sampler import open_sampler
+from ppgan_zoo.evaluation.sampler import Sampler, open_sampler
 from ppgan_zoo.recipe.bounds import FEWEST_IMAGES, MOST_SAMPLES
 from ppgan_zoo.recipe.load import load_recipe
 from ppgan_zoo.registry import DATA
@@ -66,26 +66,24 @@ def evaluate(
     result = evaluate_sampler(sampler, source, protocol, offline=offline, notify=notify)
     if curve is None:
         return result
-    kept = [
-        each for each in list_checkpoints(RunDirectory(path).checkpoints) if _is_whole(each, notify)
-    ]
-    samplers = (open_sampler(each.path, ema=protocol.ema) for each in kept)
+    opened: list[Checkpoint] = []
+
+    def samplers() -> Iterator[Sampler]:
+        for each in list_checkpoints(RunDirectory(path).checkpoints):
+            try:
+                made = open_sampler(each.path, ema=protocol.ema)
+            except DamagedError as error:
+                notify(f"left out of the curve: {error}")
+                continue
+            opened.append(each)
+            yield made
+
     quick = replace(protocol, num_samples=curve)
-    fids = fid_of_each(samplers, source, quick, offline=offline, notify=notify)
+    fids = fid_of_each(samplers(), source, quick, offline=offline, notify=notify)
     points = [
-        {"iteration": each.iteration, "fid": fid} for each, fid in zip(kept, fids, strict=True)
+        {"iteration": each.iteration, "fid": fid} for each, fid in zip(opened, fids, strict=True)
     ]
     return {**result, "curve_samples": curve, "curve": points}
-
-
-def _is_whole(checkpoint: Checkpoint, notify: Callable[[str], None]) -> bool:
-    """Tell whether all files of a checkpoint have their hashes; say it of one that is damaged."""
-    try:
-        checkpoint.all_arrays()
-    except DamagedError as error:
-        notify(f"left out of the curve: {error}")
-        return False
-    return True
 
 
 def find_data(
