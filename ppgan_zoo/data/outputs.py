@@ -6,11 +6,12 @@ import os
 from pathlib import Path
 
 from ppgan_zoo.data.prepare.layout import is_prepared
+from ppgan_zoo.storage.journal import IDENTITY, JOURNAL
 from ppgan_zoo.storage.ownership import is_sealed
 
 _TOLD_BY = (
     ("recipe.yml", "manifest.json"),  # a run
-    ("preparing.json", "journal.jsonl"),  # a set that is being made
+    (IDENTITY, JOURNAL),  # a set that is being made
     ("checkpoint.json", "samples.png"),  # a published model
 )
 _SAMPLES = "samples.json"  # of a folder of samples; it is sealed
